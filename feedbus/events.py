@@ -1,0 +1,283 @@
+"""The event schema: everything that travels on the bus. Pure: the standard library and msgspec.
+
+An event is a fact about a market, or about what we know of it. The fields, their order and the tags are a
+contract with every subscriber, in any language: fields are added at the end only, readers ignore extra fields
+and unknown kinds, and SCHEMA_VERSION rises only when a meaning changes.
+
+Units, everywhere:
+  venue     the venue's name in lower case ("moex")
+  symbol    as the venue writes it ("TQBR.SBER")
+  ts_event  nanoseconds since the epoch, UTC, by the venue's clock; 0 when the venue gives none
+  ts_recv   nanoseconds since the epoch, UTC, by our clock, read once when the bytes left the socket
+  price     quote currency, an IEEE double: up to 15 significant digits come back exactly
+  size      the venue's own unit: lots on MOEX and ALOR, base units on Binance
+A value that the venue doesn't give is None, never 0 or NaN.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+Side = Literal["buy", "sell"]
+Level = tuple[float, float]
+"""(price, size)"""
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What all events share. WORD is the first part of the topic that a kind is published on."""
+
+    WORD: ClassVar[str] = ""
+
+
+class MarketEvent(Event, frozen=True, array_like=True, gc=False):
+    """The four fields that every kind about an instrument or a connection begins with."""
+
+    venue: str
+    symbol: str
+    ts_event: int
+    ts_recv: int
+
+
+class Trade(MarketEvent, frozen=True, array_like=True, gc=False, tag="trade"):
+    """One trade. `side` is the aggressor's, None when the venue doesn't say."""
+
+    WORD: ClassVar[str] = "trade"
+    price: float
+    size: float
+    side: Side | None
+    trade_id: int | str | None
+
+
+class Quote(MarketEvent, frozen=True, array_like=True, gc=False, tag="quote"):
+    """The best bid and ask. `venue_sequence` is the venue's own number."""
+
+    WORD: ClassVar[str] = "quote"
+    bid: float | None
+    bid_size: float | None
+    ask: float | None
+    ask_size: float | None
+    venue_sequence: int | None
+
+
+class BookSnapshot(MarketEvent, frozen=True, array_like=True, gc=False, tag="book"):
+    """A full order book, best level first on both sides; a side may be empty."""
+
+    WORD: ClassVar[str] = "book"
+    bids: list[Level]
+    asks: list[Level]
+    venue_sequence: int | None
+
+
+class BookDelta(MarketEvent, frozen=True, array_like=True, gc=False, tag="delta"):
+    """Changed levels of a book, on the book's own topic. A size of 0 removes the level."""
+
+    WORD: ClassVar[str] = "book"
+    bids: list[Level]
+    asks: list[Level]
+    first_venue_sequence: int | None
+    last_venue_sequence: int | None
+
+
+class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
+    """Statistics of the day. `volume` is in the unit that the venue's module names, `turnover` in quote
+    currency, `trades` a count, `status` the venue's own word for the trading phase ("T" on MOEX)."""
+
+    WORD: ClassVar[str] = "ticker"
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    previous_close: float | None = None
+    volume: float | None = None
+    turnover: float | None = None
+    trades: int | None = None
+    status: str | None = None
+
+
+class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
+    """Open, high, low, close over `period_s` seconds from `start` (ns). `source` says what it was made of."""
+
+    WORD: ClassVar[str] = "bar"
+    source: Literal["venue", "trades", "ticker"]
+    period_s: int
+    start: int
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: float | None
+    turnover: float | None
+    trades: int | None
+    buy_volume: float | None
+    sell_volume: float | None
+    vwap: float | None
+    final: bool
+    revision: int
+    complete: bool
+
+
+class BookMetrics(MarketEvent, frozen=True, array_like=True, gc=False, tag="bookmetrics"):
+    """Numbers drawn from a book. `bid_depth`, `ask_depth` and `imbalance` are parallel to `levels`."""
+
+    WORD: ClassVar[str] = "bookmetrics"
+    spread: float | None
+    relative_spread: float | None
+    mid: float | None
+    microprice: float | None
+    levels: list[int]
+    bid_depth: list[float]
+    ask_depth: list[float]
+    imbalance: list[float | None]
+    liquidity: float | None
+
+
+class Indicator(MarketEvent, frozen=True, array_like=True, gc=False, tag="indicator"):
+    """A value of a named indicator over `window` bars of `period_s` seconds; `start` is the last bar's."""
+
+    WORD: ClassVar[str] = "indicator"
+    name: str
+    period_s: int
+    window: int
+    start: int
+    value: float | None
+
+
+class Instrument(MarketEvent, frozen=True, array_like=True, gc=False, tag="instrument"):
+    """What is known of an instrument. `lot` converts sizes in lots to units; `tick_size` is the price step."""
+
+    WORD: ClassVar[str] = "instrument"
+    isin: str | None
+    lot: float | None
+    tick_size: float | None
+    decimals: int | None
+    currency: str | None
+    board: str | None
+    type: str | None
+    status: str | None
+
+
+FeedState = Literal["connecting", "online", "delayed", "waiting", "refused", "stopped"]
+
+
+class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"):
+    """A connection's life; the symbol is the connection's name ("moex/3"). Sent at each change and every 5 s.
+
+    `state`: connecting; online (logged in); delayed (online, and events lag receipt by more than 60 s);
+    waiting (between two attempts); refused (the venue refuses our credentials); stopped.
+    `reason` says why it is not online, "" when it is. `connections_up` and `connections_wanted` are the whole
+    feed's. `instruments` counts this connection's instruments by state: wanted (nothing sent yet), sent,
+    confirmed (no data yet), live (data seen on every channel), refused. `updates_per_s` is this connection's,
+    over the time since its last FeedStatus. `delay_s` is how far its events lag receipt, None when unknown.
+    `generation` counts the connection's attempts to connect, from 1.
+    """
+
+    WORD: ClassVar[str] = "feed"
+    state: FeedState
+    reason: str
+    connections_up: int
+    connections_wanted: int
+    instruments: dict[str, int]
+    updates_per_s: float
+    delay_s: float | None
+    generation: int
+
+
+class Status(MarketEvent, frozen=True, array_like=True, gc=False, tag="status"):
+    """How far one instrument's data may be trusted, and since when (ns)."""
+
+    WORD: ClassVar[str] = "status"
+    state: str
+    reason: str
+    since: int
+    generation: int
+
+
+class Alert(MarketEvent, frozen=True, array_like=True, gc=False, tag="alert"):
+    """A rule fired or resolved. The symbol is "" when it is about no instrument."""
+
+    WORD: ClassVar[str] = "alert"
+    rule: str
+    severity: str
+    state: Literal["firing", "resolved"]
+    value: float | None
+    text: str
+
+
+class Gap(Event, frozen=True, array_like=True, gc=False, tag="gap"):
+    """Messages `first` to `last` (inclusive) of one stream did not arrive; made by the subscriber library.
+
+    A bound that isn't known is None, and so is `topic` "" when all of a publisher's topics may be concerned.
+    `cause`: lost (a hole in the numbers), heartbeat (a heartbeat is missing, so the heads that it carried are
+    unknown), restart (the publisher began a new epoch; what its old one still said is unknown).
+    """
+
+    topic: str
+    publisher: str
+    epoch: int
+    first: int | None
+    last: int | None
+    cause: Literal["lost", "heartbeat", "restart"]
+
+
+class Heartbeat(Event, frozen=True, array_like=True, gc=False, tag="heartbeat"):
+    """Sent by every publisher every second, in `parts` parts numbered `part` = 1 to `parts`.
+
+    `beat` counts from 1 in each epoch. `heads` are the (topic, last sequence) that changed since the last beat.
+    """
+
+    WORD: ClassVar[str] = "heartbeat"
+    publisher: str
+    epoch: int
+    beat: int
+    part: int
+    parts: int
+    heads: list[tuple[str, int]]
+
+
+class End(Event, frozen=True, array_like=True, gc=False, tag="end"):
+    """The last message of a stream; the topic goes on at `next_publisher`."""
+
+    topic: str
+    publisher: str
+    epoch: int
+    next_publisher: str
+
+
+class Marker(Event, frozen=True, array_like=True, gc=False, tag="marker"):
+    """A mark in the live stream, asked for by a subscriber that joins."""
+
+    WORD: ClassVar[str] = "sync"
+    nonce: str
+
+
+MarketData = (
+    Trade
+    | Quote
+    | BookSnapshot
+    | BookDelta
+    | Ticker
+    | Bar
+    | BookMetrics
+    | Indicator
+    | Instrument
+    | FeedStatus
+    | Status
+    | Alert
+)
+"""The kinds that `subscribe` yields, beside Gap."""
+
+AnyEvent = MarketData | Gap | Heartbeat | End | Marker
+
+EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
+EVENT_TYPE_SET = frozenset(EVENT_TYPES)
+
+
+def kind(event: Event) -> str:
+    """The event's tag: `kind` in JSON, e.g. "book"."""
+    return str(event.__struct_config__.tag)

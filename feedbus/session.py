@@ -1,0 +1,132 @@
+"""The vocabulary between a venue's pure half and its shell: what a Session is asked, and what it answers. Pure.
+
+An Account is what all connections of one venue account share: credentials, channels, the rules for symbols.
+A Session is one conversation on one connection. It is handed what happened and when, and yields Effects; it
+knows no socket, no clock and no log. A venue is one module in feedbus/venues/ with an `Account` class.
+
+Times: `now` is seconds of any monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the
+epoch, when the bytes left the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from feedbus.errors import BadData, VenueError
+from feedbus.events import Event
+
+
+class Subscription(msgspec.Struct, frozen=True, order=True):
+    """What is subscribed: one channel of one symbol."""
+
+    channel: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.symbol}"
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send one WebSocket message: bytes as a binary one, str as a text one."""
+
+    data: bytes | str
+
+
+class WakeAt(msgspec.Struct, frozen=True):
+    """Call `tick` at this time (`now` seconds) or soon after. A later WakeAt replaces an earlier one."""
+
+    when: float
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The venue took our login: the conversation is open."""
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """The venue confirmed a subscription, by word or by data."""
+
+    subscription: Subscription
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The first data of a subscription came."""
+
+    subscription: Subscription
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The venue refused or ended a subscription; the Session asks again by itself, later and later."""
+
+    subscription: Subscription
+    reason: str
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A frame, or part of one, was unusable and was passed over; the conversation goes on."""
+
+    error: BadData
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that an operator should read once."""
+
+    text: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    """The conversation can't go on: close the connection and make a new one."""
+
+    error: VenueError
+
+
+class Fatal(msgspec.Struct, frozen=True):
+    """The venue refuses our credentials: no connection of this account will fare better."""
+
+    reason: str
+
+
+Effect = Event | Send | WakeAt | Ready | Confirmed | Live | Refused | Skipped | Notice | Close | Fatal
+
+
+class Session(Protocol):
+    """One conversation with a venue on one connection."""
+
+    def opened(self, now: float) -> Iterable[Effect]:
+        """The WebSocket is open."""
+
+    def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterable[Effect]:
+        """A whole WebSocket message came. Never raises, whatever the bytes are."""
+
+    def tick(self, now: float) -> Iterable[Effect]:
+        """The time of the last WakeAt has come (or any other time: it does no harm)."""
+
+    def subscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
+        """Take these symbols too, on every channel."""
+
+    def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
+        """Give these symbols up."""
+
+    def closing(self) -> Iterable[Effect]:
+        """We are about to close: the last Sends."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Plain totals since the session began, by name."""
+
+
+class Account(Protocol):
+    """What the connections of one venue account share. Made from configuration, so it raises ConfigError."""
+
+    venue: str
+    subprotocols: Sequence[str]
+
+    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
+        """Raises ConfigError, without the place: the caller knows it. No channels means the venue's usual."""
+
+    def check_symbol(self, symbol: str) -> str | None:
+        """Why this symbol can't be subscribed, or None."""
+
+    def session(self, symbols: Sequence[str]) -> Session:
+        """A new conversation about these symbols."""

@@ -1,0 +1,52 @@
+"""The seam between a connector and a WebSocket library.
+
+An implementation is an async context manager that opens one connection and yields a Connection. Whatever the
+peer or the network does ends in a VenueError (ConnectFailed, TimedOut, BadData, ClosedByPeer), never in a
+library's own exception.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection."""
+
+    subprotocols: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None
+    connect_timeout: float = 10.0
+    ping_interval: float = 20.0
+    ping_timeout: float = 20.0
+    close_timeout: float = 2.0
+    max_message_size: int = 4 * 1024 * 1024
+
+
+class Connection(Protocol):
+    """One open WebSocket. One task receives; any task may send."""
+
+    bytes_received: int
+    messages_received: int
+
+    async def receive(self) -> tuple[list[bytes | bytearray], int]:
+        """Wait for data; returns one or more whole messages in order, and the time (ns since the epoch) at which
+        the last of their bytes left the socket. Text messages come as valid UTF-8 bytes. Safe to cancel.
+
+        Raises TimedOut (no pong in time), BadData (protocol broken, too large, text that isn't UTF-8) or
+        ClosedByPeer; every message before the failure has been returned by then.
+        """
+
+    async def send(self, messages: Sequence[bytes | str]) -> None:
+        """Send whole messages, bytes as binary and str as text. Raises ClosedByPeer when the connection is gone."""
+
+
+class Dial(Protocol):
+    """Opens a connection to `url` (ws:// or wss://); leaving the context closes it cleanly, in close_timeout."""
+
+    def __call__(self, url: str, options: Options) -> AbstractAsyncContextManager[Connection]:
+        """Raises ConnectFailed or TimedOut on entering."""
