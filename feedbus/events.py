@@ -27,7 +27,7 @@ Level = tuple[float, float]
 """(price, size)"""
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="kind"):
     """What all events share. WORD is the first part of the topic that a kind is published on."""
 
     WORD: ClassVar[str] = ""
