@@ -40,9 +40,7 @@ class Topic:
         if "." in text and not self.word:
             raise BusError(f"topic {text!r} has no word before its first dot")
         if self.exact and (len(parts) < 3 or not self.venue):
-            raise BusError(
-                f"topic {text!r} names a venue and no symbol: write {text + '.'!r} for all its symbols"
-            )
+            raise BusError(f"topic {text!r} names a venue and no symbol: write {text + '.'!r} for all its symbols")
         if len(parts) > 2:
             self.wire_prefix = f"{self.word}.{self.venue}\0".encode()
         else:
