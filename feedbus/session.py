@@ -51,12 +51,6 @@ class Confirmed(msgspec.Struct, frozen=True):
     subscription: Subscription
 
 
-class Live(msgspec.Struct, frozen=True):
-    """The first data of a subscription came."""
-
-    subscription: Subscription
-
-
 class Refused(msgspec.Struct, frozen=True):
     """The venue refused or ended a subscription; the Session asks again by itself, later and later."""
 
@@ -88,7 +82,7 @@ class Fatal(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Event | Send | WakeAt | Ready | Confirmed | Live | Refused | Skipped | Notice | Close | Fatal
+Effect = Event | Send | WakeAt | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
 
 
 class Session(Protocol):
@@ -114,6 +108,12 @@ class Session(Protocol):
 
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
+
+    def instruments(self) -> dict[str, int]:
+        """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
+
+    def refused_symbols(self) -> frozenset[str]:
+        """The symbols that the venue refuses now."""
 
 
 class Account(Protocol):

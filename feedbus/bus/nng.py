@@ -1,0 +1,115 @@
+"""The nng sockets of the bus: the only module that imports pynng. Its errors become BusError here.
+
+nng queues messages by count and drops the oldest of a full queue without a word: so both queues are set, and the
+numbers in the messages show every hole. nng must not be used in a process forked after this module was imported.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pynng
+
+from feedbus.errors import BusError
+
+RECV_MAX_SIZE = 1024 * 1024  # the largest message a subscriber takes, in bytes
+MESSAGE_SIZE = 16 * 1024  # events are packed into messages of at most this size, unless one alone is larger
+STALLED_BYTES = 64 * 1024 * 1024  # what may wait for a stalled subscriber
+QUEUE_LIMIT = 8192  # the longest queue that nng allows, in messages
+REDIAL_MS = 100  # a missing or lost publisher is dialled again at least this often
+
+
+def queue_length(stalled_bytes: int) -> int:
+    """How many messages may wait, when a full message is MESSAGE_SIZE."""
+    return max(1, min(QUEUE_LIMIT, stalled_bytes // MESSAGE_SIZE))
+
+
+class PubSocket:
+    """Publishes to every subscriber that has dialled; never waits for any of them."""
+
+    def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES) -> None:
+        """Raises BusError when the address can't be bound, for instance because it is in use."""
+        self.address = address
+        self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
+        try:
+            with _private_ipc(address):
+                self._socket.listen(address)
+        except (pynng.NNGException, OSError) as error:
+            self._socket.close()
+            raise BusError(f"can't publish at {address}: {error}") from None
+
+    def send(self, message: bytes) -> None:
+        """Hand one message to nng. Raises BusError when the socket is closed."""
+        try:
+            self._socket.send(message, block=False)
+        except pynng.NNGException as error:
+            raise BusError(f"can't publish at {self.address}: {error}") from None
+
+    def close(self) -> None:
+        """Close the socket; what subscribers haven't been sent by now is lost to them."""
+        self._socket.close()
+
+
+class SubSocket:
+    """Receives what matches its prefixes from any number of publishers, some of which may not be there yet."""
+
+    def __init__(self, addresses: Iterable[str], prefixes: Iterable[bytes], stalled_bytes: int = STALLED_BYTES) -> None:
+        """Dials in the background. Raises BusError for something that isn't an address."""
+        self._socket = pynng.Sub0(
+            recv_buffer_size=queue_length(stalled_bytes),
+            recv_max_size=RECV_MAX_SIZE,
+            reconnect_time_min=REDIAL_MS // 2,
+            reconnect_time_max=REDIAL_MS,
+        )
+        try:
+            for prefix in prefixes:
+                self._socket.subscribe(prefix)
+            for address in addresses:
+                self._dial(address)
+        except BusError:
+            self._socket.close()
+            raise
+        self.fd: int = self._socket.recv_fd  # readable when a message waits
+
+    def _dial(self, address: str) -> None:
+        try:
+            self._socket.dial(address, block=False)
+        except pynng.NNGException as error:
+            raise BusError(f"can't subscribe at {address}: {error}") from None
+
+    def drain(self, limit: int) -> list[bytes]:
+        """Up to `limit` messages that are here now, without waiting. Raises BusError when the socket is closed."""
+        messages: list[bytes] = []
+        receive = self._socket.recv
+        try:
+            while len(messages) < limit:
+                messages.append(receive(block=False))
+        except pynng.TryAgain:
+            pass
+        except pynng.NNGException as error:
+            raise BusError(f"the bus socket failed: {error}") from None
+        return messages
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+@contextmanager
+def _private_ipc(address: str) -> Iterator[None]:
+    """A missing socket directory is made with mode 0700, the socket with 0600: nng follows the umask."""
+    if not address.startswith("ipc://"):
+        yield
+        return
+    before = os.umask(0o177)
+    try:
+        folder = Path(address.removeprefix("ipc://")).parent
+        os.umask(0o077)
+        folder.mkdir(parents=True, exist_ok=True)
+        os.umask(0o177)
+        yield
+    finally:
+        os.umask(before)

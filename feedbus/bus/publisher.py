@@ -1,0 +1,236 @@
+"""The publisher: numbers events, packs them into messages, and sends heartbeats. Never waits for a subscriber.
+
+A message goes at once when the last one for its word and venue went more than `linger` ago; else what comes is
+gathered until then. So a quiet bus has no delay, and under load one message carries many symbols.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from math import inf
+from typing import Protocol
+
+import trio
+
+from feedbus import codec
+from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
+from feedbus.events import EVENT_TYPES, Event, Heartbeat, MarketData
+
+LINGER = 0.001  # seconds
+BEAT_EVERY = 1.0  # seconds
+DRAIN_ON_STOP = 0.1  # seconds that nng is given to write out its queues: it has no flush, and close drops them
+FIRST_GUESS = 256  # bytes of an event, until some have been encoded
+
+
+class Sink(Protocol):
+    """Where messages go: a PubSocket, or a list in a test."""
+
+    def send(self, message: bytes) -> None:
+        """Take one message without waiting."""
+
+
+class _Stream:
+    """All topics of one word and venue, which share messages."""
+
+    __slots__ = ("changed", "event_size", "last_sent", "next", "pending", "pending_count", "venue", "word")
+
+    def __init__(self, word: str, venue: str) -> None:
+        self.word = word
+        self.venue = venue
+        self.pending: dict[str, list[Event]] = {}  # by symbol, in the order in which they came
+        self.pending_count = 0
+        self.last_sent = -inf
+        self.event_size = float(FIRST_GUESS)  # a running guess, so that messages come out at MESSAGE_SIZE
+        self.next: dict[str, int] = {}  # by symbol
+        self.changed: set[str] = set()  # symbols published since the last heartbeat
+
+
+class _Kind:
+    __slots__ = ("count", "streams", "word")
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        self.count = 0
+        self.streams: dict[str, _Stream] = {}
+
+
+class Publisher:
+    """One named publisher; several of one process share a Sink."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        *,
+        linger: float = LINGER,
+        clock: Callable[[], float] = trio.current_time,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`clock` is monotonic seconds, `wall_ns` nanoseconds since the epoch; the epoch is the time of the start."""
+        self.name = name
+        self.epoch = wall_ns()
+        self.messages = 0
+        self.bytes = 0
+        self.too_large = 0  # events over RECV_MAX_SIZE: not sent, so that subscribers see a gap
+        self._sink = sink
+        self._linger = linger
+        self._clock = clock
+        self._wall_ns = wall_ns
+        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._kinds = {event_type: _Kind(event_type.WORD) for event_type in EVENT_TYPES}
+        self._flush_at = inf
+        self._armed = trio.Event()
+        self._beat = 0
+
+    def publish(self, events: Sequence[MarketData]) -> None:
+        """Send these events, in order within each topic; at once, or within `linger` seconds."""
+        touched: dict[_Stream, None] = {}
+        for event in events:
+            of_kind = self._kinds[type(event)]
+            of_kind.count += 1
+            stream = of_kind.streams.get(event.venue) or self._stream(of_kind, event.venue)
+            queue = stream.pending.get(event.symbol)
+            if queue is None:
+                stream.pending[event.symbol] = [event]
+            else:
+                queue.append(event)
+            stream.pending_count += 1
+            if stream.pending_count * stream.event_size >= MESSAGE_SIZE:
+                self._flush(stream)
+            touched[stream] = None
+        now = self._clock()
+        for stream in touched:
+            if stream.pending_count:
+                self._flush_or_wait(stream, now)
+
+    def counts(self) -> dict[str, int]:
+        """Events published so far, by kind."""
+        return {str(of.__struct_config__.tag): found.count for of, found in self._kinds.items() if found.count}
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Flush what lingers and send heartbeats, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._flush_late)
+            nursery.start_soon(self._beats)
+            task_status.started()
+
+    async def finish(self) -> None:
+        """Send what is pending and a last heartbeat, and give nng a moment to write it out."""
+        self.beat()
+        await trio.sleep(DRAIN_ON_STOP)
+
+    def beat(self) -> None:
+        """One heartbeat: the heads that changed, split into parts of at most MESSAGE_SIZE."""
+        self.flush()
+        self._beat += 1
+        parts = self._head_parts()
+        for number, heads in enumerate(parts, 1):
+            event = Heartbeat(self.name, self.epoch, self._beat, number, len(parts), heads)
+            stream = self._stream(self._kinds[Heartbeat], self.name)
+            self._kinds[Heartbeat].count += 1
+            self._send(stream, [("", self._number(stream, "", 1), [event])])
+            stream.changed.clear()
+
+    def flush(self) -> None:
+        """Send all that is pending."""
+        self._flush_pending()
+
+    # Gathering
+
+    def _stream(self, of_kind: _Kind, venue: str) -> _Stream:
+        """The stream of a kind; kinds that share a word (a book and its deltas) share it too, and so their order."""
+        key = (of_kind.word, venue)
+        stream = self._streams.get(key)
+        if stream is None:
+            stream = self._streams[key] = _Stream(*key)
+        of_kind.streams[venue] = stream
+        return stream
+
+    def _flush_or_wait(self, stream: _Stream, now: float) -> None:
+        due = stream.last_sent + self._linger
+        if now >= due:
+            stream.last_sent = now
+            self._flush(stream)
+        elif due < self._flush_at:
+            self._flush_at = due
+            self._armed.set()
+
+    async def _flush_late(self) -> None:
+        while True:
+            await self._armed.wait()
+            self._armed = trio.Event()
+            while self._flush_at < inf:
+                await trio.sleep_until(self._flush_at)
+                # Where there was something, more is likely to come: look again without being woken for it.
+                self._flush_at = self._clock() + self._linger if self._flush_pending() else inf
+
+    def _flush_pending(self) -> bool:
+        """Everything that waits goes together: one wake-up for all words."""
+        now = self._clock()
+        waiting = [stream for stream in self._streams.values() if stream.pending_count]
+        for stream in waiting:
+            stream.last_sent = now
+            self._flush(stream)
+        return bool(waiting)
+
+    async def _beats(self) -> None:
+        next_beat = trio.current_time()
+        while True:
+            self.beat()
+            next_beat = max(next_beat + BEAT_EVERY, trio.current_time())
+            await trio.sleep_until(next_beat)
+
+    # Packing
+
+    def _flush(self, stream: _Stream) -> None:
+        pending, stream.pending = stream.pending, {}
+        stream.pending_count = 0
+        self._send(
+            stream, [(symbol, self._number(stream, symbol, len(found)), found) for symbol, found in pending.items()]
+        )
+
+    def _number(self, stream: _Stream, symbol: str, count: int) -> int:
+        first = stream.next.get(symbol, 1)
+        stream.next[symbol] = first + count
+        stream.changed.add(symbol)
+        return first
+
+    def _send(self, stream: _Stream, groups: list[codec.Group]) -> None:
+        header = codec.Header(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
+        message = codec.encode(header, groups)
+        count = sum(len(events) for _, _, events in groups)
+        stream.event_size += (len(message) / count - stream.event_size) * 0.2
+        if len(message) > MESSAGE_SIZE and count > 1:
+            for half in _halves(groups):
+                self._send(stream, half)
+        elif len(message) > RECV_MAX_SIZE:
+            self.too_large += 1
+        else:
+            self._sink.send(message)
+            self.messages += 1
+            self.bytes += len(message)
+
+    def _head_parts(self) -> list[list[tuple[str, int]]]:
+        parts: list[list[tuple[str, int]]] = [[]]
+        size = 0
+        for stream in self._streams.values():
+            for symbol in stream.changed:
+                topic = f"{stream.word}.{stream.venue}.{symbol}"
+                size += len(topic.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
+                if size > MESSAGE_SIZE - 256:
+                    parts.append([])
+                    size = len(topic.encode()) + 12
+                parts[-1].append((topic, stream.next[symbol] - 1))
+            stream.changed.clear()
+        return parts
+
+
+def _halves(groups: list[codec.Group]) -> list[list[codec.Group]]:
+    """Two messages' worth; a single group is cut between its events, and keeps its numbers."""
+    if len(groups) > 1:
+        middle = len(groups) // 2
+        return [groups[:middle], groups[middle:]]
+    symbol, first, events = groups[0]
+    middle = len(events) // 2
+    return [[(symbol, first, events[:middle])], [(symbol, first + middle, events[middle:])]]

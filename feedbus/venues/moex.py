@@ -1,0 +1,397 @@
+"""MOEX ISS+ ("infocx"): STOMP over WebSocket at wss://iss.moex.com/infocx/v3/websocket. Pure.
+
+| channel    | kinds published | what the venue sends                                                             |
+|------------|-----------------|----------------------------------------------------------------------------------|
+| orderbooks | book            | the full book (10 + 10 levels), conflated by the venue to about 4 a second       |
+| securities | ticker          | a snapshot, then the changed cells; `status` is TRADINGSTATUS (T trading, N not) |
+
+Units: sizes in books are lots; `volume` is VOLTODAY, in securities (not lots); `turnover` is VALTODAY, in the
+settlement currency. A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID elsewhere.
+
+The conversation: CONNECT, CONNECTED (with a catalogue of ~104 KB), then a SUBSCRIBE per channel and symbol, each
+answered by RECEIPT or ERROR, and MESSAGEs that are routed by their `subscription` header alone. Source of the rules:
+https://moexalgo.github.io (docs/websocket) and the official client `moexalgo`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
+
+import msgspec
+
+from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
+from feedbus.events import Event
+from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from feedbus.venues import stomp
+from feedbus.venues.moex_body import VENUE, Orderbook, OutOfStep, Securities
+
+CHANNELS = ("orderbooks", "securities")
+CREDENTIALS = ("domain", "login", "passcode")
+DEFAULT_MARKET = "MXSE"
+MARKETS = frozenset({"MXSE", "MXCX", "MXAGRO", "MXSEBB", "MONEY", "FORTS", "OPTIONS", "INDICES", "CBRF", "FIXING"})
+MAX_TICKER = 25  # length of TICKER in the venue's own catalogue
+
+CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
+SUBSCRIBE_BATCH = 10  # subscriptions sent at once, every SUBSCRIBE_EVERY seconds: the venue asks for small pauses
+SUBSCRIBE_EVERY = 0.1
+RETRY_FIRST = 5.0  # seconds until a refused or ended subscription is asked for again; doubles
+RETRY_CAP = 900.0  # the longest pause; a subscription that was live for longer begins anew
+
+# Errors at login that are the gateway's own trouble and say nothing of the credentials.
+_TRANSIENT = ("gateway.timeout", "gateway.transport")
+
+
+class Account:
+    """Credentials, channels, and the rules for symbols, shared by all connections."""
+
+    venue = VENUE
+    subprotocols: Sequence[str] = ("STOMP",)
+
+    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
+        for name in credentials:
+            if name not in CREDENTIALS:
+                raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(CREDENTIALS)}")
+        for channel in channels:
+            if channel not in CHANNELS:
+                raise ConfigError(f"channels: unknown channel {channel!r}; there are: {', '.join(CHANNELS)}")
+        guest = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
+        self._credentials = {**guest, **credentials}
+        for name, value in self._credentials.items():
+            if not value or not value.isprintable():
+                raise ConfigError(f"credentials: {name} is empty or holds a control character")
+        self.channels = tuple(dict.fromkeys(channels)) or CHANNELS
+
+    def check_symbol(self, symbol: str) -> str | None:
+        """Why this symbol can't be subscribed, or None."""
+        parts = symbol.split(".")
+        if not symbol.isprintable() or any(char in symbol for char in " \"'\\:,"):
+            return "holds a character that a selector can't carry"
+        if len(parts) < 2 or not all(parts):
+            return "not BOARD.SECID, like TQBR.SBER"
+        if parts[0] == DEFAULT_MARKET:
+            return f"write it without {DEFAULT_MARKET}., which is understood"
+        if len(ticker(symbol)) > MAX_TICKER:
+            return f"longer than {MAX_TICKER} characters as {ticker(symbol)}"
+        return None
+
+    def session(self, symbols: Sequence[str]) -> Session:
+        """A new conversation about these symbols."""
+        return Session(self._credentials, self.channels, symbols)
+
+
+def ticker(symbol: str) -> str:
+    """MARKET.BOARD.SECID, as selectors want it."""
+    return symbol if symbol.split(".", 1)[0] in MARKETS else f"{DEFAULT_MARKET}.{symbol}"
+
+
+class _Stream:
+    """One subscription: what was asked, and how far it has come."""
+
+    __slots__ = ("attempts", "decoder", "id", "live_since", "state", "subscription")
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.state = "wanted"
+        self.attempts = 0
+        self.live_since = inf
+        self.id = b""
+        self.decoder = _decoder(subscription)
+
+
+def _decoder(subscription: Subscription) -> Orderbook | Securities:
+    return (Orderbook if subscription.channel == "orderbooks" else Securities)(subscription.symbol)
+
+
+class _StreamName(msgspec.Struct):
+    name: str
+
+
+class _Market(msgspec.Struct):
+    streams: list[_StreamName] = []
+
+
+class _Catalogue(msgspec.Struct):
+    """What is needed of CONNECTED's body."""
+
+    structure: dict[str, _Market]
+
+
+_decode_catalogue = msgspec.json.Decoder(_Catalogue).decode
+
+# An instrument is as far as the least of its channels.
+_STATES = ("refused", "wanted", "sent", "confirmed", "live")
+
+
+class Session:
+    """One conversation. See feedbus.session for the calls and the effects."""
+
+    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str], symbols: Sequence[str]) -> None:
+        self._credentials = credentials
+        self._channels = channels
+        self._streams: dict[Subscription, _Stream] = {}
+        self._by_id: dict[bytes, _Stream] = {}
+        self._to_send: deque[_Stream] = deque()
+        self._deadlines: dict[bytes, float] = {}  # of what was sent and not confirmed; the earliest first
+        self._retries: list[tuple[float, Subscription]] = []
+        self._next_batch = 0.0
+        self._wake = inf
+        self._last_id = 0
+        self._ready = False
+        self._seen_commands: set[str] = set()
+        self._counts: Counter[str] = Counter()
+        self._add(symbols)
+
+    # What the shell reports
+
+    def opened(self, now: float) -> Iterator[Effect]:
+        """Log in. Exactly these three headers: more of them gave errors at the real gateway."""
+        self._deadlines[b"CONNECTED"] = now + CONFIRM_WITHIN
+        yield Send(stomp.build("CONNECT", self._credentials))
+        yield from self._schedule()
+
+    def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
+        """One WebSocket message; nearly always one MESSAGE of a subscription that is live."""
+        usual = stomp.split_message(data)
+        if usual is not None:
+            stream = self._by_id.get(usual[0])
+            if stream is not None and stream.state == "live":
+                return self._data(stream, usual[1], ts_recv, now)
+        return list(self._any_frames(data, ts_recv, now))
+
+    def tick(self, now: float) -> Iterator[Effect]:
+        """Deadlines, retries, and the next batch of SUBSCRIBEs."""
+        self._wake = inf
+        late = next(iter(self._deadlines.items()), None)
+        if late is not None and late[1] <= now:
+            what = "CONNECTED" if late[0] == b"CONNECTED" else f"RECEIPT for {self._by_id[late[0]].subscription}"
+            yield Close(TimedOut(f"no {what} within {CONFIRM_WITHIN:g} s"))
+            return
+        while self._retries and self._retries[0][0] <= now:
+            stream = self._streams.get(heapq.heappop(self._retries)[1])
+            if stream is not None and stream.state == "refused":
+                stream.state = "wanted"
+                self._to_send.append(stream)
+        yield from self._send_batch(now)
+        yield from self._schedule()
+
+    def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
+        """Take these symbols too."""
+        self._add(symbols)
+        yield from self._send_batch(now)
+        yield from self._schedule()
+
+    def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
+        """Give these symbols up; what still comes for them is counted and passed over."""
+        for symbol in symbols:
+            for channel in self._channels:
+                stream = self._streams.pop(Subscription(channel, symbol), None)
+                if stream is not None:
+                    yield from self._drop_id(stream)
+                    stream.state = "dropped"
+        yield from self._send_batch(now)
+        yield from self._schedule()
+
+    def closing(self) -> Iterator[Effect]:
+        """Say goodbye, when we were let in."""
+        if self._ready:
+            yield Send(stomp.build("DISCONNECT", {}))
+
+    # What the shell asks
+
+    def counters(self) -> Mapping[str, int]:
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions."""
+        regressions = sum(stream.decoder.seqnum_regressions for stream in self._streams.values())
+        return {**self._counts, "seqnum_regressions": regressions}
+
+    def instruments(self) -> dict[str, int]:
+        """How many symbols are in which state; a symbol counts as its least advanced channel."""
+        return dict(Counter(self._symbol_states().values()))
+
+    def refused_symbols(self) -> frozenset[str]:
+        """The symbols of which the venue refuses a channel now."""
+        return frozenset(symbol for symbol, state in self._symbol_states().items() if state == "refused")
+
+    # Frames
+
+    def _any_frames(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
+        try:
+            frames = stomp.parse(data)
+        except BadData as error:
+            yield Skipped(error)
+            return
+        if not frames:
+            self._counts["heartbeats"] += 1
+        for frame in frames:
+            yield from self._frame(frame, ts_recv, now)
+
+    def _frame(self, frame: stomp.Frame, ts_recv: int, now: float) -> Iterator[Effect]:
+        match frame.command:
+            case "MESSAGE":
+                yield from self._message(frame, ts_recv, now)
+            case "RECEIPT":
+                stream = self._find(frame)
+                if stream is not None:
+                    yield from self._confirm(stream)
+            case "ERROR":
+                yield from self._error(frame, now)
+            case "CLOSED":
+                stream = self._find(frame)
+                if stream is not None:
+                    yield from self._refuse(stream, "CLOSED by the venue", now)
+            case "CONNECTED":
+                yield from self._connected(frame, now)
+            case "REPLY":
+                self._counts["replies"] += 1
+            case command:
+                self._counts["unknown_commands"] += 1
+                if command not in self._seen_commands and len(self._seen_commands) < 8:
+                    self._seen_commands.add(command)
+                    yield Notice(f"an unknown STOMP command: {command[:40]}")
+
+    def _find(self, frame: stomp.Frame) -> _Stream | None:
+        """The subscription that a frame is about, by its id alone."""
+        name = frame.headers.get("subscription") or frame.headers.get("receipt-id") or ""
+        stream = self._by_id.get(name.encode())
+        if stream is None:
+            self._counts["unknown_ids"] += 1
+        return stream
+
+    def _connected(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
+        if self._ready:
+            yield Notice("a second CONNECTED")
+            return
+        self._ready = True
+        self._deadlines.pop(b"CONNECTED", None)
+        yield Ready()
+        yield from self._check_structure(frame.body)
+        yield from self._send_batch(now)
+        yield from self._schedule()
+
+    def _check_structure(self, body: bytes) -> Iterator[Effect]:
+        """Report what the catalogue doesn't name; it is subscribed all the same, since it may be out of date."""
+        try:
+            structure = _decode_catalogue(body).structure
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            yield Skipped(BadData("CONNECTED", str(error)))
+            return
+        named = {f"{market}.{stream.name}" for market, found in structure.items() for stream in found.streams}
+        for wanted in sorted({_destination(subscription) for subscription in self._streams} - named):
+            yield Notice(f"CONNECTED does not name the stream {wanted}; trying it all the same")
+
+    def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
+        self._counts["errors"] += 1
+        text = frame.headers.get("message") or frame.body.decode(errors="replace").strip() or "no message"
+        text = " ".join(text.split())[:200]
+        if not self._ready:
+            if any(word in text for word in _TRANSIENT):
+                yield Close(VenueError(f"login failed: {text}"))
+            else:
+                yield Fatal(text)
+        elif "subscription" in frame.headers or "receipt-id" in frame.headers:
+            stream = self._find(frame)
+            if stream is not None:
+                yield from self._refuse(stream, text, now)
+        elif "gateway.not-connected" in text:
+            yield Close(VenueError(f"logged out: {text}"))
+        else:
+            yield Notice(f"ERROR: {text}")
+
+    def _message(self, frame: stomp.Frame, ts_recv: int, now: float) -> Iterator[Effect]:
+        stream = self._find(frame)
+        if stream is None:
+            return
+        effects = self._data(stream, frame.body, ts_recv, now)
+        yield from self._confirm(stream)
+        if stream.state == "confirmed" and effects and isinstance(effects[0], Event):
+            stream.state = "live"
+            stream.live_since = now
+        yield from effects
+
+    def _data(self, stream: _Stream, body: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
+        try:
+            event = stream.decoder.decode(body, ts_recv)
+        except OutOfStep as error:
+            return (Skipped(error), *self._drop_id(stream), *self._refuse(stream, error.reason, now))
+        except BadData as error:
+            return (Skipped(error),)
+        return () if event is None else (event,)
+
+    # Subscriptions
+
+    def _add(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            for channel in self._channels:
+                subscription = Subscription(channel, symbol)
+                if subscription not in self._streams:
+                    self._streams[subscription] = stream = _Stream(subscription)
+                    self._to_send.append(stream)
+
+    def _send_batch(self, now: float) -> Iterator[Effect]:
+        if not self._ready or now < self._next_batch:
+            return
+        room = SUBSCRIBE_BATCH
+        while self._to_send and room:
+            stream = self._to_send.popleft()
+            if stream.state == "wanted":
+                room -= 1
+                yield self._subscribe(stream, now)
+        self._next_batch = now + SUBSCRIBE_EVERY
+
+    def _subscribe(self, stream: _Stream, now: float) -> Send:
+        self._last_id += 1
+        stream.id = str(self._last_id).encode()
+        stream.state = "sent"
+        stream.decoder = _decoder(stream.subscription)
+        self._by_id[stream.id] = stream
+        self._deadlines[stream.id] = now + CONFIRM_WITHIN
+        name = stream.id.decode()
+        selector = f'TICKER="{ticker(stream.subscription.symbol)}"'
+        headers = {"destination": _destination(stream.subscription), "id": name, "receipt": name, "selector": selector}
+        return Send(stomp.build("SUBSCRIBE", headers))
+
+    def _confirm(self, stream: _Stream) -> Iterator[Effect]:
+        self._deadlines.pop(stream.id, None)
+        if stream.state == "sent":
+            stream.state = "confirmed"
+            yield Confirmed(stream.subscription)
+
+    def _refuse(self, stream: _Stream, reason: str, now: float) -> Iterator[Effect]:
+        self._by_id.pop(stream.id, None)
+        self._deadlines.pop(stream.id, None)
+        stream.state = "refused"
+        if now - stream.live_since > RETRY_CAP:
+            stream.attempts = 0
+        delay = min(RETRY_FIRST * 2 ** min(stream.attempts, 16), RETRY_CAP)
+        stream.attempts += 1
+        heapq.heappush(self._retries, (now + delay, stream.subscription))
+        yield Refused(stream.subscription, reason)
+        yield from self._schedule()
+
+    def _drop_id(self, stream: _Stream) -> Iterator[Effect]:
+        if self._by_id.pop(stream.id, None) is not None:
+            self._deadlines.pop(stream.id, None)
+            yield Send(stomp.build("UNSUBSCRIBE", {"id": stream.id.decode()}))
+
+    def _schedule(self) -> Iterator[Effect]:
+        """One WakeAt for whatever comes first, when that has changed."""
+        first_deadline = next(iter(self._deadlines.values()), inf)
+        first_retry = self._retries[0][0] if self._retries else inf
+        next_batch = self._next_batch if self._to_send and self._ready else inf
+        wake = min(first_deadline, first_retry, next_batch)
+        if wake != self._wake and wake != inf:
+            self._wake = wake
+            yield WakeAt(wake)
+
+    def _symbol_states(self) -> dict[str, str]:
+        states: dict[str, str] = {}
+        for symbol, state in ((stream.subscription.symbol, stream.state) for stream in self._streams.values()):
+            states[symbol] = min(states.get(symbol, state), state, key=_STATES.index)
+        return states
+
+
+def _destination(subscription: Subscription) -> str:
+    """`MXSE.orderbooks`: the market of the symbol, and the channel."""
+    return f"{ticker(subscription.symbol).split('.', 1)[0]}.{subscription.channel}"

@@ -1,0 +1,236 @@
+"""What MOEX ISS+ writes in the body of a MESSAGE, and how it becomes an event. Pure.
+
+    {"properties":{"type":"snapshot","seqnum":569811206658952028,"published":1719825533789,"timestamp":1719825533789},
+    "columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],
+    "data":[["B",[327.95,2],1044,null],["S",[328.05,2],1947,null]]}
+
+`columns` may differ in every message and is read in every message. A `fixed` cell is [value, decimals], a missing
+one null. Times are milliseconds since the epoch, UTC. `seqnum` is a uint64 that jumps: a hole in it is no loss.
+Anything of another shape raises BadData, and leaves what was merged before as it was.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from feedbus.errors import BadData
+from feedbus.events import BookSnapshot, Level, Ticker
+
+VENUE = "moex"
+MAX_ROWS = 2000  # a book has 20 rows, a table of securities one
+MAX_INT = 2**63
+
+BOOK_COLUMNS = ["BUYSELL", "PRICE", "QUANTITY", "REPOVALUE"]
+
+_Size = Annotated[float, Meta(ge=0)]
+_Time = Annotated[int, Meta(ge=0, le=10**14)]
+
+
+class _Properties(msgspec.Struct, gc=False):
+    type: str
+    seqnum: Annotated[int, Meta(ge=0)] = 0
+    timestamp: _Time = 0
+
+
+class _Book(msgspec.Struct, gc=False):
+    """A book in the usual columns: what nearly every message is."""
+
+    properties: _Properties
+    columns: list[str]
+    data: list[tuple[str, tuple[float, int], _Size, Any]]
+
+
+class _Table(msgspec.Struct, gc=False):
+    """Any table."""
+
+    properties: _Properties
+    columns: list[str]
+    data: list[list[Any]]
+
+
+_decode_book = msgspec.json.Decoder(_Book).decode
+_decode_table = msgspec.json.Decoder(_Table).decode
+
+
+def number(cell: Any, place: str) -> float | None:
+    """A `fixed` [value, decimals], a plain number, or null. Raises BadData for anything else."""
+    if type(cell) is list and len(cell) == 2:
+        cell = cell[0]
+    if cell is None:
+        return None
+    if type(cell) is float:
+        return cell
+    if type(cell) is int and abs(cell) < MAX_INT:
+        return float(cell)
+    raise BadData(place, f"not a number: {str(cell)[:40]}")
+
+
+def _count(cell: Any, place: str) -> int | None:
+    value = number(cell, place)
+    if value is not None and (value < 0 or value != int(value)):
+        raise BadData(place, f"not a count: {str(cell)[:40]}")
+    return None if value is None else int(value)
+
+
+def _size(cell: Any, place: str) -> float | None:
+    value = number(cell, place)
+    if value is not None and value < 0:
+        raise BadData(place, f"negative: {str(cell)[:40]}")
+    return value
+
+
+def _word(cell: Any, place: str) -> str | None:
+    if cell is None or (type(cell) is str and len(cell) <= 16):
+        return cell
+    raise BadData(place, f"not a short text: {str(cell)[:40]}")
+
+
+def _read_table(body: bytes | bytearray, place: str) -> _Table:
+    try:
+        table = _decode_table(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadData(place, str(error)) from None
+    if len(table.data) > MAX_ROWS:
+        raise BadData(place, f"{len(table.data)} rows, more than {MAX_ROWS}")
+    width = len(table.columns)
+    for index, row in enumerate(table.data):
+        if len(row) != width:
+            raise BadData(place, f"row {index} has {len(row)} cells for {width} columns")
+    return table
+
+
+def _column(table: _Table, name: str, place: str) -> int:
+    try:
+        return table.columns.index(name)
+    except ValueError:
+        raise BadData(place, f"column {name} is missing") from None
+
+
+class OutOfStep(BadData):
+    """What we hold can't be brought up to date by this message: the stream has to be subscribed again."""
+
+
+class Orderbook:
+    """Decodes the messages of one subscription to `orderbooks`: each is the full book.
+
+    Rows come bids first, each side ascending; they are sorted all the same.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.place = f"orderbooks {symbol}"
+        self.last_seqnum = -1
+        self.seqnum_regressions = 0
+
+    def decode(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
+        """The book. Raises BadData, for a type other than `snapshot` too: a book has no key to merge by."""
+        try:
+            message = _decode_book(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._decode_other_columns(body, ts_recv)
+        if message.columns != BOOK_COLUMNS:
+            return self._decode_other_columns(body, ts_recv)
+        rows = message.data
+        bids = [(price[0], size) for side, price, size, _ in rows if side == "B"]
+        asks = [(price[0], size) for side, price, size, _ in rows if side == "S"]
+        if len(bids) + len(asks) != len(rows):
+            raise BadData(self.place, "BUYSELL is neither B nor S")
+        return self._book(message.properties, bids, asks, ts_recv)
+
+    def _decode_other_columns(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
+        table = _read_table(body, self.place)
+        side_at, price_at, size_at = (_column(table, name, self.place) for name in BOOK_COLUMNS[:3])
+        sides: dict[Any, list[Level]] = {"B": [], "S": []}
+        for index, row in enumerate(table.data):
+            place = f"{self.place} row {index}"
+            price, size = number(row[price_at], f"{place} PRICE"), _size(row[size_at], f"{place} QUANTITY")
+            if price is None or size is None:
+                raise BadData(place, "PRICE or QUANTITY is null")
+            if row[side_at] not in ("B", "S"):
+                raise BadData(place, f"BUYSELL is neither B nor S: {str(row[side_at])[:40]}")
+            sides[row[side_at]].append((price, size))
+        return self._book(table.properties, sides["B"], sides["S"], ts_recv)
+
+    def _book(self, properties: _Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:
+        if properties.type != "snapshot":
+            raise OutOfStep(self.place, f"type {properties.type[:20]!r}, where every book is a snapshot")
+        seqnum = properties.seqnum
+        if seqnum >= MAX_INT * 2 or len(bids) + len(asks) > MAX_ROWS:
+            raise BadData(self.place, "seqnum beyond 64 bits" if seqnum >= MAX_INT * 2 else f"over {MAX_ROWS} rows")
+        if seqnum < self.last_seqnum:
+            self.seqnum_regressions += 1
+        self.last_seqnum = seqnum
+        bids.sort(reverse=True)
+        asks.sort()
+        return BookSnapshot(VENUE, self.symbol, properties.timestamp * 1_000_000, ts_recv, bids, asks, seqnum)
+
+
+_TICKER_CELLS = {
+    "BID": ("bid", number),
+    "OFFER": ("ask", number),
+    "LAST": ("last", number),
+    "HIGH": ("high", number),
+    "LOW": ("low", number),
+    "PREVPRICE": ("previous_close", number),
+    "VOLTODAY": ("volume", _size),
+    "VALTODAY": ("turnover", _size),
+    "NUMTRADES": ("trades", _count),
+    "TRADINGSTATUS": ("status", _word),
+}
+
+
+class Securities:
+    """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
+
+    A snapshot replaces the row, updates change the cells that they name, a removal empties it.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.place = f"securities {symbol}"
+        self.last_seqnum = -1
+        self.seqnum_regressions = 0
+        self._key: str | None = None
+        self._row: dict[str, Any] = {}
+
+    def decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
+        """The merged row after this message, or None when it had no row. Raises BadData."""
+        table = _read_table(body, self.place)
+        kind = table.properties.type
+        if kind not in ("snapshot", "updates", "removal"):
+            raise BadData(self.place, f"unknown type {kind[:20]!r}")
+        if kind == "updates" and self._key is None:
+            raise OutOfStep(self.place, "updates before a snapshot")
+        key, cells = self._read_rows(table)
+        if key is None:
+            return None
+        if kind == "updates" and key != self._key:
+            raise OutOfStep(self.place, f"a row of another TICKER: {key[:40]}")
+        if kind == "updates":
+            self._row.update(cells)
+        else:
+            self._key, self._row = (key, cells) if kind == "snapshot" else (None, {})
+        self._note_seqnum(table.properties.seqnum)
+        return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
+
+    def _read_rows(self, table: _Table) -> tuple[str | None, dict[str, Any]]:
+        """The TICKER of the rows and their known cells; later rows win."""
+        key_at = _column(table, "TICKER", self.place)
+        key: str | None = None
+        cells: dict[str, Any] = {}
+        for row in table.data:
+            if type(row[key_at]) is not str or (key is not None and row[key_at] != key):
+                raise BadData(self.place, "TICKER is not the same text in every row")
+            key = row[key_at]
+            for name, cell in zip(table.columns, row, strict=True):
+                if (known := _TICKER_CELLS.get(name)) is not None:
+                    cells[known[0]] = known[1](cell, f"{self.place} {name}")
+        return key, cells
+
+    def _note_seqnum(self, seqnum: int) -> None:
+        if seqnum < self.last_seqnum:
+            self.seqnum_regressions += 1
+        self.last_seqnum = seqnum
