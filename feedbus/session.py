@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from feedbus.errors import BadData, VenueError
-from feedbus.events import Event
+from feedbus.events import MarketData
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
@@ -82,7 +82,7 @@ class Fatal(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Event | Send | WakeAt | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+Effect = MarketData | Send | WakeAt | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
 
 
 class Session(Protocol):

@@ -1,0 +1,256 @@
+"""The connector: runs one Session on one connection, and reconnects for ever.
+
+It does what the Session orders, hands events to the publisher once a socket read, and tells its feed of every
+change. What the venue or the network does ends an attempt with a VenueError: it is counted, logged in one line,
+and waited out. Any other exception is a bug and leaves `run`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from math import inf
+from typing import Protocol
+
+import trio
+
+from feedbus.backoff import Backoff
+from feedbus.errors import BadData, LoginRefused, VenueError
+from feedbus.events import Event, FeedState, MarketData
+from feedbus.session import (
+    Account,
+    Close,
+    Confirmed,
+    Effect,
+    Fatal,
+    Notice,
+    Ready,
+    Refused,
+    Send,
+    Session,
+    Skipped,
+    WakeAt,
+)
+from feedbus.transport import Connection, Dial, Options
+
+LOG_SKIPPED_EVERY = 60.0  # seconds between two log lines about unusable frames of one connection
+GOODBYE = 0.5  # seconds for the last words on a connection that we close
+
+
+class Owner(Protocol):
+    """What a connector needs of its feed."""
+
+    def publish(self, events: Sequence[MarketData]) -> None:
+        """Put events on the bus."""
+
+    def changed(self, connector: Connector) -> None:
+        """The connector's state, or its reason, is another one now."""
+
+    def notice(self, text: str) -> None:
+        """Something that an operator should read once."""
+
+    async def login_turn(self, connector: Connector) -> None:
+        """Wait until this connector may try to log in."""
+
+    def login_accepted(self) -> None:
+        """The venue took the credentials."""
+
+    def login_refused(self, reason: str) -> None:
+        """The venue refused the credentials."""
+
+    def login_unknown(self, connector: Connector) -> None:
+        """The attempt ended before the venue said anything of the credentials."""
+
+    def draw(self) -> float:
+        """A random number in [0, 1)."""
+
+
+class Connector:
+    """One connection of a feed. Its counters are plain totals since the start."""
+
+    def __init__(
+        self,
+        name: str,
+        owner: Owner,
+        *,
+        account: Account,
+        symbols: Sequence[str],
+        dial: Dial,
+        url: str,
+        options: Options,
+        backoff: Backoff,
+    ) -> None:
+        self.name = name
+        self.symbols = tuple(symbols)
+        self.state: FeedState = "connecting"
+        self.reason = ""
+        self.generation = 0
+        self.connects = 0  # logins that the venue took
+        self.frames = 0
+        self.events = 0
+        self.bytes = 0
+        self.skipped = 0  # unusable frames, or parts of frames
+        self.confirmed = 0  # subscriptions
+        self.refusals = 0  # of subscriptions
+        self.failures: Counter[str] = Counter()  # by cause
+        self.least_delay: int | None = None  # ns from ts_event to ts_recv, the least since it was last taken
+        self.session: Session | None = None
+        self._owner = owner
+        self._account = account
+        self._dial = dial
+        self._url = url
+        self._options = options
+        self._backoff = backoff
+        self._wake_at = inf
+        self._skipped_logged = -inf
+        self._log = logging.getLogger(f"feedbus.{name.replace('/', '.')}")
+
+    async def run(self) -> None:
+        """Connect, converse, wait, again; until cancelled."""
+        try:
+            while True:
+                await self._owner.login_turn(self)
+                await self._attempt()
+        finally:
+            self.session = None
+            self._owner.login_unknown(self)
+            self.set_state("stopped", "")
+
+    def set_state(self, state: FeedState, reason: str) -> None:
+        """Note the state, and tell the feed when it is another."""
+        if (state, reason) != (self.state, self.reason):
+            self.state, self.reason = state, reason
+            self._owner.changed(self)
+
+    async def _attempt(self) -> None:
+        self.generation += 1
+        self.set_state("connecting", "")
+        try:
+            async with self._dial(self._url, self._options) as connection:
+                await self._converse(connection)
+        except LoginRefused as error:
+            self._note_failure(error)
+            self._owner.login_refused(str(error))
+        except VenueError as error:
+            self._note_failure(error)
+            self._owner.login_unknown(self)
+            delay = self._backoff.failed(trio.current_time(), self._owner.draw())
+            self.set_state("waiting", f"{error.cause}: {error}")
+            self._log.warning("%s: %s; next attempt in %.1f s", error.cause, error, delay)
+            await trio.sleep(delay)
+
+    def _note_failure(self, error: VenueError) -> None:
+        self.session = None
+        self.failures[error.cause] += 1
+
+    async def _converse(self, connection: Connection) -> None:
+        """One connection's life; ends with a VenueError or by cancellation."""
+        self._wake_at = inf
+        self._backoff.opened()
+        self.session = session = self._account.session(self.symbols)
+        try:
+            await self._carry_out(session.opened(trio.current_time()), connection)
+            while True:
+                received = await self._receive_or_wake(connection)
+                if received is None:
+                    await self._carry_out(session.tick(trio.current_time()), connection)
+                else:
+                    await self._take(session, *received, connection)
+        except trio.Cancelled:
+            await self._say_goodbye(session, connection)
+            raise
+
+    async def _receive_or_wake(self, connection: Connection) -> tuple[list[bytes | bytearray], int] | None:
+        """The next messages, or None when the Session wanted to be woken. No timer where none is wanted."""
+        if self._wake_at == inf:
+            return await connection.receive()
+        with trio.move_on_at(self._wake_at):
+            return await connection.receive()
+        self._wake_at = inf
+        return None
+
+    async def _take(
+        self, session: Session, messages: list[bytes | bytearray], ts_recv: int, connection: Connection
+    ) -> None:
+        """All messages of one read: their events go out together, then the orders are carried out."""
+        now = trio.current_time()
+        events: list[MarketData] = []
+        orders: list[Effect] = []
+        for data in messages:
+            for effect in session.frame(data, ts_recv, now):
+                if isinstance(effect, Event):
+                    events.append(effect)
+                else:
+                    orders.append(effect)
+        self.frames += len(messages)
+        if events:
+            self._publish(events, now)
+        if orders:
+            await self._carry_out(orders, connection)
+
+    def _publish(self, events: list[MarketData], now: float) -> None:
+        self._owner.publish(events)
+        self.events += len(events)
+        self._backoff.data(now)
+        last = events[-1]
+        if last.ts_event:
+            delay = last.ts_recv - last.ts_event
+            if self.least_delay is None or delay < self.least_delay:
+                self.least_delay = delay
+
+    async def _carry_out(self, effects: Iterable[Effect], connection: Connection) -> None:
+        """Do what the Session orders; all that is to be sent goes in one write."""
+        to_send: list[bytes | str] = []
+        ended: VenueError | None = None
+        for effect in effects:
+            match effect:
+                case Send(data):
+                    to_send.append(data)
+                case WakeAt(when):
+                    self._wake_at = when
+                case Close(error):
+                    ended = error
+                case Fatal(reason):
+                    ended = LoginRefused(reason)
+                case Event():
+                    self._publish([effect], trio.current_time())
+                case _:
+                    self._note(effect)
+        if to_send:
+            await connection.send(to_send)
+        if ended is not None:
+            raise ended
+
+    def _note(self, effect: Ready | Confirmed | Refused | Skipped | Notice) -> None:
+        match effect:
+            case Ready():
+                self._ready()
+            case Refused(subscription, reason):
+                self.refusals += 1
+                self._log.warning("%s refused: %s", subscription, reason)
+            case Skipped(error):
+                self._note_skipped(error)
+            case Notice(text):
+                self._owner.notice(text)
+            case Confirmed():
+                self.confirmed += 1
+
+    def _ready(self) -> None:
+        self.connects += 1
+        self._owner.login_accepted()
+        self.set_state("online", "")
+        self._log.info("online")
+
+    def _note_skipped(self, error: BadData) -> None:
+        self.skipped += 1
+        now = trio.current_time()
+        if now - self._skipped_logged >= LOG_SKIPPED_EVERY:
+            self._skipped_logged = now
+            self._log.warning("skipped bad data: %s (%d so far)", error, self.skipped)
+
+    async def _say_goodbye(self, session: Session, connection: Connection) -> None:
+        last_words = [effect.data for effect in session.closing() if isinstance(effect, Send)]
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE), suppress(VenueError):
+            await connection.send(last_words)
