@@ -18,7 +18,7 @@ import trio
 
 from feedbus.backoff import Backoff
 from feedbus.errors import BadData, LoginRefused, VenueError
-from feedbus.events import Event, FeedState, MarketData
+from feedbus.events import Event, FeedState, MarketData, has_price
 from feedbus.session import (
     Account,
     Close,
@@ -31,6 +31,7 @@ from feedbus.session import (
     Send,
     Session,
     Skipped,
+    Subscription,
     WakeAt,
 )
 from feedbus.transport import Connection, Dial, Options
@@ -92,9 +93,10 @@ class Connector:
         self.events = 0
         self.bytes = 0
         self.skipped = 0  # unusable frames, or parts of frames
-        self.confirmed = 0  # subscriptions
-        self.refusals = 0  # of subscriptions
+        self.refusals = 0  # of subscriptions, in all
+        self.refused: set[Subscription] = set()  # and not confirmed since
         self.failures: Counter[str] = Counter()  # by cause
+        self.unpriced = set(self.symbols)  # symbols that no price has come of yet
         self.least_delay: int | None = None  # ns from ts_event to ts_recv, the least since it was last taken
         self.session: Session | None = None
         self._owner = owner
@@ -194,6 +196,8 @@ class Connector:
         self._owner.publish(events)
         self.events += len(events)
         self._backoff.data(now)
+        if self.unpriced:
+            self.unpriced -= {event.symbol for event in events if has_price(event)}
         last = events[-1]
         if last.ts_event:
             delay = last.ts_recv - last.ts_event
@@ -229,13 +233,14 @@ class Connector:
                 self._ready()
             case Refused(subscription, reason):
                 self.refusals += 1
+                self.refused.add(subscription)
                 self._log.warning("%s refused: %s", subscription, reason)
             case Skipped(error):
                 self._note_skipped(error)
             case Notice(text):
                 self._owner.notice(text)
-            case Confirmed():
-                self.confirmed += 1
+            case Confirmed(subscription):
+                self.refused.discard(subscription)
 
     def _ready(self) -> None:
         self.connects += 1

@@ -281,3 +281,18 @@ EVENT_TYPE_SET = frozenset(EVENT_TYPES)
 def kind(event: Event) -> str:
     """The event's tag: `kind` in JSON, e.g. "book"."""
     return str(event.__struct_config__.tag)
+
+
+def has_price(event: Event) -> bool:
+    """True when an event says a price of its instrument: a bid, an ask or a last one."""
+    match event:
+        case Trade():
+            return True
+        case BookSnapshot() | BookDelta():
+            return bool(event.bids or event.asks)
+        case Ticker():
+            return event.bid is not None or event.ask is not None or event.last is not None
+        case Quote():
+            return event.bid is not None or event.ask is not None
+        case _:
+            return False

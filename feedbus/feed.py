@@ -123,11 +123,6 @@ class Feed:
         """Connections that are logged in."""
         return sum(connector.state in ("online", "delayed") for connector in self.connectors)
 
-    def refused_symbols(self) -> frozenset[str]:
-        """Symbols that the venue refuses now."""
-        sessions = [connector.session for connector in self.connectors]
-        return frozenset[str]().union(*(session.refused_symbols() for session in sessions if session is not None))
-
     def status(self, connector: Connector) -> FeedStatus:
         """How one connection is now; rates and delays are over the time since its last status."""
         now = trio.current_time()

@@ -112,9 +112,6 @@ class Session(Protocol):
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
 
-    def refused_symbols(self) -> frozenset[str]:
-        """The symbols that the venue refuses now."""
-
 
 class Account(Protocol):
     """What the connections of one venue account share. Made from configuration, so it raises ConfigError."""

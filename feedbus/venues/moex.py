@@ -208,11 +208,11 @@ class Session:
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state; a symbol counts as its least advanced channel."""
-        return dict(Counter(self._symbol_states().values()))
-
-    def refused_symbols(self) -> frozenset[str]:
-        """The symbols of which the venue refuses a channel now."""
-        return frozenset(symbol for symbol, state in self._symbol_states().items() if state == "refused")
+        states: dict[str, str] = {}
+        for stream in self._streams.values():
+            symbol = stream.subscription.symbol
+            states[symbol] = min(states.get(symbol, stream.state), stream.state, key=_STATES.index)
+        return dict(Counter(states.values()))
 
     # Frames
 
@@ -384,12 +384,6 @@ class Session:
         if wake != self._wake and wake != inf:
             self._wake = wake
             yield WakeAt(wake)
-
-    def _symbol_states(self) -> dict[str, str]:
-        states: dict[str, str] = {}
-        for symbol, state in ((stream.subscription.symbol, stream.state) for stream in self._streams.values()):
-            states[symbol] = min(states.get(symbol, state), state, key=_STATES.index)
-        return states
 
 
 def _destination(subscription: Subscription) -> str:

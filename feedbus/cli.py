@@ -1,0 +1,239 @@
+"""The commands. Parts are imported when a command runs, so that `feedbus --help` answers at once.
+
+Exit status: 0 on a clean stop (SIGINT and SIGTERM too), 2 on bad usage or configuration, 1 on failure. Errors are
+one line; `--debug` shows where they came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import feedbus
+from feedbus.errors import BusError, ConfigError, FeedbusError
+
+DEFAULT_LISTEN = "127.0.0.1:9000"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:
+        # The reader of our output has gone: nothing more to say, also not when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if arguments.debug:
+            raise
+        return _failed(error)
+    return 0
+
+
+def _failed(error: BaseException) -> int:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, ConfigError):
+        print(f"feedbus: {error}", file=sys.stderr)
+        return 2
+    known = isinstance(error, FeedbusError | OSError)
+    text = str(error) if known else f"{type(error).__name__}: {error} (a bug; --debug shows where)"
+    print(f"feedbus: {text}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
+    parser = argparse.ArgumentParser(
+        prog="feedbus", description="Market data over sharded WebSockets onto a message bus.", parents=[common]
+    )
+    parser.set_defaults(debug=False)
+    parser.add_argument("--version", action="version", version=f"feedbus {feedbus.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, help_text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help_text, description=help_text, parents=[common])
+        added.set_defaults(command=run)
+        return added
+
+    demo = command("demo", _demo, "a simulated exchange, the feed, the bus and the live table, all on this machine")
+    demo.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
+    run = command("run", _run, "the service: the feeds of a configuration, published on its bus")
+    run.add_argument("config", metavar="CONFIG", help="a YAML file")
+    check = command("check", _check, "validate a configuration and print the shard plan")
+    check.add_argument("config", metavar="CONFIG", help="a YAML file")
+    _sim_arguments(command("sim", _sim, "a simulated exchange alone"))
+    tail = command("tail", _tail, "events off the bus as JSON lines")
+    tail.add_argument("topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; none: all")
+    tail.add_argument("--bus", action="append", metavar="ADDR", help="the publisher's address (repeatable)")
+    tail.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    monitor = command("monitor", _monitor, "the live table of a running feedbus; q quits")
+    monitor.add_argument("--bus", metavar="ADDR", help="the publisher's address")
+    return parser
+
+
+def _sim_arguments(sim: argparse.ArgumentParser) -> None:
+    sim.add_argument("venues", nargs="*", choices=["moex"], default="moex", metavar="VENUE", help="moex")
+    sim.add_argument("--listen", type=_host_port, default=_host_port(DEFAULT_LISTEN), metavar="HOST:PORT")
+    sim.add_argument("--seed", type=int, default=1, help="the same seed, start and requests give the same bytes")
+    sim.add_argument("--start", type=_time, metavar="TIME", help="market time at the first subscription (ISO 8601)")
+    sim.add_argument("--rate", type=float, default=4.0, help="market steps a second (default 4)")
+    sim.add_argument(
+        "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="answer to UNSUBSCRIBE"
+    )
+    sim.add_argument("--late-messages", type=int, default=0, metavar="N", help="MESSAGEs still sent after UNSUBSCRIBE")
+    sim.add_argument(
+        "--connect-headers", choices=["accept", "refuse"], default="accept", help="CONNECT with further headers"
+    )
+    sim.add_argument("--crlf", choices=["accept", "disconnect"], default="accept", help="frames with CRLF")
+
+
+# The commands
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    import trio
+    from rich.console import Console
+
+    from feedbus import app, logs
+
+    console = Console()
+    last_log = None
+    if console.is_terminal:
+        kept = logs.to_table()
+        last_log = lambda: kept.text  # noqa: E731 (a closure of one expression)
+    else:
+        logs.to_stderr()
+
+    def on_start(address: str) -> None:
+        print(f"bus: {address}\nin another terminal: feedbus monitor --bus {address}", flush=True)
+
+    async def run() -> str:
+        return await app.demo(console=console, seconds=arguments.seconds, on_start=on_start, last_log=last_log)
+
+    print(trio.run(run))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    import trio
+
+    from feedbus import app, config, logs
+
+    loaded = config.load(arguments.config, config.environment(Path.cwd()))
+    logs.to_stderr()
+    print(trio.run(app.run, loaded))
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    from feedbus import config, sharding
+
+    loaded = config.load(arguments.config, config.environment(Path.cwd()))
+    print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
+    for feed in loaded.feeds:
+        plan = sharding.plan(feed.symbols, feed.sharding.connections, feed.sharding.per_connection)
+        print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {feed.url}")
+        for number, symbols in enumerate(plan):
+            print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
+
+
+def _sim(arguments: argparse.Namespace) -> None:
+    import trio
+
+    from feedbus import app
+    from feedbus.sim import moex
+
+    try:
+        options = moex.Options(
+            seed=arguments.seed,
+            start_ns=arguments.start,
+            rate=arguments.rate,
+            unsubscribe_reply=arguments.unsubscribe_reply,
+            late_messages=arguments.late_messages,
+            connect_headers=arguments.connect_headers,
+            crlf=arguments.crlf,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    host, port = arguments.listen
+
+    def on_start(url: str) -> None:
+        print(f"moex: {url}", flush=True)
+
+    print(trio.run(app.simulate, options, host, port, on_start))
+
+
+def _tail(arguments: argparse.Namespace) -> None:
+    from feedbus.subscribers import tail
+
+    addresses = arguments.bus or [_default_bus()]
+    try:
+        tail.run(addresses, arguments.topics or [""], arguments.count, sys.stdout.buffer)
+    except BusError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    import trio
+    from rich.console import Console
+
+    from feedbus import app
+
+    console = Console()
+
+    async def run() -> None:
+        await app.monitor(arguments.bus or _default_bus(), console=console)
+
+    try:
+        trio.run(run)
+    except BusError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _default_bus() -> str:
+    from feedbus.config import DEFAULT_PUBLISH, environment, substitute
+
+    return substitute(DEFAULT_PUBLISH, environment(Path.cwd()))
+
+
+# What arguments may be
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError("not positive")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError("not a time in seconds")
+    return value
+
+
+def _host_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not 0 <= int(port) <= 65535:
+        raise ValueError("not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def _time(text: str) -> int:
+    """Nanoseconds since the epoch; a time without a zone is UTC."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+
+
+for _checked, _name in ((_positive, "positive number"), (_seconds, "number of seconds"), (_host_port, "HOST:PORT")):
+    _checked.__name__ = _name  # argparse says "invalid positive number value"

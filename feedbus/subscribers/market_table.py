@@ -1,0 +1,237 @@
+"""The model of the live table: what the newest events say of each instrument. Pure: time is an argument.
+
+`add` is called for every event of the bus, so it does little; what is only looked at once a second (order,
+counts, decimals) is worked out in `snapshot`, and only for the rows that will be seen.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from feedbus.events import BookDelta, BookSnapshot, Event, FeedStatus, Gap, MarketEvent, Quote, Ticker, Trade
+from feedbus.subscribers.connection_table import SECOND, ConnectionTable, FeedView
+
+MAX_INSTRUMENTS = 20_000
+MAX_DECIMALS = 8
+RATE_WINDOW = 5 * SECOND
+DELAYED_AFTER = 60 * SECOND
+LAG_IS_KNOWN_FOR = 10 * SECOND
+
+
+class Row(msgspec.Struct, gc=False):
+    """One instrument. `best_*` is about bid and ask; times are the ts_recv of what the values came in."""
+
+    venue: str
+    symbol: str
+    bid: float | None = None
+    ask: float | None = None
+    last: float | None = None
+    volume: float | None = None
+    status: str | None = None
+    updates: int = 0
+    updated_at: int = 0
+    best_at: int = 0
+    best_from: Literal["ticker", "quote", "book"] = "ticker"
+    last_at: int = 0
+    last_from: Literal["ticker", "trade"] = "ticker"
+    decimals: int = 0
+
+    @property
+    def priced(self) -> bool:
+        return self.bid is not None or self.ask is not None or self.last is not None
+
+
+class RowView(msgspec.Struct, frozen=True):
+    """One instrument at one moment."""
+
+    venue: str
+    symbol: str
+    bid: float | None
+    ask: float | None
+    last: float | None
+    decimals: int
+    volume: float | None
+    status: str | None
+    updates: int
+    age_ns: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The whole table at one moment, with as many rows as were asked for. `delays` is by venue, in seconds."""
+
+    uptime_s: int
+    updates: int
+    rate: float
+    gaps: int
+    with_data: int
+    with_price: int
+    not_shown: int
+    venues: int
+    delays: dict[str, float | None]
+    feed: FeedView
+    rows: list[RowView]
+
+
+class MarketTable:
+    """Events in, snapshots out. `tick` ends an interval: call it before each redraw."""
+
+    def __init__(self, started_ns: int) -> None:
+        self.updates = 0
+        self.gaps = 0
+        self.not_shown = 0
+        """Updates of instruments beyond MAX_INSTRUMENTS."""
+        self._started_ns = started_ns
+        self._rows: dict[tuple[str, str], Row] = {}
+        self._connections = ConnectionTable()
+        self._marks: deque[tuple[int, int]] = deque([(started_ns, 0)], maxlen=100)
+        self._least_lag: dict[str, int] = {}
+        self._lag: dict[str, tuple[int, int]] = {}
+
+    def add(self, event: Event) -> None:
+        """Take one event in; kinds that the table doesn't show are passed over."""
+        read = READERS.get(type(event))
+        if read is not None and isinstance(event, MarketEvent):
+            self._add_update(event, read)
+        elif isinstance(event, FeedStatus):
+            self._connections.add(event)
+        elif isinstance(event, Gap):
+            self.gaps += 1
+
+    def _add_update(self, event: MarketEvent, read: Callable[[Row, Any], None]) -> None:
+        self.updates += 1
+        key = (event.venue, event.symbol)
+        row = self._rows.get(key)
+        if row is None:
+            if len(self._rows) >= MAX_INSTRUMENTS:
+                self.not_shown += 1
+                return
+            row = self._rows[key] = Row(event.venue, event.symbol)
+        row.updates += 1
+        row.updated_at = max(row.updated_at, event.ts_recv)
+        if event.ts_event:
+            lag = event.ts_recv - event.ts_event
+            self._least_lag[event.venue] = min(lag, self._least_lag.get(event.venue, lag))
+        read(row, event)
+
+    def tick(self, now_ns: int) -> None:
+        """End an interval: what came in it gives the rate and the lag."""
+        if now_ns <= self._marks[-1][0]:
+            self._marks.clear()
+        self._marks.append((now_ns, self.updates))
+        while len(self._marks) > 2 and self._marks[1][0] <= now_ns - RATE_WINDOW:
+            self._marks.popleft()
+        self._lag.update({venue: (lag, now_ns) for venue, lag in self._least_lag.items()})
+        self._least_lag.clear()
+
+    def snapshot(self, now_ns: int, rows: int) -> Snapshot:
+        """The table now, with the `rows` most active instruments."""
+        feed = self._connections.view(now_ns)
+        most_active = heapq.nsmallest(rows, self._rows.values(), key=_activity)
+        return Snapshot(
+            uptime_s=max(0, now_ns - self._started_ns) // SECOND,
+            updates=self.updates,
+            rate=self._rate(),
+            gaps=self.gaps,
+            with_data=len(self._rows),
+            with_price=sum(row.priced for row in self._rows.values()),
+            not_shown=self.not_shown + feed.not_shown,
+            venues=len({venue for venue, _ in self._rows}),
+            delays=self._delays(feed, now_ns),
+            feed=feed,
+            rows=[_view(row, now_ns) for row in most_active],
+        )
+
+    def _rate(self) -> float:
+        (then, before), (now, after) = self._marks[0], self._marks[-1]
+        return (after - before) * SECOND / (now - then) if now > then else 0.0
+
+    def _delays(self, feed: FeedView, now_ns: int) -> dict[str, float | None]:
+        """By venue, what the connections say; where they say nothing, what the events of the last seconds show."""
+        delays = dict(feed.delays)
+        for venue, (lag, at) in self._lag.items():
+            if lag > DELAYED_AFTER and now_ns - at <= LAG_IS_KNOWN_FOR and delays.get(venue) is None:
+                delays[venue] = lag / SECOND
+        return delays
+
+
+def _read_book(row: Row, book: BookSnapshot) -> None:
+    bid = book.bids[0][0] if book.bids else None
+    ask = book.asks[0][0] if book.asks else None
+    _set_best(row, bid, ask, book.ts_recv, "book")
+
+
+def _read_quote(row: Row, quote: Quote) -> None:
+    _set_best(row, quote.bid, quote.ask, quote.ts_recv, "quote")
+
+
+def _set_best(row: Row, bid: float | None, ask: float | None, at: int, source: Literal["quote", "book"]) -> None:
+    if at >= row.best_at:
+        row.bid, row.ask, row.best_at, row.best_from = bid, ask, at, source
+
+
+def _read_delta(row: Row, delta: BookDelta) -> None:
+    """The table keeps no books: after a change the best prices of the last full book are unknown, not the old ones."""
+    if row.best_from == "book":
+        _set_best(row, None, None, delta.ts_recv, "book")
+
+
+def _read_trade(row: Row, trade: Trade) -> None:
+    if trade.ts_recv >= row.last_at:
+        row.last, row.last_at, row.last_from = trade.price, trade.ts_recv, "trade"
+
+
+def _read_ticker(row: Row, ticker: Ticker) -> None:
+    """A ticker's None takes back only what a ticker gave: where books or trades come, it just isn't in the ticker."""
+    row.volume, row.status = ticker.volume, ticker.status
+    if ticker.ts_recv >= row.best_at:
+        alone = row.best_from == "ticker"
+        row.bid = ticker.bid if alone or ticker.bid is not None else row.bid
+        row.ask = ticker.ask if alone or ticker.ask is not None else row.ask
+        row.best_at = ticker.ts_recv
+    if ticker.ts_recv >= row.last_at and (row.last_from == "ticker" or ticker.last is not None):
+        row.last, row.last_at = ticker.last, ticker.ts_recv
+
+
+READERS: dict[type[Event], Callable[[Row, Any], None]] = {
+    BookSnapshot: _read_book,
+    BookDelta: _read_delta,
+    Quote: _read_quote,
+    Trade: _read_trade,
+    Ticker: _read_ticker,
+}
+"""What each kind of market data changes in its row."""
+
+
+def _activity(row: Row) -> tuple[int, str, str]:
+    return (-row.updates, row.symbol, row.venue)
+
+
+def _view(row: Row, now_ns: int) -> RowView:
+    """Decimals only grow, so that a price doesn't change its width as it moves."""
+    for price in (row.bid, row.ask, row.last):
+        if price is not None:
+            row.decimals = max(row.decimals, decimals(price))
+    return RowView(
+        venue=row.venue,
+        symbol=row.symbol,
+        bid=row.bid,
+        ask=row.ask,
+        last=row.last,
+        decimals=row.decimals,
+        volume=row.volume,
+        status=row.status,
+        updates=row.updates,
+        age_ns=max(0, now_ns - row.updated_at),
+    )
+
+
+def decimals(price: float) -> int:
+    """How many decimals the first 15 digits have, all that a double is sure to keep; at most MAX_DECIMALS."""
+    exponent = Decimal(f"{price:.15g}").normalize().as_tuple().exponent
+    return min(MAX_DECIMALS, max(0, -exponent)) if isinstance(exponent, int) else 0

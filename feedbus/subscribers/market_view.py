@@ -1,0 +1,289 @@
+"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock.
+
+Every line is laid out here, cell by cell: the columns keep their places while the numbers change, nothing wraps,
+and it costs about a third of rich.table.Table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group
+from rich.text import Text
+
+from feedbus.subscribers.connection_table import SECOND, ConnectionView, FeedView, fold
+from feedbus.subscribers.market_table import RowView, Snapshot
+
+YELLOW_FROM = 5 * SECOND
+RED_FROM = 30 * SECOND
+NOTHING = "-"
+ABOVE_THE_ROWS = 5
+BELOW_THE_ROWS = 1
+PLAIN_WIDTH = 200
+REASON_LENGTHS = (200, 60, 40, 30, 24, 20, 16, 12)
+SILENT_STEP = 5
+"""Silence is told in steps of so many seconds, so that connections that fell silent together are named together."""
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the table, as wide as its widest cell between two bounds. Where not all columns have room, those
+    with the highest `rank` are left out."""
+
+    title: str
+    rank: int
+    width: int
+    text: Callable[[RowView], str]
+    align: Literal["left", "right"] = "right"
+    max_width: int = 24
+
+
+def price_text(price: float | None, decimals: int) -> str:
+    """A price with a fixed number of decimals; in powers of ten where that would be zeros only, or too many digits."""
+    if price is None:
+        return NOTHING
+    if price == 0 or 10**-decimals <= abs(price) < 10**12:
+        return f"{price:.{decimals}f}"
+    return f"{price:.6g}"
+
+
+def volume_text(volume: float | None) -> str:
+    """A volume with thousands separators, and decimals only where it has some."""
+    if volume is None:
+        return NOTHING
+    if abs(volume) < 1:
+        return f"{volume:.4g}"
+    if abs(volume) >= 10**15:
+        return f"{volume:.6g}"
+    return f"{volume:,.0f}" if volume % 1 == 0 else f"{volume:,.2f}"
+
+
+def span_text(seconds: float) -> str:
+    """A length of time in its largest unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
+    if seconds < 10:
+        return f"{int(seconds * 10) / 10:.1f} s"
+    for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
+        if seconds < below:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def age_style(age_ns: int) -> str:
+    """Green under 5 s, yellow under 30 s, red from there on."""
+    if age_ns < YELLOW_FROM:
+        return "green"
+    return "yellow" if age_ns < RED_FROM else "red"
+
+
+def printable(text: str) -> str:
+    """What came from outside, without characters that would move the cursor."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+VENUE = Column("Venue", 6, 5, lambda row: printable(row.venue), "left", 12)
+AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND))
+STATUS = Column("Status", 7, 6, lambda row: NOTHING if row.status is None else printable(row.status), "left", 12)
+COLUMNS = (
+    VENUE,
+    Column("Instrument", 0, 10, lambda row: printable(row.symbol), "left"),
+    Column("Bid", 3, 8, lambda row: price_text(row.bid, row.decimals)),
+    Column("Ask", 3, 8, lambda row: price_text(row.ask, row.decimals)),
+    Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals)),
+    Column("Volume", 5, 11, lambda row: volume_text(row.volume)),
+    Column("Updates", 4, 8, lambda row: f"{row.updates:,}"),
+    AGE,
+    STATUS,
+)
+
+
+def render(snapshot: Snapshot, width: int, height: int, foot: str = "") -> Group:
+    """At most `height` lines of at most `width` cells. `foot` is the start of the last line."""
+    above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
+    room = height - ABOVE_THE_ROWS - BELOW_THE_ROWS
+    rows = snapshot.rows[: max(0, room)]
+    lines = [*above, *(_table(snapshot, rows, width) if room > 0 else []), _foot(snapshot, len(rows), foot)]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[:height])
+
+
+def _line(parts: Sequence[tuple[str, str]]) -> Text:
+    """Parts with their styles, two spaces apart."""
+    line = Text()
+    for text, style in parts:
+        line.append("  " if line else "").append(text, style)
+    return line
+
+
+def _counts(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """The first line of the header, with what must be seen first: delayed data."""
+    up = snapshot.feed.up
+    all_up = up is not None and up >= snapshot.feed.wanted
+    delayed = [(delayed_text(snapshot), "bold black on yellow")] if snapshot.delays else []
+    return [
+        ("feedbus", "bold"),
+        *delayed,
+        (f"connections {'?' if up is None else up}/{snapshot.feed.wanted}", "" if all_up else "red"),
+        (f"updates {snapshot.updates:,}", ""),
+        (f"{snapshot.rate:,.0f}/s", ""),
+    ]
+
+
+def delayed_text(snapshot: Snapshot) -> str:
+    """DELAYED, whose data where there are several venues, and by how much where that is known."""
+    words = []
+    for venue, seconds in sorted(snapshot.delays.items()):
+        name = printable(venue) if snapshot.venues > 1 else ""
+        words.append(f"{name} {'' if seconds is None else span_text(seconds)}".strip())
+    return f"DELAYED {', '.join(words)}".rstrip()
+
+
+def _totals(snapshot: Snapshot) -> list[tuple[str, str]]:
+    hours, seconds = divmod(snapshot.uptime_s, 3600)
+    parts = [
+        (instruments_text(snapshot), ""),
+        (f"uptime {hours}:{seconds // 60:02}:{seconds % 60:02}", ""),
+        (f"bus gaps {snapshot.gaps:,}", "red" if snapshot.gaps else ""),
+    ]
+    if snapshot.not_shown:
+        parts.append((f"{snapshot.not_shown:,} events not shown", "red"))
+    return parts
+
+
+def instruments_text(snapshot: Snapshot) -> str:
+    """How many instruments have data, have a price, are wanted, and are refused if any are."""
+    feed = snapshot.feed
+    wanted = f"{feed.instruments_wanted:,}" if feed.connections else "?"
+    refused = f", {feed.instruments_refused:,} refused" if feed.instruments_refused else ""
+    return f"instruments {snapshot.with_data:,} data, {snapshot.with_price:,} price, {wanted} wanted{refused}"
+
+
+def connection_lines(feed: FeedView, width: int) -> list[Text]:
+    """Two lines: the connections that are online, and those that are not, with the reason."""
+    online: list[str] = []
+    delayed: list[str] = []
+    away: list[ConnectionView] = []
+    for connection in feed.connections:
+        if connection.silent_s is not None or connection.state not in ("online", "delayed"):
+            away.append(connection)
+        else:
+            (online if connection.state == "online" else delayed).append(printable(connection.name))
+    first = _line([(f"online {len(online) + len(delayed):,}:", "green" if online or delayed else "dim")])
+    for names, label in ((online, ""), (delayed, "delayed ")):
+        if names:
+            first.append(f" {label}{' '.join(fold(names))}")
+    if not away:
+        return [first, _line([("not online: none" if feed.connections else "no connection has spoken yet", "dim")])]
+    label = f"not online {len(away):,}: "
+    return [first, Text(label, "red").append(_away_text(away, width - len(label)), "default")]
+
+
+def _away_text(away: Sequence[ConnectionView], room: int) -> str:
+    """Names with reasons. All names matter more than whole reasons, so long reasons are cut first."""
+    groups: dict[str, list[str]] = {}
+    for connection in away:
+        groups.setdefault(_why(connection), []).append(printable(connection.name))
+    items: list[tuple[str, int]] = []
+    for longest in REASON_LENGTHS:
+        items = [(f"{' '.join(fold(names))} {_shorten(why, longest)}", len(names)) for why, names in groups.items()]
+        text = "; ".join(item for item, _ in items)
+        if cell_len(text) <= room:
+            return text
+    return _cut(items, room)
+
+
+def _shorten(text: str, cells: int) -> str:
+    return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
+
+
+def _why(connection: ConnectionView) -> str:
+    if connection.silent_s is not None:
+        seconds = connection.silent_s
+        return f"no word for {span_text(seconds - seconds % SILENT_STEP)}"
+    reason = printable(connection.reason)
+    return f"{connection.state}: {reason}" if reason else connection.state
+
+
+def _cut(items: Sequence[tuple[str, int]], room: int) -> str:
+    """As many items as fit, and how many connections are left out; the first item is always there, cut if need be."""
+    left = sum(count for _, count in items)
+    text = ""
+    for item, count in items:
+        rest = _and_more(left - count)
+        longer = f"{text}; {item}" if text else item
+        if cell_len(longer + rest) > room:
+            if text:
+                break
+            longer = _shorten(item, room - cell_len(rest))
+        text = longer
+        left -= count
+    return text + _and_more(left)
+
+
+def _and_more(count: int) -> str:
+    return f"; … and {count:,} more" if count else ""
+
+
+def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int) -> list[Text]:
+    """The line of titles, then the rows."""
+    gap = 1 if width < 100 else 2 if width < 120 else 3
+    columns = _columns(snapshot, rows, width, gap)
+    titles = (" " * gap).join(_cell(column, column.title, wide) for column, wide in columns)
+    lines = [Text(set_cell_size(titles, width), "bold reverse")]
+    for row in rows:
+        line = Text()
+        for column, wide in columns:
+            if line:
+                line.append(" " * gap)
+            line.append(_cell(column, column.text(row), wide), age_style(row.age_ns) if column is AGE else None)
+        lines.append(line)
+    if not rows:
+        lines.append(Text("no market data yet", "dim"))
+    return lines
+
+
+def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int) -> list[tuple[Column, int]]:
+    """The columns that say something and have room, with their widths."""
+    widths: dict[str, int] = {}
+    left = width + gap
+    for column in sorted(COLUMNS, key=lambda column: column.rank):
+        if (column is VENUE and snapshot.venues < 2) or (column is STATUS and all(row.status is None for row in rows)):
+            continue
+        widest = max((cell_len(column.text(row)) for row in rows), default=0)
+        wide = max(column.width, min(widest, column.max_width))
+        if wide + gap <= left:
+            left -= wide + gap
+            widths[column.title] = wide
+    return [(column, widths[column.title]) for column in COLUMNS if column.title in widths]
+
+
+def _cell(column: Column, text: str, width: int) -> str:
+    """The text in exactly `width` cells."""
+    text = _shorten(text, width)
+    padding = " " * (width - cell_len(text))
+    return text + padding if column.align == "left" else padding + text
+
+
+def _foot(snapshot: Snapshot, shown: int, foot: str) -> Text:
+    parts = [(printable(foot), "dim")] if foot else []
+    if 0 < shown < snapshot.with_data:
+        parts.insert(0, (f"{shown:,} most active of {snapshot.with_data:,}", "dim"))
+    return _line(parts)
+
+
+def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
+    """The header in one line, the connections that are not online, and the first rows: for a file or a pipe."""
+    parts = [text for text, _ in (*_counts(snapshot), *_totals(snapshot))]
+    away = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
+    return ["  ".join(parts), away, *(plain_row(row) for row in snapshot.rows[:rows])]
+
+
+def plain_row(row: RowView) -> str:
+    """One instrument in one line, each number with its name."""
+    bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
+    return (
+        f"  {printable(row.venue)} {printable(row.symbol)}  bid {bid}  ask {ask}  last {last}"
+        f"  volume {volume_text(row.volume)}  updates {row.updates:,}  age {span_text(row.age_ns / SECOND)}"
+    )
