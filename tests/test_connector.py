@@ -1,0 +1,261 @@
+"""The connector, with a real MOEX Session on a fake transport and a virtual clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from feedbus.backoff import Backoff
+from feedbus.connector import Connector
+from feedbus.errors import ClosedByPeer, ConnectFailed, TimedOut, VenueError
+from feedbus.events import BookSnapshot, MarketData
+from feedbus.testing.transport import FakeConnection, FakeDial
+from feedbus.transport import Options
+from feedbus.venues.moex import Account
+
+CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
+
+
+def receipt(name: str) -> bytes:
+    return f"RECEIPT\nreceipt-id:{name}\n\n\0".encode()
+
+
+def book(name: str, bid: float = 1.5, timestamp: int = 1_000) -> bytes:
+    body = (
+        f'{{"properties":{{"type":"snapshot","seqnum":5,"timestamp":{timestamp}}},\n'
+        f'"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":[["B",[{bid},2],10,null]]}}'
+    )
+    return f"MESSAGE\ncontent-length:{len(body)}\nsubscription:{name}\n\n{body}\0".encode()
+
+
+class FakeOwner:
+    """Plays the feed: notes what the connector tells, lets everybody log in."""
+
+    def __init__(self) -> None:
+        self.published: list[list[MarketData]] = []
+        self.states: list[tuple[str, str]] = []
+        self.notices: list[str] = []
+        self.logins: list[str] = []
+
+    def publish(self, events: Sequence[MarketData]) -> None:
+        self.published.append(list(events))
+
+    def changed(self, connector: Connector) -> None:
+        self.states.append((connector.state, connector.reason))
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    async def login_turn(self, connector: Connector) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def login_accepted(self) -> None:
+        self.logins.append("accepted")
+
+    def login_refused(self, reason: str) -> None:
+        self.logins.append(f"refused: {reason}")
+
+    def login_unknown(self, connector: Connector) -> None:
+        self.logins.append("unknown")
+
+    def draw(self) -> float:
+        return 0.5
+
+
+class Stage:
+    """One connector, its fake owner and its fake transport."""
+
+    def __init__(self, dial: FakeDial) -> None:
+        self.owner = FakeOwner()
+        self.dial = dial
+        self.connector = Connector(
+            "moex/0",
+            self.owner,
+            account=Account({}, ["orderbooks"]),
+            symbols=["TQBR.SBER", "TQBR.GAZP"],
+            dial=dial,
+            url="ws://venue/",
+            options=Options(),
+            backoff=Backoff(first=2.0, cap=60.0, reset_after=30.0),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.connector.run)
+            await wait_all_tasks_blocked()
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def connection(self, *messages: bytes) -> FakeConnection:
+        """The newest connection, once it was brought to where these messages bring it."""
+        await wait_all_tasks_blocked()
+        connection = self.dial.connections[-1]
+        for message in messages:
+            connection.deliver(message)
+            await wait_all_tasks_blocked()
+        return connection
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage(FakeDial())
+
+
+async def test_it_logs_in_and_subscribes_in_one_write_each(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+        assert [str(message, "ascii").split("\n")[0] for message in connection.sent if isinstance(message, bytes)] == [
+            "CONNECT",
+            "SUBSCRIBE",
+            "SUBSCRIBE",
+        ]
+        assert stage.owner.states == [("online", "")]
+        assert stage.owner.logins == ["accepted"]
+
+
+async def test_the_events_of_one_read_are_published_together(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"), book("1"), book("2"))
+        stage.owner.published.clear()
+        connection.deliver(book("1", 7.25), book("2", 8.5), ts_recv=77)
+        await wait_all_tasks_blocked()
+        (events,) = stage.owner.published
+        assert [(event.symbol, event.ts_recv) for event in events] == [("TQBR.SBER", 77), ("TQBR.GAZP", 77)]
+        assert isinstance(events[0], BookSnapshot)
+        assert events[0].bids == [(7.25, 10.0)]
+        assert stage.connector.unpriced == set()
+        assert (stage.connector.frames, stage.connector.events) == (7, 4)
+
+
+async def test_a_frame_of_garbage_costs_that_frame_alone(
+    stage: Stage, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), book("1"))
+        stage.owner.published.clear()
+        connection.deliver(b"\xff\xfe garbage", book("1", 3.5), b"MESSAGE\nsubscription:1\n\n{]\0")
+        await wait_all_tasks_blocked()
+        assert stage.connector.skipped == 2
+        assert len(stage.owner.published) == 1
+        assert stage.connector.state == "online"
+        assert len(stage.dial.attempts) == 1
+        assert "skipped bad data" in caplog.text
+
+
+async def test_the_back_off_grows_over_failed_attempts_and_is_capped(autojump_clock: MockClock) -> None:
+    stage = Stage(FakeDial(lambda _: ConnectFailed("no route")))
+    async with stage.running():
+        await trio.sleep(200)
+    gaps = [later - earlier for earlier, later in zip(stage.dial.attempts, stage.dial.attempts[1:], strict=False)]
+    assert gaps == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0]
+    assert stage.connector.failures["connect_failed"] == len(stage.dial.attempts)
+    assert ("waiting", "connect_failed: no route") in stage.owner.states
+
+
+async def test_the_back_off_starts_anew_only_after_data_has_flowed(autojump_clock: MockClock) -> None:
+    stage = Stage(FakeDial())
+
+    async def drop_after(data_for: float) -> float:
+        """Log in, get data for so many seconds, lose the connection; returns the pause before the next attempt."""
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"), book("1"))
+        await trio.sleep(data_for)
+        connection.deliver(book("1"))
+        await wait_all_tasks_blocked()
+        connection.fail(ClosedByPeer(1006))
+        lost_at, attempts = trio.current_time(), len(stage.dial.attempts)
+        await trio.sleep(9)  # longer than any pause here
+        return stage.dial.attempts[attempts] - lost_at
+
+    async with stage.running():
+        assert [await drop_after(5) for _ in range(3)] == [1.0, 2.0, 4.0]
+        assert await drop_after(31) == 1.0
+
+
+async def test_no_connected_before_the_deadline_is_a_failure(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await trio.sleep(10.5)
+        assert stage.connector.failures == {"timed_out": 1}
+        assert stage.owner.states[0] == ("waiting", "timed_out: no CONNECTED within 10 s")
+
+
+async def test_no_receipt_before_the_deadline_is_a_failure(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"))
+        await trio.sleep(10.5)
+        assert stage.owner.states[1] == ("waiting", "timed_out: no RECEIPT for orderbooks TQBR.GAZP within 10 s")
+
+
+async def test_a_quiet_market_is_no_reason_to_reconnect(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"), receipt("2"))
+        await trio.sleep(24 * 3600)
+        assert len(stage.dial.attempts) == 1
+        assert stage.connector.state == "online"
+
+
+async def test_a_refused_subscription_leaves_the_others_alone(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"), b"ERROR\nreceipt-id:2\nmessage:no such ticker\n\n\0", book("1"))
+        assert {subscription.symbol for subscription in stage.connector.refused} == {"TQBR.GAZP"}
+        assert stage.connector.session is not None
+        assert stage.connector.session.instruments() == {"live": 1, "refused": 1}
+        await trio.sleep(6)  # it is asked for again by and by, and may be taken then
+        await stage.connection(receipt("3"))
+        assert stage.connector.refused == set()
+        assert len(stage.dial.attempts) == 1
+
+
+async def test_a_refused_login_is_the_feeds_business(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection()
+        stage.owner.logins.clear()
+        stage.dial.refuse = lambda _: TimedOut("enough for this test")
+        await stage.connection(b"ERROR\nmessage:Access denied\n\n\0")
+        assert stage.owner.logins[0] == "refused: Access denied"
+        assert stage.connector.failures["login_refused"] == 1
+
+
+async def test_when_cancelled_it_says_goodbye_and_is_stopped(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+    assert connection.sent[-1] == b"DISCONNECT\n\n\0"
+    assert connection.closed
+    assert stage.owner.states[-1] == ("stopped", "")
+
+
+async def test_a_bug_leaves_run(stage: Stage, mock_clock: MockClock) -> None:
+    def broken(events: Sequence[MarketData]) -> None:
+        raise ZeroDivisionError
+
+    stage.owner.publish = broken  # type: ignore[method-assign]
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with stage.running():
+            await stage.connection(CONNECTED, receipt("1"), book("1"))
+
+
+async def test_the_least_delay_of_a_batch_is_kept(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"))
+        for ts_recv in (5_000_000_000, 2_000_000_000, 9_000_000_000):
+            connection.deliver(book("1", timestamp=1_000), ts_recv=ts_recv)
+        await wait_all_tasks_blocked()
+        assert stage.connector.least_delay == 1_000_000_000
+
+
+async def test_a_lost_connection_is_one_line_with_cause_and_pause(
+    stage: Stage, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+        failure: VenueError = ClosedByPeer(1001, "going away")
+        connection.fail(failure)
+        await wait_all_tasks_blocked()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["closed_by_peer: closed by the venue: 1001 going away; next attempt in 1.0 s"]
