@@ -61,6 +61,9 @@ _decode_events = msgspec.msgpack.Decoder(list[MarketData]).decode
 _decode_event = msgspec.msgpack.Decoder(MarketData).decode
 _split_events = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
+# What decoding foreign bytes raises: msgspec leaves text that isn't UTF-8, and nesting without end, to Python.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 def encode(header: Header, groups: Sequence[Group]) -> bytes:
     """One bus message."""
@@ -90,21 +93,21 @@ def decode_events(raw: msgspec.Raw) -> list[MarketData | None]:
     """The events of one group; None stands for one of a kind that isn't known here. Raises BusError."""
     try:
         return list(_decode_events(raw))
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return [_known(event) for event in _split_group(raw)]
 
 
 def _split_group(raw: msgspec.Raw) -> list[msgspec.Raw]:
     try:
         return _split_events(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise BusError(f"unreadable events: {error}") from None
 
 
 def _known(raw: msgspec.Raw) -> MarketData | None:
     try:
         event: MarketData = _decode_event(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         if str(error).startswith("Invalid value") and str(error).endswith("`$[0]`"):
             return None
         raise BusError(f"an event of another shape: {error}") from None
@@ -118,7 +121,7 @@ def _read(data: bytes, decoder: Callable[[memoryview], M]) -> tuple[Header, M]:
     try:
         word, _, venue = data[:end].decode().partition(".")
         message = decoder(memoryview(data)[end + 1 :])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise BusError(f"unreadable bus message {data[:end]!r}: {error}") from None
     if abs(message.schema - SCHEMA_VERSION) > 1:
         raise BusError(f"bus message of schema version {message.schema}; this feedbus reads {SCHEMA_VERSION}")

@@ -15,7 +15,7 @@ from feedbus.events import Gap, Heartbeat
 class _Publisher:
     """What is known of one publisher in its present epoch."""
 
-    __slots__ = ("beat", "epoch", "first_beat", "heads", "part", "parts", "streams")
+    __slots__ = ("beat", "begun", "epoch", "first_beat", "from_start", "heads", "part", "parts", "streams")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -25,6 +25,8 @@ class _Publisher:
         self.beat = 0
         self.part = 0
         self.parts = 0
+        self.begun = 0  # parts of beat 1 that came
+        self.from_start = False  # it came whole: a topic that it doesn't name began after we joined
 
 
 class Sequences:
@@ -80,8 +82,14 @@ class Sequences:
         if gap is not None:
             gaps.append(gap)
         known = self._publishers[beat.publisher]
+        if (beat.beat, beat.part) <= (known.beat, known.part):
+            self.duplicates += 1
+            return gaps
         if known.first_beat and not _follows(known, beat):
             gaps.append(self._count(Gap("", beat.publisher, beat.epoch, None, None, "heartbeat")))
+        if beat.beat == 1:
+            known.begun += 1
+            known.from_start = known.begun == beat.parts
         known.beat, known.part, known.parts = beat.beat, beat.part, beat.parts
         known.first_beat = known.first_beat or beat.beat
         joined = beat.beat > known.first_beat  # what our first beat counts may be older than our joining
@@ -123,7 +131,7 @@ def _unseen(known: _Publisher, topic: str) -> int | None:
     head = known.heads.pop(topic, None)
     if head is not None:
         return head + 1
-    return 1 if known.first_beat == 1 else None
+    return 1 if known.from_start else None
 
 
 def _follows(known: _Publisher, beat: Heartbeat) -> bool:

@@ -15,6 +15,7 @@ from feedbus.errors import BusError
 
 HEARTBEAT = "heartbeat"
 MAX_TOPIC = 256
+MAX_RULES = 1024  # remembered by a TopicFilter; words and venues come from the wire
 
 
 def topic_of(word: str, venue: str, symbol: str) -> str:
@@ -28,8 +29,8 @@ class Topic:
     __slots__ = ("exact", "symbol", "text", "venue", "wire_prefix", "word")
 
     def __init__(self, text: str) -> None:
-        """Raises BusError for a topic that could never match: one with a NUL, or a venue without a symbol."""
-        if "\0" in text or len(text) > MAX_TOPIC:
+        """Raises BusError for a topic that could never match: not text for the wire, or without a venue or symbol."""
+        if "\0" in text or len(text) > MAX_TOPIC or not _is_unicode(text):
             raise BusError(f"not a topic: {text[:40]!r}")
         parts = text.split(".", 2)
         self.text = text
@@ -39,7 +40,9 @@ class Topic:
         self.exact = "." in text and not text.endswith(".")
         if "." in text and not self.word:
             raise BusError(f"topic {text!r} has no word before its first dot")
-        if self.exact and (len(parts) < 3 or not self.venue):
+        if len(parts) > 2 and not self.venue:
+            raise BusError(f"topic {text!r} names no venue between its dots")
+        if self.exact and len(parts) < 3:
             raise BusError(f"topic {text!r} names a venue and no symbol: write {text + '.'!r} for all its symbols")
         if len(parts) > 2:
             self.wire_prefix = f"{self.word}.{self.venue}\0".encode()
@@ -76,15 +79,26 @@ class TopicFilter:
             here = [
                 topic
                 for topic in self.topics
-                if topic.word in ("", word) and topic.venue in ("", venue) and (topic.word or not topic.venue)
+                if topic.word in ("", word) and topic.venue in ("", venue)
             ]
             everything = any(not topic.exact and not topic.symbol for topic in here)
             exact = frozenset(topic.symbol for topic in here if topic.exact)
             prefixes = tuple(topic.symbol for topic in here if not topic.exact and topic.symbol)
-            rule = self._rules[(word, venue)] = (everything, exact, prefixes)
+            rule = (everything, exact, prefixes)
+            if len(self._rules) < MAX_RULES:
+                self._rules[(word, venue)] = rule
         return rule
 
     def matches(self, word: str, venue: str, symbol: str) -> bool:
         """True when any of the topics matches."""
         everything, exact, prefixes = self.rule(word, venue)
         return everything or symbol in exact or (bool(prefixes) and symbol.startswith(prefixes))
+
+
+def _is_unicode(text: str) -> bool:
+    """False for the halves of surrogate pairs that a command line or a config file may smuggle in."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

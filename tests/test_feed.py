@@ -78,7 +78,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> Stage:
+def stage() -> Stage:
     return Stage(FakeDial())
 
 
@@ -181,7 +181,7 @@ async def test_instruments_rate_and_delay_are_told(stage: Stage, autojump_clock:
         status = next(status for status in stage.sink.statuses() if status.symbol == "moex/0")
         assert (status.state, status.delay_s) == ("online", 2.0)
         assert status.updates_per_s == pytest.approx(4.0)
-        assert status.instruments == {"live": 1, "sent": 3}
+        assert status.instruments == {"live": 1, "confirmed": 3}
         assert (status.venue, status.ts_recv) == ("moex", 42)
 
 

@@ -73,6 +73,7 @@ class SubSocket:
             self._socket.close()
             raise
         self.fd: int = self._socket.recv_fd  # readable when a message waits
+        self.closed = False
 
     def _dial(self, address: str) -> None:
         try:
@@ -94,7 +95,8 @@ class SubSocket:
         return messages
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; `fd` may be somebody else's from now on."""
+        self.closed = True
         self._socket.close()
 
 
@@ -104,11 +106,12 @@ def _private_ipc(address: str) -> Iterator[None]:
     if not address.startswith("ipc://"):
         yield
         return
-    before = os.umask(0o177)
+    path = Path(address.removeprefix("ipc://"))
+    before = os.umask(0o077)
     try:
-        folder = Path(address.removeprefix("ipc://")).parent
-        os.umask(0o077)
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_socket():
+            raise FileExistsError("a file that isn't a socket is there")  # nng would delete it
         os.umask(0o177)
         yield
     finally:

@@ -21,6 +21,7 @@ LINGER = 0.001  # seconds
 BEAT_EVERY = 1.0  # seconds
 DRAIN_ON_STOP = 0.1  # seconds that nng is given to write out its queues: it has no flush, and close drops them
 FIRST_GUESS = 256  # bytes of an event, until some have been encoded
+FULL = MESSAGE_SIZE * 15 // 16  # bytes expected of what is pending; one that comes out larger is encoded twice
 
 
 class Sink(Protocol):
@@ -85,6 +86,7 @@ class Publisher:
 
     def publish(self, events: Sequence[MarketData]) -> None:
         """Send these events, in order within each topic; at once, or within `linger` seconds."""
+        now = self._clock()
         touched: dict[_Stream, None] = {}
         for event in events:
             of_kind = self._kinds[type(event)]
@@ -96,10 +98,9 @@ class Publisher:
             else:
                 queue.append(event)
             stream.pending_count += 1
-            if stream.pending_count * stream.event_size >= MESSAGE_SIZE:
-                self._flush(stream)
+            if (stream.pending_count + 1) * stream.event_size > FULL:
+                self._flush(stream, now)
             touched[stream] = None
-        now = self._clock()
         for stream in touched:
             if stream.pending_count:
                 self._flush_or_wait(stream, now)
@@ -129,7 +130,8 @@ class Publisher:
             event = Heartbeat(self.name, self.epoch, self._beat, number, len(parts), heads)
             stream = self._stream(self._kinds[Heartbeat], self.name)
             self._kinds[Heartbeat].count += 1
-            self._send(stream, [("", self._number(stream, "", 1), [event])])
+            stream.pending = {"": [event]}
+            self._flush(stream, stream.last_sent)
             stream.changed.clear()
 
     def flush(self) -> None:
@@ -150,8 +152,7 @@ class Publisher:
     def _flush_or_wait(self, stream: _Stream, now: float) -> None:
         due = stream.last_sent + self._linger
         if now >= due:
-            stream.last_sent = now
-            self._flush(stream)
+            self._flush(stream, now)
         elif due < self._flush_at:
             self._flush_at = due
             self._armed.set()
@@ -170,8 +171,7 @@ class Publisher:
         now = self._clock()
         waiting = [stream for stream in self._streams.values() if stream.pending_count]
         for stream in waiting:
-            stream.last_sent = now
-            self._flush(stream)
+            self._flush(stream, now)
         return bool(waiting)
 
     async def _beats(self) -> None:
@@ -183,24 +183,23 @@ class Publisher:
 
     # Packing
 
-    def _flush(self, stream: _Stream) -> None:
+    def _flush(self, stream: _Stream, now: float) -> None:
         pending, stream.pending = stream.pending, {}
         stream.pending_count = 0
-        self._send(
-            stream, [(symbol, self._number(stream, symbol, len(found)), found) for symbol, found in pending.items()]
-        )
-
-    def _number(self, stream: _Stream, symbol: str, count: int) -> int:
-        first = stream.next.get(symbol, 1)
-        stream.next[symbol] = first + count
-        stream.changed.add(symbol)
-        return first
+        stream.last_sent = now
+        stream.changed.update(pending)
+        groups: list[codec.Group] = []
+        for symbol, events in pending.items():
+            first = stream.next.get(symbol, 1)
+            stream.next[symbol] = first + len(events)
+            groups.append((symbol, first, events))
+        self._send(stream, groups)
 
     def _send(self, stream: _Stream, groups: list[codec.Group]) -> None:
         header = codec.Header(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
         message = codec.encode(header, groups)
         count = sum(len(events) for _, _, events in groups)
-        stream.event_size += (len(message) / count - stream.event_size) * 0.2
+        stream.event_size += (min(MESSAGE_SIZE, len(message) / count) - stream.event_size) * 0.2
         if len(message) > MESSAGE_SIZE and count > 1:
             for half in _halves(groups):
                 self._send(stream, half)

@@ -154,19 +154,22 @@ class Receiver:
         if gap is not None:
             out.append(gap)
             runs.append((None, 1))
+        gaps = len(out)
         for symbol, first, events in groups:
             count = len(events)
-            repeats = 0
             if next_of.get(symbol) == first:
                 next_of[symbol] = first + count
-            else:
-                repeats, gap = self._sequences.arrived(header.publisher, header.epoch, word_venue, symbol, first, count)
-                if gap is not None:
-                    out.append(gap)
-                    runs.append((None, 1))
-            self._delivered[header.word] += count - repeats
-            out += events[repeats:] if repeats else events
+                runs.append((first, count))
+                out += events
+                continue
+            repeats, gap = self._sequences.arrived(header.publisher, header.epoch, word_venue, symbol, first, count)
+            if gap is not None:
+                out.append(gap)
+                runs.append((None, 1))
+                gaps += 1
+            out += events[repeats:]
             runs.append((first + repeats, count - repeats))
+        self._delivered[header.word] += len(out) - gaps
         if None in out:
             return self._without_unknown(header, out, runs)
         return self._batch(header, out, runs)
@@ -217,6 +220,8 @@ class Subscription:
     async def _next_batch(self) -> Batch:
         """The next batch; others get their turn whenever the socket is looked at, not once a message."""
         while not self._batches:
+            if self._socket.closed:
+                raise trio.ClosedResourceError("the subscription is closed")
             await trio.lowlevel.wait_readable(self._socket.fd)
             _receive_all(self._socket, self._receiver, self._batches)
         return self._batches.popleft()
@@ -251,6 +256,8 @@ class SyncSubscription:
         """(header, events) for each bus message that held something wanted."""
         while True:
             while not self._batches:
+                if self._socket.closed:
+                    raise BusError("the subscription is closed")
                 self._poll.poll()
                 _receive_all(self._socket, self._receiver, self._batches)
             yield self._batches.popleft()
@@ -270,7 +277,7 @@ def _receive_all(socket: SubSocket, receiver: Receiver, batches: deque[Batch]) -
 def _open(
     addresses: str | Iterable[str], topics: str | Iterable[str], stalled_bytes: int
 ) -> tuple[SubSocket, Receiver]:
-    receiver = Receiver([topics] if isinstance(topics, str) else topics)
+    receiver = Receiver([topics] if isinstance(topics, str) else list(topics) or [""])
     listed = [addresses] if isinstance(addresses, str) else list(addresses)
     return SubSocket(listed, receiver.wire_prefixes, stalled_bytes), receiver
 
@@ -283,7 +290,7 @@ async def subscribe(
 
     Entering neither fails nor waits when a publisher is missing: it is dialled again at least every 100 ms, now and
     whenever it goes away. `stalled_bytes` bounds what may wait here, unread. Raises BusError for something that isn't
-    an address or a topic.
+    an address or a topic. A task that still iterates when another one leaves gets trio.ClosedResourceError.
     """
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:

@@ -16,7 +16,11 @@ import msgspec
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection."""
+    """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection.
+
+    `tls` is for wss:// only; without it the system's authorities are trusted. `connect_timeout` is for all of the
+    opening: name lookup, TCP, TLS, handshake.
+    """
 
     subprotocols: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
@@ -42,11 +46,18 @@ class Connection(Protocol):
         """
 
     async def send(self, messages: Sequence[bytes | str]) -> None:
-        """Send whole messages, bytes as binary and str as text. Raises ClosedByPeer when the connection is gone."""
+        """Send whole messages in one write, bytes as binary and str as text.
+
+        Cancelled before the write has begun it does no harm; cancelled half way it ends the connection.
+        Raises ClosedByPeer when the connection is gone, or the failure that `receive` raises.
+        """
 
 
 class Dial(Protocol):
-    """Opens a connection to `url` (ws:// or wss://); leaving the context closes it cleanly, in close_timeout."""
+    """Opens a connection to `url` (ws:// or wss://); leaving the context closes it cleanly, in close_timeout.
+
+    What the body raises leaves the context as itself, never in a group.
+    """
 
     def __call__(self, url: str, options: Options) -> AbstractAsyncContextManager[Connection]:
-        """Raises ConnectFailed or TimedOut on entering."""
+        """Raises ConnectFailed or TimedOut on entering, ConfigError when `url` isn't a WebSocket URL."""

@@ -20,18 +20,19 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
-import msgspec
-
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
 from feedbus.events import Event
 from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues import stomp
 from feedbus.venues.moex_body import VENUE, Orderbook, OutOfStep, Securities
+from feedbus.venues.moex_catalogue import stream_names
 
 CHANNELS = ("orderbooks", "securities")
 CREDENTIALS = ("domain", "login", "passcode")
 DEFAULT_MARKET = "MXSE"
-MARKETS = frozenset({"MXSE", "MXCX", "MXAGRO", "MXSEBB", "MONEY", "FORTS", "OPTIONS", "INDICES", "CBRF", "FIXING"})
+MARKETS = frozenset(
+    {"MXSE", "MXCX", "MXAGRO", "MXSEBB", "MONEY", "FORTS", "OPTIONS", "INDICES", "CBRF", "FIXING", "SRATES"}
+)
 MAX_TICKER = 25  # length of TICKER in the venue's own catalogue
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
@@ -71,6 +72,8 @@ class Account:
             return "holds a character that a selector can't carry"
         if len(parts) < 2 or not all(parts):
             return "not BOARD.SECID, like TQBR.SBER"
+        if parts[0] in MARKETS and len(parts) < 3:
+            return f"not MARKET.BOARD.SECID, as a symbol of the market {parts[0]} is written"
         if parts[0] == DEFAULT_MARKET:
             return f"write it without {DEFAULT_MARKET}., which is understood"
         if len(ticker(symbol)) > MAX_TICKER:
@@ -90,13 +93,14 @@ def ticker(symbol: str) -> str:
 class _Stream:
     """One subscription: what was asked, and how far it has come."""
 
-    __slots__ = ("attempts", "decoder", "id", "live_since", "state", "subscription")
+    __slots__ = ("attempts", "decoder", "id", "live_since", "retry_at", "state", "subscription")
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
         self.state = "wanted"
         self.attempts = 0
         self.live_since = inf
+        self.retry_at = inf
         self.id = b""
         self.decoder = _decoder(subscription)
 
@@ -104,22 +108,6 @@ class _Stream:
 def _decoder(subscription: Subscription) -> Orderbook | Securities:
     return (Orderbook if subscription.channel == "orderbooks" else Securities)(subscription.symbol)
 
-
-class _StreamName(msgspec.Struct):
-    name: str
-
-
-class _Market(msgspec.Struct):
-    streams: list[_StreamName] = []
-
-
-class _Catalogue(msgspec.Struct):
-    """What is needed of CONNECTED's body."""
-
-    structure: dict[str, _Market]
-
-
-_decode_catalogue = msgspec.json.Decoder(_Catalogue).decode
 
 # An instrument is as far as the least of its channels.
 _STATES = ("refused", "wanted", "sent", "confirmed", "live")
@@ -140,6 +128,7 @@ class Session:
         self._wake = inf
         self._last_id = 0
         self._ready = False
+        self._named: frozenset[str] | None = None  # streams that need no notice; None: no catalogue
         self._seen_commands: set[str] = set()
         self._counts: Counter[str] = Counter()
         self._add(symbols)
@@ -171,7 +160,7 @@ class Session:
             return
         while self._retries and self._retries[0][0] <= now:
             stream = self._streams.get(heapq.heappop(self._retries)[1])
-            if stream is not None and stream.state == "refused":
+            if stream is not None and stream.state == "refused" and stream.retry_at <= now:
                 stream.state = "wanted"
                 self._to_send.append(stream)
         yield from self._send_batch(now)
@@ -180,6 +169,7 @@ class Session:
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
         self._add(symbols)
+        yield from self._report_unnamed()
         yield from self._send_batch(now)
         yield from self._schedule()
 
@@ -190,6 +180,7 @@ class Session:
                 stream = self._streams.pop(Subscription(channel, symbol), None)
                 if stream is not None:
                     yield from self._drop_id(stream)
+                    self._retire_decoder(stream)
                     stream.state = "dropped"
         yield from self._send_batch(now)
         yield from self._schedule()
@@ -204,7 +195,7 @@ class Session:
     def counters(self) -> Mapping[str, int]:
         """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions."""
         regressions = sum(stream.decoder.seqnum_regressions for stream in self._streams.values())
-        return {**self._counts, "seqnum_regressions": regressions}
+        return {**self._counts, "seqnum_regressions": self._counts["seqnum_regressions"] + regressions}
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state; a symbol counts as its least advanced channel."""
@@ -217,15 +208,15 @@ class Session:
     # Frames
 
     def _any_frames(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
+        frame = None
         try:
-            frames = stomp.parse(data)
+            for frame in stomp.frames(data):
+                yield from self._frame(frame, ts_recv, now)
         except BadData as error:
             yield Skipped(error)
             return
-        if not frames:
+        if frame is None:
             self._counts["heartbeats"] += 1
-        for frame in frames:
-            yield from self._frame(frame, ts_recv, now)
 
     def _frame(self, frame: stomp.Frame, ts_recv: int, now: float) -> Iterator[Effect]:
         match frame.command:
@@ -266,25 +257,26 @@ class Session:
         self._ready = True
         self._deadlines.pop(b"CONNECTED", None)
         yield Ready()
-        yield from self._check_structure(frame.body)
+        try:
+            self._named = stream_names(frame.body)
+        except BadData as error:
+            yield Skipped(error)
+        yield from self._report_unnamed()
         yield from self._send_batch(now)
         yield from self._schedule()
 
-    def _check_structure(self, body: bytes) -> Iterator[Effect]:
+    def _report_unnamed(self) -> Iterator[Effect]:
         """Report what the catalogue doesn't name; it is subscribed all the same, since it may be out of date."""
-        try:
-            structure = _decode_catalogue(body).structure
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            yield Skipped(BadData("CONNECTED", str(error)))
+        if self._named is None:
             return
-        named = {f"{market}.{stream.name}" for market, found in structure.items() for stream in found.streams}
-        for wanted in sorted({_destination(subscription) for subscription in self._streams} - named):
+        unnamed = {_destination(subscription) for subscription in self._streams} - self._named
+        self._named |= unnamed
+        for wanted in sorted(unnamed):
             yield Notice(f"CONNECTED does not name the stream {wanted}; trying it all the same")
 
     def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
         self._counts["errors"] += 1
-        text = frame.headers.get("message") or frame.body.decode(errors="replace").strip() or "no message"
-        text = " ".join(text.split())[:200]
+        text = _one_line(_error_text(frame).replace(self._credentials["passcode"], "***"))
         if not self._ready:
             if any(word in text for word in _TRANSIENT):
                 yield Close(VenueError(f"login failed: {text}"))
@@ -344,6 +336,7 @@ class Session:
         self._last_id += 1
         stream.id = str(self._last_id).encode()
         stream.state = "sent"
+        self._retire_decoder(stream)
         stream.decoder = _decoder(stream.subscription)
         self._by_id[stream.id] = stream
         self._deadlines[stream.id] = now + CONFIRM_WITHIN
@@ -364,9 +357,11 @@ class Session:
         stream.state = "refused"
         if now - stream.live_since > RETRY_CAP:
             stream.attempts = 0
+        stream.live_since = inf
         delay = min(RETRY_FIRST * 2 ** min(stream.attempts, 16), RETRY_CAP)
         stream.attempts += 1
-        heapq.heappush(self._retries, (now + delay, stream.subscription))
+        stream.retry_at = now + delay
+        heapq.heappush(self._retries, (stream.retry_at, stream.subscription))
         yield Refused(stream.subscription, reason)
         yield from self._schedule()
 
@@ -374,6 +369,11 @@ class Session:
         if self._by_id.pop(stream.id, None) is not None:
             self._deadlines.pop(stream.id, None)
             yield Send(stomp.build("UNSUBSCRIBE", {"id": stream.id.decode()}))
+
+    def _retire_decoder(self, stream: _Stream) -> None:
+        """Its totals outlive it."""
+        self._counts["seqnum_regressions"] += stream.decoder.seqnum_regressions
+        stream.decoder.seqnum_regressions = 0
 
     def _schedule(self) -> Iterator[Effect]:
         """One WakeAt for whatever comes first, when that has changed."""
@@ -389,3 +389,16 @@ class Session:
 def _destination(subscription: Subscription) -> str:
     """`MXSE.orderbooks`: the market of the symbol, and the channel."""
     return f"{ticker(subscription.symbol).split('.', 1)[0]}.{subscription.channel}"
+
+
+def _error_text(frame: stomp.Frame) -> str:
+    """What an ERROR says: its `message`, and wherever else the gateway puts its code; that isn't documented."""
+    headers = frame.headers
+    codes = [value for name, value in headers.items() if name != "message" and value.startswith("gateway.")]
+    return " ".join([headers.get("message", ""), *codes, frame.body.decode(errors="replace")])
+
+
+def _one_line(text: str) -> str:
+    """Foreign text, fit for a log and a terminal."""
+    words = "".join(char if char.isprintable() else " " for char in text[:400]).split()
+    return " ".join(words)[:200] or "no message"

@@ -22,11 +22,12 @@ from feedbus.events import BookSnapshot, Level, Ticker
 VENUE = "moex"
 MAX_ROWS = 2000  # a book has 20 rows, a table of securities one
 MAX_INT = 2**63
+MAX_TEXT = 40  # of foreign text in an error
 
 BOOK_COLUMNS = ["BUYSELL", "PRICE", "QUANTITY", "REPOVALUE"]
 
 _Size = Annotated[float, Meta(ge=0)]
-_Time = Annotated[int, Meta(ge=0, le=10**14)]
+_Time = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000)]  # so that its nanoseconds fit 64 bits
 
 
 class _Properties(msgspec.Struct, gc=False):
@@ -57,35 +58,41 @@ _decode_table = msgspec.json.Decoder(_Table).decode
 
 def number(cell: Any, place: str) -> float | None:
     """A `fixed` [value, decimals], a plain number, or null. Raises BadData for anything else."""
-    if type(cell) is list and len(cell) == 2:
-        cell = cell[0]
-    if cell is None:
+    value = cell[0] if type(cell) is list and len(cell) == 2 and type(cell[1]) is int else cell
+    if value is None:
         return None
-    if type(cell) is float:
-        return cell
-    if type(cell) is int and abs(cell) < MAX_INT:
-        return float(cell)
-    raise BadData(place, f"not a number: {str(cell)[:40]}")
+    if type(value) is float:
+        return value
+    if type(value) is int and abs(value) < MAX_INT:
+        return float(value)
+    raise BadData(place, f"not a number: {_shown(cell)}")
 
 
 def _count(cell: Any, place: str) -> int | None:
     value = number(cell, place)
-    if value is not None and (value < 0 or value != int(value)):
-        raise BadData(place, f"not a count: {str(cell)[:40]}")
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if not (0 <= value < MAX_INT and value.is_integer()):
+        raise BadData(place, f"not a count: {_shown(cell)}")
+    return int(value)
 
 
 def _size(cell: Any, place: str) -> float | None:
     value = number(cell, place)
     if value is not None and value < 0:
-        raise BadData(place, f"negative: {str(cell)[:40]}")
+        raise BadData(place, f"negative: {_shown(cell)}")
     return value
 
 
 def _word(cell: Any, place: str) -> str | None:
-    if cell is None or (type(cell) is str and len(cell) <= 16):
+    if cell is None or (type(cell) is str and len(cell) <= 16 and cell.isprintable()):
         return cell
-    raise BadData(place, f"not a short text: {str(cell)[:40]}")
+    raise BadData(place, f"not a short text: {_shown(cell)}")
+
+
+def _shown(cell: Any) -> str:
+    """Foreign data on one short line."""
+    return repr(cell)[:MAX_TEXT]
 
 
 def _read_table(body: bytes | bytearray, place: str) -> _Table:
@@ -126,12 +133,12 @@ class Orderbook:
         self.seqnum_regressions = 0
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
-        """The book. Raises BadData, for a type other than `snapshot` too: a book has no key to merge by."""
+        """The book. Raises BadData; OutOfStep for a type other than `snapshot`: a book has no key to merge by."""
         try:
             message = _decode_book(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._decode_other_columns(body, ts_recv)
-        if message.columns != BOOK_COLUMNS:
+        if message.columns != BOOK_COLUMNS or message.properties.type != "snapshot":
             return self._decode_other_columns(body, ts_recv)
         rows = message.data
         bids = [(price[0], size) for side, price, size, _ in rows if side == "B"]
@@ -142,6 +149,8 @@ class Orderbook:
 
     def _decode_other_columns(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
         table = _read_table(body, self.place)
+        if table.properties.type != "snapshot":
+            raise OutOfStep(self.place, f"type {_shown(table.properties.type)}, where every book is a snapshot")
         side_at, price_at, size_at = (_column(table, name, self.place) for name in BOOK_COLUMNS[:3])
         sides: dict[Any, list[Level]] = {"B": [], "S": []}
         for index, row in enumerate(table.data):
@@ -150,13 +159,11 @@ class Orderbook:
             if price is None or size is None:
                 raise BadData(place, "PRICE or QUANTITY is null")
             if row[side_at] not in ("B", "S"):
-                raise BadData(place, f"BUYSELL is neither B nor S: {str(row[side_at])[:40]}")
+                raise BadData(place, f"BUYSELL is neither B nor S: {_shown(row[side_at])}")
             sides[row[side_at]].append((price, size))
         return self._book(table.properties, sides["B"], sides["S"], ts_recv)
 
     def _book(self, properties: _Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:
-        if properties.type != "snapshot":
-            raise OutOfStep(self.place, f"type {properties.type[:20]!r}, where every book is a snapshot")
         seqnum = properties.seqnum
         if seqnum >= MAX_INT * 2 or len(bids) + len(asks) > MAX_ROWS:
             raise BadData(self.place, "seqnum beyond 64 bits" if seqnum >= MAX_INT * 2 else f"over {MAX_ROWS} rows")
@@ -185,7 +192,8 @@ _TICKER_CELLS = {
 class Securities:
     """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
 
-    A snapshot replaces the row, updates change the cells that they name, a removal empties it.
+    A snapshot replaces the row (one without rows empties it), updates change the cells that they name or bring the
+    row, a removal empties it.
     """
 
     def __init__(self, symbol: str) -> None:
@@ -193,28 +201,41 @@ class Securities:
         self.place = f"securities {symbol}"
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self._begun = False
         self._key: str | None = None
         self._row: dict[str, Any] = {}
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
-        """The merged row after this message, or None when it had no row. Raises BadData."""
+        """The merged row after this message, or None when it changed none. Raises BadData."""
         table = _read_table(body, self.place)
         kind = table.properties.type
         if kind not in ("snapshot", "updates", "removal"):
-            raise BadData(self.place, f"unknown type {kind[:20]!r}")
-        if kind == "updates" and self._key is None:
-            raise OutOfStep(self.place, "updates before a snapshot")
-        key, cells = self._read_rows(table)
-        if key is None:
+            raise BadData(self.place, f"unknown type {_shown(kind)}")
+        if kind != "snapshot" and not self._begun:
+            raise OutOfStep(self.place, f"{kind} before a snapshot")
+        changed = self._merge(kind, *self._read_rows(table))
+        self._note_seqnum(table.properties.seqnum)
+        if not changed:
             return None
-        if kind == "updates" and key != self._key:
-            raise OutOfStep(self.place, f"a row of another TICKER: {key[:40]}")
+        return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
+
+    def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
+        """Take one message into the row; False when it says nothing of a row."""
+        if kind != "snapshot" and None not in (key, self._key) and key != self._key:
+            raise OutOfStep(self.place, f"a row of another TICKER: {_shown(key)}")
+        held = self._key is not None
+        self._begun = True
+        if kind == "snapshot":
+            self._key, self._row = key, cells
+            return held or key is not None
+        if key is None or (kind == "removal" and not held):
+            return False
         if kind == "updates":
+            self._key = key
             self._row.update(cells)
         else:
-            self._key, self._row = (key, cells) if kind == "snapshot" else (None, {})
-        self._note_seqnum(table.properties.seqnum)
-        return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
+            self._key, self._row = None, {}
+        return True
 
     def _read_rows(self, table: _Table) -> tuple[str | None, dict[str, Any]]:
         """The TICKER of the rows and their known cells; later rows win."""

@@ -11,7 +11,8 @@ Differences from STOMP 1.2: a CONNECTED has a body, header values are written un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -21,6 +22,7 @@ MAX_HEAD = 16 * 1024
 MAX_HEADERS = 64
 MAX_FRAMES = 1024  # in one WebSocket message, where one is usual
 
+_LINE_ENDS = re.compile(rb"[\r\n]*")
 _ESCAPES = {"r": "\r", "n": "\n", "c": ":", "\\": "\\"}
 
 
@@ -42,16 +44,16 @@ def build(command: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
 
 
 def split_message(data: bytes | bytearray) -> tuple[bytes, bytes | bytearray] | None:
-    """(subscription, body) of a MESSAGE with a content-length and nothing after it; None for all else.
+    """(subscription, body) of a MESSAGE with LFs, a content-length and nothing after it; None for all else.
 
     The shape that nearly every frame has, taken apart without making a Frame.
     """
     if not data.startswith(b"MESSAGE\n"):
         return None
-    end = data.find(b"\n\n", 7)
+    end = data.find(b"\n\n", 7, MAX_HEAD)
     at = data.find(b"\nsubscription:", 7, end)
     length_at = data.find(b"\ncontent-length:", 7, end)
-    if end < 0 or at < 0 or length_at < 0:
+    if end < 0 or at < 0 or length_at < 0 or data.find(b"\r", 7, end) > 0:
         return None
     digits = data[length_at + 16 : data.find(b"\n", length_at + 16, end + 1)]
     if not digits.isdigit() or len(digits) > 9:
@@ -67,22 +69,26 @@ def parse(data: bytes | bytearray) -> list[Frame]:
 
     Raises BadData for anything that isn't whole STOMP frames.
     """
+    return list(frames(data))
+
+
+def frames(data: bytes | bytearray) -> Iterator[Frame]:
+    """`parse` one by one: the frames before a bad one are yielded, and then it raises."""
     raw = bytes(data)
-    frames: list[Frame] = []
+    count = 0
     at = _skip_line_ends(raw, 0)
     while at < len(raw):
-        if len(frames) == MAX_FRAMES:
+        if count == MAX_FRAMES:
             raise BadData("STOMP", f"more than {MAX_FRAMES} frames in one message")
         frame, at = _parse_one(raw, at)
-        frames.append(frame)
+        yield frame
+        count += 1
         at = _skip_line_ends(raw, at)
-    return frames
 
 
 def _skip_line_ends(raw: bytes, at: int) -> int:
-    while raw[at : at + 1] in (b"\n", b"\r"):
-        at += 1
-    return at
+    found = _LINE_ENDS.match(raw, at)
+    return found.end() if found else at
 
 
 def _parse_one(raw: bytes, at: int) -> tuple[Frame, int]:
