@@ -6,7 +6,8 @@ import logging
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -72,7 +73,7 @@ class Service:
             "gaps": "not watched: no subscriber in this process" if gaps is None else f"{gaps:,}",
         }
         width = max(map(len, lines))
-        return "\n".join(f"{name:<{width}}  {text}" for name, text in lines.items())
+        return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in lines.items())
 
 
 def _named(causes: Counter[str]) -> str:
@@ -113,34 +114,33 @@ async def running(config: Config) -> AsyncIterator[Service]:
         sink.close()
 
 
-async def until_signal(task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Return at the first SIGINT or SIGTERM."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            return
+def signals() -> AbstractContextManager[AsyncIterator[int]]:
+    """SIGINT and SIGTERM, from the moment that this is entered: enter it before anything is started."""
+    return trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
 
 
 @asynccontextmanager
 async def stopped_by_signal() -> AsyncIterator[None]:
     """Cancels its body at SIGINT or SIGTERM."""
-    async with trio.open_nursery() as nursery:
+    with signals() as received:
+        async with trio.open_nursery() as nursery:
 
-        async def watch(task_status: trio.TaskStatus[None]) -> None:
-            await until_signal(task_status)
+            async def watch() -> None:
+                await anext(received)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            yield
             nursery.cancel_scope.cancel()
-
-        await nursery.start(watch)
-        yield
-        nursery.cancel_scope.cancel()
 
 
 async def run(config: Config) -> str:
     """`feedbus run`: until SIGINT or SIGTERM. Returns the final summary."""
-    async with running(config) as service:
-        log.info("publishing at %s", config.bus.publish)
-        await until_signal()
-        log.info("stopping")
+    with signals() as received:
+        async with running(config) as service:
+            log.info("publishing at %s", config.bus.publish)
+            await anext(received)
+            log.info("stopping")
     return service.summary(gaps=None)
 
 
@@ -156,14 +156,9 @@ async def monitor(
 async def simulate(options: moex_sim.Options, host: str, port: int, on_start: Callable[[str], None]) -> str:
     """`feedbus sim moex`: until SIGINT or SIGTERM. Returns the final counters."""
     counters = moex_sim.Counters()
-    async with trio.open_nursery() as nursery:
-
-        async def serve(task_status: trio.TaskStatus[str]) -> None:
-            await moex_sim.serve(options, host, port, counters=counters, task_status=task_status)
-
+    async with stopped_by_signal(), trio.open_nursery() as nursery:
+        serve = partial(moex_sim.serve, options, host, port, counters=counters)
         on_start(await nursery.start(serve))
-        await until_signal()
-        nursery.cancel_scope.cancel()
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in vars(counters).items())
 
 
@@ -175,15 +170,11 @@ async def demo(
         address = f"ipc://{Path(folder) / 'events.ipc'}"
         on_start(address)
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(_serve_demo)
+            url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(), "127.0.0.1", 0))
             async with running(_demo_config(address, url)) as service:
                 stats = await monitor(address, console=console, seconds=seconds, last_log=last_log)
             nursery.cancel_scope.cancel()
         return service.summary(gaps=stats.gaps)
-
-
-async def _serve_demo(task_status: trio.TaskStatus[str]) -> None:
-    await moex_sim.serve(moex_sim.Options(), "127.0.0.1", 0, task_status=task_status)
 
 
 def _demo_config(address: str, url: str) -> Config:

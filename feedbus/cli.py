@@ -53,9 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
     parser = argparse.ArgumentParser(
-        prog="feedbus", description="Market data over sharded WebSockets onto a message bus.", parents=[common]
+        prog="feedbus", description="Market data over sharded WebSockets onto a message bus."
     )
-    parser.set_defaults(debug=False)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.add_argument("--version", action="version", version=f"feedbus {feedbus.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

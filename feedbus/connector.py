@@ -107,7 +107,7 @@ class Connector:
         self._backoff = backoff
         self._wake_at = inf
         self._skipped_logged = -inf
-        self._log = logging.getLogger(f"feedbus.{name.replace('/', '.')}")
+        self._log = logging.getLogger(f"feedbus.{name}")
 
     async def run(self) -> None:
         """Connect, converse, wait, again; until cancelled."""
