@@ -1,0 +1,400 @@
+"""The publisher with a list for a sink and clocks of our own: what goes when, in which order, under which numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from feedbus import codec
+from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
+from feedbus.bus.publisher import LINGER, Publisher
+from feedbus.errors import BusError
+from feedbus.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Trade
+
+EPOCH = 1_700_000_000_000_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Sent:
+    """A sink that keeps what it is sent, and when."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.messages: list[bytes] = []
+        self.times: list[float] = []
+
+    def send(self, message: bytes) -> None:
+        self.messages.append(message)
+        self.times.append(self.clock())
+
+    def groups(self) -> list[list[tuple[str, int, list[MarketData]]]]:
+        return [codec.decode(message)[1] for message in self.data()]
+
+    def data(self) -> list[bytes]:
+        return [message for message in self.messages if not message.startswith(b"heartbeat.")]
+
+    def beats(self) -> list[Heartbeat]:
+        found = [codec.decode_heartbeats(message) for message in self.messages if message.startswith(b"heartbeat.")]
+        return [beat for beats in found for beat in beats]
+
+    def streams(self) -> dict[str, list[tuple[int, MarketData]]]:
+        """(sequence, event) by topic, in the order in which they went."""
+        streams: dict[str, list[tuple[int, MarketData]]] = defaultdict(list)
+        for message in self.data():
+            header, groups = codec.decode(message)
+            for symbol, first, events in groups:
+                streams[f"{header.word}.{header.venue}.{symbol}"] += list(enumerate(events, first))
+        return streams
+
+
+class Bench:
+    """A publisher without trio: a clock to set and a list of what went."""
+
+    def __init__(self, linger: float = LINGER) -> None:
+        self.clock = Clock()
+        self.sent = Sent(self.clock)
+        self.publisher = Publisher("moex", self.sent, linger=linger, clock=self.clock, wall_ns=lambda: EPOCH)
+
+
+def trade(number: int, symbol: str = "TQBR.SBER", venue: str = "moex") -> Trade:
+    return Trade(venue, symbol, number, number, 1.5, 2.0, "buy", number)
+
+
+def alert(size: int, symbol: str = "TQBR.SBER") -> Alert:
+    return Alert("moex", symbol, 0, 0, "rule", "high", "firing", None, "x" * size)
+
+
+def topic_of(event: MarketData) -> str:
+    return f"{event.WORD}.{event.venue}.{event.symbol}"
+
+
+def test_first_message_goes_at_once() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(1), trade(2), trade(1, "TQBR.GAZP")])
+    assert bench.sent.groups() == [[("TQBR.SBER", 1, [trade(1), trade(2)]), ("TQBR.GAZP", 1, [trade(1, "TQBR.GAZP")])]]
+
+
+def test_message_says_where_it_came_from() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(1)])
+    header, _ = codec.decode(bench.sent.messages[0])
+    assert header == codec.Header("trade", "moex", "moex", EPOCH, EPOCH)
+
+
+def test_what_follows_within_linger_waits_and_goes_as_one_message() -> None:
+    bench = Bench()
+    for number in range(1, 5):
+        bench.publisher.publish([trade(number)])
+    assert len(bench.sent.messages) == 1
+    bench.publisher.flush()
+    assert bench.sent.groups()[1:] == [[("TQBR.SBER", 2, [trade(2), trade(3), trade(4)])]]
+
+
+def test_after_linger_the_next_message_goes_at_once_with_what_waited() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(1)])
+    bench.publisher.publish([trade(2)])
+    bench.clock.now += LINGER
+    bench.publisher.publish([trade(3)])
+    assert bench.sent.groups() == [[("TQBR.SBER", 1, [trade(1)])], [("TQBR.SBER", 2, [trade(2), trade(3)])]]
+
+
+def test_words_and_venues_linger_independently() -> None:
+    bench = Bench()
+    for event in (trade(1), trade(1, venue="alor"), alert(1)):
+        bench.publisher.publish([event])
+    assert len(bench.sent.messages) == 3
+
+
+def test_linger_of_zero_sends_every_publish_at_once() -> None:
+    bench = Bench(linger=0)
+    for number in range(1, 4):
+        bench.publisher.publish([trade(number)])
+    assert [groups[0][1] for groups in bench.sent.groups()] == [1, 2, 3]
+
+
+def test_full_message_goes_before_linger_is_over_and_the_rest_waits() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(0)])
+    for number in range(1, 5001):
+        bench.publisher.publish([trade(number)])
+    early = [len(message) for message in bench.sent.messages[1:]]
+    assert len(early) > 2, "full messages must not wait for the clock"
+    assert min(early[-2:]) > MESSAGE_SIZE * 0.8, "once event sizes are known, messages are filled"
+    assert max(early) <= MESSAGE_SIZE
+    waiting = 5001 - len(bench.sent.streams()["trade.moex.TQBR.SBER"])
+    assert waiting > 0
+    bench.clock.now += LINGER / 2
+    bench.publisher.publish([trade(5001)])
+    assert 5002 - len(bench.sent.streams()["trade.moex.TQBR.SBER"]) == waiting + 1, "a full message starts linger anew"
+
+
+def test_book_and_its_deltas_share_one_order() -> None:
+    bench = Bench()
+    book = BookSnapshot("moex", "A", 1, 1, [(1.0, 2.0)], [], 1)
+    deltas = [BookDelta("moex", "A", 1, 1, [(1.0, float(size))], [], 1, 1) for size in range(3)]
+    bench.publisher.publish([book, *deltas])
+    bench.publisher.publish([book])
+    bench.publisher.flush()
+    assert bench.sent.streams() == {"book.moex.A": list(enumerate([book, *deltas, book], 1))}
+
+
+def test_one_large_event_goes_alone_and_its_neighbours_keep_their_places() -> None:
+    bench = Bench()
+    events = [alert(100), alert(5 * MESSAGE_SIZE), alert(101), alert(102)]
+    bench.publisher.publish(events)
+    bench.publisher.flush()
+    assert bench.sent.streams()["alert.moex.TQBR.SBER"] == list(enumerate(events, 1))
+    large = [groups for groups in bench.sent.groups() if events[1] in groups[0][2]]
+    assert large == [[("TQBR.SBER", 2, [events[1]])]]
+
+
+def test_small_events_are_gathered_again_soon_after_a_large_one() -> None:
+    bench = Bench()
+    bench.publisher.publish([alert(RECV_MAX_SIZE - 200)])
+    for _ in range(100):
+        bench.publisher.publish([alert(10)])
+    assert len(bench.sent.messages) <= 10
+
+
+def test_event_of_the_largest_size_is_sent_and_one_byte_more_leaves_a_counted_hole() -> None:
+    bench = Bench(linger=0)
+    bench.publisher.publish([alert(RECV_MAX_SIZE // 2)])
+    overhead = len(bench.sent.messages[0]) - RECV_MAX_SIZE // 2
+    largest = alert(RECV_MAX_SIZE - overhead)
+    bench.publisher.publish([largest])
+    assert len(bench.sent.messages[1]) == RECV_MAX_SIZE
+    assert bench.publisher.too_large == 0
+    bench.publisher.publish([alert(1), alert(RECV_MAX_SIZE - overhead + 1), alert(2)])
+    assert bench.publisher.too_large == 1
+    numbers = [number for number, _ in bench.sent.streams()["alert.moex.TQBR.SBER"]]
+    assert numbers == [1, 2, 3, 5]
+    bench.publisher.beat()
+    assert bench.sent.beats()[0].heads == [("alert.moex.TQBR.SBER", 5)]
+
+
+def test_hole_of_a_too_large_last_event_is_known_by_the_heads() -> None:
+    bench = Bench()
+    bench.publisher.publish([alert(2 * RECV_MAX_SIZE)])
+    bench.publisher.beat()
+    assert bench.sent.data() == []
+    assert bench.sent.beats()[0].heads == [("alert.moex.TQBR.SBER", 1)]
+
+
+def test_beat_follows_what_it_counts_and_names_exactly_the_changed_heads() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(1), trade(2), trade(1, "B")])
+    bench.publisher.publish([trade(3)])
+    bench.publisher.beat()
+    bench.publisher.publish([trade(2, "B")])
+    bench.publisher.beat()
+    bench.publisher.beat()
+    kinds = [message.startswith(b"heartbeat.moex\0") for message in bench.sent.messages]
+    assert kinds == [False, False, True, False, True, True]
+    beats = bench.sent.beats()
+    assert [(beat.publisher, beat.epoch, beat.beat, beat.part, beat.parts) for beat in beats] == [
+        ("moex", EPOCH, number, 1, 1) for number in (1, 2, 3)
+    ]
+    assert [sorted(beat.heads) for beat in beats] == [
+        [("trade.moex.B", 1), ("trade.moex.TQBR.SBER", 3)],
+        [("trade.moex.B", 2)],
+        [],
+    ]
+
+
+def test_many_heads_are_split_into_parts_that_fit_a_message() -> None:
+    bench = Bench()
+    symbols = [f"TQBR.{number:040d}" for number in range(1000)]
+    bench.publisher.publish([trade(1, symbol) for symbol in symbols])
+    bench.publisher.beat()
+    beats = bench.sent.beats()
+    assert len(beats) > 2
+    assert [(beat.beat, beat.part, beat.parts) for beat in beats] == [
+        (1, part, len(beats)) for part in range(1, len(beats) + 1)
+    ]
+    heads = sorted(head for beat in beats for head in beat.heads)
+    assert heads == [(f"trade.moex.{symbol}", 1) for symbol in symbols]
+    assert max(map(len, bench.sent.messages)) <= MESSAGE_SIZE
+
+
+def test_events_are_counted_by_kind() -> None:
+    bench = Bench()
+    bench.publisher.publish([trade(1), trade(2), alert(1), BookDelta("moex", "A", 1, 1, [], [], 1, 1)])
+    bench.publisher.beat()
+    assert bench.publisher.counts() == {"trade": 2, "delta": 1, "alert": 1, "heartbeat": 1}
+    assert bench.publisher.messages == len(bench.sent.messages)
+    assert bench.publisher.bytes == sum(map(len, bench.sent.messages))
+
+
+def test_publishers_of_one_sink_number_their_streams_apart() -> None:
+    bench = Bench(linger=0)
+    other = Publisher("aggregator", bench.sent, linger=0, clock=bench.clock, wall_ns=lambda: EPOCH)
+    for publisher in (bench.publisher, other, bench.publisher):
+        publisher.publish([trade(1)])
+    headers = [codec.decode(message)[0].publisher for message in bench.sent.messages]
+    assert headers == ["moex", "aggregator", "moex"]
+    assert [groups[0][1] for groups in bench.sent.groups()] == [1, 1, 2]
+
+
+def test_a_closed_sink_is_an_error_of_the_bus() -> None:
+    class Closed:
+        def send(self, message: bytes) -> None:
+            raise BusError("closed")
+
+    publisher = Publisher("moex", Closed(), clock=Clock())
+    with pytest.raises(BusError, match="closed"):
+        publisher.publish([trade(1)])
+
+
+SOME_EVENTS = st.lists(
+    st.builds(trade, st.integers(0, 9), st.sampled_from("AB"), st.sampled_from(["moex", "alor"]))
+    | st.builds(alert, st.sampled_from([1, 300, 3000, 9000, 20_000]), st.sampled_from("AB")),
+    max_size=30,
+)
+STEPS = st.lists(st.tuples(st.sampled_from(["publish", "publish", "flush", "beat"]), SOME_EVENTS, st.floats(0, 0.002)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS, linger=st.sampled_from([0, LINGER, 1.0]))
+def test_numbers_have_no_holes_and_order_is_kept_over_every_path(
+    steps: list[tuple[str, Sequence[MarketData], float]], linger: float
+) -> None:
+    bench = Bench(linger)
+    published: dict[str, list[MarketData]] = defaultdict(list)
+    for step, events, seconds in steps:
+        bench.clock.now += seconds
+        if step == "publish":
+            bench.publisher.publish(events)
+            for event in events:
+                published[topic_of(event)].append(event)
+        elif step == "flush":
+            bench.publisher.flush()
+        else:
+            bench.publisher.beat()
+    bench.publisher.beat()
+    assert bench.sent.streams() == {topic: list(enumerate(events, 1)) for topic, events in published.items()}
+    heads = dict(head for beat in bench.sent.beats() for head in beat.heads)
+    assert heads == {topic: len(events) for topic, events in published.items()}
+    for message, groups in zip(bench.sent.data(), bench.sent.groups(), strict=True):
+        assert len(message) <= MESSAGE_SIZE or sum(len(events) for _, _, events in groups) == 1
+    counted = {kind: count for kind, count in bench.publisher.counts().items() if kind != "heartbeat"}
+    assert sum(counted.values()) == sum(map(len, published.values()))
+
+
+# Under trio's virtual clock
+
+
+async def test_heartbeats_go_each_second(autojump_clock: MockClock) -> None:
+    start = trio.current_time()
+    sent = Sent(trio.current_time)
+    publisher = Publisher("moex", sent)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        await trio.sleep(1.5)
+        publisher.publish([trade(1)])
+        await trio.sleep(2)
+        nursery.cancel_scope.cancel()
+    beats = sent.beats()
+    assert [beat.beat for beat in beats] == [1, 2, 3, 4]
+    assert [beat.heads for beat in beats] == [[], [], [("trade.moex.TQBR.SBER", 1)], []]
+    times = [at - start for at, message in zip(sent.times, sent.messages, strict=True) if message not in sent.data()]
+    assert times == pytest.approx([0, 1, 2, 3])
+
+
+async def test_beats_missed_while_the_loop_was_held_up_are_not_made_up_for(autojump_clock: MockClock) -> None:
+    sent = Sent(trio.current_time)
+    publisher = Publisher("moex", sent)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        await trio.testing.wait_all_tasks_blocked()
+        autojump_clock.jump(5)
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(sent.beats()) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_finish_sends_what_is_pending_and_a_last_beat(autojump_clock: MockClock) -> None:
+    sent = Sent(trio.current_time)
+    publisher = Publisher("moex", sent)
+    publisher.publish([trade(1)])
+    publisher.publish([trade(2)])
+    await publisher.finish()
+    assert [number for number, _ in sent.streams()["trade.moex.TQBR.SBER"]] == [1, 2]
+    assert sent.beats()[-1].heads == [("trade.moex.TQBR.SBER", 2)]
+    assert not sent.messages[-1].startswith(b"trade.")
+
+
+async def test_a_lone_follower_goes_when_linger_is_over(autojump_clock: MockClock) -> None:
+    sent = Sent(trio.current_time)
+    publisher = Publisher("moex", sent)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        await trio.sleep(0.1)
+        for number in (1, 2):
+            publisher.publish([trade(number)])
+        start = trio.current_time()
+        await trio.sleep(0.5)
+        nursery.cancel_scope.cancel()
+    times = [at for at, message in zip(sent.times, sent.messages, strict=True) if message in sent.data()]
+    assert times == pytest.approx([start, start + LINGER])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    schedule=st.lists(
+        st.tuples(st.floats(0, 3 * LINGER), st.sampled_from(["trade", "alert"]), st.integers(1, 3)), max_size=40
+    ),
+    linger=st.sampled_from([0, LINGER, 5 * LINGER]),
+)
+def test_no_event_waits_longer_than_linger(schedule: list[tuple[float, str, int]], linger: float) -> None:
+    async def main() -> None:
+        sent = Sent(trio.current_time)
+        publisher = Publisher("moex", sent, linger=linger)
+        published: dict[tuple[str, int], float] = {}
+        counts: dict[str, int] = defaultdict(int)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(publisher.run)
+            for pause, word, count in schedule:
+                await trio.sleep(pause)
+                events: list[Trade | Alert] = [trade(1) if word == "trade" else alert(10)] * count
+                publisher.publish(events)
+                for _ in events:
+                    counts[word] += 1
+                    published[word, counts[word]] = trio.current_time()
+            await trio.sleep(3 * linger)
+            nursery.cancel_scope.cancel()
+        assert waits(sent, published) <= linger + 1e-9
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def waits(sent: Sent, published: dict[tuple[str, int], float]) -> float:
+    """The longest time between publishing and sending; infinite when something was never sent."""
+    longest = 0.0
+    for at, message in zip(sent.times, sent.messages, strict=True):
+        if message.startswith(b"heartbeat."):
+            continue
+        header, groups = codec.decode(message)
+        for _, first, events in groups:
+            for number in range(first, first + len(events)):
+                longest = max(longest, at - published.pop((header.word, number)))
+    return longest if not published else float("inf")
+
+
+def test_all_kinds_that_are_yielded_can_be_published() -> None:
+    kinds: tuple[type[Event], ...] = MarketData.__args__
+    publisher = Bench().publisher
+    assert {kind for kind in kinds if kind.WORD and kind in publisher._kinds} == set(kinds)

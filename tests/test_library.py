@@ -1,0 +1,313 @@
+"""The bus as a user's program sees it: feedbus.subscribe and feedbus.subscribe_sync, over real sockets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+import feedbus
+from feedbus import codec
+from feedbus.bus.nng import MESSAGE_SIZE, PubSocket
+from feedbus.bus.publisher import Publisher
+from feedbus.bus.subscriber import Subscription, SyncSubscription
+from feedbus.events import Event, Gap, Trade
+
+PATIENCE = 10.0  # seconds; only a failing test waits that long
+
+PLAIN_PROGRAM = """
+import signal, sys
+import feedbus
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+try:
+    with feedbus.subscribe_sync(sys.argv[1], topics=["trade.moex.A"]) as subscription:
+        print("subscribed", flush=True)
+        for event in subscription:
+            print(event.trade_id, flush=True)
+except KeyboardInterrupt:
+    print("interrupted", subscription.stats().delivered["trade"], flush=True)
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(params=["inproc", "ipc", "tcp"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return {"inproc": f"inproc://{tmp_path}", "ipc": f"ipc://{tmp_path}/bus.ipc"}.get(
+        request.param, f"tcp://127.0.0.1:{free_port()}"
+    )
+
+
+@pytest.fixture
+def ipc(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/bus.ipc"
+
+
+def trade(number: int, symbol: str = "A") -> Trade:
+    return Trade("moex", symbol, number, number, 1.5, 2.0, None, number)
+
+
+class Bus:
+    """A PubSocket that counts, by topic, what went through it."""
+
+    def __init__(self, address: str, stalled_bytes: int = 64 * MESSAGE_SIZE) -> None:
+        self.socket = PubSocket(address, stalled_bytes)
+        self.published: Counter[str] = Counter()
+
+    def send(self, message: bytes) -> None:
+        if not message.startswith(b"heartbeat."):
+            header, groups = codec.decode(message)
+            for symbol, _, events in groups:
+                self.published[f"{header.word}.{header.venue}.{symbol}"] += len(events)
+        self.socket.send(message)
+
+    async def joined(self, subscribers: int = 1) -> None:
+        """Return when that many subscribers are connected."""
+        token = trio.lowlevel.current_trio_token()
+        connected = trio.Event()
+
+        def look() -> None:
+            if len(self.socket._socket.pipes) >= subscribers:
+                connected.set()
+
+        self.socket._socket.add_post_pipe_connect_cb(lambda _: token.run_sync_soon(look))
+        look()
+        await connected.wait()
+
+
+@asynccontextmanager
+async def bus(address: str) -> AsyncIterator[Bus]:
+    """A bus socket, open while the body runs; which may not take longer than PATIENCE."""
+    opened = Bus(address)
+    try:
+        with trio.fail_after(PATIENCE):
+            yield opened
+    finally:
+        opened.socket.close()
+
+
+async def take(subscription: Subscription, count: int) -> list[Event]:
+    return [await anext(subscription) for _ in range(count)]
+
+
+def test_feedbus_names_both_and_nothing_else() -> None:
+    assert feedbus.subscribe.__name__ == "subscribe"
+    assert feedbus.subscribe_sync.__name__ == "subscribe_sync"
+    with pytest.raises(AttributeError, match="has no attribute 'unsubscribe'"):
+        feedbus.unsubscribe  # noqa: B018
+
+
+def test_importing_feedbus_does_not_load_the_bus() -> None:
+    code = "import sys, feedbus; sys.exit('pynng' in sys.modules or 'trio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_all_arrives_in_order_and_unchanged(address: str) -> None:
+    async with feedbus.subscribe(address) as events, bus(address) as sink, trio.open_nursery() as nursery:
+        publisher = Publisher("moex", sink)
+        await sink.joined()
+        await nursery.start(publisher.run)
+        sent = [trade(number, "AB"[number % 2]) for number in range(2000)]
+        for start in range(0, len(sent), 7):
+            publisher.publish(sent[start : start + 7])
+            await trio.lowlevel.checkpoint()
+        got = await take(events, len(sent))
+        for symbol in "AB":
+            assert [event for event in got if event.symbol == symbol] == [  # type: ignore[attr-defined]
+                event for event in sent if event.symbol == symbol
+            ]
+        assert events.stats().gaps == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_messages_come_with_their_header_and_numbers(ipc: str) -> None:
+    async with feedbus.subscribe(ipc, topics="trade.moex.A") as events, bus(ipc) as sink:
+        publisher = Publisher("moex", sink, linger=0)
+        await sink.joined()
+        publisher.publish([trade(1), trade(9, "B"), trade(2)])
+        async for header, batch in events.messages():
+            assert (header.publisher, header.epoch) == ("moex", publisher.epoch)
+            assert list(zip(header.sequences(), batch, strict=True)) == [(1, trade(1)), (2, trade(2))]
+            break
+
+
+async def test_subscriber_may_start_first_and_nothing_is_a_gap_before_the_first_message(address: str) -> None:
+    async with feedbus.subscribe(address) as events:
+        with trio.move_on_after(0.25) as waited:
+            await anext(events)
+        assert waited.cancelled_caught
+        async with bus(address) as sink:
+            start = trio.current_time()
+            publisher = Publisher("moex", sink, linger=0)
+            publisher.publish([trade(1)])
+            await sink.joined()
+            assert trio.current_time() - start < 1
+            publisher.publish([trade(2)])
+            assert await anext(events) == trade(2)
+            assert events.stats().gaps == 0
+
+
+async def test_restarted_publisher_is_one_gap_and_flows_again_within_a_second(address: str) -> None:
+    async with feedbus.subscribe(address, topics=["trade"]) as events:
+        epochs = []
+        got: list[Event] = []
+        for number in range(3):
+            async with bus(address) as sink, trio.open_nursery() as nursery:
+                start = trio.current_time()
+                publisher = Publisher("moex", sink, linger=0)
+                epochs.append(publisher.epoch)
+                await nursery.start(publisher.run)
+                await sink.joined()
+                publisher.publish([trade(number)])
+                while trade(number) not in got:
+                    got.append(await anext(events))
+                assert trio.current_time() - start < 1
+                nursery.cancel_scope.cancel()
+    restarts = [Gap("", "moex", epoch, None, None, "restart") for epoch in epochs]
+    assert got == [trade(0), restarts[0], trade(1), restarts[1], trade(2)]
+    assert epochs == sorted(set(epochs))
+
+
+async def test_two_publishers_share_one_socket_and_one_topic(address: str) -> None:
+    async with feedbus.subscribe(address) as events, bus(address) as sink:
+        await sink.joined()
+        for name in ("one", "two", "one"):
+            Publisher(name, sink, linger=0).publish([trade(1)])
+        got = await take(events, 4)
+        assert [type(event) for event in got] == [Trade, Trade, Gap, Trade], "the second 'one' is a new epoch"
+
+
+async def test_one_subscription_takes_two_addresses(address: str, ipc: str) -> None:
+    other = f"{ipc}.other"
+    async with feedbus.subscribe([address, other]) as events, bus(address) as first, bus(other) as second:
+        await first.joined()
+        await second.joined()
+        Publisher("one", first, linger=0).publish([trade(1, "A")])
+        Publisher("two", second, linger=0).publish([trade(2, "B")])
+        got = await take(events, 2)
+        assert sorted(event.symbol for event in got) == ["A", "B"]  # type: ignore[attr-defined]
+
+
+async def test_no_topics_means_all(ipc: str) -> None:
+    async with feedbus.subscribe([ipc], topics=[]) as events, bus(ipc) as sink:
+        await sink.joined()
+        Publisher("moex", sink).publish([trade(1)])
+        assert await anext(events) == trade(1)
+
+
+async def test_stalled_subscriber_loses_the_oldest_and_the_balance_is_exact(address: str) -> None:
+    stalled_bytes = 16 * MESSAGE_SIZE
+    async with feedbus.subscribe(address, stalled_bytes=stalled_bytes) as events, bus(address) as sink:
+        publisher = Publisher("moex", sink, linger=0)
+        await sink.joined()
+        publisher.publish([trade(0, symbol) for symbol in "ABC"])
+        got = await take(events, 3)
+        slowest = 0.0
+        for number in range(1, 2000):  # 16 MB in messages of 8 kB: nng and the kernel can't hold them
+            start = time.perf_counter()
+            publisher.publish([trade(number, "AB"[number % 2])] * 200)
+            slowest = max(slowest, time.perf_counter() - start)
+        publisher.publish([trade(9999, symbol) for symbol in "ABC"])
+        publisher.beat()
+        while got[-1] != trade(9999, "C"):
+            got.append(await anext(events))
+        stats = events.stats()
+        gaps = [event for event in got if isinstance(event, Gap) and event.cause == "lost"]
+        delivered = Counter(f"trade.moex.{event.symbol}" for event in got if isinstance(event, Trade))
+        lost: Counter[str] = Counter()
+        for gap in gaps:
+            assert gap.first is not None
+            assert gap.last is not None
+            lost[gap.topic] += gap.last - gap.first + 1
+        assert lost["trade.moex.A"] > 0
+        assert delivered + lost == sink.published
+        assert stats.delivered == {"trade": delivered.total()}
+        assert stats.lost == {"trade": lost.total()}
+        assert stats.published == {"trade": sink.published.total()}
+        assert slowest < 1, "nobody waits for a slow subscriber"
+
+
+async def test_a_stalled_subscriber_costs_its_neighbour_nothing(ipc: str) -> None:
+    async with feedbus.subscribe(ipc, stalled_bytes=1) as stalled, feedbus.subscribe(ipc) as events, bus(ipc) as sink:
+        publisher = Publisher("moex", sink, linger=0)
+        await sink.joined(2)
+        for number in range(1000):
+            publisher.publish([trade(number)] * 100)
+            assert await take(events, 100) == [trade(number)] * 100
+        assert events.stats().gaps == 0
+        assert stalled.stats().messages == 0
+
+
+async def test_lost_last_message_is_known_by_the_next_beat(ipc: str) -> None:
+    async with feedbus.subscribe(ipc, topics="trade.moex.A") as events, bus(ipc) as sink:
+        await sink.joined()
+        publisher = Publisher("moex", sink, linger=0)
+        publisher.beat()
+        publisher.publish([trade(1)])
+        forward, sink.socket.send = sink.socket.send, lambda message: None  # type: ignore[method-assign]
+        publisher.publish([trade(2)])
+        sink.socket.send = forward  # type: ignore[method-assign]
+        publisher.beat()
+        assert await take(events, 2) == [trade(1), Gap("trade.moex.A", "moex", publisher.epoch, 2, 2, "lost")]
+
+
+# For programs without trio
+
+
+def plain_take(subscription: SyncSubscription, count: int) -> list[Event]:
+    found = iter(subscription)
+    return [next(found) for _ in range(count)]
+
+
+async def test_plain_program_may_iterate_in_a_thread(address: str) -> None:
+    with feedbus.subscribe_sync(address, topics=["trade.moex.A", "trade.moex.C"]) as events:
+        async with bus(address) as sink:
+            await sink.joined()
+            Publisher("moex", sink).publish([trade(1), trade(2, "B"), trade(3, "C"), trade(4)])
+            got = await trio.to_thread.run_sync(plain_take, events, 3, abandon_on_cancel=True)
+    assert sorted(event.ts_event for event in got) == [1, 3, 4]  # type: ignore[attr-defined]
+    assert events.stats().delivered == {"trade": 3}
+
+
+@pytest.fixture
+def program(ipc: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", PLAIN_PROGRAM, ipc], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        yield child
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("stop", "last_words"), [(signal.SIGINT, b"interrupted 1\n"), (signal.SIGTERM, b"")], ids=["SIGINT", "SIGTERM"]
+)
+async def test_plain_program_is_woken_by_signals(
+    ipc: str, program: subprocess.Popen[bytes], stop: signal.Signals, last_words: bytes
+) -> None:
+    assert program.stdout is not None
+    assert program.stderr is not None
+    async with bus(ipc) as sink:
+        await sink.joined()
+        Publisher("moex", sink).publish([trade(42), trade(43, "B")])
+        lines = [await trio.to_thread.run_sync(program.stdout.readline, abandon_on_cancel=True) for _ in range(2)]
+        assert lines == [b"subscribed\n", b"42\n"]
+        os.kill(program.pid, stop)
+        rest = await trio.to_thread.run_sync(program.communicate, abandon_on_cancel=True)
+    assert rest == (last_words, b"")
+    assert program.returncode == 0
