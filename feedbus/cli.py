@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import feedbus
-from feedbus.errors import BusError, ConfigError, FeedbusError
+from feedbus.errors import BadAddress, ConfigError, FeedbusError
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | BadAddress):
         print(f"feedbus: {error}", file=sys.stderr)
         return 2
     known = isinstance(error, FeedbusError | OSError)
@@ -174,10 +174,7 @@ def _tail(arguments: argparse.Namespace) -> None:
     from feedbus.subscribers import tail
 
     addresses = arguments.bus or [_default_bus()]
-    try:
-        tail.run(addresses, arguments.topics or [""], arguments.count, sys.stdout.buffer)
-    except BusError as error:
-        raise ConfigError(str(error)) from error
+    tail.run(addresses, arguments.topics or [""], arguments.count, sys.stdout.buffer)
 
 
 def _monitor(arguments: argparse.Namespace) -> None:
@@ -191,10 +188,7 @@ def _monitor(arguments: argparse.Namespace) -> None:
     async def run() -> None:
         await app.monitor(arguments.bus or _default_bus(), console=console)
 
-    try:
-        trio.run(run)
-    except BusError as error:
-        raise ConfigError(str(error)) from error
+    trio.run(run)
 
 
 def _default_bus() -> str:

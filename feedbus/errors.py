@@ -2,7 +2,8 @@
 
 FeedbusError
 ├── ConfigError      the operator: refuse to start, exit 2
-├── BusError         the message bus: a bad address, a socket that can't be bound, an unreadable message
+├── BusError         the message bus: a socket that can't be bound, an unreadable message
+│   └── BadAddress      not an address, or not a topic: whoever asked for it
 └── VenueError       the other side, or the network to it: reconnect with a back-off, never a crash
     ├── ConnectFailed   no connection: name lookup, TCP, TLS, the WebSocket handshake
     ├── TimedOut        a deadline passed: connecting, logging in, a confirmation, a pong
@@ -27,6 +28,10 @@ class ConfigError(FeedbusError):
 
 class BusError(FeedbusError):
     """The bus can't do what was asked, or a bus message can't be read."""
+
+
+class BadAddress(BusError):
+    """What was asked for is no address of a bus, or no topic."""
 
 
 class VenueError(FeedbusError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from feedbus.errors import BusError
+from feedbus.errors import BadAddress
 
 HEARTBEAT = "heartbeat"
 MAX_TOPIC = 256
@@ -29,9 +29,9 @@ class Topic:
     __slots__ = ("exact", "symbol", "text", "venue", "wire_prefix", "word")
 
     def __init__(self, text: str) -> None:
-        """Raises BusError for a topic that could never match: not text for the wire, or without a venue or symbol."""
+        """Raises BadAddress for a topic that could never match: not text for the wire, or without a venue or symbol."""
         if "\0" in text or len(text) > MAX_TOPIC or not _is_unicode(text):
-            raise BusError(f"not a topic: {text[:40]!r}")
+            raise BadAddress(f"not a topic: {text[:40]!r}")
         parts = text.split(".", 2)
         self.text = text
         self.word = parts[0]
@@ -39,11 +39,11 @@ class Topic:
         self.symbol = parts[2] if len(parts) > 2 else ""
         self.exact = "." in text and not text.endswith(".")
         if "." in text and not self.word:
-            raise BusError(f"topic {text!r} has no word before its first dot")
+            raise BadAddress(f"topic {text!r} has no word before its first dot")
         if len(parts) > 2 and not self.venue:
-            raise BusError(f"topic {text!r} names no venue between its dots")
+            raise BadAddress(f"topic {text!r} names no venue between its dots")
         if self.exact and len(parts) < 3:
-            raise BusError(f"topic {text!r} names a venue and no symbol: write {text + '.'!r} for all its symbols")
+            raise BadAddress(f"topic {text!r} names a venue and no symbol: write {text + '.'!r} for all its symbols")
         if len(parts) > 2:
             self.wire_prefix = f"{self.word}.{self.venue}\0".encode()
         else:
@@ -76,11 +76,7 @@ class TopicFilter:
         """For the messages of one word and venue: (all symbols?, exact symbols, symbol prefixes)."""
         rule = self._rules.get((word, venue))
         if rule is None:
-            here = [
-                topic
-                for topic in self.topics
-                if topic.word in ("", word) and topic.venue in ("", venue)
-            ]
+            here = [topic for topic in self.topics if topic.word in ("", word) and topic.venue in ("", venue)]
             everything = any(not topic.exact and not topic.symbol for topic in here)
             exact = frozenset(topic.symbol for topic in here if topic.exact)
             prefixes = tuple(topic.symbol for topic in here if not topic.exact and topic.symbol)

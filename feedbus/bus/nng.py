@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pynng
 
-from feedbus.errors import BusError
+from feedbus.errors import BadAddress, BusError
 
 RECV_MAX_SIZE = 1024 * 1024  # the largest message a subscriber takes, in bytes
 MESSAGE_SIZE = 16 * 1024  # events are packed into messages of at most this size, unless one alone is larger
@@ -57,7 +57,7 @@ class SubSocket:
     """Receives what matches its prefixes from any number of publishers, some of which may not be there yet."""
 
     def __init__(self, addresses: Iterable[str], prefixes: Iterable[bytes], stalled_bytes: int = STALLED_BYTES) -> None:
-        """Dials in the background. Raises BusError for something that isn't an address."""
+        """Dials in the background. Raises BadAddress for something that isn't an address."""
         self._socket = pynng.Sub0(
             recv_buffer_size=queue_length(stalled_bytes),
             recv_max_size=RECV_MAX_SIZE,
@@ -79,7 +79,7 @@ class SubSocket:
         try:
             self._socket.dial(address, block=False)
         except pynng.NNGException as error:
-            raise BusError(f"can't subscribe at {address}: {error}") from None
+            raise BadAddress(f"can't subscribe at {address}: {error}") from None
 
     def drain(self, limit: int) -> list[bytes]:
         """Up to `limit` messages that are here now, without waiting. Raises BusError when the socket is closed."""

@@ -289,7 +289,7 @@ async def subscribe(
     """Subscribe to the publishers at `addresses`; no topics means all.
 
     Entering neither fails nor waits when a publisher is missing: it is dialled again at least every 100 ms, now and
-    whenever it goes away. `stalled_bytes` bounds what may wait here, unread. Raises BusError for something that isn't
+    whenever it goes away. `stalled_bytes` bounds what may wait here, unread. Raises BadAddress for something that isn't
     an address or a topic. A task that still iterates when another one leaves gets trio.ClosedResourceError.
     """
     socket, receiver = _open(addresses, topics, stalled_bytes)
