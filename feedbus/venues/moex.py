@@ -26,14 +26,10 @@ from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refu
 from feedbus.venues import stomp
 from feedbus.venues.moex_body import VENUE, Orderbook, OutOfStep, Securities
 from feedbus.venues.moex_catalogue import stream_names
+from feedbus.venues.moex_symbols import destination, ticker, why_not
 
 CHANNELS = ("orderbooks", "securities")
-CREDENTIALS = ("domain", "login", "passcode")
-DEFAULT_MARKET = "MXSE"
-MARKETS = frozenset(
-    {"MXSE", "MXCX", "MXAGRO", "MXSEBB", "MONEY", "FORTS", "OPTIONS", "INDICES", "CBRF", "FIXING", "SRATES"}
-)
-MAX_TICKER = 25  # length of TICKER in the venue's own catalogue
+GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
 SUBSCRIBE_BATCH = 10  # subscriptions sent at once, every SUBSCRIBE_EVERY seconds: the venue asks for small pauses
@@ -53,13 +49,12 @@ class Account:
 
     def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
         for name in credentials:
-            if name not in CREDENTIALS:
-                raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(CREDENTIALS)}")
+            if name not in GUEST:
+                raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(GUEST)}")
         for channel in channels:
             if channel not in CHANNELS:
                 raise ConfigError(f"channels: unknown channel {channel!r}; there are: {', '.join(CHANNELS)}")
-        guest = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
-        self._credentials = {**guest, **credentials}
+        self._credentials = {**GUEST, **credentials}
         for name, value in self._credentials.items():
             if not value or not value.isprintable():
                 raise ConfigError(f"credentials: {name} is empty or holds a control character")
@@ -67,27 +62,11 @@ class Account:
 
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
-        parts = symbol.split(".")
-        if not symbol.isprintable() or any(char in symbol for char in " \"'\\:,"):
-            return "holds a character that a selector can't carry"
-        if len(parts) < 2 or not all(parts):
-            return "not BOARD.SECID, like TQBR.SBER"
-        if parts[0] in MARKETS and len(parts) < 3:
-            return f"not MARKET.BOARD.SECID, as a symbol of the market {parts[0]} is written"
-        if parts[0] == DEFAULT_MARKET:
-            return f"write it without {DEFAULT_MARKET}., which is understood"
-        if len(ticker(symbol)) > MAX_TICKER:
-            return f"longer than {MAX_TICKER} characters as {ticker(symbol)}"
-        return None
+        return why_not(symbol)
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
         return Session(self._credentials, self.channels, symbols)
-
-
-def ticker(symbol: str) -> str:
-    """MARKET.BOARD.SECID, as selectors want it."""
-    return symbol if symbol.split(".", 1)[0] in MARKETS else f"{DEFAULT_MARKET}.{symbol}"
 
 
 class _Stream:
@@ -118,6 +97,7 @@ class Session:
 
     def __init__(self, credentials: Mapping[str, str], channels: Sequence[str], symbols: Sequence[str]) -> None:
         self._credentials = credentials
+        self._has_secret = credentials["passcode"] != GUEST["passcode"]  # the venue might echo it in an ERROR
         self._channels = channels
         self._streams: dict[Subscription, _Stream] = {}
         self._by_id: dict[bytes, _Stream] = {}
@@ -269,16 +249,17 @@ class Session:
         """Report what the catalogue doesn't name; it is subscribed all the same, since it may be out of date."""
         if self._named is None:
             return
-        unnamed = {_destination(subscription) for subscription in self._streams} - self._named
+        unnamed = {destination(subscription) for subscription in self._streams} - self._named
         self._named |= unnamed
         for wanted in sorted(unnamed):
             yield Notice(f"CONNECTED does not name the stream {wanted}; trying it all the same")
 
     def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
         self._counts["errors"] += 1
-        text = _one_line(_error_text(frame).replace(self._credentials["passcode"], "***"))
+        said = _error_text(frame)
+        text = _one_line(said.replace(self._credentials["passcode"], "***") if self._has_secret else said)
         if not self._ready:
-            if any(word in text for word in _TRANSIENT):
+            if any(word in said for word in _TRANSIENT):
                 yield Close(VenueError(f"login failed: {text}"))
             else:
                 yield Fatal(text)
@@ -286,7 +267,7 @@ class Session:
             stream = self._find(frame)
             if stream is not None:
                 yield from self._refuse(stream, text, now)
-        elif "gateway.not-connected" in text:
+        elif "gateway.not-connected" in said:
             yield Close(VenueError(f"logged out: {text}"))
         else:
             yield Notice(f"ERROR: {text}")
@@ -329,8 +310,8 @@ class Session:
             stream = self._to_send.popleft()
             if stream.state == "wanted":
                 room -= 1
+                self._next_batch = now + SUBSCRIBE_EVERY
                 yield self._subscribe(stream, now)
-        self._next_batch = now + SUBSCRIBE_EVERY
 
     def _subscribe(self, stream: _Stream, now: float) -> Send:
         self._last_id += 1
@@ -342,7 +323,7 @@ class Session:
         self._deadlines[stream.id] = now + CONFIRM_WITHIN
         name = stream.id.decode()
         selector = f'TICKER="{ticker(stream.subscription.symbol)}"'
-        headers = {"destination": _destination(stream.subscription), "id": name, "receipt": name, "selector": selector}
+        headers = {"destination": destination(stream.subscription), "id": name, "receipt": name, "selector": selector}
         return Send(stomp.build("SUBSCRIBE", headers))
 
     def _confirm(self, stream: _Stream) -> Iterator[Effect]:
@@ -384,11 +365,6 @@ class Session:
         if wake != self._wake and wake != inf:
             self._wake = wake
             yield WakeAt(wake)
-
-
-def _destination(subscription: Subscription) -> str:
-    """`MXSE.orderbooks`: the market of the symbol, and the channel."""
-    return f"{ticker(subscription.symbol).split('.', 1)[0]}.{subscription.channel}"
 
 
 def _error_text(frame: stomp.Frame) -> str:

@@ -53,7 +53,7 @@ def split_message(data: bytes | bytearray) -> tuple[bytes, bytes | bytearray] | 
     end = data.find(b"\n\n", 7, MAX_HEAD)
     at = data.find(b"\nsubscription:", 7, end)
     length_at = data.find(b"\ncontent-length:", 7, end)
-    if end < 0 or at < 0 or length_at < 0 or data.find(b"\r", 7, end) > 0:
+    if end < 0 or at < 0 or length_at < 0:
         return None
     digits = data[length_at + 16 : data.find(b"\n", length_at + 16, end + 1)]
     if not digits.isdigit() or len(digits) > 9:
