@@ -278,7 +278,7 @@ class Session:
             return
         effects = self._data(stream, frame.body, ts_recv, now)
         yield from self._confirm(stream)
-        if stream.state == "confirmed" and effects and isinstance(effects[0], Event):
+        if stream.state == "confirmed" and effects and isinstance(effects[-1], Event):
             stream.state = "live"
             stream.live_since = now
         yield from effects
@@ -290,6 +290,9 @@ class Session:
             return (Skipped(error), *self._drop_id(stream), *self._refuse(stream, error.reason, now))
         except BadData as error:
             return (Skipped(error),)
+        if stream.decoder.problems:
+            skipped = tuple(Skipped(problem) for problem in stream.decoder.problems)
+            return skipped if event is None else (*skipped, event)
         return () if event is None else (event,)
 
     # Subscriptions

@@ -11,6 +11,7 @@ Anything of another shape raises BadData, and leaves what was merged before as i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -129,6 +130,7 @@ class Orderbook:
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.place = f"orderbooks {symbol}"
+        self.problems: Sequence[BadData] = ()  # a book is taken whole or not at all
         self.last_seqnum = -1
         self.seqnum_regressions = 0
 
@@ -193,12 +195,14 @@ class Securities:
     """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
 
     A snapshot replaces the row (one without rows empties it), updates change the cells that they name or bring the
-    row, a removal empties it.
+    row, a removal empties it. Changes come once: a message that can't be read at all is OutOfStep, and a cell that
+    can't be read becomes None, with a BadData in `problems`, rather than keep a value that is no longer true.
     """
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.place = f"securities {symbol}"
+        self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
         self._begun = False
@@ -206,13 +210,20 @@ class Securities:
         self._row: dict[str, Any] = {}
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
-        """The merged row after this message, or None when it changed none. Raises BadData."""
+        """The merged row after this message, or None when it changed none. Raises OutOfStep."""
+        self.problems = ()
+        try:
+            return self._decode(body, ts_recv)
+        except BadData as error:
+            raise OutOfStep(error.place, error.reason) from None
+
+    def _decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
         table = _read_table(body, self.place)
         kind = table.properties.type
         if kind not in ("snapshot", "updates", "removal"):
             raise BadData(self.place, f"unknown type {_shown(kind)}")
         if kind != "snapshot" and not self._begun:
-            raise OutOfStep(self.place, f"{kind} before a snapshot")
+            raise BadData(self.place, f"{kind} before a snapshot")
         changed = self._merge(kind, *self._read_rows(table))
         self._note_seqnum(table.properties.seqnum)
         if not changed:
@@ -222,7 +233,7 @@ class Securities:
     def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
         """Take one message into the row; False when it says nothing of a row."""
         if kind != "snapshot" and None not in (key, self._key) and key != self._key:
-            raise OutOfStep(self.place, f"a row of another TICKER: {_shown(key)}")
+            raise BadData(self.place, f"a row of another TICKER: {_shown(key)}")
         held = self._key is not None
         self._begun = True
         if kind == "snapshot":
@@ -248,8 +259,15 @@ class Securities:
             key = row[key_at]
             for name, cell in zip(table.columns, row, strict=True):
                 if (known := _TICKER_CELLS.get(name)) is not None:
-                    cells[known[0]] = known[1](cell, f"{self.place} {name}")
+                    cells[known[0]] = self._cell(known[1], cell, f"{self.place} {name}")
         return key, cells
+
+    def _cell(self, read: Callable[[Any, str], Any], cell: Any, place: str) -> Any:
+        try:
+            return read(cell, place)
+        except BadData as error:
+            self.problems = (*self.problems, error)
+            return None
 
     def _note_seqnum(self, seqnum: int) -> None:
         if seqnum < self.last_seqnum:

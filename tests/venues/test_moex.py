@@ -400,6 +400,29 @@ def test_what_is_out_of_step_is_unsubscribed_and_subscribed_again() -> None:
     script.received(message(2, book_body(1.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 1.5))
 
 
+def test_a_cell_that_can_not_be_read_is_reported_and_the_rest_of_the_row_taken() -> None:
+    script = Script("TQBR.SBER", channels=["securities"]).logged_in()
+    first = table(["TICKER", "LAST", "BID"], [["MXSE.TQBR.SBER", "dear", 1.25]])
+    ticker = Ticker("moex", "TQBR.SBER", TIME * 1_000_000, 7, last=None, bid=1.25)
+    problem = Skipped(BadData("securities TQBR.SBER LAST", "not a number: 'dear'"))
+    script.received(message(1, first), Confirmed(SBER_ROW), problem, ticker).stands(live=1)
+    script.received(message(1, first), problem, ticker)
+
+
+def test_a_garbled_row_is_subscribed_again_since_changes_come_once() -> None:
+    script = Script("TQBR.SBER", channels=["securities"]).logged_in()
+    first = table(["TICKER", "LAST"], [["MXSE.TQBR.SBER", 1.5]])
+    ticker = Ticker("moex", "TQBR.SBER", TIME * 1_000_000, 7, last=1.5)
+    script.received(message(1, first), Confirmed(SBER_ROW), ticker)
+    effects = list(script.session.frame(message(1, b'{"properties":'), 7, 1.0))
+    assert isinstance(effects[0], Skipped)
+    assert [plain(effect) for effect in effects[1:]] == [
+        plain(unsubscribe(1)),
+        plain(Refused(SBER_ROW, "Input data was truncated")),
+        plain(WakeAt(6.0)),
+    ]
+
+
 def test_a_new_subscription_begins_with_an_empty_row() -> None:
     script = Script("TQBR.SBER", channels=["securities"]).logged_in()
     first = table(["TICKER", "LAST", "BID"], [["MXSE.TQBR.SBER", 1.5, 1.25]])

@@ -339,36 +339,51 @@ def test_a_row_of_another_ticker_is_out_of_step(kind: str) -> None:
         ("TICKER LAST", "[null,1.5]", "updates", "TICKER is not the same text in every row"),
         ("TICKER LAST", '[["MXSE.TQBR.SBER"],1.5]', "snapshot", "TICKER is not the same text in every row"),
         ("TICKER LAST", '["A",1.5],["B",1.5]', "snapshot", "TICKER is not the same text in every row"),
-        ("TICKER LAST", '["MXSE.TQBR.SBER","1.5"]', "updates", "securities TQBR.SBER LAST: not a number: '1.5'"),
-        ("TICKER LAST", '["MXSE.TQBR.SBER",[1.5,2,3]]', "updates", "LAST: not a number"),
-        ("TICKER LAST", '["MXSE.TQBR.SBER",true]', "updates", "LAST: not a number: True"),
-        ("TICKER LAST", f'["MXSE.TQBR.SBER",{2**63}]', "updates", "LAST: not a number: 9223372036854775808"),
         ("TICKER LAST", '["MXSE.TQBR.SBER",1e400]', "updates", "Number out of range"),
-        ("TICKER VOLTODAY", '["MXSE.TQBR.SBER",-1]', "updates", "VOLTODAY: negative: -1"),
-        ("TICKER VALTODAY", '["MXSE.TQBR.SBER",[-0.01,2]]', "updates", "VALTODAY: negative"),
-        ("TICKER NUMTRADES", '["MXSE.TQBR.SBER",1.5]', "updates", "NUMTRADES: not a count: 1.5"),
-        ("TICKER NUMTRADES", '["MXSE.TQBR.SBER",-1]', "updates", "NUMTRADES: not a count: -1"),
-        ("TICKER NUMTRADES", '["MXSE.TQBR.SBER",1e308]', "updates", "NUMTRADES: not a count: 1e+308"),
-        ("TICKER TRADINGSTATUS", '["MXSE.TQBR.SBER",7]', "updates", "TRADINGSTATUS: not a short text: 7"),
-        ("TICKER TRADINGSTATUS", '["MXSE.TQBR.SBER","' + "T" * 17 + '"]', "updates", "not a short text: 'TTT"),
-        ("TICKER TRADINGSTATUS", '["MXSE.TQBR.SBER","\\u001b[2J"]', "updates", "not a short text: '\\x1b[2J'"),
         ("TICKER LAST", '["MXSE.TQBR.SBER"]', "updates", "row 0 has 1 cells for 2 columns"),
         ("TICKER LAST", '["MXSE.TQBR.SBER",1.5]', "up\ndates", "unknown type 'up\\ndates'"),
-        ("TICKER LAST", '["MXSE.TQBR.SBER",9.9],["MXSE.TQBR.SBER","x"]', "snapshot", "LAST: not a number"),
         ("TICKER LAST", ",".join(['["MXSE.TQBR.SBER",1]'] * (MAX_ROWS + 1)), "updates", "rows, more than"),
     ],
 )
-def test_a_row_of_another_shape_is_bad_data_that_says_where_and_changes_nothing(
+def test_a_row_that_can_not_be_read_is_out_of_step_and_changes_nothing(
     columns: str, cells: str, kind: str, complaint: str
 ) -> None:
     decoder = begun()
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(OutOfStep) as caught:
         decoder.decode(row(columns, cells, kind, seqnum=99), 7)
     assert complaint in str(caught.value)
     assert str(caught.value).isprintable()
-    assert type(caught.value) is BadData
     assert tick(decoder, row("TICKER", '["MXSE.TQBR.SBER"]', seqnum=2)) == NUMBERS
     assert decoder.seqnum_regressions == 0
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "field", "complaint"),
+    [
+        ("LAST", '"1.5"', "last", "securities TQBR.SBER LAST: not a number: '1.5'"),
+        ("LAST", "[1.5,2,3]", "last", "LAST: not a number"),
+        ("LAST", "true", "last", "LAST: not a number: True"),
+        ("LAST", f"{2**63}", "last", "LAST: not a number: 9223372036854775808"),
+        ("VOLTODAY", "-1", "volume", "VOLTODAY: negative: -1"),
+        ("VALTODAY", "[-0.01,2]", "turnover", "VALTODAY: negative"),
+        ("NUMTRADES", "1.5", "trades", "NUMTRADES: not a count: 1.5"),
+        ("NUMTRADES", "-1", "trades", "NUMTRADES: not a count: -1"),
+        ("NUMTRADES", "1e308", "trades", "NUMTRADES: not a count: 1e+308"),
+        ("TRADINGSTATUS", "7", "status", "TRADINGSTATUS: not a short text: 7"),
+        ("TRADINGSTATUS", '"' + "T" * 17 + '"', "status", "not a short text: 'TTT"),
+        ("TRADINGSTATUS", '"\\u001b[2J"', "status", "not a short text: '\\x1b[2J'"),
+    ],
+)
+def test_a_cell_that_can_not_be_read_becomes_none_rather_than_keep_what_is_no_longer_true(
+    column: str, cell: str, field: str, complaint: str
+) -> None:
+    decoder = begun()
+    assert tick(decoder, row(f"TICKER {column}", f'["MXSE.TQBR.SBER",{cell}]')) == {**NUMBERS, field: None}
+    (problem,) = decoder.problems
+    assert complaint in str(problem)
+    assert str(problem).isprintable()
+    assert tick(decoder, row("TICKER", '["MXSE.TQBR.SBER"]')) == {**NUMBERS, field: None}
+    assert decoder.problems == ()
 
 
 def test_a_row_of_nulls_is_a_ticker_of_nothing() -> None:
