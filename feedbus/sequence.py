@@ -2,14 +2,21 @@
 
 A stream is (publisher, epoch, topic), numbered from 1 without holes. A stream is followed from the first message
 that arrives of it; from there on every hole becomes a Gap. A heartbeat names the heads that changed since the last
-one, so that a lost last message is known too; it travels behind the messages that it counts.
+one, so that a lost last message is known too; it travels behind the messages that it counts. What is followed is
+bounded: beyond the limits, a BusError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from feedbus.errors import BusError
 from feedbus.events import Gap, Heartbeat
+
+
+MAX_PUBLISHERS = 1024
+MAX_WORDS = 4096  # words and venues of one publisher
+MAX_SYMBOLS = 200_000  # of one word and venue
 
 
 class _Publisher:
@@ -51,11 +58,18 @@ class Sequences:
         if known is None or known.epoch != epoch:
             if known is not None:
                 gap = self._count(Gap("", publisher, known.epoch, None, None, "restart"))
+            elif len(self._publishers) >= MAX_PUBLISHERS:
+                raise BusError(f"more than {MAX_PUBLISHERS} publishers on the bus")
             known = self._publishers[publisher] = _Publisher(epoch)
+        return self._of_word(known, word_venue), gap
+
+    def _of_word(self, known: _Publisher, word_venue: str) -> dict[str, int]:
         streams = known.streams.get(word_venue)
         if streams is None:
+            if len(known.streams) >= MAX_WORDS:
+                raise BusError(f"more than {MAX_WORDS} words and venues from one publisher")
             streams = known.streams[word_venue] = {}
-        return streams, gap
+        return streams
 
     def arrived(
         self, publisher: str, epoch: int, word_venue: str, symbol: str, first: int, count: int
@@ -66,6 +80,8 @@ class Sequences:
         streams = known.streams[word_venue]
         expected = streams.get(symbol)
         if expected is None:
+            if len(streams) >= MAX_SYMBOLS:
+                raise BusError(f"more than {MAX_SYMBOLS} symbols of {word_venue} from one publisher")
             # Not a gap before the first message, unless a heartbeat has told us since where the topic stood.
             expected = min(first, _unseen(known, topic) or first)
         repeats = max(0, min(expected - first, count))
@@ -104,7 +120,7 @@ class Sequences:
         venue, _, symbol = rest.partition(".")
         if not self._wanted(word, venue, symbol):
             return None
-        streams = known.streams.setdefault(f"{word}.{venue}", {})
+        streams = self._of_word(known, f"{word}.{venue}")
         expected = streams.get(symbol)
         if expected is None and not joined:
             known.heads[topic] = head

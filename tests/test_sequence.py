@@ -11,6 +11,8 @@ import pytest
 from hypothesis import assume, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from feedbus import sequence
+from feedbus.errors import BusError
 from feedbus.events import Gap, Heartbeat
 from feedbus.sequence import Sequences
 from feedbus.topics import TopicFilter
@@ -200,6 +202,24 @@ def test_a_topic_that_nobody_asked_for_has_no_gaps() -> None:
 
 
 TOPICS = ["book.moex.A", "book.moex.B", "ticker.moex.A"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "topic", "publisher"),
+    [
+        ("MAX_PUBLISHERS", "book.moex.A", "p{}"),
+        ("MAX_WORDS", "book{}.moex.A", "p"),
+        ("MAX_SYMBOLS", "book.moex.A{}", "p"),
+    ],
+)
+def test_what_is_followed_is_bounded(limit: str, topic: str, publisher: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequence, limit, 3)
+    follower = Follower()
+    for number in range(3):
+        assert follower.message(1, topic=topic.format(number), publisher=publisher.format(number)) == []
+    with pytest.raises(BusError, match="more than 3"):
+        follower.message(1, topic=topic.format(3), publisher=publisher.format(3))
+    assert follower.message(3, topic=topic.format(0), publisher=publisher.format(0)) != []
 
 
 class LossyLink(RuleBasedStateMachine):
