@@ -13,7 +13,6 @@ from collections.abc import Callable
 from feedbus.errors import BusError
 from feedbus.events import Gap, Heartbeat
 
-
 MAX_PUBLISHERS = 1024
 MAX_WORDS = 4096  # words and venues of one publisher
 MAX_SYMBOLS = 200_000  # of one word and venue
