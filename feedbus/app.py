@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +21,7 @@ from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import Stats
 from feedbus.config import Config
+from feedbus.errors import FeedbusError
 from feedbus.feed import Feed
 from feedbus.sim import catalogue
 from feedbus.sim import moex as moex_sim
@@ -28,6 +29,7 @@ from feedbus.subscribers.monitor import TOPICS, run_monitor
 from feedbus.transport import Dial, Options, websocket
 
 DIALS: dict[str, Dial] = {"sansio": websocket.dial}
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DEMO_SYMBOLS = 24
 DEMO_CONNECTIONS = 4
 
@@ -114,19 +116,34 @@ async def running(config: Config) -> AsyncIterator[Service]:
         sink.close()
 
 
-def signals() -> AbstractContextManager[AsyncIterator[int]]:
-    """SIGINT and SIGTERM, from the moment that this is entered: enter it before anything is started."""
-    return trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
+@contextmanager
+def stop_signal() -> Iterator[trio.Event]:
+    """An event that SIGINT or SIGTERM sets; enter it before anything is started. The first one counts: it has both
+    ignored from then on, so that no further one can break into the stop."""
+    token = trio.lowlevel.current_trio_token()
+    stop = trio.Event()
+
+    def handler(_number: int, _frame: object) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        token.run_sync_soon(stop.set)
+
+    before = {number: signal.signal(number, handler) for number in STOP_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
 
 
 @asynccontextmanager
 async def stopped_by_signal() -> AsyncIterator[None]:
     """Cancels its body at SIGINT or SIGTERM."""
-    with signals() as received:
+    with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
-                await anext(received)
+                await stop.wait()
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(watch)
@@ -136,10 +153,10 @@ async def stopped_by_signal() -> AsyncIterator[None]:
 
 async def run(config: Config) -> str:
     """`feedbus run`: until SIGINT or SIGTERM. Returns the final summary."""
-    with signals() as received:
+    with stop_signal() as stop:
         async with running(config) as service:
             log.info("publishing at %s", config.bus.publish)
-            await anext(received)
+            await stop.wait()
             log.info("stopping")
     return service.summary(gaps=None)
 
@@ -158,7 +175,11 @@ async def simulate(options: moex_sim.Options, host: str, port: int, on_start: Ca
     counters = moex_sim.Counters()
     async with stopped_by_signal(), trio.open_nursery() as nursery:
         serve = partial(moex_sim.serve, options, host, port, counters=counters)
-        on_start(await nursery.start(serve))
+        try:
+            url = await nursery.start(serve)
+        except OSError as error:
+            raise FeedbusError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
+        on_start(url)
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in vars(counters).items())
 
 

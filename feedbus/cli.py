@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import feedbus
 from feedbus.errors import BadAddress, ConfigError, FeedbusError
+
+T = TypeVar("T")
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 
@@ -89,7 +93,9 @@ def _sim_arguments(sim: argparse.ArgumentParser) -> None:
     sim.add_argument(
         "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="answer to UNSUBSCRIBE"
     )
-    sim.add_argument("--late-messages", type=int, default=0, metavar="N", help="MESSAGEs still sent after UNSUBSCRIBE")
+    sim.add_argument(
+        "--late-messages", type=_count, default=0, metavar="N", help="MESSAGEs still sent after UNSUBSCRIBE"
+    )
     sim.add_argument(
         "--connect-headers", choices=["accept", "refuse"], default="accept", help="CONNECT with further headers"
     )
@@ -100,7 +106,6 @@ def _sim_arguments(sim: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    import trio
     from rich.console import Console
 
     from feedbus import app, logs
@@ -119,17 +124,15 @@ def _demo(arguments: argparse.Namespace) -> None:
     async def run() -> str:
         return await app.demo(console=console, seconds=arguments.seconds, on_start=on_start, last_log=last_log)
 
-    print(trio.run(run))
+    print(_run_to_the_end(run))
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    import trio
-
     from feedbus import app, config, logs
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     logs.to_stderr()
-    print(trio.run(app.run, loaded))
+    print(_run_to_the_end(app.run, loaded))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -145,8 +148,6 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _sim(arguments: argparse.Namespace) -> None:
-    import trio
-
     from feedbus import app
     from feedbus.sim import moex
 
@@ -167,7 +168,7 @@ def _sim(arguments: argparse.Namespace) -> None:
     def on_start(url: str) -> None:
         print(f"moex: {url}", flush=True)
 
-    print(trio.run(app.simulate, options, host, port, on_start))
+    print(_run_to_the_end(app.simulate, options, host, port, on_start))
 
 
 def _tail(arguments: argparse.Namespace) -> None:
@@ -178,7 +179,6 @@ def _tail(arguments: argparse.Namespace) -> None:
 
 
 def _monitor(arguments: argparse.Namespace) -> None:
-    import trio
     from rich.console import Console
 
     from feedbus import app
@@ -188,7 +188,17 @@ def _monitor(arguments: argparse.Namespace) -> None:
     async def run() -> None:
         await app.monitor(arguments.bus or _default_bus(), console=console)
 
-    trio.run(run)
+    _run_to_the_end(run)
+
+
+def _run_to_the_end(command: Callable[..., Awaitable[T]], *arguments: object) -> T:
+    """Run a command that takes SIGINT and SIGTERM itself. Before, between and after, they are ignored: one that comes
+    while it stops can't take the final words away."""
+    import trio
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    return trio.run(command, *arguments)
 
 
 def _default_bus() -> str:
@@ -204,6 +214,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise ValueError("not positive")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError("negative")
     return value
 
 
@@ -229,5 +246,12 @@ def _time(text: str) -> int:
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
 
 
-for _checked, _name in ((_positive, "positive number"), (_seconds, "number of seconds"), (_host_port, "HOST:PORT")):
-    _checked.__name__ = _name  # argparse says "invalid positive number value"
+# argparse says "invalid TIME value"
+for _checked, _name in (
+    (_positive, "positive number"),
+    (_count, "count"),
+    (_seconds, "number of seconds"),
+    (_host_port, "HOST:PORT"),
+    (_time, "ISO 8601 time"),
+):
+    _checked.__name__ = _name

@@ -10,6 +10,7 @@ import io
 import ipaddress
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -338,7 +339,9 @@ def _symbols_in_file(reader: Reader, node: Table, directory: Path) -> dict[str, 
 def _ca_file(reader: Reader, node: Node, directory: Path) -> str:
     path = directory / reader.text(node)
     try:
-        path.open("rb").close()
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise node.place.error("holds no certificate that can be used") from None
     except (OSError, ValueError) as error:
         raise node.place.error(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
     return str(path)

@@ -87,6 +87,7 @@ class Connector:
         self.symbols = tuple(symbols)
         self.state: FeedState = "connecting"
         self.reason = ""
+        self.last_failure = ""  # why the last attempt ended, until one succeeds
         self.generation = 0
         self.connects = 0  # logins that the venue took
         self.frames = 0
@@ -128,7 +129,7 @@ class Connector:
 
     async def _attempt(self) -> None:
         self.generation += 1
-        self.set_state("connecting", "")
+        self.set_state("connecting", self.last_failure)
         try:
             async with self._dial(self._url, self._options) as connection:
                 await self._converse(connection)
@@ -139,7 +140,8 @@ class Connector:
             self._note_failure(error)
             self._owner.login_unknown(self)
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
-            self.set_state("waiting", f"{error.cause}: {error}")
+            self.last_failure = f"{error.cause}: {error}"
+            self.set_state("waiting", self.last_failure)
             self._log.warning("%s: %s; next attempt in %.1f s", error.cause, error, delay)
             await trio.sleep(delay)
 
@@ -244,6 +246,7 @@ class Connector:
 
     def _ready(self) -> None:
         self.connects += 1
+        self.last_failure = ""
         self._owner.login_accepted()
         self.set_state("online", "")
         self._log.info("online")

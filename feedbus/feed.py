@@ -91,6 +91,8 @@ class Feed:
         """Wait until this connector may try to log in."""
         if self._login.refused is not None:
             connector.set_state("refused", self._login.refused)
+        elif self._login.must_wait():
+            connector.set_state("waiting", connector.last_failure or "another connection logs in first")
         await self._login.turn(connector)
 
     def login_accepted(self) -> None:
@@ -100,7 +102,8 @@ class Feed:
     def login_refused(self, reason: str) -> None:
         """One clear line, and nobody tries but one, now and then."""
         pause = self._login.refuse(reason, trio.current_time())
-        self._log.error("login refused: %s; the next attempt is in %.0f min", reason, pause / 60)
+        when = f"{pause / 60:.0f} min" if pause >= 120 else f"{pause:.0f} s"
+        self._log.error("login refused: %s; the next attempt is in %s", reason, when)
         for connector in self.connectors:
             if connector.state in ("connecting", "waiting", "refused"):
                 connector.set_state("refused", reason)

@@ -23,6 +23,10 @@ class LoginGate:
         self._holder: object | None = None  # who tries for all
         self._changed = trio.Event()
 
+    def must_wait(self) -> bool:
+        """True while somebody else tries for all."""
+        return not self.accepted and self._holder is not None
+
     async def turn(self, holder: object) -> None:
         """Wait until `holder` may try; after a refusal it is one holder that waits out the pause and tries."""
         while not self.accepted:

@@ -95,6 +95,8 @@ def test_help_imports_none_of_the_parts() -> None:
         ("run", "c.yaml", "--only", "moex"),
         ("sim", "nyse"),
         ("sim", "--listen", "nowhere"),
+        ("sim", "--start", "yesterday"),
+        ("sim", "--late-messages", "-1"),
         ("tail", "--count", "0"),
         ("tail", "--snapshots", "ipc://x"),
         ("demo", "--seconds", "-1"),
@@ -144,6 +146,27 @@ def test_run_and_tail_from_start_to_stop(start: Start, tmp_path: Path, stop: sig
     assert service.returncode == 0
     assert "instruments      2 of 2 with a price" in summary
     assert "reconnects       0" in summary
+
+
+def test_further_signals_while_it_stops_take_nothing_away(start: Start, tmp_path: Path) -> None:
+    service = start("run", write_config(tmp_path, simulator(start)))
+    assert service.stderr is not None
+    while "online" not in service.stderr.readline():
+        pass
+    while service.poll() is None:
+        service.send_signal(signal.SIGTERM)
+        service.send_signal(signal.SIGINT)
+    summary, _ = service.communicate(timeout=5)
+    assert service.returncode == 0
+    assert summary.startswith("uptime")
+    assert "gaps" in summary
+
+
+def test_the_simulator_names_the_address_that_it_can_not_have(start: Start) -> None:
+    address = simulator(start).removeprefix("ws://").partition("/")[0]
+    done = run("sim", "--listen", address)
+    assert done.returncode == 1
+    assert done.stderr == f"feedbus: can't listen at {address}: Address already in use\n"
 
 
 def test_a_second_service_on_the_same_address_fails_in_one_line(start: Start, tmp_path: Path) -> None:

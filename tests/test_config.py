@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -229,6 +230,7 @@ FEED_KEYS = (
             with_line("max_message_size: 4 MiB"),
             "c.yaml:7: feeds.moex.max_message_size: must be a whole number from 1024 to 1073741824, not '4 MiB'",
         ),
+        (with_line("ca_file: README.md"), "c.yaml:7: feeds.moex.ca_file: holds no certificate that can be used"),
         (with_line("ca_file: no.pem"), "c.yaml:7: feeds.moex.ca_file: can't be read: No such file or directory"),
         (
             with_line("backoff: {first: 5, cap: 2}"),
@@ -356,7 +358,7 @@ def test_a_symbols_file_that_cannot_be_used_is_refused(tmp_path: Path, data: byt
 
 
 def test_a_ca_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("x")
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     assert parse(with_line("ca_file: ca.pem"), tmp_path).feeds[0].ca_file == str(tmp_path / "ca.pem")
 
 

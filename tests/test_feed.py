@@ -199,6 +199,38 @@ async def test_a_feed_that_lags_by_more_than_a_minute_is_delayed_and_still_up(
         assert {status.state for status in stage.sink.statuses()} == {"online"}
 
 
+async def test_a_feed_that_falls_behind_after_being_on_time_becomes_delayed(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=2_000_000_000)
+        await trio.sleep(5)
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=300 * 1_000_000_000)
+        await trio.sleep(5)
+        status = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (status.state, status.delay_s) == ("delayed", 299.0)
+
+
+async def test_who_waits_for_the_first_login_says_so(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await trio.sleep(1)
+        reasons = {status.symbol: (status.state, status.reason) for status in stage.sink.statuses()}
+        assert reasons["moex/1"] == reasons["moex/2"] == ("waiting", "another connection logs in first")
+
+
+async def test_the_reason_stays_while_a_lost_connection_is_tried_again(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].fail(ClosedByPeer(1001, "bye"))
+        await trio.sleep(1)
+        last = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (last.state, last.reason) == ("connecting", "closed_by_peer: closed by the venue: 1001 bye")
+        await stage.let_in(stage.dial.connections[-1])
+        last = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (last.state, last.reason) == ("online", "")
+
+
 async def test_a_stream_that_the_catalogue_lacks_is_reported_once(
     stage: Stage, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,6 +31,8 @@ class Follower:
     def message(self, first: int, count: int = 1, topic: str = SBER, publisher: str = "p", epoch: int = 1) -> list[Gap]:
         word, venue, symbol = topic.split(".", 2)
         next_of, gap = self.sequences.streams(publisher, epoch, f"{word}.{venue}")
+        if next_of is None:
+            return []
         gaps = [] if gap is None else [gap]
         repeats = 0
         if next_of.get(symbol) == first:
@@ -204,6 +206,37 @@ def test_a_topic_that_nobody_asked_for_has_no_gaps() -> None:
 TOPICS = ["book.moex.A", "book.moex.B", "ticker.moex.A"]
 
 
+def test_an_older_epoch_is_counted_and_passed_over() -> None:
+    follower = Follower()
+    follower.message(5, epoch=2)
+    assert follower.message(9, epoch=1) == []
+    assert follower.beat(4, epoch=1, SBER=9) == []
+    assert follower.sequences.older == 2
+    assert follower.message(6, epoch=2) == []
+    assert [number for _, _, number in follower.delivered] == [5, 6]
+
+
+def test_two_live_publishers_of_one_name_are_the_newer_one_without_a_gap() -> None:
+    follower = Follower()
+    for beat in range(1, 20):
+        assert follower.message(beat, epoch=2) == []
+        assert follower.beat(beat, epoch=2, **{"TQBR.SBER": beat}) == []
+        assert follower.message(beat, epoch=1) == []
+        assert follower.beat(beat, epoch=1, **{"TQBR.SBER": beat}) == []
+    assert follower.sequences.older == 38
+
+
+def test_when_only_an_older_epoch_beats_it_is_a_restart_under_a_clock_set_back() -> None:
+    follower = Follower()
+    follower.beat(7, epoch=2)
+    assert follower.beat(3, part=1, parts=2, epoch=1) == []
+    assert follower.beat(3, part=2, parts=2, epoch=1) == []
+    assert follower.beat(4, epoch=1) == []
+    assert follower.beat(5, epoch=1) == [Gap("", "p", 2, None, None, "restart")]
+    assert follower.message(8, epoch=1) == []
+    assert follower.message(10, epoch=1) == [lost(9, 9, SBER)]
+
+
 @pytest.mark.parametrize(
     ("limit", "topic", "publisher"),
     [
@@ -344,6 +377,9 @@ class LossyLink(RuleBasedStateMachine):
             1 if gap.first is None or gap.last is None else gap.last - gap.first + 1
             for gap in self.follower.gaps
             if gap.cause == "lost"
+        )
+        assert sum(self.follower.sequences.published().values()) == len(self.follower.delivered) + sum(
+            self.follower.sequences.lost.values()
         )
 
 

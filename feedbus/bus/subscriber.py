@@ -55,7 +55,9 @@ class Stats(msgspec.Struct):
     """A subscriber's balance sheet, by topic word: published = delivered + conflated + lost.
 
     It covers what was published between the first message that came of each topic and the last message or
-    heartbeat. The counters below it count what happened on the way.
+    heartbeat; `published` is read off the sequence numbers, the others are counted. A gap whose begin isn't known
+    counts as one. The counters below count what happened on the way: `older` are messages of a publisher's older
+    epoch that were passed over, `unknown_kinds` events that were delivered here and not yielded.
     """
 
     published: dict[str, int]
@@ -66,6 +68,7 @@ class Stats(msgspec.Struct):
     duplicates: int
     messages: int
     bytes: int
+    older: int
     unreadable: int
     unknown_kinds: int
 
@@ -101,15 +104,14 @@ class Receiver:
 
     def stats(self) -> Stats:
         """The balance sheet up to now."""
-        lost = dict(self._sequences.lost)
-        words = self._delivered.keys() | lost.keys()
         return Stats(
-            published={word: self._delivered[word] + lost.get(word, 0) for word in words},
-            delivered=dict(self._delivered),
+            published=self._sequences.published(),
+            delivered={word: count for word, count in self._delivered.items() if count},
             conflated={},
-            lost=lost,
+            lost=dict(self._sequences.lost),
             gaps=self._sequences.gaps,
             duplicates=self._sequences.duplicates,
+            older=self._sequences.older,
             messages=self.messages,
             bytes=self.bytes,
             unreadable=self.unreadable,
@@ -151,6 +153,8 @@ class Receiver:
         runs: list[tuple[int | None, int]] = []
         word_venue = f"{header.word}.{header.venue}"
         next_of, gap = self._sequences.streams(header.publisher, header.epoch, word_venue)
+        if next_of is None:
+            return None
         if gap is not None:
             out.append(gap)
             runs.append((None, 1))

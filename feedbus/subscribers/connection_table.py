@@ -45,11 +45,11 @@ class ConnectionTable:
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], FeedStatus] = {}
-        self._feeds: dict[str, FeedStatus] = {}
+        self._feeds: dict[tuple[str, str], FeedStatus] = {}
         self._not_shown = 0
 
     def add(self, status: FeedStatus) -> None:
-        """Keep what is newest by connection, and by venue."""
+        """Keep what is newest by connection, and by feed: a venue may have several."""
         key = (status.venue, status.symbol)
         known = self._newest.get(key)
         if known is None and len(self._newest) >= MAX_CONNECTIONS:
@@ -57,9 +57,9 @@ class ConnectionTable:
             return
         if known is None or status.ts_recv >= known.ts_recv:
             self._newest[key] = status
-        feed = self._feeds.get(status.venue)
+        feed = self._feeds.get(_feed(status))
         if feed is None or status.ts_recv >= feed.ts_recv:
-            self._feeds[status.venue] = status
+            self._feeds[_feed(status)] = status
 
     def view(self, now_ns: int) -> FeedView:
         """What is known now."""
@@ -78,13 +78,13 @@ class ConnectionTable:
 
     def _forget_replaced(self, now_ns: int) -> None:
         """Forget silent connections of a feed that has all it wants without them: it was given fewer, or restarted."""
-        speaking: dict[str, int] = {}
+        speaking: dict[tuple[str, str], int] = {}
         for status in self._newest.values():
             if status.state != "stopped" and not _is_silent(status, now_ns):
-                speaking[status.venue] = speaking.get(status.venue, 0) + 1
-        full = {venue for venue, count in speaking.items() if count >= self._feeds[venue].connections_wanted}
+                speaking[_feed(status)] = speaking.get(_feed(status), 0) + 1
+        full = {feed for feed, count in speaking.items() if count >= self._feeds[feed].connections_wanted}
         for key, status in list(self._newest.items()):
-            if status.venue in full and _is_silent(status, now_ns):
+            if _feed(status) in full and _is_silent(status, now_ns):
                 del self._newest[key]
 
     def _delays(self, now_ns: int) -> dict[str, float | None]:
@@ -95,6 +95,11 @@ class ConnectionTable:
                 longest = max(delays.get(status.venue) or 0.0, status.delay_s or 0.0)
                 delays[status.venue] = longest or None
         return delays
+
+
+def _feed(status: FeedStatus) -> tuple[str, str]:
+    """The feed that a connection is of: its name is `<feed>/<number>`."""
+    return status.venue, status.symbol.rpartition("/")[0]
 
 
 def _is_silent(status: FeedStatus, now_ns: int) -> bool:

@@ -54,6 +54,18 @@ def test_up_and_wanted_are_the_newest_of_each_venue_added_up() -> None:
     assert (view.up, view.wanted) == (30, 33)
 
 
+def of_feed(name: str, at: int = NOW, up: int = 1, wanted: int = 1) -> FeedStatus:
+    return FeedStatus("moex", name, 0, at, "online", "", up, wanted, {"live": 2}, 1.0, None, 1)
+
+
+def test_two_feeds_of_one_venue_are_added_up_and_neither_hides_the_others_silence() -> None:
+    view = table(of_feed("a/0", at=NOW - 3), of_feed("b/0", at=NOW - 1)).view(NOW)
+    assert (view.up, view.wanted, view.instruments_wanted) == (2, 2, 4)
+    silent = table(of_feed("a/0", at=NOW - 16 * SECOND), of_feed("b/0")).view(NOW)
+    assert [(connection.name, connection.silent_s) for connection in silent.connections] == [("a/0", 16), ("b/0", None)]
+    assert (silent.up, silent.wanted) == (1, 2)
+
+
 def test_a_venue_that_fell_silent_is_not_counted_as_up() -> None:
     made = table(status("moex/0", at=NOW - 16 * SECOND, up=28, wanted=30), status("alor/0", up=2, wanted=3))
     view = made.view(NOW)
