@@ -136,21 +136,6 @@ def stop_signal() -> Iterator[trio.Event]:
             signal.signal(number, previous)
 
 
-@asynccontextmanager
-async def stopped_by_signal() -> AsyncIterator[None]:
-    """Cancels its body at SIGINT or SIGTERM."""
-    with stop_signal() as stop:
-        async with trio.open_nursery() as nursery:
-
-            async def watch() -> None:
-                await stop.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(watch)
-            yield
-            nursery.cancel_scope.cancel()
-
-
 async def run(config: Config) -> str:
     """`feedbus run`: until SIGINT or SIGTERM. Returns the final summary."""
     with stop_signal() as stop:
@@ -161,25 +146,44 @@ async def run(config: Config) -> str:
     return service.summary(gaps=None)
 
 
-async def monitor(
-    address: str, *, console: Console, seconds: float | None = None, last_log: Callable[[], str] | None = None
-) -> Stats:
+async def monitor(address: str, *, console: Console) -> None:
     """`feedbus monitor`: the live table of whatever is published at `address`, until q or a signal."""
-    async with feedbus.subscribe(address, topics=TOPICS) as subscription, stopped_by_signal():
+    with stop_signal() as stop:
+        await _watch(address, stop, console=console)
+
+
+async def _watch(
+    address: str,
+    stop: trio.Event,
+    *,
+    console: Console,
+    seconds: float | None = None,
+    last_log: Callable[[], str] | None = None,
+) -> Stats:
+    async with feedbus.subscribe(address, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
+
+        async def cancel_at_stop() -> None:
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(cancel_at_stop)
         await run_monitor(subscription, console=console, keys=True, title=address, seconds=seconds, last_log=last_log)
+        nursery.cancel_scope.cancel()
     return subscription.stats()
 
 
 async def simulate(options: moex_sim.Options, host: str, port: int, on_start: Callable[[str], None]) -> str:
     """`feedbus sim moex`: until SIGINT or SIGTERM. Returns the final counters."""
     counters = moex_sim.Counters()
-    async with stopped_by_signal(), trio.open_nursery() as nursery:
-        serve = partial(moex_sim.serve, options, host, port, counters=counters)
-        try:
-            url = await nursery.start(serve)
-        except OSError as error:
-            raise FeedbusError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
-        on_start(url)
+    with stop_signal() as stop:
+        async with trio.open_nursery() as nursery:
+            try:
+                url = await nursery.start(partial(moex_sim.serve, options, host, port, counters=counters))
+            except OSError as error:
+                raise FeedbusError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
+            on_start(url)
+            await stop.wait()
+            nursery.cancel_scope.cancel()
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in vars(counters).items())
 
 
@@ -187,13 +191,13 @@ async def demo(
     *, console: Console, seconds: float | None, on_start: Callable[[str], None], last_log: Callable[[], str] | None
 ) -> str:
     """`feedbus demo`: simulated venue, feed, bus and table in this process. Returns the final summary."""
-    with TemporaryDirectory(prefix="feedbus-demo-") as folder:
+    with stop_signal() as stop, TemporaryDirectory(prefix="feedbus-demo-") as folder:
         address = f"ipc://{Path(folder) / 'events.ipc'}"
         on_start(address)
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(), "127.0.0.1", 0))
             async with running(_demo_config(address, url)) as service:
-                stats = await monitor(address, console=console, seconds=seconds, last_log=last_log)
+                stats = await _watch(address, stop, console=console, seconds=seconds, last_log=last_log)
             nursery.cancel_scope.cancel()
         return service.summary(gaps=stats.gaps)
 
