@@ -159,7 +159,10 @@ async def test_subscriber_may_start_first_and_nothing_is_a_gap_before_the_first_
             await sink.joined()
             assert trio.current_time() - start < 1
             publisher.publish([trade(2)])
-            assert await anext(events) == trade(2)
+            first = await anext(events)
+            if first == trade(1):  # it had dialled in the very moment before
+                first = await anext(events)
+            assert first == trade(2)
             assert events.stats().gaps == 0
 
 
