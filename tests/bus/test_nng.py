@@ -166,7 +166,7 @@ def test_a_missing_publisher_is_dialled_until_it_is_there(address: str) -> None:
         with closing(PubSocket(address)) as publisher:
             start = time.monotonic()
             join(publisher, subscriber)
-            assert time.monotonic() - start < 1
+            assert time.monotonic() - start < 3
 
 
 def test_a_lost_publisher_is_dialled_again(address: str) -> None:
@@ -175,7 +175,7 @@ def test_a_lost_publisher_is_dialled_again(address: str) -> None:
             with closing(PubSocket(address)) as publisher:
                 start = time.monotonic()
                 join(publisher, subscriber)
-                assert time.monotonic() - start < 1
+                assert time.monotonic() - start < 3
 
 
 def test_a_second_listener_on_a_live_address_is_refused_and_disturbs_nobody(address: str) -> None:
