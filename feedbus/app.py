@@ -109,8 +109,9 @@ async def running(config: Config) -> AsyncIterator[Service]:
                 feeding.start_soon(service.run_feeds)
                 yield service
                 feeding.cancel_scope.cancel()
-            for publisher in service.publishers:
-                await publisher.finish()
+            async with trio.open_nursery() as finishing:  # together: the pause of one is the pause of all
+                for publisher in service.publishers:
+                    finishing.start_soon(publisher.finish)
             publishing.cancel_scope.cancel()
     finally:
         sink.close()

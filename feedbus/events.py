@@ -275,7 +275,6 @@ MarketData = (
 AnyEvent = MarketData | Gap | Heartbeat | End | Marker
 
 EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
-EVENT_TYPE_SET = frozenset(EVENT_TYPES)
 
 
 def kind(event: Event) -> str:

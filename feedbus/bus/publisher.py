@@ -16,6 +16,7 @@ import trio
 from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
 from feedbus.events import EVENT_TYPES, Event, Heartbeat, MarketData
+from feedbus.topics import topic_of
 
 LINGER = 0.001  # seconds
 BEAT_EVERY = 1.0  # seconds
@@ -217,7 +218,7 @@ class Publisher:
         size = 0
         for stream in self._streams.values():
             for symbol in stream.changed:
-                topic = f"{stream.word}.{stream.venue}.{symbol}"
+                topic = topic_of(stream.word, stream.venue, symbol)
                 size += len(topic.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
                 if size > MESSAGE_SIZE - 256:
                     parts.append([])

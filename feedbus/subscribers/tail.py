@@ -9,7 +9,8 @@ from typing import BinaryIO
 import msgspec
 
 from feedbus.bus.subscriber import Header, subscribe_sync
-from feedbus.events import Event, Gap, MarketData, kind
+from feedbus.events import Gap, MarketData, kind
+from feedbus.topics import topic_of
 
 _encode = msgspec.json.Encoder().encode
 
@@ -45,6 +46,6 @@ def lines(header: Header, events: Iterable[MarketData | Gap]) -> Iterator[tuple[
         yield _encode(about | msgspec.structs.asdict(event)) + b"\n", not isinstance(event, Gap)
 
 
-def topic(event: Event) -> str:
+def topic(event: MarketData | Gap) -> str:
     """The topic that an event came on."""
-    return event.topic if isinstance(event, Gap) else f"{event.WORD}.{event.venue}.{event.symbol}"  # type: ignore[attr-defined]
+    return event.topic if isinstance(event, Gap) else topic_of(event.WORD, event.venue, event.symbol)
