@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH := .venv-bench
+BENCH_STAMP := $(BENCH)/.installed
 
-.PHONY: demo install test test-edges check format clean
+.PHONY: demo install test test-edges bench fuzz soak check format clean autobahn
 
 demo: $(STAMP)          ## the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
@@ -17,6 +19,18 @@ test: $(STAMP)          ## the tests that need pip alone
 test-edges: $(STAMP)    ## the venues' own clients against the simulators, each in an environment of its own
 	$(BIN)/python -m pytest -m edge tests/edges
 
+fuzz: $(STAMP)          ## the properties with fresh examples, round by round for FUZZ_SECONDS, FUZZ_EXAMPLES in each
+	@end=$$(( $$(date +%s) + $${FUZZ_SECONDS:-300} )); while \
+		FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
+			tests/properties tests/venues tests/subscribers tests/test_codec.py tests/test_config.py || exit 1; \
+		[ $$(date +%s) -lt $$end ]; do :; done
+
+soak: $(STAMP)          ## a service, cut and stalled again and again for SOAK_SECONDS; judges memory, recovery, balance
+	$(BIN)/python -m tests.soak.soak
+
+bench: $(STAMP) $(BENCH_STAMP)  ## what an event costs, by turns with the hand-written rivals (docs/benchmarks.md)
+	$(BIN)/feedbus bench --compare
+
 check: $(STAMP)         ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -27,6 +41,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+autobahn: $(STAMP)      ## the Autobahn test suite judges both transports; half an hour, needs a Python 2.7
+	$(BIN)/python tests/autobahn/run.py
+
 clean:
 	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -35,4 +52,9 @@ $(STAMP): pyproject.toml
 		|| { echo "feedbus needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BENCH_STAMP): tests/bench/requirements.txt  # the rivals' own: nothing of it is feedbus's
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

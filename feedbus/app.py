@@ -1,12 +1,11 @@
-"""Config → the running service: the only module that knows every part. Builds, starts and stops them in order."""
+"""What the commands do: the service, its simulated venues and its subscribers put together, and ended by a signal."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,105 +15,20 @@ from rich.console import Console
 
 import feedbus
 from feedbus import config as configuration
-from feedbus import venues
-from feedbus.bus.nng import PubSocket
-from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import Stats
 from feedbus.config import Config
 from feedbus.errors import FeedbusError
-from feedbus.feed import Feed
-from feedbus.sim import catalogue
+from feedbus.service import running
+from feedbus.sim import catalogue, iss
 from feedbus.sim import moex as moex_sim
+from feedbus.sim import rest as rest_sim
 from feedbus.subscribers.monitor import TOPICS, run_monitor
-from feedbus.transport import Dial, Options, websocket
 
-DIALS: dict[str, Dial] = {"sansio": websocket.dial}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DEMO_SYMBOLS = 24
 DEMO_CONNECTIONS = 4
 
 log = logging.getLogger("feedbus")
-
-
-class Service:
-    """The feeds of one configuration on one bus socket."""
-
-    def __init__(self, config: Config, sink: PubSocket) -> None:
-        self.publishers = [Publisher(feed.name, sink, linger=config.bus.linger) for feed in config.feeds]
-        self.feeds = [
-            Feed(feed, publisher, DIALS[feed.transport], _transport_options(feed))
-            for feed, publisher in zip(config.feeds, self.publishers, strict=True)
-        ]
-        self.started = trio.current_time()
-
-    async def run_feeds(self) -> None:
-        """Run all feeds until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for feed in self.feeds:
-                nursery.start_soon(feed.run)
-
-    def summary(self, gaps: int | None) -> str:
-        """The final statistics, a line each; `gaps` were seen by subscribers in this process, None: it had none."""
-        connectors = [connector for feed in self.feeds for connector in feed.connectors]
-        kinds: Counter[str] = sum((Counter(publisher.counts()) for publisher in self.publishers), Counter())
-        updates = sum(count for kind, count in kinds.items() if kind not in ("feed", "heartbeat"))
-        symbols = sum(len(connector.symbols) for connector in connectors)
-        priced = symbols - sum(len(connector.unpriced) for connector in connectors)
-        causes = sum((feed.failures() for feed in self.feeds), Counter[str]())
-        reconnects = sum(max(0, connector.connects - 1) for connector in connectors)
-        refused = sorted({subscription.symbol for connector in connectors for subscription in connector.refused})
-        lines = {
-            "uptime": f"{trio.current_time() - self.started:.1f} s",
-            "connections": f"{sum(connector.connects > 0 for connector in connectors)} of {len(connectors)} were up",
-            "frames": f"{sum(connector.frames for connector in connectors):,}",
-            "events": ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items())) or "none",
-            "updates": f"{updates:,}",
-            "instruments": f"{priced} of {symbols} with a price",
-            "reconnects": f"{reconnects}{_named(causes)}",
-            "refused tickers": f"{len(refused)} {' '.join(refused[:10])}{' …' if len(refused) > 10 else ''}",
-            "gaps": "not watched: no subscriber in this process" if gaps is None else f"{gaps:,}",
-        }
-        width = max(map(len, lines))
-        return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in lines.items())
-
-
-def _named(causes: Counter[str]) -> str:
-    if not causes:
-        return ""
-    return " (attempts failed: " + ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) + ")"
-
-
-def _transport_options(feed: configuration.Feed) -> Options:
-    account = venues.account_class(feed.venue)
-    return Options(
-        subprotocols=tuple(account.subprotocols),
-        tls=websocket.tls_context(feed.ca_file) if feed.url.startswith("wss:") else None,
-        connect_timeout=feed.connect_timeout,
-        ping_interval=feed.ping_interval,
-        ping_timeout=feed.ping_timeout,
-        max_message_size=feed.max_message_size,
-    )
-
-
-@asynccontextmanager
-async def running(config: Config) -> AsyncIterator[Service]:
-    """A running service; on leaving, the connections are closed first, then the bus is drained and closed."""
-    sink = PubSocket(config.bus.publish, config.bus.stalled_bytes)
-    try:
-        service = Service(config, sink)
-        async with trio.open_nursery() as publishing:
-            for publisher in service.publishers:
-                await publishing.start(publisher.run)
-            async with trio.open_nursery() as feeding:
-                feeding.start_soon(service.run_feeds)
-                yield service
-                feeding.cancel_scope.cancel()
-            async with trio.open_nursery() as finishing:  # together: the pause of one is the pause of all
-                for publisher in service.publishers:
-                    finishing.start_soon(publisher.finish)
-            publishing.cancel_scope.cancel()
-    finally:
-        sink.close()
 
 
 @contextmanager
@@ -173,19 +87,39 @@ async def _watch(
     return subscription.stats()
 
 
-async def simulate(options: moex_sim.Options, host: str, port: int, on_start: Callable[[str], None]) -> str:
-    """`feedbus sim moex`: until SIGINT or SIGTERM. Returns the final counters."""
-    counters = moex_sim.Counters()
+async def simulate(
+    options: moex_sim.Options,
+    host: str,
+    port: int,
+    on_start: Callable[[str, str], None],
+    *,
+    rest: tuple[str, int] | None = None,
+    rest_failure: iss.Failure = "none",
+) -> str:
+    """`feedbus sim moex`: WebSocket and, at `rest` or on the port after, REST; until SIGINT or SIGTERM.
+
+    `on_start` is given the URLs of both. Returns the final counters.
+    """
+    counters, rest_counters = moex_sim.Counters(), rest_sim.Counters()
+    rest_host, rest_port = rest or (host, port + 1 if 0 < port < 65535 else 0)
+    asked = partial(rest_sim.serve, failure=rest_failure, start_ns=options.start_ns, counters=rest_counters)
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
-            try:
-                url = await nursery.start(partial(moex_sim.serve, options, host, port, counters=counters))
-            except OSError as error:
-                raise FeedbusError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
-            on_start(url)
+            url = await _listening(nursery, partial(moex_sim.serve, options, counters=counters), host, port)
+            on_start(url, await _listening(nursery, asked, rest_host, rest_port))
             await stop.wait()
             nursery.cancel_scope.cancel()
-    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in vars(counters).items())
+    totals = vars(counters) | vars(rest_counters)
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in totals.items())
+
+
+async def _listening(nursery: trio.Nursery, serve: Callable[..., Awaitable[None]], host: str, port: int) -> str:
+    """The URL of a server that has begun."""
+    try:
+        url: str = await nursery.start(partial(serve, host=host, port=port))
+    except OSError as error:
+        raise FeedbusError(f"can't listen at {host}:{port}: {error.strerror or error}") from error
+    return url
 
 
 async def demo(

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -70,8 +71,10 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = command("demo", _demo, "a simulated exchange, the feed, the bus and the live table, all on this machine")
     demo.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
+    _log_argument(demo)
     run = command("run", _run, "the service: the feeds of a configuration, published on its bus")
     run.add_argument("config", metavar="CONFIG", help="a YAML file")
+    _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
     _sim_arguments(command("sim", _sim, "a simulated exchange alone"))
@@ -79,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; none: all")
     tail.add_argument("--bus", action="append", metavar="ADDR", help="the publisher's address (repeatable)")
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N events")
+    _bench_arguments(command("bench", _bench, "what an event costs on this machine: JSON, and a table for people"))
     monitor = command("monitor", _monitor, "the live table of a running feedbus; q quits")
     monitor.add_argument("--bus", metavar="ADDR", help="the publisher's address")
     return parser
@@ -100,6 +104,37 @@ def _sim_arguments(sim: argparse.ArgumentParser) -> None:
         "--connect-headers", choices=["accept", "refuse"], default="accept", help="CONNECT with further headers"
     )
     sim.add_argument("--crlf", choices=["accept", "disconnect"], default="accept", help="frames with CRLF")
+    sim.add_argument(
+        "--rest", type=_host_port, metavar="HOST:PORT", help="where lists of papers are served (default: the next port)"
+    )
+    sim.add_argument(
+        "--rest-failure", choices=["none", "html"], default="none", help="html: HTTP 200 and a page, to every request"
+    )
+    _log_argument(sim)
+
+
+def _log_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--log-format",
+        choices=["auto", "text", "json"],
+        default="auto",
+        help="log lines on standard error; auto: text on a terminal, else JSON",
+    )
+
+
+def _bench_arguments(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument("names", nargs="*", metavar="SCENARIO", help="as docs/benchmarks.md lists them; none: all")
+    bench.add_argument("--compare", action="store_true", help="by turns with the hand-written rival of the checkout")
+    bench.add_argument("--turns", type=_positive, default=5, metavar="N", help="of each contender (default 5)")
+    bench.add_argument("--events", type=_positive, metavar="N", help="events a turn")
+    bench.add_argument("--rate", type=_rate, metavar="R", help="events a second in all; 0: as fast as they are taken")
+    bench.add_argument("--connections", type=_positive, metavar="C")
+    bench.add_argument("--symbols", type=_positive, metavar="S", help="tickers a connection")
+    bench.add_argument("--frames-per-write", type=_positive, metavar="K", help="frames that the venue writes at once")
+    bench.add_argument("--linger", type=_rate, metavar="SECONDS", help="instead of the product's own and 0")
+    bench.add_argument("--transport", metavar="NAME", help="as `transport` in a configuration")
+    bench.add_argument("--json", metavar="FILE", help="write the JSON there, and not to standard output")
+    bench.add_argument("--markdown", action="store_true", help="print the table of the README instead of the JSON")
 
 
 # The commands
@@ -108,7 +143,8 @@ def _sim_arguments(sim: argparse.ArgumentParser) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from feedbus import app, logs
+    from feedbus import app
+    from feedbus.telemetry import logs
 
     console = Console()
     last_log = None
@@ -116,7 +152,7 @@ def _demo(arguments: argparse.Namespace) -> None:
         kept = logs.to_table()
         last_log = lambda: kept.text  # noqa: E731 (a closure of one expression)
     else:
-        logs.to_stderr()
+        logs.to_stderr(style=arguments.log_format)
 
     def on_start(address: str) -> None:
         print(f"bus: {address}\nin another terminal: feedbus monitor --bus {address}", flush=True)
@@ -128,10 +164,11 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from feedbus import app, config, logs
+    from feedbus import app, config
+    from feedbus.telemetry import logs
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
-    logs.to_stderr()
+    logs.to_stderr(style=arguments.log_format)
     print(_run_to_the_end(app.run, loaded))
 
 
@@ -141,8 +178,14 @@ def _check(arguments: argparse.Namespace) -> None:
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
     for feed in loaded.feeds:
+        url = feed.url.partition("?")[0]  # what follows may hold a token
+        if feed.boards is not None:
+            listed = "all that is listed" if feed.boards.sample is None else f"at most {feed.boards.sample}"
+            room = f"{feed.sharding.connections} connections of {feed.sharding.per_connection}"
+            print(f"{feed.name}: {listed} on {', '.join(feed.boards.boards)}, asked at the start; {room} to {url}")
+            continue
         plan = sharding.plan(feed.symbols, feed.sharding.connections, feed.sharding.per_connection)
-        print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {feed.url}")
+        print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}")
         for number, symbols in enumerate(plan):
             print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
 
@@ -150,7 +193,9 @@ def _check(arguments: argparse.Namespace) -> None:
 def _sim(arguments: argparse.Namespace) -> None:
     from feedbus import app
     from feedbus.sim import moex
+    from feedbus.telemetry import logs
 
+    logs.to_stderr(style=arguments.log_format)
     try:
         options = moex.Options(
             seed=arguments.seed,
@@ -165,10 +210,11 @@ def _sim(arguments: argparse.Namespace) -> None:
         raise ConfigError(str(error)) from None
     host, port = arguments.listen
 
-    def on_start(url: str) -> None:
-        print(f"moex: {url}", flush=True)
+    def on_start(url: str, rest_url: str) -> None:
+        print(f"moex: {url}\niss: {rest_url}", flush=True)
 
-    print(_run_to_the_end(app.simulate, options, host, port, on_start))
+    simulate = partial(app.simulate, rest=arguments.rest, rest_failure=arguments.rest_failure)
+    print(_run_to_the_end(simulate, options, host, port, on_start))
 
 
 def _tail(arguments: argparse.Namespace) -> None:
@@ -176,6 +222,14 @@ def _tail(arguments: argparse.Namespace) -> None:
 
     addresses = arguments.bus or [_default_bus()]
     tail.run(addresses, arguments.topics or [""], arguments.count, sys.stdout.buffer)
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from feedbus.bench import command
+
+    command.main(
+        vars(arguments), out=lambda text: print(text, flush=True), note=lambda text: print(text, file=sys.stderr)
+    )
 
 
 def _monitor(arguments: argparse.Namespace) -> None:
@@ -231,6 +285,13 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ValueError("negative, or not a number")
+    return value
+
+
 def _host_port(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not 0 <= int(port) <= 65535:
@@ -251,6 +312,7 @@ for _checked, _name in (
     (_positive, "positive number"),
     (_count, "count"),
     (_seconds, "number of seconds"),
+    (_rate, "number, 0 or more"),
     (_host_port, "HOST:PORT"),
     (_time, "ISO 8601 time"),
 ):

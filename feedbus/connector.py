@@ -92,14 +92,17 @@ class Connector:
         self.connects = 0  # logins that the venue took
         self.frames = 0
         self.events = 0
-        self.bytes = 0
         self.skipped = 0  # unusable frames, or parts of frames
         self.refusals = 0  # of subscriptions, in all
         self.refused: set[Subscription] = set()  # and not confirmed since
         self.failures: Counter[str] = Counter()  # by cause
         self.unpriced = set(self.symbols)  # symbols that no price has come of yet
         self.least_delay: int | None = None  # ns from ts_event to ts_recv, the least since it was last taken
+        self.delay: float | None = None  # seconds: the least delay, when it was last taken
         self.session: Session | None = None
+        self._past_counts: Counter[str] = Counter()  # of the sessions before
+        self._past_bytes = 0
+        self._connection: Connection | None = None
         self._owner = owner
         self._account = account
         self._dial = dial
@@ -107,19 +110,44 @@ class Connector:
         self._options = options
         self._backoff = backoff
         self._wake_at = inf
+        self._not_before = -inf  # no attempt before: we crashed a moment ago
+        self._due = inf  # by when we must have done something, our own patience with the peer apart
+        self._patience = options.connect_timeout + options.ping_interval + options.ping_timeout
         self._skipped_logged = -inf
         self._log = logging.getLogger(f"feedbus.{name}")
 
     async def run(self) -> None:
-        """Connect, converse, wait, again; until cancelled."""
+        """Connect, converse, wait, again; until cancelled. Run again after a crash, it waits out a back-off first."""
         try:
+            await trio.sleep_until(self._not_before)
             while True:
                 await self._owner.login_turn(self)
                 await self._attempt()
-        finally:
-            self.session = None
-            self._owner.login_unknown(self)
+        except Exception as error:
+            self._crashed(error)
+            raise
+        except BaseException:
             self.set_state("stopped", "")
+            raise
+        finally:
+            self._due = inf
+            self._owner.login_unknown(self)
+
+    def overdue(self, now: float) -> str | None:
+        """What it should have done by `now` (trio's clock) and has not; None while it is on time. To wait for the peer
+        misses nothing: the transport sees to that."""
+        return f"{self.name} makes no progress" if now > self._due + self._patience else None
+
+    def received_bytes(self) -> int:
+        """Bytes that came over all connections, after their handshakes."""
+        return self._past_bytes + (self._connection.bytes_received if self._connection else 0)
+
+    def session_counts(self) -> Counter[str]:
+        """What all sessions counted, by name."""
+        counts = Counter(self._past_counts)
+        if self.session is not None:
+            counts.update(self.session.counters())
+        return counts
 
     def set_state(self, state: FeedState, reason: str) -> None:
         """Note the state, and tell the feed when it is another."""
@@ -127,58 +155,69 @@ class Connector:
             self.state, self.reason = state, reason
             self._owner.changed(self)
 
+    def _crashed(self, error: Exception) -> None:
+        """A bug, ours or the venue module's: whoever supervises us logs it and runs us again."""
+        now = trio.current_time()
+        self._not_before = now + self._backoff.failed(now, self._owner.draw())
+        self.last_failure = f"crashed: {type(error).__name__}"
+        self.set_state("waiting", self.last_failure)
+
     async def _attempt(self) -> None:
         self.generation += 1
+        self._due = trio.current_time()
         self.set_state("connecting", self.last_failure)
         try:
             async with self._dial(self._url, self._options) as connection:
                 await self._converse(connection)
         except LoginRefused as error:
-            self._note_failure(error)
+            self.failures[error.cause] += 1
             self._owner.login_refused(str(error))
         except VenueError as error:
-            self._note_failure(error)
+            self.failures[error.cause] += 1
             self._owner.login_unknown(self)
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
             self.last_failure = f"{error.cause}: {error}"
             self.set_state("waiting", self.last_failure)
             self._log.warning("%s: %s; next attempt in %.1f s", error.cause, error, delay)
+            self._due = trio.current_time() + delay
             await trio.sleep(delay)
-
-    def _note_failure(self, error: VenueError) -> None:
-        self.session = None
-        self.failures[error.cause] += 1
+        self._due = inf
 
     async def _converse(self, connection: Connection) -> None:
         """One connection's life; ends with a VenueError or by cancellation."""
         self._wake_at = inf
         self._backoff.opened()
         self.session = session = self._account.session(self.symbols)
+        self._connection = connection
         try:
             await self._carry_out(session.opened(trio.current_time()), connection)
             while True:
-                received = await self._receive_or_wake(connection)
-                if received is None:
-                    await self._carry_out(session.tick(trio.current_time()), connection)
-                else:
-                    await self._take(session, *received, connection)
+                orders = await self._receive_until_wake(session, connection)
+                await self._carry_out(orders, connection)
         except trio.Cancelled:
             await self._say_goodbye(session, connection)
             raise
+        finally:
+            self.session = self._connection = None
+            self._past_counts.update(session.counters())
+            self._past_bytes += connection.bytes_received
 
-    async def _receive_or_wake(self, connection: Connection) -> tuple[list[bytes | bytearray], int] | None:
-        """The next messages, or None when the Session wanted to be woken. No timer where none is wanted."""
-        if self._wake_at == inf:
-            return await connection.receive()
-        with trio.move_on_at(self._wake_at):
-            return await connection.receive()
+    async def _receive_until_wake(self, session: Session, connection: Connection) -> Iterable[Effect]:
+        """Take what comes until the Session orders something, or wanted to be woken: returns the orders.
+
+        One scope around many reads, because a timer a read would cost a tenth of a quiet connection's work.
+        """
+        self._due = self._wake_at
+        with trio.CancelScope(deadline=self._wake_at):
+            while True:
+                orders = self._take(session, *await connection.receive())
+                if orders:
+                    return orders
         self._wake_at = inf
-        return None
+        return session.tick(trio.current_time())
 
-    async def _take(
-        self, session: Session, messages: list[bytes | bytearray], ts_recv: int, connection: Connection
-    ) -> None:
-        """All messages of one read: their events go out together, then the orders are carried out."""
+    def _take(self, session: Session, messages: list[bytes | bytearray], ts_recv: int) -> list[Effect]:
+        """All messages of one read: their events go out together; the orders are returned."""
         now = trio.current_time()
         events: list[MarketData] = []
         orders: list[Effect] = []
@@ -191,8 +230,7 @@ class Connector:
         self.frames += len(messages)
         if events:
             self._publish(events, now)
-        if orders:
-            await self._carry_out(orders, connection)
+        return orders
 
     def _publish(self, events: list[MarketData], now: float) -> None:
         self._owner.publish(events)

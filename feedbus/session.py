@@ -2,7 +2,8 @@
 
 An Account is what all connections of one venue account share: credentials, channels, the rules for symbols.
 A Session is one conversation on one connection. It is handed what happened and when, and yields Effects; it
-knows no socket, no clock and no log. A venue is one module in feedbus/venues/ with an `Account` class.
+knows no socket, no clock and no log. A Listing is one conversation over HTTP: what a venue lists, by board. A venue is
+one module in feedbus/venues/ with an `Account` class.
 
 Times: `now` is seconds of any monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the
 epoch, when the bytes left the socket.
@@ -11,12 +12,12 @@ epoch, when the bytes left the socket.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from feedbus.errors import BadData, VenueError
-from feedbus.events import MarketData
+from feedbus.events import Instrument, MarketData
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
@@ -113,6 +114,33 @@ class Session(Protocol):
         """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """GET this path, with its query, under the base of the venue's REST interface ("/iss/…?start=0")."""
+
+    path: str
+
+
+class Listing(Protocol):
+    """What a venue lists on some boards, asked page by page. Its answers may come in any order."""
+
+    def requests(self) -> Iterable[Fetch]:
+        """The first things to fetch."""
+
+    def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Fetch]:
+        """The answer to one of them, whatever its HTTP status; returns what is to be fetched next. It is complete when
+        every Fetch has been answered. Raises VenueError: BadData for what is no list."""
+
+    def instruments(self) -> Sequence[Instrument]:
+        """What was listed and can be subscribed, none twice, in the venue's order. Raises BadData when a board listed
+        nothing."""
+
+    def symbols(self) -> Sequence[str]:
+        """Theirs."""
+
+    def problems(self) -> Sequence[str]:
+        """What an operator should know of the list: a line each."""
+
+
 class Account(Protocol):
     """What the connections of one venue account share. Made from configuration, so it raises ConfigError."""
 
@@ -127,3 +155,17 @@ class Account(Protocol):
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
+
+
+@runtime_checkable
+class Lists(Account, Protocol):
+    """What an Account is besides when its venue lists symbols by board. `rest` is the base of its REST interface."""
+
+    rest: str
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the symbols of this board can't be listed, or None."""
+
+    def listing(self, boards: Sequence[str]) -> Listing:
+        """A new conversation about what these boards list; all of them have passed `check_board`."""

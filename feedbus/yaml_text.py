@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +27,11 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What YAML doesn't take, surrogates among them.
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# `{passcode:hunter2}` is one key in YAML, with a secret in it: what follows a name is not shown.
+_AFTER_NAME = re.compile(r"(?<=[:=]).+", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^$}]|\$\$)*))?\}|)")
 _NULLS = ("", "~", "null", "Null", "NULL")
+_BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -58,7 +61,7 @@ class Place(msgspec.Struct, frozen=True):
 
     def key(self, key: str, line: int | None = None) -> Place:
         """The place of a key in the mapping that is here."""
-        shown = key if _PLAIN_KEY.fullmatch(key) else quote(key)
+        shown = key if _PLAIN_KEY.fullmatch(key) else quote(_AFTER_NAME.sub("...", key, count=1))
         return Place(self.file, self.line if line is None else line, f"{self.path}.{shown}" if self.path else shown)
 
 
@@ -147,6 +150,8 @@ def compose(text: str, file: str) -> Node:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "broken"
         # The problem may quote the file, and a passcode that isn't in quotes could be the cause.
         problem = re.sub(r"'[^']{2,}'", "...", problem)
+        if mark and text[mark.index : mark.index + 1] == "\t":
+            problem = "a tab can't indent: use spaces"
         raise Place(file, mark.line + 1 if mark else 0).error(f"not YAML: {problem}") from None
     if builder.root is None:
         raise Place(file).error("is empty")
@@ -251,14 +256,14 @@ class Reader:
         return cls(**self.fields(cls, node, {}))
 
     def fields(
-        self, cls: type[S], node: Node, special: Mapping[str, Callable[[Node], Any]], given: str = ""
+        self, cls: type[S], node: Node, special: Mapping[str, Callable[[Node], Any]], given: Collection[str] = ()
     ) -> dict[str, Any]:
         """The fields of a struct that a mapping holds; those that it leaves out have defaults, or it is an error.
 
-        `special` reads some of them its own way. `given` is a field that doesn't come from the file.
+        `special` reads some of them its own way. `given` are fields that don't come from the file.
         """
         entries = self.table(node)
-        fields = {field.name: field for field in msgspec.structs.fields(cls) if field.name != given}
+        fields = {field.name: field for field in msgspec.structs.fields(cls) if field.name not in given}
         for name, child in entries.items():
             if name not in fields:
                 raise child.place.error(unknown("key", name, fields))
@@ -278,7 +283,9 @@ class Reader:
             return self.struct(kind, node)
         try:
             if isinstance(node, Scalar):
-                return msgspec.convert(self.text(node), kind, strict=False)
+                text = self.text(node)
+                # msgspec would take 1 and tRuE for true.
+                return msgspec.convert(_BOOLEANS.get(text) if kind is bool else text, kind, strict=False)
         except msgspec.ValidationError:
             pass
         raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}")
@@ -294,6 +301,8 @@ def _wanted(kind: Any) -> str:
     """What a type takes, in words."""
     info = msgspec.inspect.type_info(kind)
     match info:
+        case msgspec.inspect.BoolType():
+            return "true or false"
         case msgspec.inspect.IntType():
             return f"a whole number from {info.ge} to {info.le}"
         case msgspec.inspect.FloatType() if info.ge is None:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import feedbus
-from feedbus import app
+from feedbus import service
 from feedbus.bus.nng import PubSocket
 from feedbus.config import Bus, Config, Feed, Sharding
 from feedbus.errors import BusError, ConfigError
@@ -46,7 +46,7 @@ async def test_books_and_tickers_of_every_symbol_come_off_the_bus(tmp_path: Path
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
             url = await serve(nursery)
-            async with app.running(config(address, url)) as service:
+            async with service.running(config(address, url)) as running:
 
                 def complete(events: list[object]) -> bool:
                     books = {event.symbol for event in events if isinstance(event, BookSnapshot)}
@@ -56,7 +56,7 @@ async def test_books_and_tickers_of_every_symbol_come_off_the_bus(tmp_path: Path
                     return books == tickers == set(SYMBOLS) and up == 2
 
                 events = await collect(subscription, complete)
-                summary = service.summary(gaps=0)
+                summary = running.summary(gaps=0)
             nursery.cancel_scope.cancel()
     assert not any(isinstance(event, Gap) for event in events)
     words = [line.split("  ")[0] for line in summary.splitlines()]
@@ -81,10 +81,10 @@ async def test_an_unknown_ticker_is_refused_and_counted_and_the_others_live(tmp_
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="book") as subscription:
             url = await serve(nursery)
-            async with app.running(config(address, url, symbols, connections=1)) as service:
+            async with service.running(config(address, url, symbols, connections=1)) as running:
                 await collect(subscription, lambda events: len(events) >= 10)
             nursery.cancel_scope.cancel()
-    summary = service.summary(gaps=None)
+    summary = running.summary(gaps=None)
     assert "refused tickers  1 TQBR.NOSUCH" in summary
     assert "1 of 2 with a price" in summary
     assert "gaps             not watched" in summary
@@ -98,7 +98,7 @@ async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connectio
         async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="feed") as subscription:
             url = await serve(nursery)
             wrong = {"passcode": "s3cret-wrong"}
-            async with app.running(config(address, url, connections=4, credentials=wrong)) as service:
+            async with service.running(config(address, url, connections=4, credentials=wrong)) as running:
 
                 def all_refused(events: list[object]) -> bool:
                     statuses = [event for event in events if isinstance(event, FeedStatus)]
@@ -106,7 +106,7 @@ async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connectio
 
                 await collect(subscription, all_refused)
             nursery.cancel_scope.cancel()
-    assert sum(feed.failures()["login_refused"] for feed in service.feeds) == 1
+    assert sum(feed.failures()["login_refused"] for feed in running.feeds) == 1
     assert "Access denied" in caplog.text
     assert "s3cret" not in caplog.text
 
@@ -116,7 +116,7 @@ async def test_the_stop_is_orderly_and_quick_and_the_last_status_is_said(tmp_pat
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
             url = await serve(nursery)
-            async with app.running(config(address, url)):
+            async with service.running(config(address, url)):
                 await collect(subscription, lambda events: len(events) >= 10)
                 began = trio.current_time()
             assert trio.current_time() - began < 5
@@ -133,7 +133,7 @@ async def test_an_address_in_use_is_a_bus_error(tmp_path: Path) -> None:
     taken = PubSocket(address)
     try:
         with pytest.raises(BusError, match="can't publish at ipc://"):
-            async with app.running(config(address, "ws://127.0.0.1:1/")):
+            async with service.running(config(address, "ws://127.0.0.1:1/")):
                 raise AssertionError("not reached")
     finally:
         taken.close()
@@ -143,5 +143,5 @@ async def test_a_ca_file_that_is_none_is_a_config_error(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
     broken = config("inproc://ca", "wss://venue.example/", ca_file=str(tmp_path / "ca.pem"))
     with pytest.raises(ConfigError, match=r"ca\.pem"):
-        async with app.running(broken):
+        async with service.running(broken):
             raise AssertionError("not reached")

@@ -259,3 +259,61 @@ async def test_a_lost_connection_is_one_line_with_cause_and_pause(
         await wait_all_tasks_blocked()
     lines = [record.getMessage() for record in caplog.records]
     assert lines == ["closed_by_peer: closed by the venue: 1001 going away; next attempt in 1.0 s"]
+
+
+class Bug(Exception):
+    """Not the venue's fault."""
+
+
+async def test_a_crash_leaves_run_and_the_next_run_waits_out_a_back_off(mock_clock: MockClock) -> None:
+    def buggy(number: int) -> VenueError | None:
+        if number == 0:
+            raise Bug("oh")
+        return None
+
+    stage = Stage(FakeDial(buggy))
+    with pytest.raises(Bug):
+        await stage.connector.run()
+    assert stage.owner.states == [("waiting", "crashed: Bug")]
+    assert stage.owner.logins == ["unknown"]
+    async with stage.running():
+        assert len(stage.dial.attempts) == 1
+        mock_clock.jump(1.0)  # half of the first pause, which is drawn in the middle
+        await stage.connection(CONNECTED)
+        assert stage.connector.state == "online"
+        assert stage.connector.generation == 2
+
+
+async def test_who_waits_for_the_venue_or_between_attempts_is_not_overdue(mock_clock: MockClock) -> None:
+    stage = Stage(FakeDial(lambda number: ConnectFailed("no route") if number == 0 else None))
+    async with stage.running():
+        assert stage.connector.overdue(trio.current_time()) is None
+        mock_clock.jump(1.0)
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"))
+        mock_clock.jump(3600)
+        await wait_all_tasks_blocked()
+        assert stage.connector.overdue(trio.current_time()) is None
+        connection.deliver(book("1"))
+        await wait_all_tasks_blocked()
+        assert stage.connector.overdue(trio.current_time()) is None
+
+
+async def test_a_deadline_of_the_session_that_is_long_past_makes_it_overdue(mock_clock: MockClock) -> None:
+    stage = Stage(FakeDial())
+    async with stage.running():
+        await stage.connection(CONNECTED)  # the receipts are due in 10 s
+        patience = 10 + Options().connect_timeout + Options().ping_interval + Options().ping_timeout
+        assert stage.connector.overdue(patience - 1) is None
+        assert stage.connector.overdue(patience + 1) == "moex/0 makes no progress"
+    assert stage.connector.overdue(patience + 1) is None
+
+
+async def test_a_wake_up_between_two_reads_loses_neither(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), book("1", 1.0))
+        mock_clock.jump(0.2)  # the next batch of subscriptions was due, and the second receipt is not
+        await wait_all_tasks_blocked()
+        connection.deliver(receipt("2"), book("2", 2.0))
+        await wait_all_tasks_blocked()
+        published = [event.symbol for events in stage.owner.published for event in events]
+        assert published == ["TQBR.SBER", "TQBR.GAZP"]

@@ -15,6 +15,7 @@ from feedbus import yaml_text
 from feedbus.errors import ConfigError
 from feedbus.yaml_text import MAX_BYTES, MAX_DEPTH, Items, Node, Place, Reader, Scalar, Table, compose, substitute
 
+BOOLEAN_LOOKALIKES = ["yes", "on", "1", "0", "tRue", "t", "2024-01-01"]
 Plain = str | list["Plain"] | dict[str, "Plain"]
 ENVIRON = {"HOME": "/home/me", "EMPTY": "", "LOOP": "${HOME}"}
 
@@ -29,6 +30,7 @@ class Outer(msgspec.Struct, frozen=True):
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
     inner: Inner = Inner()
     mode: Literal["fast", "slow"] = "fast"
+    loud: bool = False
 
 
 def plain(node: Node) -> Plain:
@@ -111,6 +113,13 @@ def test_text_that_is_not_yaml_is_named_by_its_line_and_not_quoted(text: str, li
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_tab_that_indents_is_named_whatever_the_parser_says_of_it() -> None:
+    for text in ("a:\n\tb: 2\n", "a: 1\n\tb: 2\n", "₽: 1\n\t\tb: 2\n"):
+        with pytest.raises(ConfigError) as caught:
+            compose(text, "f")
+        assert str(caught.value) == "f:2: not YAML: a tab can't indent: use spaces"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -164,6 +173,25 @@ def test_a_struct_is_made_of_a_mapping() -> None:
     assert outer("name: ${HOME}\nrate: ${UNSET:-1.5}\n") == Outer("/home/me", 1.5)
 
 
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("True", True), ("FALSE", False), ("${YES}", True)])
+def test_a_boolean_is_written_as_yaml_writes_it(text: str, value: bool) -> None:
+    read = Reader({"YES": "true"}).struct(Outer, compose(f"name: n\nloud: {text}\n", "f"))
+    assert read.loud is value
+
+
+def test_a_field_that_is_given_is_no_key() -> None:
+    fields = Reader({}).fields(Outer, compose("rate: 2", "f"), {}, given=("name", "share"))
+    assert fields == {"rate": 2.0}
+    with pytest.raises(ConfigError, match=r"^f:1: name: unknown key; there are: inner, loud, mode, rate$"):
+        Reader({}).fields(Outer, compose("name: n", "f"), {}, given=("name", "share"))
+
+
+def test_what_follows_a_name_in_a_key_is_not_shown() -> None:
+    assert Place("f").key("passcode:hunter2").path == "'passcode:...'"
+    assert Place("f").key("PASSCODE=hunter2").path == "'PASSCODE=...'"
+    assert Place("f").key("a b").path == "'a b'"
+
+
 @pytest.mark.parametrize("nothing", ["", "~", "null", "${EMPTY}", "${UNSET:-}"])
 def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
     assert outer(f"name: n\nrate: {nothing}\ninner: {nothing}\nmode: {nothing}\n") == Outer("n")
@@ -178,8 +206,8 @@ def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
         ("x", "f:1: must be a mapping of keys"),
         ("name: [a]", "f:1: name: must be text, not a list"),
         ("name: n\nrat: 1", "f:2: rat: unknown key; did you mean 'rate'?"),
-        ("name: n\nzzz: 1", "f:2: zzz: unknown key; there are: inner, mode, name, rate, share"),
-        ("name: n\nzzz:", "f:2: zzz: unknown key; there are: inner, mode, name, rate, share"),
+        ("name: n\nzzz: 1", "f:2: zzz: unknown key; there are: inner, loud, mode, name, rate, share"),
+        ("name: n\nzzz:", "f:2: zzz: unknown key; there are: inner, loud, mode, name, rate, share"),
         ("name: n\ninner:\n  sizes: 1", "f:3: inner.sizes: unknown key; did you mean 'size'?"),
         ("name: n\ninner: 1", "f:2: inner: must be a mapping of keys"),
         ("name: n\ninner:\n  size: 0", "f:3: inner.size: must be a whole number from 1 to 9, not '0'"),
@@ -193,6 +221,8 @@ def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
         ("name: n\nshare: inf", "f:2: share: must be a number from 0 to 1, not 'inf'"),
         ("name: n\nshare: true", "f:2: share: must be a number from 0 to 1, not 'true'"),
         ("name: n\nshare: ${HOME}", "f:2: share: must be a number from 0 to 1, not '${HOME}'"),
+        *[(f"name: n\nloud: {text}", f"f:2: loud: must be true or false, not '{text}'") for text in BOOLEAN_LOOKALIKES],
+        ("name: n\nloud: []", "f:2: loud: must be true or false, not a list"),
         ("name: n\nmode: swift", "f:2: mode: must be one of fast, slow, not 'swift'"),
         (f"name: n\nmode: {'9' * 99}", f"f:2: mode: must be one of fast, slow, not '{'9' * 37}...'"),
     ],

@@ -19,11 +19,21 @@ import msgspec
 
 from feedbus.errors import BadData
 from feedbus.sim import catalogue, structure, wire
+from feedbus.sim.candle_sheet import CandleSheet
+from feedbus.sim.candles import MINUTES
 from feedbus.sim.market import Market
+from feedbus.sim.streams import Books, Candles, Securities, Stream
 from feedbus.venues import stomp
 
 MAX_ID = 256
 MAX_FOUND = 50
+_STREAMS = {
+    "MXSE.orderbooks": {"TICKER", "LANGUAGE"},
+    "MXSE.securities": {"TICKER", "LANGUAGE"},
+    "MXSE.candles": {"TICKER", "INTERVAL", "QUANTITY", "TILL"},
+}
+"""The parameters that a selector may hold, by destination."""
+
 CONNECT_HEADERS = frozenset({"domain", "login", "passcode", "language"})
 
 _PARAMETER = re.compile(r'\s*(\w+)\s*=\s*"([^"]*)"\s*')
@@ -87,6 +97,14 @@ class Venue:
             instrument.paper.ticker: wire.Sheet(instrument, self.market, self.clock)
             for instrument in self.market.instruments.values()
         }
+        self._candle_sheets: dict[str, CandleSheet] = {}
+
+    def candle_sheet(self, ticker: str) -> CandleSheet:
+        """Made when it is first asked for."""
+        if ticker not in self._candle_sheets:
+            instrument = self.sheets[ticker].instrument
+            self._candle_sheets[ticker] = CandleSheet(instrument, self.market, self.clock, self.options.seed)
+        return self._candle_sheets[ticker]
 
 
 class Refusal(Exception):
@@ -97,15 +115,14 @@ class Refusal(Exception):
 
 
 class _Subscription:
-    __slots__ = ("destination", "id", "left", "row", "sheet", "step")
+    __slots__ = ("destination", "id", "left", "step", "stream")
 
-    def __init__(self, subscription_id: str, destination: str, sheet: wire.Sheet, step: int) -> None:
+    def __init__(self, subscription_id: str, destination: str, stream: Stream, step: int) -> None:
         self.id = subscription_id
         self.destination = destination
-        self.sheet = sheet
+        self.stream = stream
         self.step = step
-        self.row: wire.Row | None = None
-        """The securities row that was sent last; None for order books."""
+        """The step at which the last message was sent."""
         self.left: int | None = None
         """How many MESSAGEs may still come after an UNSUBSCRIBE; None while subscribed."""
 
@@ -151,11 +168,10 @@ class Conversation:
         frames = []
         ended = []
         for subscription in self._subscriptions.values():
-            instrument = subscription.sheet.instrument
-            moved = instrument.moved_at if subscription.row is None else instrument.ticked_at
-            if moved <= subscription.step:
+            if subscription.stream.changed_at <= subscription.step:
                 continue
-            frames.append(self._message(subscription))
+            subscription.step = self._market.step
+            frames.append(self._message(subscription, subscription.stream.next()))
             if subscription.left is not None:
                 subscription.left -= 1
                 if subscription.left <= 0:
@@ -198,21 +214,36 @@ class Conversation:
             raise Refusal("invalidrequest", "this id has a subscription already")
         if len(self._subscriptions) >= self._venue.options.max_subscriptions:
             raise Refusal("exception", "too many subscriptions on this connection")
-        if destination not in ("MXSE.orderbooks", "MXSE.securities"):
+        if destination not in _STREAMS:
             known = destination in structure.resources()
             raise Refusal("invalidrequest", f"{destination} is {'not simulated' if known else 'unknown'}")
-        parameters = selector(_required(headers, "selector"), {"TICKER", "LANGUAGE"})
+        parameters = selector(_required(headers, "selector"), _STREAMS[destination])
+        stream = self._stream(destination, parameters)
+        self._market.open(self._now_ns)
+        self._counters.subscriptions += 1
+        subscription = _Subscription(subscription_id, destination, stream, self._market.step)
+        self._subscriptions[subscription_id] = subscription
+        return [*self._receipt(headers), self._message(subscription, stream.first())]
+
+    def _stream(self, destination: str, parameters: Mapping[str, str]) -> Stream:
+        ticker = parameters.get("TICKER", "")
+        if (sheet := self._venue.sheets.get(ticker)) is None:
+            raise Refusal("invalidrequest", f"unknown ticker {ticker}")
+        if destination == "MXSE.candles":
+            return self._candles(ticker, parameters)
         language = parameters.get("LANGUAGE", "en")
         if language not in ("en", "ru"):
             raise Refusal("invalidrequest", f"LANGUAGE is en or ru, not {language}")
-        sheet = self._venue.sheets.get(parameters.get("TICKER", ""))
-        if sheet is None:
-            raise Refusal("invalidrequest", f"unknown ticker {parameters.get('TICKER', '')}")
-        self._market.open(self._now_ns)
-        self._counters.subscriptions += 1
-        subscription = _Subscription(subscription_id, destination, sheet, self._market.step)
-        self._subscriptions[subscription_id] = subscription
-        return [*self._receipt(headers), self._snapshot(subscription, language)]
+        return Securities(sheet, language) if destination == "MXSE.securities" else Books(sheet)
+
+    def _candles(self, ticker: str, parameters: Mapping[str, str]) -> Stream:
+        for name in ("QUANTITY", "TILL"):
+            if name in parameters:
+                raise Refusal("notimplemented", f"{name.lower()} is not simulated")
+        interval = parameters.get("INTERVAL", "")
+        if interval not in MINUTES:
+            raise Refusal("invalidrequest", f"interval is one of {' '.join(MINUTES)}, not {interval or 'left out'}")
+        return Candles(self._venue.candle_sheet(ticker), interval, self._market)
 
     def _unsubscribe(self, headers: Mapping[str, str]) -> list[bytes]:
         subscription_id = _required(headers, "id")
@@ -257,23 +288,7 @@ class Conversation:
         text = str(refusal)[:300].translate({ord("\n"): " ", ord("\r"): " ", 0: " "})
         return stomp.build("ERROR", {**addressee, "message": text})
 
-    def _snapshot(self, subscription: _Subscription, language: str) -> bytes:
-        sheet = subscription.sheet
-        if subscription.destination == "MXSE.securities":
-            subscription.row = sheet.row()
-            body = sheet.snapshot(language)
-        else:
-            body = sheet.book()
-        return wire.message(subscription.destination, subscription.id, self._venue.clock.stamp_ms(), body)
-
-    def _message(self, subscription: _Subscription) -> bytes:
-        sheet = subscription.sheet
-        subscription.step = self._market.step
-        if subscription.row is None:
-            body = sheet.book()
-        else:
-            body = sheet.update(subscription.row)
-            subscription.row = sheet.row()
+    def _message(self, subscription: _Subscription, body: bytes) -> bytes:
         return wire.message(subscription.destination, subscription.id, self._venue.clock.stamp_ms(), body)
 
 

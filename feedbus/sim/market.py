@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 
+from feedbus.sim.candles import Tape, moscow_minute
 from feedbus.sim.catalogue import Paper
 
 DEPTH = 10
@@ -59,8 +60,8 @@ class Instrument:
 
     __slots__ = (
         "_act_chance", "_band", "_lots", "_pace", "_quiet", "_reference", "_rng", "_tick", "_trade_share", "asks",
-        "bids", "current", "high", "high_bid", "index", "last", "low", "low_offer", "moved_at", "paper", "quantity",
-        "ticked_at", "traded_at", "trades", "turnover", "volume",
+        "bids", "current", "high", "high_bid", "index", "last", "low", "low_offer", "moved_at", "opening", "paper",
+        "quantity", "tape", "ticked_at", "traded_at", "trades", "turnover", "volume",
     )  # fmt: skip
 
     def __init__(self, paper: Paper, index: int, seed: int, pace: Pace) -> None:
@@ -83,6 +84,9 @@ class Instrument:
         """The last step at which the statistics were due to be sent."""
         self.traded_at = 0
         self._open_day()
+        self.opening = self.last
+        """The last price before the market's first step."""
+        self.tape = Tape()
 
     def _side(self, outward: int) -> Side:
         price, prices = self._reference, []
@@ -110,13 +114,14 @@ class Instrument:
             return True
         return self._act_chance > 0 and self._rng.random() < self._act_chance
 
-    def act(self, step: int) -> None:
-        """One thing happens: a trade, levels that change size, or a level that comes or goes."""
+    def act(self, step: int, minute: int) -> None:
+        """One thing happens: a trade, levels that change size, or a level that comes or goes. `minute` is the one that
+        the step is in, by Moscow's clock."""
         draw = self._rng.getrandbits(64)
         self.moved_at = step
         roll = draw & 255
         if roll < self._trade_share:
-            self._trade(draw >> 8)
+            self._trade(draw >> 8, minute)
             self.traded_at = step
         elif roll < _RESIZES:
             self._resize(draw >> 8)
@@ -137,7 +142,7 @@ class Instrument:
         pull = (self.asks.prices[0] - self._reference) * 256 // self._band
         return (draw & 511) > 256 + pull
 
-    def _trade(self, draw: int) -> None:
+    def _trade(self, draw: int, minute: int) -> None:
         side = self.asks if self._upward(draw) else self.bids
         price, there = side.prices[0], side.sizes[0]
         lots = 1 + (draw >> 9 & 0xFFFF) % there
@@ -145,6 +150,7 @@ class Instrument:
             lots = there
         deals = 1 + (draw >> 25 & 3) if lots > 3 else 1
         self._count(price, lots, deals)
+        self.tape.trade(minute, price, lots * self.paper.lot)
         side.sizes[0] -= lots
         if not side.sizes[0]:
             self._retreat(side, draw >> 27)
@@ -216,9 +222,14 @@ class Market:
     def advance(self) -> None:
         """One step."""
         self.step = step = self.step + 1
+        minute = self.minute(step)
         for instrument in self._all:
             if instrument.due(step):
-                instrument.act(step)
+                instrument.act(step, minute)
+
+    def minute(self, step: int) -> int:
+        """The minute that a step is in, counted by Moscow's clock."""
+        return moscow_minute(self.start_ns + step * self.step_ns)
 
     def time_ms(self, step: int) -> int:
         """Milliseconds since the epoch at a step, by the market's clock."""

@@ -11,6 +11,7 @@ import datetime as dt
 
 import msgspec
 
+from feedbus.sim.candles import MINUTES
 from feedbus.sim.catalogue import MARKET, Paper
 from feedbus.sim.market import Instrument, Market
 
@@ -31,6 +32,9 @@ _BOARD_NAMES = {
     "TQCB": "Board of bonds, settled next day",
 }
 Row = tuple[str, ...]
+
+BODIES = 2 + len(MINUTES)
+"""How many bodies an instrument may have at one step: its book, its row, and candles of each interval."""
 
 _SEQNUM_BASE = 570_000_000_000_000_000
 _SEQNUM_EPOCH = 1_700_000_000
@@ -54,6 +58,12 @@ def fixed(value: int, decimals: int) -> str:
     return f"[{number(value, decimals)},{decimals}]"
 
 
+def cents(paper: Paper, turnover: int) -> int:
+    """Units times price, in hundredths of the currency. A bond's price is in per cent of its face value."""
+    factor: int = paper.face if paper.kind == "bond" else 100
+    return int(turnover * factor // 10**paper.decimals)
+
+
 def text(value: str | None) -> str:
     """A JSON string, or null."""
     return msgspec.json.encode(value).decode()
@@ -73,7 +83,7 @@ class Clock:
 
     def __init__(self, market: Market) -> None:
         self._market = market
-        self._stride = 2 * len(market.instruments) + 96
+        self._stride = BODIES * len(market.instruments) + 96
 
     def stamp_ms(self) -> int:
         """When the gateway lets the newest step go: a millisecond after it was published."""
@@ -95,7 +105,6 @@ class Sheet:
         self.instrument = instrument
         self._market = market
         self._clock = clock
-        self._unit: int = 10**instrument.paper.decimals
         self._prices: dict[int, str] = {}
         self._fixed_cells: dict[str, str] = {}
         self._book: tuple[int, bytes] = (-1, b"")
@@ -111,7 +120,7 @@ class Sheet:
             rows = [f'["B",{price(p)},{q},null]' for p, q in zip(bids.prices, bids.sizes, strict=True)]
             rows.reverse()
             rows += [f'["S",{price(p)},{q},null]' for p, q in zip(asks.prices, asks.sizes, strict=True)]
-            properties = self._clock.properties("snapshot", 2 * self.instrument.index)
+            properties = self._clock.properties("snapshot", BODIES * self.instrument.index)
             self._book = (step, f"{properties}{_BOOK_HEAD}{','.join(rows)}]}}".encode())
         return self._book[1]
 
@@ -120,7 +129,7 @@ class Sheet:
         row = list(self.row())
         if language == "ru":
             row[_CAPTION] = text(self.instrument.paper.name)
-        properties = self._clock.properties("snapshot", 2 * self.instrument.index + 1)
+        properties = self._clock.properties("snapshot", BODIES * self.instrument.index + 1)
         return f"{properties}{_ALL_COLUMNS}{','.join(row)}]]}}".encode()
 
     def update(self, since: Row) -> bytes:
@@ -136,7 +145,7 @@ class Sheet:
             changed = sorted([*changed, _BID_DEPTH])
         columns = '","'.join([SECURITIES_COLUMNS[place] for place in (_TICKER, *changed)])
         cells = ",".join([row[place] for place in (_TICKER, *changed)])
-        properties = self._clock.properties("updates", 2 * self.instrument.index + 1)
+        properties = self._clock.properties("updates", BODIES * self.instrument.index + 1)
         body = f'{properties}"columns":["{columns}"],\n"data":[[{cells}]]}}'.encode()
         self._update = (step, since, body)
         return body
@@ -198,20 +207,15 @@ class Sheet:
             "BIDDEPTHT": str(3 * sum(now.bids.sizes)),
             "OFFERDEPTHT": str(3 * sum(now.asks.sizes)),
             "VOLTODAY": fixed(now.volume, 0),
-            "VALTODAY": str(self._cents(now.turnover) // 100),
+            "VALTODAY": str(cents(paper, now.turnover) // 100),
             "NUMTRADES": str(now.trades),
             "LCURRENTPRICE": price(now.current),
             "WAPRICE": price(average),
             "PRICEMINUSPREVWAPRICE": fixed(now.last - paper.price, paper.decimals),
             "QTY": str(now.quantity),
-            "VALUE": fixed(self._cents(now.last * now.quantity * paper.lot), 2),
+            "VALUE": fixed(cents(paper, now.last * now.quantity * paper.lot), 2),
             "TIME": f'"{self._moscow_time(now.traded_at):%H:%M:%S}"',
         }
-
-    def _cents(self, turnover: int) -> int:
-        """Units times price, in hundredths of the currency. A bond's price is in per cent of its face value."""
-        factor = self.instrument.paper.face if self.instrument.paper.kind == "bond" else 100
-        return turnover * factor // self._unit
 
     def _moscow_time(self, step: int) -> dt.datetime:
         return dt.datetime.fromtimestamp(self._market.time_ms(step) // 1000, _MOSCOW)

@@ -1,14 +1,15 @@
 """The model of the live table: what the newest events say of each instrument. Pure: time is an argument.
 
-`add` is called for every event of the bus, so it does little; what is only looked at once a second (order,
-counts, decimals) is worked out in `snapshot`, and only for the rows that will be seen.
+`add` is called for every event of the bus, so it does little; what is only looked at once a second (order, filter,
+counts, decimals) is worked out in `snapshot`, and decimals only for the rows that will be seen.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -41,14 +42,31 @@ class Row(msgspec.Struct, gc=False):
     last_at: int = 0
     last_from: Literal["ticker", "trade"] = "ticker"
     decimals: int = 0
+    words: str = ""
+    """What a filter looks into: symbol and venue, case folded, a line each."""
 
     @property
     def priced(self) -> bool:
         return self.bid is not None or self.ask is not None or self.last is not None
 
 
+Sort = Literal["updates", "instrument", "last", "spread", "volume", "age"]
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Which rows are wanted, and in which order.
+
+    Numbers begin with the largest, names with the first, ages with the oldest; `backwards` is the other way about.
+    Rows without a value come last either way. `text` is what symbol or venue must contain, in any case.
+    """
+
+    sort: Sort = "updates"
+    backwards: bool = False
+    text: str = ""
+
+
 class RowView(msgspec.Struct, frozen=True):
-    """One instrument at one moment."""
+    """One instrument at one moment. `spread` is relative to the middle; `updated_at` is a ts_recv."""
 
     venue: str
     symbol: str
@@ -60,10 +78,13 @@ class RowView(msgspec.Struct, frozen=True):
     status: str | None
     updates: int
     age_ns: int
+    updated_at: int
+    spread: float | None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The whole table at one moment, with as many rows as were asked for. `delays` is by venue, in seconds."""
+    """The whole table at one moment, with as many rows as were asked for, out of `matching` that the order's text
+    lets through. `delays` is by venue, in seconds."""
 
     uptime_s: int
     updates: int
@@ -75,7 +96,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     venues: int
     delays: dict[str, float | None]
     feed: FeedView
+    matching: int
     rows: list[RowView]
+
+
+ORDER = Order()
 
 
 class MarketTable:
@@ -112,6 +137,7 @@ class MarketTable:
                 self.not_shown += 1
                 return
             row = self._rows[key] = Row(event.venue, event.symbol)
+            row.words = f"{event.symbol}\n{event.venue}".casefold()
         row.updates += 1
         row.updated_at = max(row.updated_at, event.ts_recv)
         if event.ts_event:
@@ -129,10 +155,13 @@ class MarketTable:
         self._lag.update({venue: (lag, now_ns) for venue, lag in self._least_lag.items()})
         self._least_lag.clear()
 
-    def snapshot(self, now_ns: int, rows: int) -> Snapshot:
-        """The table now, with the `rows` most active instruments."""
+    def snapshot(self, now_ns: int, rows: int, order: Order = ORDER) -> Snapshot:
+        """The table now, with the first `rows` instruments in this order: the most active ones where none is given."""
         feed = self._connections.view(now_ns)
-        most_active = heapq.nsmallest(rows, self._rows.values(), key=_activity)
+        matching: Collection[Row] = self._rows.values()
+        if order.text:
+            text = order.text.casefold()
+            matching = [row for row in matching if text in row.words]
         return Snapshot(
             uptime_s=max(0, now_ns - self._started_ns) // SECOND,
             updates=self.updates,
@@ -144,7 +173,8 @@ class MarketTable:
             venues=len({venue for venue, _ in self._rows}),
             delays=self._delays(feed, now_ns),
             feed=feed,
-            rows=[_view(row, now_ns) for row in most_active],
+            matching=len(matching),
+            rows=[_view(row, now_ns) for row in _first(rows, matching, order)],
         )
 
     def _rate(self) -> float:
@@ -208,8 +238,44 @@ READERS: dict[type[Event], Callable[[Row, Any], None]] = {
 """What each kind of market data changes in its row."""
 
 
-def _activity(row: Row) -> tuple[int, str, str]:
-    return (-row.updates, row.symbol, row.venue)
+def spread(bid: float | None, ask: float | None) -> float | None:
+    """The spread relative to the middle of bid and ask; None where there is no such number."""
+    if bid is None or ask is None:
+        return None
+    middle = (bid + ask) / 2
+    return (ask - bid) / middle if 0 < middle < math.inf else None
+
+
+VALUES: Mapping[Sort, Callable[[Row], float | None]] = {
+    "updates": lambda row: row.updates,
+    "last": lambda row: row.last,
+    "spread": lambda row: spread(row.bid, row.ask),
+    "volume": lambda row: row.volume,
+    "age": lambda row: -row.updated_at,
+}
+"""The number that each sort goes by; instruments go by their names."""
+
+
+def _first(count: int, rows: Collection[Row], order: Order) -> list[Row]:
+    """The first rows in this order. Equals, and what has no value, go by name."""
+    if order.sort == "instrument":
+        return (heapq.nlargest if order.backwards else heapq.nsmallest)(count, rows, key=_name)
+    value_of = VALUES[order.sort]
+    sign = 1 if order.backwards else -1
+    keyed: list[tuple[float, str, str, Row]] = []
+    unknown: list[Row] = []
+    for row in rows:
+        value = value_of(row)
+        if value is None or value != value:
+            unknown.append(row)
+        else:
+            keyed.append((sign * value, row.symbol, row.venue, row))
+    first = [row for *_, row in heapq.nsmallest(count, keyed)]
+    return first + heapq.nsmallest(count - len(first), unknown, key=_name)
+
+
+def _name(row: Row) -> tuple[str, str]:
+    return row.symbol, row.venue
 
 
 def _view(row: Row, now_ns: int) -> RowView:
@@ -228,6 +294,8 @@ def _view(row: Row, now_ns: int) -> RowView:
         status=row.status,
         updates=row.updates,
         age_ns=max(0, now_ns - row.updated_at),
+        updated_at=row.updated_at,
+        spread=spread(row.bid, row.ask),
     )
 
 

@@ -1,4 +1,5 @@
-"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock.
+"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock. Of the
+system it asks what the local time of a given moment is.
 
 Every line is laid out here, cell by cell: the columns keep their places while the numbers change, nothing wraps,
 and it costs about a third of rich.table.Table.
@@ -7,6 +8,7 @@ and it costs about a third of rich.table.Table.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
@@ -15,7 +17,8 @@ from rich.console import Group
 from rich.text import Text
 
 from feedbus.subscribers.connection_table import SECOND, ConnectionView, FeedView, fold
-from feedbus.subscribers.market_table import RowView, Snapshot
+from feedbus.subscribers.market_table import Order, RowView, Snapshot, Sort
+from feedbus.subscribers.table_keys import View, hint
 
 YELLOW_FROM = 5 * SECOND
 RED_FROM = 30 * SECOND
@@ -29,8 +32,8 @@ SILENT_STEP = 5
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of the table, as wide as its widest cell between two bounds. Where not all columns have room, those
-    with the highest `rank` are left out."""
+    """A column of the table, as wide as its widest cell between two bounds, and as its title. Where not all columns
+    have room, those with the highest `rank` are left out. `sort` is the sort that goes by it."""
 
     title: str
     rank: int
@@ -38,6 +41,7 @@ class Column(msgspec.Struct, frozen=True):
     text: Callable[[RowView], str]
     align: Literal["left", "right"] = "right"
     max_width: int = 24
+    sort: Sort | None = None
 
 
 def price_text(price: float | None, decimals: int) -> str:
@@ -70,6 +74,22 @@ def span_text(seconds: float) -> str:
     return f"{int(seconds // 86400)} d"
 
 
+def percent_text(share: float | None) -> str:
+    """A share of one, in percent."""
+    if share is None:
+        return NOTHING
+    percent = share * 100
+    return f"{percent:.3f}" if abs(percent) < 1000 else f"{percent:.3g}"
+
+
+def clock_text(ns: int) -> str:
+    """The local time of a moment (ns since the epoch): 16:24:05.031. Nothing for a row that no time came with."""
+    if ns <= 0:
+        return NOTHING
+    seconds, rest = divmod(ns, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
+
+
 def age_style(age_ns: int) -> str:
     """Green under 5 s, yellow under 30 s, red from there on."""
     if age_ns < YELLOW_FROM:
@@ -83,27 +103,33 @@ def printable(text: str) -> str:
 
 
 VENUE = Column("Venue", 6, 5, lambda row: printable(row.venue), "left", 12)
-AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND))
+AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND), sort="age")
+CLOCK = Column("Updated", 2, 12, lambda row: clock_text(row.updated_at), sort="age")
 STATUS = Column("Status", 7, 6, lambda row: NOTHING if row.status is None else printable(row.status), "left", 12)
 COLUMNS = (
     VENUE,
-    Column("Instrument", 0, 10, lambda row: printable(row.symbol), "left"),
+    Column("Instrument", 0, 10, lambda row: printable(row.symbol), "left", sort="instrument"),
     Column("Bid", 3, 8, lambda row: price_text(row.bid, row.decimals)),
     Column("Ask", 3, 8, lambda row: price_text(row.ask, row.decimals)),
-    Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals)),
-    Column("Volume", 5, 11, lambda row: volume_text(row.volume)),
-    Column("Updates", 4, 8, lambda row: f"{row.updates:,}"),
+    Column("Spread %", 8, 8, lambda row: percent_text(row.spread), sort="spread"),
+    Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals), sort="last"),
+    Column("Volume", 5, 11, lambda row: volume_text(row.volume), sort="volume"),
+    Column("Updates", 4, 8, lambda row: f"{row.updates:,}", sort="updates"),
     AGE,
     STATUS,
 )
+CLOCK_COLUMNS = tuple(CLOCK if column is AGE else column for column in COLUMNS)
+FORWARDS, BACKWARDS = "▼", "▲"
 
 
-def render(snapshot: Snapshot, width: int, height: int, foot: str = "") -> Group:
-    """At most `height` lines of at most `width` cells. `foot` is the start of the last line."""
+def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None) -> Group:
+    """At most `height` lines of at most `width` cells. The last line says what is shown, what the keys do, and `foot`;
+    `view` is the one that the snapshot was taken for, None when there are no keys."""
     above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
     room = height - ABOVE_THE_ROWS - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
-    lines = [*above, *(_table(snapshot, rows, width) if room > 0 else []), _foot(snapshot, len(rows), foot)]
+    table = _table(snapshot, rows, width, view or View()) if room > 0 else []
+    lines = [*above, *table, _foot(snapshot, len(rows), foot, view)]
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Group(*lines[:height])
@@ -226,37 +252,46 @@ def _and_more(count: int) -> str:
     return f"; … and {count:,} more" if count else ""
 
 
-def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int) -> list[Text]:
+def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int, view: View) -> list[Text]:
     """The line of titles, then the rows."""
     gap = 1 if width < 100 else 2 if width < 120 else 3
-    columns = _columns(snapshot, rows, width, gap)
-    titles = (" " * gap).join(_cell(column, column.title, wide) for column, wide in columns)
+    columns = _columns(snapshot, rows, width, gap, view)
+    titles = (" " * gap).join(_cell(column, _title(column, view), wide) for column, wide in columns)
     lines = [Text(set_cell_size(titles, width), "bold reverse")]
     for row in rows:
         line = Text()
         for column, wide in columns:
             if line:
                 line.append(" " * gap)
-            line.append(_cell(column, column.text(row), wide), age_style(row.age_ns) if column is AGE else None)
+            line.append(_cell(column, column.text(row), wide), age_style(row.age_ns) if column.sort == "age" else None)
         lines.append(line)
     if not rows:
-        lines.append(Text("no market data yet", "dim"))
+        nothing = "nothing matches the filter" if snapshot.with_data and not snapshot.matching else "no market data yet"
+        lines.append(Text(nothing, "dim"))
     return lines
 
 
-def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int) -> list[tuple[Column, int]]:
+def _title(column: Column, view: View) -> str:
+    """The column that the rows are sorted by is marked."""
+    if column.sort != view.order.sort:
+        return column.title
+    return column.title + (BACKWARDS if view.order.backwards else FORWARDS)
+
+
+def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, view: View) -> list[tuple[Column, int]]:
     """The columns that say something and have room, with their widths."""
+    columns = CLOCK_COLUMNS if view.clock else COLUMNS
     widths: dict[str, int] = {}
     left = width + gap
-    for column in sorted(COLUMNS, key=lambda column: column.rank):
+    for column in sorted(columns, key=lambda column: column.rank):
         if (column is VENUE and snapshot.venues < 2) or (column is STATUS and all(row.status is None for row in rows)):
             continue
         widest = max((cell_len(column.text(row)) for row in rows), default=0)
-        wide = max(column.width, min(widest, column.max_width))
+        wide = max(column.width, cell_len(_title(column, view)), min(widest, column.max_width))
         if wide + gap <= left:
             left -= wide + gap
             widths[column.title] = wide
-    return [(column, widths[column.title]) for column in COLUMNS if column.title in widths]
+    return [(column, widths[column.title]) for column in columns if column.title in widths]
 
 
 def _cell(column: Column, text: str, width: int) -> str:
@@ -266,10 +301,18 @@ def _cell(column: Column, text: str, width: int) -> str:
     return text + padding if column.align == "left" else padding + text
 
 
-def _foot(snapshot: Snapshot, shown: int, foot: str) -> Text:
-    parts = [(printable(foot), "dim")] if foot else []
-    if 0 < shown < snapshot.with_data:
-        parts.insert(0, (f"{shown:,} most active of {snapshot.with_data:,}", "dim"))
+def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
+    if view is not None and view.help:
+        return Text(hint(view), "dim")
+    parts = [(text, "dim") for text in (hint(view) if view else "Ctrl-C quits", printable(foot)) if text]
+    order = (view or View()).order
+    if view is not None and (view.typing or order.text):
+        cursor = "_" if view.typing else ""
+        parts.insert(0, (f"filter: {printable(order.text)}{cursor} ({snapshot.matching:,})", "bold"))
+    usual = order == Order(text=order.text)
+    if shown and (shown < snapshot.matching or not usual):
+        what = "most active" if usual else f"by {order.sort}{', reversed' if order.backwards else ''}"
+        parts.insert(0, (f"{shown:,} {what} of {snapshot.matching:,}", "dim"))
     return _line(parts)
 
 

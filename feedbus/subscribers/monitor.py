@@ -1,7 +1,8 @@
 """The live table, `feedbus monitor`: a subscriber that draws. The shell: it owns the clock, the screen and the keys.
 
-Three tasks in one nursery: one reads the bus into the model, one redraws each second, one waits for the key q.
-Without a terminal there is nothing to redraw: then plain lines are written every few seconds.
+Three tasks in one nursery: one reads the bus into the model, one redraws each second and after a key, one waits for
+keys. Without a terminal there is nothing to redraw: then plain lines are written every few seconds, and of the keys
+only q does something.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 import trio
@@ -20,6 +21,7 @@ from rich.live import Live
 from feedbus.events import Event
 from feedbus.subscribers.market_table import MarketTable
 from feedbus.subscribers.market_view import plain_lines, render
+from feedbus.subscribers.table_keys import Keys, View
 from feedbus.subscribers.terminal import has_keys, single_keys, wait_key
 
 TOPICS = ["book", "quote", "trade", "ticker", "feed"]
@@ -27,7 +29,15 @@ PLAIN_EVERY = 5
 """Redraws from one plain summary to the next."""
 PLAIN_ROWS = 5
 
-Draw = Callable[[], None]
+
+class Display(Protocol):
+    """Where the table is shown."""
+
+    def draw(self) -> None:
+        """An interval is over: show what is new. Raises BrokenPipeError when the reader has gone."""
+
+    def look(self) -> None:
+        """A key was typed: show the same, looked at in another way."""
 
 
 class Messages(Protocol):
@@ -53,15 +63,31 @@ async def run_monitor(
     """
     table = MarketTable(time.time_ns())
     fd = _keyboard() if keys else None
-    with _drawing(table, console, _foot(fd, title, last_log)) as draw:
+    typed = None if fd is None else Keys()
+    with _keys_of(fd), _display(table, console, typed, _foot(title, last_log)) as display:
         with trio.move_on_after(math.inf if seconds is None else seconds):
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_redraw, draw, interval, nursery.cancel_scope)
-                if fd is not None:
-                    nursery.start_soon(_quit_on_q, fd, nursery.cancel_scope)
+                key = Wakeup()
+                nursery.start_soon(_redraw, display, interval, key, nursery.cancel_scope)
+                if fd is not None and typed is not None:
+                    nursery.start_soon(_read_keys, fd, typed, key, nursery.cancel_scope)
                 await _read(subscription, table)
                 nursery.cancel_scope.cancel()
     return table
+
+
+class Wakeup:
+    """Says that something has happened since it was last waited for, however often."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+        self._event = trio.Event()
 
 
 def _keyboard() -> int | None:
@@ -73,59 +99,83 @@ def _keyboard() -> int | None:
     return fd if has_keys(fd) else None
 
 
+def _keys_of(fd: int | None) -> AbstractContextManager[None]:
+    """Keys come one by one from before the table is first seen."""
+    return nullcontext() if fd is None else single_keys(fd)
+
+
 async def _read(subscription: Messages, table: MarketTable) -> None:
     async for _header, events in subscription.messages():
         for event in events:
             table.add(event)
 
 
-async def _redraw(draw: Draw, interval: float, scope: trio.CancelScope) -> None:
-    """Draw at once, then at each whole interval; a redraw that comes late isn't made up for."""
+async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:
+    """Draw at once, then at each whole interval, and after a key; a redraw that comes late isn't made up for."""
     due = trio.current_time()
-    while True:
-        try:
-            draw()
-        except BrokenPipeError:
+    try:
+        while True:
+            display.draw()
+            due += interval
+            if due < trio.current_time():
+                due = trio.current_time() + interval
+            with trio.move_on_at(due):
+                while True:
+                    await key.wait()
+                    display.look()
+    except BrokenPipeError:
+        scope.cancel()
+
+
+async def _read_keys(fd: int, typed: Keys, key: Wakeup, scope: trio.CancelScope) -> None:
+    while text := await wait_key(fd):
+        typed.type(text)
+        if typed.quit:
             scope.cancel()
             return
-        due += interval
-        if due < trio.current_time():
-            due = trio.current_time() + interval
-        await trio.sleep_until(due)
+        key.set()
 
 
-async def _quit_on_q(fd: int, scope: trio.CancelScope) -> None:
-    """The special keys send sequences that may hold a q: only what isn't one is looked into."""
-    with single_keys(fd):
-        while typed := await wait_key(fd):
-            if not typed.startswith("\x1b") and "q" in typed.lower():
-                scope.cancel()
-                return
-
-
-def _foot(fd: int | None, title: str, last_log: Callable[[], str] | None) -> Callable[[], str]:
-    quits = "q quits" if fd is not None else "Ctrl-C quits"
-    return lambda: "  ".join(text for text in (quits, title, last_log() if last_log else "") if text)
+def _foot(title: str, last_log: Callable[[], str] | None) -> Callable[[], str]:
+    return lambda: "  ".join(text for text in (title, last_log() if last_log else "") if text)
 
 
 @contextmanager
-def _drawing(table: MarketTable, console: Console, foot: Callable[[], str]) -> Iterator[Draw]:
-    """How to draw: on the whole screen of a terminal, or in plain lines, the last of them at the end."""
+def _display(table: MarketTable, console: Console, typed: Keys | None, foot: Callable[[], str]) -> Iterator[Display]:
+    """The whole screen of a terminal, or plain lines, the last of them at the end."""
     if not console.is_terminal:
         plain = PlainLog(table, console)
-        yield plain.draw
+        yield plain
         with suppress(BrokenPipeError):
             plain.write()
         return
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
+        yield Screen(table, console, live, typed, foot)
 
-        def draw() -> None:
-            now = time.time_ns()
-            width, height = console.size
-            table.tick(now)
-            live.update(render(table.snapshot(now, height), width, height, foot()), refresh=True)
 
-        yield draw
+class Screen:
+    """The table on a terminal. `typed` is None where there are no keys."""
+
+    def __init__(
+        self, table: MarketTable, console: Console, live: Live, typed: Keys | None, foot: Callable[[], str]
+    ) -> None:
+        self._table = table
+        self._console = console
+        self._live = live
+        self._typed = typed
+        self._foot = foot
+
+    def draw(self) -> None:
+        """End an interval, and show it."""
+        self._table.tick(time.time_ns())
+        self.look()
+
+    def look(self) -> None:
+        """Show the table as the keys ask for it; rates and delays stay those of whole intervals."""
+        view = None if self._typed is None else self._typed.view
+        width, height = self._console.size
+        snapshot = self._table.snapshot(time.time_ns(), height, (view or View()).order)
+        self._live.update(render(snapshot, width, height, self._foot(), view), refresh=True)
 
 
 class PlainLog:
@@ -146,6 +196,9 @@ class PlainLog:
         if first_price or self._calls % PLAIN_EVERY == 0:
             self._priced = self._priced or first_price
             self.write()
+
+    def look(self) -> None:
+        """Lines are written in one way only."""
 
     def write(self) -> None:
         """Write now. Not through Rich, which would leave the program when the reader of a pipe has gone."""

@@ -14,12 +14,16 @@ from typing import Protocol
 
 import msgspec
 
+from feedbus.transport.rounds import Rounds
+
 
 class Options(msgspec.Struct, frozen=True):
     """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection.
 
     `tls` is for wss:// only; without it the system's authorities are trusted. `connect_timeout` is for all of the
-    opening: name lookup, TCP, TLS, handshake.
+    opening: name lookup, TCP, TLS, handshake. `compression` offers permessage-deflate (RFC 7692), which the server may
+    take or not; a transport that can't do it raises ConfigError. It saves the network and costs time and memory: see
+    docs/transports.md. With `rounds` the sockets of many connections are read together.
     """
 
     subprotocols: tuple[str, ...] = ()
@@ -29,13 +33,20 @@ class Options(msgspec.Struct, frozen=True):
     ping_timeout: float = 20.0
     close_timeout: float = 2.0
     max_message_size: int = 4 * 1024 * 1024
+    compression: bool = False
+    rounds: Rounds | None = None
 
 
 class Connection(Protocol):
     """One open WebSocket. One task receives; any task may send."""
 
-    bytes_received: int
-    messages_received: int
+    @property
+    def bytes_received(self) -> int:
+        """Since the handshake."""
+
+    @property
+    def messages_received(self) -> int:
+        """Handed out by `receive`."""
 
     async def receive(self) -> tuple[list[bytes | bytearray], int]:
         """Wait for data; returns one or more whole messages in order, and the time (ns since the epoch) at which
@@ -60,4 +71,5 @@ class Dial(Protocol):
     """
 
     def __call__(self, url: str, options: Options) -> AbstractAsyncContextManager[Connection]:
-        """Raises ConnectFailed or TimedOut on entering, ConfigError when `url` isn't a WebSocket URL."""
+        """Raises ConnectFailed or TimedOut on entering, ConfigError when `url` isn't a WebSocket URL or the transport
+        can't do what the options ask."""

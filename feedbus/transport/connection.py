@@ -20,18 +20,11 @@ from feedbus.errors import ClosedByPeer, TimedOut, VenueError
 from feedbus.transport import Options
 from feedbus.transport.frames import ABNORMAL, FrameReader, Message
 from feedbus.transport.reasons import why
+from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
 
 MAX_ANSWERS = 32
 """How many pongs may wait to be written. A peer that asks faster gets only the last ones, as RFC 6455 allows."""
-
-STREAM_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
-
-
-async def abandon(stream: trio.abc.Stream) -> None:
-    """Close at once, whatever is going on."""
-    with trio.CancelScope(shield=True):
-        await trio.aclose_forcefully(stream)
 
 
 class Opened(msgspec.Struct):

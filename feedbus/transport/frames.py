@@ -23,6 +23,8 @@ TEXT = 0x80 | Opcode.TEXT
 PLAIN = frozenset({0x80 | Opcode.BINARY, TEXT})
 """The first byte of a whole message: FIN, no reserved bits, text or binary."""
 
+CLOSE = 0x80 | Opcode.CLOSE
+
 HEADER_SIZE = bytes([2] * 126 + [4, 10] + [2] * 128)
 """By the second byte of a frame. The upper half is masked frames, which no server may send."""
 
@@ -59,6 +61,9 @@ class FrameReader:
             at = self._cut_plain(data, at, messages)
             if not self._owed:
                 break
+            if data[at] == CLOSE:
+                # A close frame may cut a message short (RFC 6455, section 5.4), which the protocol object denies.
+                self._protocol.current_size = None
             at = self._hand_over(data, at, messages)
         self._keep(data, at)
         return messages

@@ -8,6 +8,8 @@ from importlib.metadata import version
 import msgspec
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidMessage, InvalidStatus, InvalidURI, NegotiationError
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.headers import build_authorization_basic, build_host
 from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
@@ -15,6 +17,9 @@ from websockets.uri import WebSocketURI, parse_uri
 from feedbus.errors import ConfigError, ConnectFailed
 from feedbus.transport import Options
 from feedbus.transport.reasons import one_line, why
+
+# Any window; a compressor of 144 KiB instead of 256, since we send little.
+_DEFLATE = ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})
 
 END_OF_HEAD = b"\r\n\r\n"
 USER_AGENT = f"feedbus/{version('feedbus')}"
@@ -29,6 +34,17 @@ class Address(msgspec.Struct, frozen=True):
 
     uri: WebSocketURI
     place: str
+
+    @property
+    def host_header(self) -> str:
+        """What the request's Host header says."""
+        return build_host(self.uri.host, self.uri.port, self.uri.secure)
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers of the request that WebSocket itself doesn't need."""
+        user = self.uri.user_info
+        return [("User-Agent", USER_AGENT)] + ([("Authorization", build_authorization_basic(*user))] if user else [])
 
 
 def parse_address(url: str) -> Address:
@@ -48,12 +64,15 @@ class Handshake:
     def __init__(self, address: Address, options: Options) -> None:
         self.protocol = ClientProtocol(
             address.uri,
+            extensions=[_DEFLATE] if options.compression else None,
             subprotocols=[Subprotocol(name) for name in options.subprotocols] or None,
             max_size=options.max_message_size,
             logger=_QUIET,
         )
         request = self.protocol.connect()
-        request.headers["User-Agent"] = USER_AGENT
+        request.headers.pop("Authorization", None)
+        for name, value in address.headers:
+            request.headers[name] = value
         self.protocol.send_request(request)
         self.request = b"".join(self.protocol.data_to_send())
         self._place = address.place

@@ -1,8 +1,8 @@
 """A trio stream over TCP whose read is as cheap as trio lets it be. May touch sockets.
 
 trio's own SocketStream first tries to read, nearly always in vain on a quiet connection, then waits, and passes
-each read through three layers of context managers. At low rates the wake-up is what a message costs: this read
-waits first and takes 35 µs where SocketStream's takes 52.
+each read through three layers of context managers. This read waits first, for the socket alone or for its round,
+and takes two thirds of the time.
 """
 
 from __future__ import annotations
@@ -12,32 +12,47 @@ import os
 
 import trio
 
+from feedbus.transport.rounds import Rounds
+
 READ_SIZE = 65536
 
 
 class TcpStream(trio.abc.Stream):
-    """A connected trio.SocketStream, read faster."""
+    """A connected trio.SocketStream, read faster; with `rounds` together with others."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, rounds: Rounds | None = None) -> None:
         self._stream = stream
         self._fileno = stream.socket.fileno
+        self._watched = None if rounds is None else rounds.watch(stream.socket.fileno())
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """What has come, b"" at the end of the stream."""
+        size = max_bytes or READ_SIZE
+        watched = self._watched
         while True:
             try:
-                await trio.lowlevel.wait_readable(self._fileno())
+                if watched is None:
+                    await trio.lowlevel.wait_readable(self._fileno())
+                else:
+                    await watched.readable()
                 # The number is asked for again: another task may have closed the socket since it became readable,
                 # and a third may have been given the same number.
-                return os.read(self._fileno(), max_bytes or READ_SIZE)
+                data = os.read(self._fileno(), size)
             except BlockingIOError:
                 continue
-            except ValueError:
-                raise trio.ClosedResourceError("the socket is closed") from None
-            except OSError as error:
-                if error.errno == errno.EBADF:
+            except (ValueError, OSError) as error:
+                self._read_again()
+                if isinstance(error, ValueError) or error.errno == errno.EBADF:
                     raise trio.ClosedResourceError("the socket is closed") from None
                 raise trio.BrokenResourceError("the socket broke") from error
+            if len(data) == size or not data:
+                self._read_again()
+            return data
+
+    def _read_again(self) -> None:
+        """The kernel may have more, or will say the same for ever: either way it won't tell again."""
+        if self._watched is not None:
+            self._watched.ready = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of it."""
@@ -49,4 +64,6 @@ class TcpStream(trio.abc.Stream):
 
     async def aclose(self) -> None:
         """Close the socket; tasks that wait on it are woken with ClosedResourceError."""
+        if self._watched is not None:
+            self._watched.forget()
         await self._stream.aclose()

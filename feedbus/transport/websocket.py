@@ -6,18 +6,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import trio
 
-from feedbus.errors import ConnectFailed, TimedOut
 from feedbus.transport import Options
-from feedbus.transport.connection import STREAM_ERRORS, Opened, WebSocketConnection, abandon
+from feedbus.transport.connection import Opened, WebSocketConnection
 from feedbus.transport.handshake import Address, Handshake, parse_address
-from feedbus.transport.reasons import why
-from feedbus.transport.tcp import READ_SIZE, TcpStream
-from feedbus.transport.tls import system_tls_context, tls_context
+from feedbus.transport.streams import abandon, background, closed_on_failure, open_stream, time_limit
+from feedbus.transport.tcp import READ_SIZE
+from feedbus.transport.tls import tls_context
 
 __all__ = ["dial", "tls_context", "wrap"]
 
@@ -26,8 +25,8 @@ __all__ = ["dial", "tls_context", "wrap"]
 async def dial(url: str, options: Options) -> AsyncIterator[WebSocketConnection]:
     """Open a connection to `url`. Raises ConfigError for a bad URL, and what the seam says."""
     address = parse_address(url)
-    with _time_limit(address, options):
-        stream = await _open_stream(address, options)
+    with time_limit(address, options):
+        stream = await open_stream(address, options)
         opened = await _shake_hands(stream, address, options)
     async with _running(opened, options) as connection:
         yield connection
@@ -38,7 +37,7 @@ async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIter
     """The same over a stream that is connected, and encrypted if it is to be. It is closed in the end, always."""
     try:
         address = parse_address(url)
-        with _time_limit(address, options):
+        with time_limit(address, options):
             opened = await _shake_hands(stream, address, options)
         async with _running(opened, options) as connection:
             yield connection
@@ -46,33 +45,9 @@ async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIter
         await abandon(stream)
 
 
-@contextmanager
-def _time_limit(address: Address, options: Options) -> Iterator[None]:
-    with trio.move_on_after(options.connect_timeout) as scope:
-        yield
-    if scope.cancelled_caught:
-        raise TimedOut(f"{address.place}: no connection within {options.connect_timeout:g} s")
-
-
-async def _open_stream(address: Address, options: Options) -> trio.abc.Stream:
-    uri = address.uri
-    try:
-        stream = TcpStream(await trio.open_tcp_stream(uri.host, uri.port))
-    except (OSError, UnicodeError) as error:
-        raise ConnectFailed(f"{address.place}: {why(error)}") from error
-    if not uri.secure:
-        return stream
-    async with _closed_on_failure(stream, address):
-        # https_compatible: whether the end was clean is said by a close frame, not by TLS.
-        context = options.tls or system_tls_context()
-        encrypted = trio.SSLStream(stream, context, server_hostname=uri.host, https_compatible=True)
-        await encrypted.do_handshake()
-    return encrypted
-
-
 async def _shake_hands(stream: trio.abc.Stream, address: Address, options: Options) -> Opened:
     handshake = Handshake(address, options)
-    async with _closed_on_failure(stream, address):
+    async with closed_on_failure(stream, address):
         await stream.send_all(handshake.request)
         while True:
             data = await stream.receive_some(READ_SIZE)
@@ -83,33 +58,14 @@ async def _shake_hands(stream: trio.abc.Stream, address: Address, options: Optio
 
 
 @asynccontextmanager
-async def _closed_on_failure(stream: trio.abc.Stream, address: Address) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        await abandon(stream)
-        if isinstance(error, STREAM_ERRORS):
-            raise ConnectFailed(f"{address.place}: {why(error)}") from error
-        raise
-
-
-@asynccontextmanager
 async def _running(opened: Opened, options: Options) -> AsyncIterator[WebSocketConnection]:
-    """The life of an open connection. What the body raises leaves as itself, not in a nursery's group."""
-    raised: BaseException | None = None
-    async with trio.open_nursery() as nursery:
+    """The life of an open connection."""
+    async with background() as nursery:
         connection = WebSocketConnection(opened, options, nursery)
         nursery.start_soon(connection.keep_alive)
         try:
             yield connection
-        except BaseException as error:  # raised again below
-            raised = error
-        cancelled = trio.current_effective_deadline() <= trio.current_time()
-        nursery.cancel_scope.shield = True  # or leaving would raise a group of Cancelled instead of `raised`
-        await connection.close(await_peer=not cancelled)
-        nursery.cancel_scope.cancel()
-    try:
-        if raised is not None:
-            raise raised
-    finally:
-        del raised  # a traceback that refers to itself would live until the next garbage collection
+        finally:
+            cancelled = trio.current_effective_deadline() <= trio.current_time()
+            nursery.cancel_scope.shield = True  # what answers are still due is written in close_timeout
+            await connection.close(await_peer=not cancelled)

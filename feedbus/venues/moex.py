@@ -1,12 +1,17 @@
 """MOEX ISS+ ("infocx"): STOMP over WebSocket at wss://iss.moex.com/infocx/v3/websocket. Pure.
 
-| channel    | kinds published | what the venue sends                                                             |
-|------------|-----------------|----------------------------------------------------------------------------------|
-| orderbooks | book            | the full book (10 + 10 levels), conflated by the venue to about 4 a second       |
-| securities | ticker          | a snapshot, then the changed cells; `status` is TRADINGSTATUS (T trading, N not) |
+| channel     | kinds published | what the venue sends                                                             |
+|-------------|-----------------|----------------------------------------------------------------------------------|
+| orderbooks  | book            | the full book (10 + 10 levels), conflated by the venue to about 4 a second       |
+| securities  | ticker          | a snapshot, then the changed cells; `status` is TRADINGSTATUS (T trading, N not) |
+| candles.M1  | bar, 60 s       | 256 candles, then about every 5 s the current one; see moex_candles.py for what  |
+| candles.M10 | bar, 600 s      | becomes of them. `volume` is VOLUME, in securities (not lots), `turnover` is     |
+| candles.H1  | bar, 3600 s     | VALUE, in the settlement currency                                                |
+| candles.D1  | bar, 86400 s    |                                                                                  |
 
-Units: sizes in books are lots; `volume` is VOLTODAY, in securities (not lots); `turnover` is VALTODAY, in the
-settlement currency. A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID elsewhere.
+Units: sizes in books are lots; a ticker's `volume` is VOLTODAY, in securities (not lots), its `turnover` VALTODAY, in
+the settlement currency. A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID elsewhere.
+Without `channels` it is orderbooks and securities.
 
 The conversation: CONNECT, CONNECTED (with a catalogue of ~104 KB), then a SUBSCRIBE per channel and symbol, each
 answered by RECEIPT or ERROR, and MESSAGEs that are routed by their `subscription` header alone. Source of the rules:
@@ -21,14 +26,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
-from feedbus.events import Event
+from feedbus.events import Event, MarketData
 from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues import stomp
-from feedbus.venues.moex_body import VENUE, Orderbook, OutOfStep, Securities
+from feedbus.venues.moex_body import VENUE, OutOfStep
+from feedbus.venues.moex_candles import Kept
 from feedbus.venues.moex_catalogue import stream_names
-from feedbus.venues.moex_symbols import destination, ticker, why_not
+from feedbus.venues.moex_errors import error_text, is_transient, one_line
+from feedbus.venues.moex_listing import Listing, why_no_board
+from feedbus.venues.moex_streams import CHANNELS, STATES, USUAL, AllKept, Stream, decoder
+from feedbus.venues.moex_symbols import destination, selector, why_not
 
-CHANNELS = ("orderbooks", "securities")
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
@@ -37,15 +45,13 @@ SUBSCRIBE_EVERY = 0.1
 RETRY_FIRST = 5.0  # seconds until a refused or ended subscription is asked for again; doubles
 RETRY_CAP = 900.0  # the longest pause; a subscription that was live for longer begins anew
 
-# Errors at login that are the gateway's own trouble and say nothing of the credentials.
-_TRANSIENT = ("gateway.timeout", "gateway.transport")
-
 
 class Account:
     """Credentials, channels, and the rules for symbols, shared by all connections."""
 
     venue = VENUE
     subprotocols: Sequence[str] = ("STOMP",)
+    rest = "https://iss.moex.com"
 
     def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
         for name in credentials:
@@ -58,50 +64,44 @@ class Account:
         for name, value in self._credentials.items():
             if not value or not value.isprintable():
                 raise ConfigError(f"credentials: {name} is empty or holds a control character")
-        self.channels = tuple(dict.fromkeys(channels)) or CHANNELS
+        self.channels = tuple(dict.fromkeys(channels)) or USUAL
+        self._kept: dict[Subscription, Kept] = {}
 
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
         return why_not(symbol)
 
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the papers of this board can't be listed, or None."""
+        return why_no_board(board)
+
+    def listing(self, boards: Sequence[str]) -> Listing:
+        """A new conversation about what these boards list."""
+        return Listing(boards)
+
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
-        return Session(self._credentials, self.channels, symbols)
-
-
-class _Stream:
-    """One subscription: what was asked, and how far it has come."""
-
-    __slots__ = ("attempts", "decoder", "id", "live_since", "retry_at", "state", "subscription")
-
-    def __init__(self, subscription: Subscription) -> None:
-        self.subscription = subscription
-        self.state = "wanted"
-        self.attempts = 0
-        self.live_since = inf
-        self.retry_at = inf
-        self.id = b""
-        self.decoder = _decoder(subscription)
-
-
-def _decoder(subscription: Subscription) -> Orderbook | Securities:
-    return (Orderbook if subscription.channel == "orderbooks" else Securities)(subscription.symbol)
-
-
-# An instrument is as far as the least of its channels.
-_STATES = ("refused", "wanted", "sent", "confirmed", "live")
+        return Session(self._credentials, self.channels, symbols, self._kept)
 
 
 class Session:
     """One conversation. See feedbus.session for the calls and the effects."""
 
-    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str], symbols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        channels: Sequence[str],
+        symbols: Sequence[str],
+        kept: AllKept,
+    ) -> None:
         self._credentials = credentials
+        self._kept = kept
         self._has_secret = credentials["passcode"] != GUEST["passcode"]  # the venue might echo it in an ERROR
         self._channels = channels
-        self._streams: dict[Subscription, _Stream] = {}
-        self._by_id: dict[bytes, _Stream] = {}
-        self._to_send: deque[_Stream] = deque()
+        self._streams: dict[Subscription, Stream] = {}
+        self._by_id: dict[bytes, Stream] = {}
+        self._to_send: deque[Stream] = deque()
         self._deadlines: dict[bytes, float] = {}  # of what was sent and not confirmed; the earliest first
         self._retries: list[tuple[float, Subscription]] = []
         self._next_batch = 0.0
@@ -161,6 +161,7 @@ class Session:
                 if stream is not None:
                     yield from self._drop_id(stream)
                     self._retire_decoder(stream)
+                    self._kept.pop(stream.subscription, None)
                     stream.state = "dropped"
         yield from self._send_batch(now)
         yield from self._schedule()
@@ -182,7 +183,7 @@ class Session:
         states: dict[str, str] = {}
         for stream in self._streams.values():
             symbol = stream.subscription.symbol
-            states[symbol] = min(states.get(symbol, stream.state), stream.state, key=_STATES.index)
+            states[symbol] = min(states.get(symbol, stream.state), stream.state, key=STATES.index)
         return dict(Counter(states.values()))
 
     # Frames
@@ -222,7 +223,7 @@ class Session:
                     self._seen_commands.add(command)
                     yield Notice(f"an unknown STOMP command: {command[:40]}")
 
-    def _find(self, frame: stomp.Frame) -> _Stream | None:
+    def _find(self, frame: stomp.Frame) -> Stream | None:
         """The subscription that a frame is about, by its id alone."""
         name = frame.headers.get("subscription") or frame.headers.get("receipt-id") or ""
         stream = self._by_id.get(name.encode())
@@ -256,10 +257,10 @@ class Session:
 
     def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
         self._counts["errors"] += 1
-        said = _error_text(frame)
-        text = _one_line(said.replace(self._credentials["passcode"], "***") if self._has_secret else said)
+        said = error_text(frame)
+        text = one_line(said.replace(self._credentials["passcode"], "***") if self._has_secret else said)
         if not self._ready:
-            if any(word in said for word in _TRANSIENT):
+            if is_transient(said):
                 yield Close(VenueError(f"login failed: {text}"))
             else:
                 yield Fatal(text)
@@ -283,17 +284,17 @@ class Session:
             stream.live_since = now
         yield from effects
 
-    def _data(self, stream: _Stream, body: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
+    def _data(self, stream: Stream, body: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         try:
-            event = stream.decoder.decode(body, ts_recv)
+            found = stream.decoder.decode(body, ts_recv)
         except OutOfStep as error:
             return (Skipped(error), *self._drop_id(stream), *self._refuse(stream, error.reason, now))
         except BadData as error:
             return (Skipped(error),)
+        events: Sequence[MarketData] = found if isinstance(found, list) else () if found is None else (found,)
         if stream.decoder.problems:
-            skipped = tuple(Skipped(problem) for problem in stream.decoder.problems)
-            return skipped if event is None else (*skipped, event)
-        return () if event is None else (event,)
+            return (*map(Skipped, stream.decoder.problems), *events)
+        return events
 
     # Subscriptions
 
@@ -302,7 +303,7 @@ class Session:
             for channel in self._channels:
                 subscription = Subscription(channel, symbol)
                 if subscription not in self._streams:
-                    self._streams[subscription] = stream = _Stream(subscription)
+                    self._streams[subscription] = stream = Stream(subscription, self._kept)
                     self._to_send.append(stream)
 
     def _send_batch(self, now: float) -> Iterator[Effect]:
@@ -316,26 +317,25 @@ class Session:
                 self._next_batch = now + SUBSCRIBE_EVERY
                 yield self._subscribe(stream, now)
 
-    def _subscribe(self, stream: _Stream, now: float) -> Send:
+    def _subscribe(self, stream: Stream, now: float) -> Send:
         self._last_id += 1
         stream.id = str(self._last_id).encode()
         stream.state = "sent"
         self._retire_decoder(stream)
-        stream.decoder = _decoder(stream.subscription)
+        stream.decoder = decoder(stream.subscription, self._kept)
         self._by_id[stream.id] = stream
         self._deadlines[stream.id] = now + CONFIRM_WITHIN
         name = stream.id.decode()
-        selector = f'TICKER="{ticker(stream.subscription.symbol)}"'
-        headers = {"destination": destination(stream.subscription), "id": name, "receipt": name, "selector": selector}
-        return Send(stomp.build("SUBSCRIBE", headers))
+        headers = {"destination": destination(stream.subscription), "id": name, "receipt": name}
+        return Send(stomp.build("SUBSCRIBE", {**headers, "selector": selector(stream.subscription)}))
 
-    def _confirm(self, stream: _Stream) -> Iterator[Effect]:
+    def _confirm(self, stream: Stream) -> Iterator[Effect]:
         self._deadlines.pop(stream.id, None)
         if stream.state == "sent":
             stream.state = "confirmed"
             yield Confirmed(stream.subscription)
 
-    def _refuse(self, stream: _Stream, reason: str, now: float) -> Iterator[Effect]:
+    def _refuse(self, stream: Stream, reason: str, now: float) -> Iterator[Effect]:
         self._by_id.pop(stream.id, None)
         self._deadlines.pop(stream.id, None)
         stream.state = "refused"
@@ -349,12 +349,12 @@ class Session:
         yield Refused(stream.subscription, reason)
         yield from self._schedule()
 
-    def _drop_id(self, stream: _Stream) -> Iterator[Effect]:
+    def _drop_id(self, stream: Stream) -> Iterator[Effect]:
         if self._by_id.pop(stream.id, None) is not None:
             self._deadlines.pop(stream.id, None)
             yield Send(stomp.build("UNSUBSCRIBE", {"id": stream.id.decode()}))
 
-    def _retire_decoder(self, stream: _Stream) -> None:
+    def _retire_decoder(self, stream: Stream) -> None:
         """Its totals outlive it."""
         self._counts["seqnum_regressions"] += stream.decoder.seqnum_regressions
         stream.decoder.seqnum_regressions = 0
@@ -368,16 +368,3 @@ class Session:
         if wake != self._wake and wake != inf:
             self._wake = wake
             yield WakeAt(wake)
-
-
-def _error_text(frame: stomp.Frame) -> str:
-    """What an ERROR says: its `message`, and wherever else the gateway puts its code; that isn't documented."""
-    headers = frame.headers
-    codes = [value for name, value in headers.items() if name != "message" and value.startswith("gateway.")]
-    return " ".join([headers.get("message", ""), *codes, frame.body.decode(errors="replace")])
-
-
-def _one_line(text: str) -> str:
-    """Foreign text, fit for a log and a terminal."""
-    words = "".join(char if char.isprintable() else " " for char in text[:400]).split()
-    return " ".join(words)[:200] or "no message"

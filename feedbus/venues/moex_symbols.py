@@ -1,4 +1,4 @@
-"""Symbols of MOEX ISS+, and how the venue wants them: TICKER and destination. Pure.
+"""Symbols of MOEX ISS+, and how the venue wants them: destination and selector. Pure.
 
 A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID (`FORTS.RFUD.SiZ6`) elsewhere.
 """
@@ -36,5 +36,12 @@ def ticker(symbol: str) -> str:
 
 
 def destination(subscription: Subscription) -> str:
-    """`MXSE.orderbooks`: the market of the symbol, and the channel."""
-    return f"{ticker(subscription.symbol).split('.', 1)[0]}.{subscription.channel}"
+    """`MXSE.orderbooks`: the market of the symbol, and the channel without its interval (`candles.M1`)."""
+    return f"{ticker(subscription.symbol).split('.', 1)[0]}.{subscription.channel.partition('.')[0]}"
+
+
+def selector(subscription: Subscription) -> str:
+    """`TICKER="MXSE.TQBR.SBER"`, and `interval="M1"` for candles."""
+    interval = subscription.channel.partition(".")[2]
+    wanted = f'TICKER="{ticker(subscription.symbol)}"'
+    return f'{wanted} and interval="{interval}"' if interval else wanted

@@ -22,6 +22,11 @@ MAX_HEAD = 16 * 1024
 MAX_HEADERS = 64
 MAX_FRAMES = 1024  # in one WebSocket message, where one is usual
 
+# Headers in any order but content-length before subscription, as the venue writes them; each once.
+_MESSAGE = re.compile(
+    rb"MESSAGE\ncontent-length:([0-9]{1,9})\n(?:destination:[^\n\0]{0,99}\n)?subscription:([^\n\\\0]{0,99})\n"
+    rb"(?:X-gateway-stamp:[0-9]{1,20}\n)?\n"
+).match
 _LINE_ENDS = re.compile(rb"[\r\n]*")
 _ESCAPES = {"r": "\r", "n": "\n", "c": ":", "\\": "\\"}
 
@@ -48,20 +53,15 @@ def split_message(data: bytes | bytearray) -> tuple[bytes, bytes | bytearray] | 
 
     The shape that nearly every frame has, taken apart without making a Frame.
     """
-    if not data.startswith(b"MESSAGE\n"):
+    head = _MESSAGE(data)
+    if head is None:
         return None
-    end = data.find(b"\n\n", 7, MAX_HEAD)
-    at = data.find(b"\nsubscription:", 7, end)
-    length_at = data.find(b"\ncontent-length:", 7, end)
-    if end < 0 or at < 0 or length_at < 0:
-        return None
-    digits = data[length_at + 16 : data.find(b"\n", length_at + 16, end + 1)]
-    if not digits.isdigit() or len(digits) > 9:
-        return None
-    stop = end + 2 + int(digits)
+    length, subscription = head.groups()
+    start = head.end()
+    stop = start + int(length)
     if stop + 1 != len(data) or data[stop]:
         return None
-    return bytes(data[at + 14 : data.find(b"\n", at + 14, end + 1)]), data[end + 2 : stop]
+    return subscription, data[start:stop]
 
 
 def parse(data: bytes | bytearray) -> list[Frame]:

@@ -398,3 +398,15 @@ def test_all_kinds_that_are_yielded_can_be_published() -> None:
     kinds: tuple[type[Event], ...] = MarketData.__args__
     publisher = Bench().publisher
     assert {kind for kind in kinds if kind.WORD and kind in publisher._kinds} == set(kinds)
+
+
+async def test_a_publisher_is_overdue_when_its_heartbeat_is_and_only_while_it_runs(autojump_clock: MockClock) -> None:
+    publisher = Publisher("moex", Sent(trio.current_time))
+    assert publisher.overdue(1e9) is None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        await trio.sleep(10)
+        assert publisher.overdue(trio.current_time()) is None
+        assert publisher.overdue(trio.current_time() + 7) == "moex: no heartbeat is published"
+        nursery.cancel_scope.cancel()
+    assert publisher.overdue(1e9) is None

@@ -15,6 +15,8 @@ import msgspec
 import pytest
 import trio
 
+from feedbus.sim.candle_sheet import CANDLE_COLUMNS
+from feedbus.sim.candles import ROWS
 from feedbus.sim.moex import Counters, Options, serve
 from feedbus.sim.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
 
@@ -111,6 +113,18 @@ def _check_securities(ticker: str, messages: list[Any]) -> None:
         assert row[0] == f"MXSE.TQBR.{ticker}"
 
 
+def _check_candles(messages: list[Any]) -> None:
+    assert [message["properties"]["type"] for message in messages] == ["snapshot"] + ["updates"] * (len(messages) - 1)
+    assert len(messages) == 3
+    assert len(messages[0]["data"]) == ROWS
+    held: dict[str, Any] = {}
+    for message in messages:
+        assert tuple(message["columns"]) == CANDLE_COLUMNS
+        held |= {row[0]: row for row in message["data"]}
+        assert message["data"][-1][0] == max(held)
+    assert len(held) <= ROWS + 2
+
+
 async def test_moexs_own_client_works_against_the_simulated_venue(client_command: list[str]) -> None:
     counters = Counters()
     seen = await _run_client(client_command, counters)
@@ -125,6 +139,8 @@ async def test_moexs_own_client_works_against_the_simulated_venue(client_command
     assert seen["unknown ticker"][0] == "RuntimeError"
     assert "unknown ticker MXSE.TQBR.NOPE" in seen["unknown ticker"][1]
     _check_books(seen["after unsubscribe"])
+    for messages in seen["candles"]:
+        _check_candles(messages)
     assert seen["listener alive"] is True
     assert seen["wrong password"][0] == "ConnectionRefusedError"
     assert "Access denied" in seen["wrong password"][1]

@@ -183,6 +183,11 @@ def test_a_russian_caption_can_be_asked_for() -> None:
         ("MXSE.securities", 'TICKER="MXSE.TQBR.SBER" and LANGUAGE="fr"'),
         ("MXSE.lasttrades", 'TICKER="MXSE.TQBR.SBER"'),
         ("MXSE.candles", 'TICKER="MXSE.TQBR.SBER"'),
+        ("MXSE.candles", 'TICKER="MXSE.TQBR.NOPE" and interval="M1"'),
+        ("MXSE.candles", 'TICKER="MXSE.TQBR.SBER" and interval="W1"'),
+        ("MXSE.candles", 'TICKER="MXSE.TQBR.SBER" and LANGUAGE="en"'),
+        ("MXSE.orderbooks", 'TICKER="MXSE.TQBR.SBER" and interval="M1"'),
+        ("FORTS.candles", 'TICKER="FORTS.RFUD.SiZ6" and interval="M1"'),
         ("FORTS.securities", 'TICKER="FORTS.RFUD.SiZ6"'),
         ("nonsense", 'TICKER="MXSE.TQBR.SBER"'),
     ],
@@ -197,6 +202,35 @@ def test_a_bad_subscription_is_refused_by_name_and_the_rest_goes_on(destination:
     assert "receipt-id" not in headers
     assert set(keys(client.steps(8))) == {"good"}
     assert client.conversation.ending == ""
+
+
+@pytest.mark.parametrize("parameter", ['quantity="10"', 'till="2026-01-22 00:00:00"'])
+def test_what_is_documented_of_candles_and_not_simulated_is_said_to_be_so(parameter: str) -> None:
+    asked = f'TICKER="MXSE.TQBR.SBER" and interval="M1" and {parameter}'
+    headers = error_of(Client().send("SUBSCRIBE", id="1", destination="MXSE.candles", selector=asked))
+    assert headers["message"].startswith("gateway.notimplemented: ")
+
+
+def test_candles_of_an_interval_are_a_snapshot_of_256_and_an_update_every_five_seconds() -> None:
+    client = Client()
+    asked = 'TICKER="MXSE.TQBR.SBER" and interval="M1"'
+    receipt, snapshot = client.send("SUBSCRIBE", id="1", receipt="1", destination="MXSE.candles", selector=asked)
+    assert receipt.command == "RECEIPT"
+    assert snapshot.headers["destination"] == "MXSE.candles"
+    assert len(msgspec.json.decode(snapshot.body)["data"]) == 256
+    updates = client.steps(4 * 30)
+    assert len(updates) == 6
+    assert {msgspec.json.decode(update.body)["properties"]["type"] for update in updates} == {"updates"}
+    assert client.send("UNSUBSCRIBE", id="1") == []
+    assert client.steps(4 * 10) == []
+
+
+def test_a_refused_subscription_does_not_set_the_market_going() -> None:
+    client = Client(Venue(Options(), papers=LISTED))
+    client.subscribe("a", "TQBR.NOPE")
+    assert not client.venue.market.opened
+    client.subscribe("a", "TQBR.SBER")
+    assert client.venue.market.opened
 
 
 @pytest.mark.parametrize("missing", ["id", "destination", "selector"])

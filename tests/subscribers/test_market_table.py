@@ -1,5 +1,8 @@
 """The model of the live table: values by kind of event, order, rate, delay, bounds."""
 
+import math
+from typing import get_args
+
 import pytest
 
 from feedbus.events import (
@@ -16,7 +19,7 @@ from feedbus.events import (
 )
 from feedbus.subscribers import market_table
 from feedbus.subscribers.connection_table import SECOND
-from feedbus.subscribers.market_table import MarketTable, RowView, Snapshot, decimals
+from feedbus.subscribers.market_table import MarketTable, Order, RowView, Snapshot, Sort, decimals, spread
 
 NOW = 1_000_000 * SECOND
 NO_LEVELS: list[Level] = []
@@ -139,6 +142,97 @@ def test_the_most_active_come_first_and_equals_by_symbol() -> None:
     made = table(trade(1.0, symbol="B"), trade(1.0, symbol="C"), trade(1.0, symbol="C"), trade(1.0, symbol="A"))
     assert [shown.symbol for shown in look(made).rows] == ["C", "A", "B"]
     assert [shown.symbol for shown in look(made, rows=2).rows] == ["C", "A"]
+
+
+def symbols(made: MarketTable, order: Order, rows: int = 10) -> str:
+    made.tick(NOW)
+    return " ".join(shown.symbol for shown in made.snapshot(NOW, rows, order).rows)
+
+
+def varied() -> MarketTable:
+    """Instruments A to E; E has no number but its updates and age."""
+    made = table()
+    for symbol, bid, ask, last, volume, at in (
+        ("B", 10.0, 11.0, 5.0, 7.0, 3),
+        ("A", 10.0, 10.1, 50.0, math.nan, 4),
+        ("D", 10.0, 14.0, -5.0, 0.0, 1),
+        ("C", 10.0, None, math.nan, 9.0, 2),
+        ("E", None, None, None, None, 5),
+    ):
+        made.add(Ticker("moex", symbol, 0, NOW - at, bid=bid, ask=ask, last=last, volume=volume))
+    made.add(ticker_again("D"))
+    return made
+
+
+def ticker_again(symbol: str) -> Event:
+    return BookDelta("moex", symbol, 0, 0, [], [], None, None)
+
+
+@pytest.mark.parametrize(
+    ("sort", "forwards", "backwards"),
+    [
+        ("updates", "D A B C E", "A B C E D"),
+        ("instrument", "A B C D E", "E D C B A"),
+        ("last", "A B D C E", "D B A C E"),
+        ("spread", "D B A C E", "A B D C E"),
+        ("volume", "C B D A E", "D B C A E"),
+        ("age", "E A B C D", "D C B A E"),
+    ],
+)
+def test_rows_are_sorted_and_those_without_a_value_come_last(sort: Sort, forwards: str, backwards: str) -> None:
+    made = varied()
+    assert symbols(made, Order(sort)) == forwards
+    assert symbols(made, Order(sort, backwards=True)) == backwards
+    for count in range(6):
+        assert symbols(made, Order(sort), count) == forwards[: max(0, 2 * count - 1)]
+
+
+def test_every_sort_gives_every_row_once() -> None:
+    for sort in get_args(Sort):
+        for backwards in (False, True):
+            assert sorted(symbols(varied(), Order(sort, backwards)).split()) == list("ABCDE")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "TQBR.GAZP TQBR.SBER TQBR.SBERP TQBR.SBER"),
+        ("SBER", "TQBR.SBER TQBR.SBERP TQBR.SBER"),
+        ("sberp", "TQBR.SBERP"),
+        ("ALOR", "TQBR.SBER"),
+        ("w", ""),
+        ("R.G", "TQBR.GAZP"),
+        ("SBER moex", ""),
+        ("rmoe", ""),
+    ],
+)
+def test_a_text_lets_rows_through_whose_symbol_or_venue_contains_it(text: str, found: str) -> None:
+    made = table(*(trade(1.0, symbol=f"TQBR.{secid}") for secid in ("SBER", "SBERP", "GAZP")))
+    made.add(trade(1.0, symbol="TQBR.SBER", venue="alor"))
+    order = Order("instrument", text=text)
+    found_symbols = symbols(made, order).split()
+    assert sorted(found_symbols) == sorted(found.split())
+    snapshot = made.snapshot(NOW, 1, order)
+    assert (snapshot.matching, snapshot.with_data) == (len(found.split()), 4)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "relative"),
+    [
+        (99.0, 101.0, 0.02),
+        (101.0, 99.0, -0.02),
+        (None, 1.0, None),
+        (1.0, None, None),
+        (-1.0, 1.0, None),
+        (-3.0, -1.0, None),
+        (math.nan, 1.0, None),
+        (1.0, math.inf, None),
+    ],
+)
+def test_the_spread_is_relative_to_a_middle_above_zero(
+    bid: float | None, ask: float | None, relative: float | None
+) -> None:
+    assert spread(bid, ask) == relative
 
 
 def test_the_same_symbol_of_two_venues_is_two_instruments() -> None:

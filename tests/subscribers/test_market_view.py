@@ -2,6 +2,8 @@
 
 import io
 import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -22,11 +24,14 @@ from feedbus.events import (
     Ticker,
     Trade,
 )
+from feedbus.subscribers import market_view
 from feedbus.subscribers.connection_table import SECOND
-from feedbus.subscribers.market_table import MarketTable, Snapshot
+from feedbus.subscribers.market_table import MarketTable, Order, Snapshot
 from feedbus.subscribers.market_view import (
     age_style,
+    clock_text,
     connection_lines,
+    percent_text,
     plain_lines,
     price_text,
     printable,
@@ -34,16 +39,19 @@ from feedbus.subscribers.market_view import (
     span_text,
     volume_text,
 )
+from feedbus.subscribers.table_keys import SORTS, View
 
 NOW = 1_000_000 * SECOND
 
 
-def snapshot(*events: Event, now: int = NOW, started: int = NOW, rows: int = 100) -> Snapshot:
+def snapshot(
+    *events: Event, now: int = NOW, started: int = NOW, rows: int = 100, order: Order | None = None
+) -> Snapshot:
     table = MarketTable(started)
     for event in events:
         table.add(event)
     table.tick(now)
-    return table.snapshot(now, rows)
+    return table.snapshot(now, rows, order or Order())
 
 
 def ticker(symbol: str, venue: str = "moex", age: int = 0, lag: int = 0) -> Ticker:
@@ -57,11 +65,16 @@ def feed(
     return FeedStatus(name.partition("/")[0], name, 0, NOW - age, state, reason, up, wanted, {"live": 50}, 0.0, None, 1)
 
 
-def drawn(shown: Snapshot, width: int = 80, height: int = 24, foot: str = "q quits", spare: int = 0) -> list[str]:
+KEYS = View()
+
+
+def drawn(
+    shown: Snapshot, width: int = 80, height: int = 24, foot: str = "", spare: int = 0, view: View | None = KEYS
+) -> list[str]:
     """The lines on a console that is `spare` cells wider than what is drawn."""
     console = Console(file=io.StringIO(), width=width + spare, height=height, color_system=None)
     with console.capture() as capture:
-        console.print(render(shown, width, height, foot))
+        console.print(render(shown, width, height, foot, view))
     return capture.get().splitlines()
 
 
@@ -85,16 +98,16 @@ def test_a_screen_of_80_columns_looks_as_designed() -> None:
         Gap("book.moex.TQBR.SBER", "moex", 1, 5, 9, "lost"),
         started=NOW - 754 * SECOND,
     )
-    assert drawn(shown, foot="q quits  ipc:///run/feedbus/bus") == [
+    assert drawn(shown, foot="ipc:///run/feedbus/bus") == [
         "feedbus  connections 29/30  updates 4  0/s",
         "instruments 3 data, 3 price, 1,500 wanted  uptime 0:12:34  bus gaps 1",
         "online 29: moex/0-11 moex/13-29",
         "not online 1: moex/12 waiting: no route to host",
-        "Instrument      Bid      Ask     Last      Volume  Updates    Age Status        ",
+        "Instrument      Bid      Ask     Last      Volume Updates▼    Age Status        ",
         "TQBR.SBER    306.10   306.15   306.10   1,234,567        2  0.0 s T     ",
         "TQBR.GAZP    306.10   306.15   306.10   1,234,567        1   12 s T     ",
         "TQBR.VTBR   0.07525        -        -           -        1  0.0 s -     ",
-        "q quits  ipc:///run/feedbus/bus",
+        "q quits  ? keys  ipc:///run/feedbus/bus",
     ]
 
 
@@ -104,9 +117,9 @@ def test_an_empty_table_says_so() -> None:
         "instruments 0 data, 0 price, ? wanted  uptime 0:00:00  bus gaps 0",
         "online 0:",
         "no connection has spoken yet",
-        "Instrument      Bid      Ask     Last      Volume  Updates    Age               ",
+        "Instrument      Bid      Ask Spread %     Last      Volume Updates▼    Age      ",
         "no market data yet",
-        "q quits",
+        "q quits  ? keys",
     ]
 
 
@@ -183,16 +196,106 @@ def test_a_terminal_too_low_for_the_table_shows_the_header(height: int) -> None:
 @pytest.mark.parametrize(
     ("width", "titles"),
     [
-        (200, ["Venue", "Instrument", "Bid", "Ask", "Last", "Volume", "Updates", "Age", "Status"]),
-        (80, ["Venue", "Instrument", "Bid", "Ask", "Last", "Volume", "Updates", "Age", "Status"]),
-        (70, ["Instrument", "Bid", "Ask", "Last", "Volume", "Updates", "Age"]),
-        (56, ["Instrument", "Bid", "Ask", "Last", "Updates", "Age"]),
+        (200, ["Venue", "Instrument", "Bid", "Ask", "Spread", "%", "Last", "Volume", "Updates▼", "Age", "Status"]),
+        (80, ["Venue", "Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Age", "Status"]),
+        (70, ["Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Age"]),
+        (56, ["Instrument", "Bid", "Ask", "Last", "Updates▼", "Age"]),
         (30, ["Instrument", "Last", "Age"]),
     ],
 )
 def test_narrow_terminals_leave_columns_out(width: int, titles: list[str]) -> None:
     lines = drawn(snapshot(ticker("TQBR.SBER"), ticker("TQBR.SBER", venue="alor")), width)
     assert lines[4].split() == titles
+
+
+@pytest.mark.parametrize(
+    ("order", "title"),
+    [
+        (Order(), "Updates▼"),
+        (Order("updates", backwards=True), "Updates▲"),
+        (Order("instrument"), "Instrument▼"),
+        (Order("spread"), "Spread %▼"),
+        (Order("age", backwards=True), "Age▲"),
+    ],
+)
+def test_the_column_that_rows_are_sorted_by_is_marked(order: Order, title: str) -> None:
+    titles = drawn(snapshot(ticker("SBER"), order=order), 120, view=View(order))[4]
+    assert title in titles
+    assert titles.count("▼") + titles.count("▲") == 1
+
+
+def test_every_sort_has_its_column() -> None:
+    assert {column.sort for column in market_view.COLUMNS} - {None} == set(SORTS.values())
+    assert {column.sort for column in market_view.CLOCK_COLUMNS} - {None} == set(SORTS.values())
+
+
+@pytest.fixture
+def in_moscow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "MSK-3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (1_719_825_533_789_999_999, "12:18:53.789"),
+        (1_719_867_599_999_000_000, "23:59:59.999"),
+        (1_719_867_600_000_000_000, "00:00:00.000"),
+        (1, "03:00:00.000"),
+        (0, "-"),
+        (2**64, "02:34:33.709"),
+    ],
+)
+def test_clock_times_are_local_and_cut_to_milliseconds(in_moscow: None, ns: int, text: str) -> None:
+    assert clock_text(ns) == text
+
+
+def test_the_age_gives_its_place_to_the_time_of_the_last_update(in_moscow: None) -> None:
+    old = Ticker("moex", "SBER", 0, 1_719_825_533_789_000_000, status="T")
+    shown = snapshot(old, now=old.ts_recv + 12 * SECOND)
+    lines = drawn(shown, view=View(clock=True))
+    assert lines[4].split() == ["Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Updated", "Status"]
+    assert "12:18:53.789" in lines[5]
+    console = Console(file=io.StringIO(), width=80, height=24, color_system="standard", force_terminal=True)
+    parts = [part for part in console.render(render(shown, 80, 24, view=View(clock=True))) if "12:18" in part.text]
+    assert [str(part.style) for part in parts] == ["yellow"]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(None, "-"), (0.0, "0.000"), (0.000153, "0.015"), (-0.5, "-50.000"), (1e300, "1e+302")]
+)
+def test_spreads_are_in_percent(share: float | None, text: str) -> None:
+    assert percent_text(share) == text
+
+
+def test_the_filter_its_matches_and_what_the_keys_do_are_in_the_foot() -> None:
+    events = [ticker(f"S{number}") for number in range(30)]
+
+    def foot(order: Order, view: View | None, height: int = 50) -> str:
+        return drawn(snapshot(*events, order=order), 120, height, "title", view=view)[-1]
+
+    two = Order(text="s2")
+    assert foot(Order(), None) == "Ctrl-C quits  title"
+    assert foot(two, View(two)) == "filter: s2 (11)  q quits  ? keys  Esc clears the filter  title"
+    assert foot(two, View(two, typing=True)) == "filter: s2_ (11)  Enter keeps  Esc clears  title"
+    assert (
+        foot(two, View(two), 10)
+        == "4 most active of 11  filter: s2 (11)  q quits  ? keys  Esc clears the filter  title"
+    )
+    assert foot(two, View(two, help=True)).startswith("q quits  / filter  t time  r reverse  s next sort  u updates")
+    spread = Order("spread", backwards=True)
+    assert foot(spread, View(spread)) == "30 by spread, reversed of 30  q quits  ? keys  title"
+
+
+def test_a_filter_that_nothing_matches_is_told_apart_from_no_data() -> None:
+    order = Order(text="z")
+    lines = drawn(snapshot(ticker("SBER"), order=order), view=View(order))
+    assert lines[5] == "nothing matches the filter"
+    assert lines[6].startswith("filter: z (0)")
+    assert drawn(snapshot(order=order), view=View(order))[5] == "no market data yet"
 
 
 def test_the_venue_is_a_column_only_where_there_are_several() -> None:
@@ -318,11 +421,22 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
 )  # fmt: skip
 
 
+VIEWS = st.none() | st.builds(
+    View,
+    st.builds(Order, st.sampled_from(list(SORTS.values())), st.booleans(), st.just("") | TEXTS),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.lists(EVENTS, max_size=15), st.integers(1, 220), st.integers(1, 60), TEXTS, st.sampled_from([0, 40]))
-def test_whatever_comes_is_drawn_and_fits(events: list[Event], width: int, height: int, foot: str, spare: int) -> None:
-    shown = snapshot(*events, rows=height)
-    lines = drawn(shown, width, height, foot, spare)
+@given(st.lists(EVENTS, max_size=15), st.integers(1, 220), st.integers(1, 60), TEXTS, st.sampled_from([0, 40]), VIEWS)
+def test_whatever_comes_is_drawn_and_fits(
+    events: list[Event], width: int, height: int, foot: str, spare: int, view: View | None
+) -> None:
+    shown = snapshot(*events, rows=height, order=view.order if view else None)
+    lines = drawn(shown, width, height, foot, spare, view)
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)
     assert all(line.isprintable() for line in [*lines, *plain_lines(shown, 5)])

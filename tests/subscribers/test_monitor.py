@@ -198,7 +198,7 @@ from feedbus.subscribers.monitor import run_monitor
 
 async def main():
     table = await run_monitor(
-        FakeSubscription((0, [trade()])), console=Console(), keys=True, title="bus", interval=0.02
+        FakeSubscription((0, [trade()])), console=Console(), keys=True, title="bus", interval=float(sys.argv[1])
     )
     print("left with", table.updates)
 
@@ -209,13 +209,13 @@ trio.run(main)
 class Terminal:
     """The monitor in a process of its own, on a terminal of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float) -> None:
         self._user, self._program = pty.openpty()
         termios.tcsetwinsize(self._program, (10, 90))
         self.before = termios.tcgetattr(self._program)
         self.seen = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL + PROGRAM],
+            [sys.executable, "-c", TAKE_TERMINAL + PROGRAM, str(interval)],
             stdin=self._program,
             stdout=self._program,
             stderr=self._program,
@@ -247,8 +247,8 @@ TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
 
 
 @pytest.fixture
-def terminal() -> Iterator[Terminal]:
-    made = Terminal()
+def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    made = Terminal(getattr(request, "param", 0.02))
     yield made
     made.close()
 
@@ -264,6 +264,28 @@ def test_q_ends_it_and_the_terminal_is_as_before(terminal: Terminal, key: str) -
     assert terminal.process.wait(10) == 0
     assert terminal.mode() == terminal.before
     assert LEAVE_SCREEN in terminal.seen
+
+
+@pytest.mark.parametrize("terminal", [1000.0], indirect=True)
+def test_keys_sort_filter_and_show_the_clock_at_once(terminal: Terminal) -> None:
+    terminal.read_until("q quits  ? keys")
+    for typed, shown in [
+        ("i", "Instrument▼"),
+        ("I", "Instrument▲"),
+        ("/", "filter: _ (1)"),
+        ("zq", "filter: zq_ (0)"),
+        ("\x7f\x7fsbeX\x7fr", "filter: sber_ (1)"),
+        ("\r", "filter: sber (1)"),
+        ("?", "s next sort"),
+        ("\x1b[A\x1b", "? keys"),
+        ("t", "Updated"),
+    ]:
+        terminal.seen = ""
+        terminal.type(typed)
+        terminal.read_until(shown)
+    terminal.type("q")
+    terminal.read_until("left with 1")
+    assert terminal.process.wait(10) == 0
 
 
 def test_ctrl_c_ends_it_and_the_terminal_is_as_before(terminal: Terminal) -> None:

@@ -178,6 +178,7 @@ def test_a_close_without_code_is_1005_and_one_inside_a_message_counts() -> None:
     us.feed(frame(Opcode.BINARY, b"half", fin=False) + frame(Opcode.CLOSE))
     assert isinstance(us.reader.failure, ClosedByPeer)
     assert us.reader.failure.code == 1005
+    assert us.sent() == [Frame(Opcode.CLOSE, b"")]
 
 
 @pytest.mark.parametrize(

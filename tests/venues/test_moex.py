@@ -11,9 +11,10 @@ from typing import Any, Self
 import pytest
 
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
-from feedbus.events import BookSnapshot, Ticker
+from feedbus.events import Bar, BookSnapshot, Ticker
 from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues.moex import Account
+from feedbus.venues.moex_streams import CHANNELS
 from feedbus.venues.stomp import build, parse
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures" / "moex"
@@ -333,6 +334,100 @@ def test_a_bad_frame_costs_that_frame_alone(data: bytes, error: BadData) -> None
     script.received(message(1, book_body(1.5)), book_of("TQBR.SBER", 1.5))
 
 
+# Candles
+
+SBER_M1 = Subscription("candles.M1", "TQBR.SBER")
+SBER_D1 = Subscription("candles.D1", "TQBR.SBER")
+
+
+def candle_body(kind: str, *minutes: str, seqnum: int = 1) -> bytes:
+    rows = [[f"2026-01-22 {minute}:00", None, 2.0, 9.0, 1.0, 2.5, 25.5, 10] for minute in minutes]
+    return table(["FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME"], rows, kind, seqnum)
+
+
+def bars_of(effects: Iterable[Effect]) -> list[tuple[int, int, bool]]:
+    """(minute after 10 o'clock, revision, final) of the bars among the effects."""
+    ten = 1769065200 * 1_000_000_000
+    return [
+        ((each.start - ten) // 60_000_000_000, each.revision, each.final) for each in effects if isinstance(each, Bar)
+    ]
+
+
+def test_candles_are_subscribed_by_interval_and_confirmed_like_all_else() -> None:
+    script = Script("TQBR.SBER", channels=["candles.M1", "candles.D1"]).opened(CONNECT, WakeAt(10.0))
+    asked = [
+        Send(
+            f"SUBSCRIBE\ndestination:MXSE.candles\nid:{number}\nreceipt:{number}\n"
+            f'selector:TICKER="MXSE.TQBR.SBER" and interval="{interval}"\n\n\0'.encode()
+        )
+        for number, interval in ((1, "M1"), (2, "D1"))
+    ]
+    notice = Notice("CONNECTED does not name the stream MXSE.candles; trying it all the same")
+    script.received(CONNECTED, Ready(), notice, *asked)
+    script.received(receipt(1), Confirmed(SBER_M1)).received(receipt(2), Confirmed(SBER_D1))
+
+
+def test_a_snapshot_of_candles_is_many_events_and_makes_the_subscription_live() -> None:
+    script = Script("TQBR.SBER", channels=["candles.M1"]).logged_in().received(receipt(1), Confirmed(SBER_M1))
+    snapshot = message(1, candle_body("snapshot", "10:00", "10:01", "10:02"))
+    effects = script.yields("snapshot", script.session.frame(snapshot, 7, 1.0), None)
+    assert bars_of(effects) == [(0, 0, True), (1, 0, True), (2, 0, False)]
+    assert len(effects) == 3
+    script.stands(live=1)
+    update = message(1, candle_body("updates", "10:03", seqnum=0))
+    effects = script.yields("update", script.session.frame(update, 7, 1.0), None)
+    assert bars_of(effects) == [(2, 1, True), (3, 0, False)]
+    script.counted(seqnum_regressions=1)
+    script.received(message(1, candle_body("updates", "10:03")))
+
+
+def test_the_next_session_of_an_account_publishes_only_what_it_has_not_seen() -> None:
+    account = Account({}, ["candles.M1"])
+
+    def snapshot(*minutes: str) -> list[tuple[int, int, bool]]:
+        session = account.session(["TQBR.SBER"])
+        list(session.opened(0.0))
+        list(session.frame(CONNECTED, 7, 0.0))
+        effects = list(session.frame(message(1, candle_body("snapshot", *minutes)), 7, 0.0))
+        assert session.instruments() == {"live": 1}
+        return bars_of(effects)
+
+    assert snapshot("10:00", "10:01") == [(0, 0, True), (1, 0, False)]
+    assert snapshot("10:00", "10:01") == [(1, 0, False)]
+    assert snapshot("10:00", "10:01", "10:02") == [(1, 1, True), (2, 0, False)]
+
+
+def test_what_is_kept_of_candles_goes_with_their_last_subscription() -> None:
+    script = Script("TQBR.SBER", channels=["candles.M1"]).logged_in()
+    for number in (1, 2):
+        snapshot = message(number, candle_body("snapshot", "10:00", "10:01"))
+        assert bars_of(script.session.frame(snapshot, 7, 0.2)) == [(0, 0, True), (1, 0, False)]
+        script.unsubscribed(["TQBR.SBER"], unsubscribe(number)).at(0.2)
+        script.yields("subscribe", script.session.subscribe(["TQBR.SBER"], 0.2), None)
+        script.at(0.4).yields("tick", script.session.tick(0.4), None)
+
+
+def test_an_unreadable_message_of_candles_is_skipped_and_they_are_subscribed_again() -> None:
+    script = Script("TQBR.SBER", channels=["candles.M1"]).logged_in()
+    script.yields("snapshot", script.session.frame(message(1, candle_body("snapshot", "10:00")), 7, 0.0), None)
+    reason = "column FROM is missing"
+    script.received(
+        message(1, table(["TILL"], [], "updates")),
+        Skipped(BadData("candles.M1 TQBR.SBER", reason)),
+        unsubscribe(1),
+        Refused(SBER_M1, reason),
+        WakeAt(5.0),
+    )
+
+
+def test_cells_of_candles_that_can_not_be_read_are_reported_before_the_bar() -> None:
+    script = Script("TQBR.SBER", channels=["candles.M1"]).logged_in()
+    body = table(["FROM", "OPEN"], [["2026-01-22 10:00:00", "x"]])
+    effects = script.yields("snapshot", script.session.frame(message(1, body), 7, 0.0), None)
+    assert [type(effect) for effect in effects] == [Confirmed, Skipped, Bar]
+    script.stands(live=1)
+
+
 # Refusals and retries
 
 
@@ -569,7 +664,11 @@ def test_we_send_what_the_official_client_sends(capture: str, sent: Send) -> Non
         ({"passcode": ""}, [], "credentials: passcode is empty or holds a control character"),
         ({"passcode": "hush\nlogin:other"}, [], "credentials: passcode is empty or holds a control character"),
         ({"login": "\ud800"}, [], "credentials: login is empty or holds a control character"),
-        ({}, ["trades"], "channels: unknown channel 'trades'; there are: orderbooks, securities"),
+        (
+            {},
+            ["trades"],
+            "channels: unknown channel 'trades'; there are: " + ", ".join(CHANNELS),
+        ),
     ],
 )
 def test_a_configuration_that_can_not_be_used_is_refused(

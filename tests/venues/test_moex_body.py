@@ -72,7 +72,7 @@ def test_the_columns_of_every_message_are_read(data: str, columns: str, expected
 @pytest.mark.parametrize(
     ("data", "columns", "complaint"),
     [
-        ('[["X",[1,0],1,null]]', USUAL, "orderbooks TQBR.SBER: BUYSELL is neither B nor S"),
+        ('[["X",[1,0],1,null]]', USUAL, "orderbooks TQBR.SBER row 0: BUYSELL is neither B nor S"),
         ("[[null,[1,0],1,null]]", USUAL, "orderbooks TQBR.SBER row 0: BUYSELL is neither B nor S: None"),
         ('[[["B"],[1,0],1,null]]', USUAL, "row 0: BUYSELL is neither B nor S"),
         (f'[{BID},["B",null,1,null]]', USUAL, "row 1: PRICE or QUANTITY is null"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedbus.session import Subscription
-from feedbus.venues.moex_symbols import MARKETS, destination, ticker, why_not
+from feedbus.venues.moex_symbols import MARKETS, destination, selector, ticker, why_not
 
 
 @pytest.mark.parametrize("symbol", ["TQBR.SBER", "FORTS.RFUD.SiZ6", "SNDX.IMOEX", "TQOB.SU26238RMFS4", "MXSE2.A"])
@@ -52,3 +52,10 @@ def test_a_market_is_put_before_a_symbol_that_names_none() -> None:
 def test_a_destination_is_market_and_channel() -> None:
     assert destination(Subscription("orderbooks", "TQBR.SBER")) == "MXSE.orderbooks"
     assert destination(Subscription("securities", "FORTS.RFUD.SiZ6")) == "FORTS.securities"
+    assert destination(Subscription("candles.M10", "TQBR.SBER")) == "MXSE.candles"
+
+
+def test_a_selector_names_the_ticker_and_the_interval_of_candles() -> None:
+    assert selector(Subscription("orderbooks", "TQBR.SBER")) == 'TICKER="MXSE.TQBR.SBER"'
+    assert selector(Subscription("candles.M1", "TQBR.SBER")) == 'TICKER="MXSE.TQBR.SBER" and interval="M1"'
+    assert selector(Subscription("candles.D1", "FORTS.RFUD.SiZ6")) == 'TICKER="FORTS.RFUD.SiZ6" and interval="D1"'

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedbus import venues
-from feedbus.errors import ConfigError
+from feedbus.errors import ConfigError, VenueError
 from feedbus.events import MarketEvent
-from feedbus.session import Effect, Session
+from feedbus.session import Effect, Lists, Session
 
 SYMBOLS = ["TQBR.SBER", "SBER", "BTCUSDT", "TQBR.GAZP", "GAZP", "ETHUSDT"]
 
@@ -67,6 +67,24 @@ def test_an_account_names_its_venue_and_refuses_what_it_does_not_know(name: str)
     with pytest.raises(ConfigError):
         account_class({}, ["no such channel"])
     assert account_class({}, []).check_symbol("\n")
+
+
+BOARDS = ["TQBR", "SPBX", "spot"]
+
+
+@pytest.mark.parametrize("name", venues.names())
+def test_a_venue_that_lists_asks_over_https_and_garbage_is_a_venue_error(name: str) -> None:
+    account = venues.account_class(name)({}, [])
+    if not isinstance(account, Lists):
+        return
+    assert account.check_board("\n")
+    boards = [board for board in BOARDS if account.check_board(board) is None]
+    assert account.rest.startswith("https://")
+    listing = account.listing(boards)
+    first, *_ = listing.requests()
+    assert first.path.startswith("/")
+    with pytest.raises(VenueError):
+        list(listing.fetched(first, 200, b"<html>", 1))
 
 
 @pytest.mark.parametrize("name", venues.names())

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Awaitable
 from typing import Any
 
-BOOKS, DAYS = "MXSE.orderbooks", "MXSE.securities"
+BOOKS, DAYS, CANDLES = "MXSE.orderbooks", "MXSE.securities", "MXSE.candles"
 MESSAGES = 4
+UPDATES = 2
+"""Of candles, which come every 5 s."""
 
 
 def load(path: str | None) -> Any:
@@ -64,6 +66,9 @@ async def main(url: str, path: str | None = None) -> None:
         seen["markets"] = sorted(client.structure)
         seen["streams"] = [stream["name"] for stream in client.structure["MXSE"]["streams"]]
         subscriptions = await subscribe_all(client)
+        candles = [
+            await client.subscribe(CANDLES, f'TICKER="MXSE.TQBR.SBER" and interval="{each}"') for each in ["M1", "D1"]
+        ]
         seen["messages"] = {name: await read(each, MESSAGES) for name, each in subscriptions.items()}
         seen["search"] = await client.request("SEARCH.ticker", 'pattern="SBER"')
         seen["bad request"] = await refusal(client.request("SEARCH.ticker", "nonsense"))
@@ -72,6 +77,7 @@ async def main(url: str, path: str | None = None) -> None:
         later = subscriptions[f"{BOOKS} GAZP"]
         later._queue.clear()
         seen["after unsubscribe"] = await read(later, 6)
+        seen["candles"] = [await read(each, 1 + UPDATES) for each in candles]
         seen["listener alive"] = not client._task.done()
         await client.close()
     seen["wrong password"] = await refusal(wrong_password(issplus, url))

@@ -1,0 +1,203 @@
+"""One contender of a scenario, set up: venue, connector and subscriber in processes of their own, kept for all turns.
+
+A turn begins when nothing is on its way any more (turn.py's warm-up), and is as long as the venue sends and the
+subscriber receives. CPU time is read off the processes' clocks at both ends. What the start costs is in no figure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import msgspec
+
+from feedbus.bench.figures import Latency, Memory, Turn
+from feedbus.bench.frames import symbol
+from feedbus.bench.processes import Child, cpu_ns, memory
+from feedbus.bench.rivals import Rivals
+from feedbus.bench.scenarios import Contender, Scenario
+from feedbus.errors import FeedbusError
+
+ROOT = Path(__file__).resolve().parents[2]
+START_WITHIN = 90.0  # seconds until all tickers are subscribed
+ROUND_WITHIN = 0.2  # seconds for the first warm-up round to arrive until another is sent; doubles
+ROUNDS = 9
+ANSWER_WITHIN = 30.0  # seconds for what is answered at once
+PATIENCE = 20.0  # seconds after the last write, until what hasn't arrived is given up
+LOOK_EVERY = 0.5  # seconds between two looks whether everybody is alive
+WORDS = {"moex": "book", "trades": "trade"}
+
+
+class Rig:
+    """A contender that is running. Use it as a context manager. Raises FeedbusError when one of its processes fails."""
+
+    def __init__(self, scenario: Scenario, contender: Contender, rivals: Rivals | None) -> None:
+        self.label = contender.label
+        self._scenario = scenario
+        self._contender = contender
+        self._rivals = rivals
+        self._symbols = scenario.symbols * contender.times
+        self._stack = ExitStack()
+        self._round = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def memory(self) -> Memory:
+        """The connector's."""
+        return memory(self._connector.pid)
+
+    # Setting up
+
+    def _start(self) -> None:
+        folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="feedbus-bench-")))
+        self._venue = self._child("venue", [sys.executable, "-m", "feedbus.bench.venue", self._orders()], folder)
+        url = f"ws://127.0.0.1:{self._venue.expect('port', START_WITHIN)['port']}/infocx/v3/websocket"
+        address = f"ipc://{folder / 'events.ipc'}"
+        commands = (
+            self._rival(url, address) if self._contender.program == "rival" else self._feedbus(url, address, folder)
+        )
+        self._connector = self._child("connector", commands[0], folder)
+        self._subscriber = self._child("subscriber", commands[1], folder)
+        self._await_subscriptions()
+
+    def _orders(self) -> str:
+        names = ("protocol", "connections", "events", "rate", "frames_per_write")
+        return json.dumps({name: getattr(self._scenario, name) for name in names} | {"symbols": self._symbols})
+
+    def _child(self, name: str, command: list[str], folder: Path) -> Child:
+        child = Child(name, command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
+        self._stack.callback(child.stop)
+        return child
+
+    def _feedbus(self, url: str, address: str, folder: Path) -> tuple[list[str], list[str]]:
+        """The commands of connector and subscriber."""
+        config = folder / "bench.yaml"
+        config.write_text(configuration(self._scenario, self._contender, url, address))
+        word = WORDS[self._scenario.protocol]
+        subscriber = ["feedbus.bench.subscriber", address, word, *self._subscriber_arguments()]
+        if self._scenario.protocol == "moex":
+            connector = ["feedbus", "run", str(config)]
+        elif self._rivals is not None:
+            connector = ["feedbus.bench.launch", str(self._rivals.venues), str(config)]
+        else:
+            raise FeedbusError("bench: trades need the checkout of feedbus: their Session is in its tests/bench")
+        return [sys.executable, "-m", *connector], [sys.executable, "-m", *subscriber]
+
+    def _rival(self, url: str, address: str) -> tuple[list[str], list[str]]:
+        """The commands of connector and subscriber."""
+        if self._rivals is None:
+            raise FeedbusError(
+                "bench: the hand-written rivals need the checkout of feedbus: they are in its tests/bench"
+            )
+        program = self._rivals.program(self._scenario.protocol)
+        shape = [str(self._scenario.connections), str(self._symbols)]
+        connector = [*program, "connector", url, address, *shape]
+        return connector, [*program, "subscriber", address, *self._subscriber_arguments()]
+
+    def _subscriber_arguments(self) -> list[str]:
+        tickers = self._symbols * self._scenario.connections
+        return [str(tickers), str(self._scenario.events), str(int(self._scenario.latency))]
+
+    def _await_subscriptions(self) -> None:
+        until = time.monotonic() + START_WITHIN
+        while self._venue.hear(LOOK_EVERY) is None:
+            self._connector.check()
+            if time.monotonic() > until:
+                raise FeedbusError(f"bench: {self.label}: not all tickers were subscribed in {START_WITHIN:.0f} s")
+
+    # Measuring
+
+    def turn(self) -> Turn:
+        """Send the events once, and see what it costs."""
+        self._warm_up()
+        connector, subscriber = cpu_ns(self._connector.pid), cpu_ns(self._subscriber.pid)
+        began = time.perf_counter_ns()
+        self._venue.tell("go")
+        done, sent = self._await_end()
+        connector = cpu_ns(self._connector.pid) - connector
+        subscriber = done["cpu_ns"] - subscriber
+        rest = self._subscriber.expect("receive_us", ANSWER_WITHIN)
+        if sent is None:
+            sent = self._venue.expect("sent", ANSWER_WITHIN)
+        return turn_of(sent["sent"], done | rest, connector, subscriber, (done["at"] - began) / 1e9)
+
+    def _warm_up(self) -> None:
+        """Return when a round of warm-up has arrived whole: all is subscribed, and nothing older is on its way."""
+        for attempt in range(ROUNDS):
+            self._round += 1
+            self._venue.tell(f"warm {self._round}")
+            self._venue.expect("warmed", ANSWER_WITHIN)
+            while (heard := self._subscriber.hear(ROUND_WITHIN * 2**attempt)) is not None:
+                if heard.get("warm") == self._round:
+                    return
+            self._connector.check()
+        raise FeedbusError(f"bench: {self.label}: the subscriber gets nothing, or not all")
+
+    def _await_end(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The subscriber's word that all is here, or its word how much is; and what the venue has said by then."""
+        sent: dict[str, Any] | None = None
+        until = float("inf")
+        while (done := self._subscriber.hear(LOOK_EVERY)) is None:
+            self._connector.check()
+            if sent is None and (sent := self._venue.hear(0)) is not None:
+                until = time.monotonic() + PATIENCE
+            if time.monotonic() > until:
+                self._subscriber.signal(signal.SIGUSR1)
+                return self._subscriber.expect("done", ANSWER_WITHIN), sent
+        return done, sent
+
+
+def turn_of(sent: int, heard: dict[str, Any], connector_ns: int, subscriber_ns: int, seconds: float) -> Turn:
+    """The figures of one turn; `heard` is what the subscriber said of it."""
+    events = max(1, heard["done"])
+    return Turn(
+        connector_us=connector_ns / events / 1000,
+        subscriber_us=subscriber_ns / events / 1000,
+        sum_us=(connector_ns + subscriber_ns) / events / 1000,
+        seconds=seconds,
+        events_per_s=events / seconds,
+        connector_share=connector_ns / seconds / 1e9,
+        subscriber_share=subscriber_ns / seconds / 1e9,
+        sent=sent,
+        received=heard["done"],
+        gaps=heard.get("gaps", 0),
+        receive_to_subscriber_us=msgspec.convert(heard["receive_us"], Latency | None),
+        write_to_subscriber_us=msgspec.convert(heard["write_us"], Latency | None),
+    )
+
+
+def configuration(scenario: Scenario, contender: Contender, url: str, address: str) -> str:
+    """The YAML for `feedbus run`."""
+    per_connection = scenario.symbols * contender.times
+    symbols = ", ".join(symbol(number) for number in range(scenario.connections * per_connection))
+    venue, channel = ("moex", "orderbooks") if scenario.protocol == "moex" else ("bench_trades", "trades")
+    lines = [
+        "bus:",
+        f'  publish: "{address}"',
+        *([] if contender.linger is None else [f"  linger: {contender.linger}"]),
+        "feeds:",
+        "  bench:",
+        f"    venue: {venue}",
+        f"    url: {url}",
+        f"    channels: [{channel}]",
+        f"    symbols: [{symbols}]",
+        f"    sharding: {{connections: {scenario.connections}, per_connection: {per_connection}}}",
+        *([] if scenario.transport is None else [f"    transport: {scenario.transport}"]),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,98 @@
+"""What is measured: the scenarios, who takes part in each, and the numbers they have unless told otherwise. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from feedbus.bench.frames import Protocol
+from feedbus.errors import ConfigError
+
+FEEDBUS = "feedbus"
+RIVAL = "hand-written"
+TABLE = "table"
+"""The scenario without a feed: what drawing the live table costs."""
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """Who takes part. `linger` is seconds, None for the product's own; it gets `times` the scenario's tickers."""
+
+    label: str
+    program: Literal["feedbus", "rival"] = "feedbus"
+    linger: float | None = None
+    times: int = 1
+
+
+class Scenario(msgspec.Struct, frozen=True):
+    """One measurement. `events` are of one turn, `rate` events a second over all connections, 0: as fast as they are
+    taken; `symbols` tickers a connection; `latency`: it is recorded, event by event; `costs`: the CPU is the events',
+    not mostly the heartbeats'; `transport` None is the product's own; `baseline` is who the others are compared to."""
+
+    name: str
+    about: str
+    events: int
+    rate: float = 0.0
+    connections: int = 1
+    symbols: int = 50
+    frames_per_write: int = 1
+    protocol: Protocol = "moex"
+    latency: bool = False
+    costs: bool = True
+    transport: str | None = None
+    contenders: tuple[Contender, ...] = (Contender(FEEDBUS),)
+    baseline: str = RIVAL
+
+
+_LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", linger=0.0))
+_TICKERS = (Contender(f"{FEEDBUS} tickers x 1"), Contender(f"{FEEDBUS} tickers x 10", times=10))
+
+_ALL = (
+    Scenario("burst", "books as fast as they are taken", 60_000, frames_per_write=20),
+    Scenario("trades", "small trades as fast as they are taken", 200_000, frames_per_write=32, protocol="trades"),
+    Scenario("paced", "books, one frame a write", 12_000, 3000.0, latency=True, contenders=_LINGERS),
+    Scenario("sharded", "books over many connections", 24_000, 6000.0, 30, latency=True, contenders=_LINGERS),
+    Scenario("latency", "books at a high rate", 20_000, 5000.0, latency=True, contenders=_LINGERS),
+    Scenario("tickers", "ten times the tickers", 12_000, 3000.0, contenders=_TICKERS, baseline=_TICKERS[0].label),
+    Scenario("idle", "single books on an idle bus", 24, 10.0, latency=True, costs=False, contenders=_LINGERS),
+)
+SCENARIOS = {scenario.name: scenario for scenario in _ALL}
+NAMES = (*SCENARIOS, TABLE)
+
+
+class Overrides(msgspec.Struct, frozen=True):
+    """What the command line sets, under the names of Scenario and Contender; None leaves what the scenario has."""
+
+    events: int | None = None
+    rate: float | None = None
+    connections: int | None = None
+    symbols: int | None = None
+    frames_per_write: int | None = None
+    transport: str | None = None
+    linger: float | None = None
+
+
+def chosen(names: Sequence[str], overrides: Overrides, compare: bool) -> list[Scenario]:
+    """The scenarios of these names but the table; none means all. Raises ConfigError for an unknown name."""
+    for name in names:
+        if name not in NAMES:
+            raise ConfigError(f"unknown scenario {name!r}; there are: {', '.join(NAMES)}")
+    return [_adapted(SCENARIOS[name], overrides, compare) for name in names or NAMES if name != TABLE]
+
+
+def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenario:
+    values = {name: value for name, value in msgspec.structs.asdict(overrides).items() if value is not None}
+    contenders = scenario.contenders
+    if (linger := values.pop("linger", None)) is not None:
+        contenders = _with_linger(contenders, linger)
+    if compare and scenario.baseline == RIVAL:
+        contenders = (*contenders, Contender(RIVAL, "rival"))
+    return msgspec.structs.replace(scenario, **values, contenders=contenders)
+
+
+def _with_linger(contenders: Sequence[Contender], linger: float) -> tuple[Contender, ...]:
+    """All of them with the same linger, and none twice."""
+    if any(one.times > 1 for one in contenders):
+        return tuple(msgspec.structs.replace(one, linger=linger) for one in contenders)
+    return (Contender(f"{FEEDBUS} linger {linger:g}", linger=linger),)

@@ -1,0 +1,83 @@
+"""The configuration: YAML → frozen structs, checked against one another and against the venues.
+
+Reads files and the environment, and nothing else. Whatever is wrong is a ConfigError of one line that names file,
+line and key, and never holds a credential. `docs/configuration.md` says every key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from stat import S_ISDIR
+from typing import Any
+
+from feedbus.config import addresses, feeds
+from feedbus.config.contradictions import refuse_contradictions
+from feedbus.config.model import Backoff, Boards, Bus, Config, Credentials, Feed, Sharding, Telemetry
+from feedbus.config.surroundings import cache_directory, environment
+from feedbus.yaml_text import Node, Reader, compose, read_text, substitute
+
+__all__ = [
+    "DEFAULT_PUBLISH",
+    "Backoff",
+    "Boards",
+    "Bus",
+    "Config",
+    "Credentials",
+    "Feed",
+    "Sharding",
+    "Telemetry",
+    "environment",
+    "load",
+    "parse",
+    "substitute",
+]
+
+DEFAULT_PUBLISH = "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"
+
+
+def load(path: str | Path, environ: Mapping[str, str]) -> Config:
+    """Read a configuration file. Raises ConfigError."""
+    path = Path(path)
+    return parse(read_text(path, str(path)), name=str(path), directory=path.parent, environ=environ)
+
+
+def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) -> Config:
+    """Read a configuration; `name` is what errors call it, `directory` where the files that it names are."""
+    reader = Reader(environ)
+    document = compose(text, name)
+    special = {
+        "bus": lambda node: _bus(reader, node),
+        "feeds": lambda node: feeds.read(reader, node, directory),
+        "actors": lambda node: _actors(reader, node),
+        "telemetry": lambda node: addresses.telemetry(reader, node),
+        "cache_dir": lambda node: _cache_dir(reader, node, directory),
+    }
+    values = reader.fields(Config, document, special, given=("path",))
+    config = Config(**{"path": name, "cache_dir": cache_directory(environ)} | values)
+    refuse_contradictions(config, document)
+    return config
+
+
+def _bus(reader: Reader, node: Node) -> Bus:
+    return Bus(**reader.fields(Bus, node, {"publish": lambda child: addresses.publish(reader, child)}))
+
+
+def _actors(reader: Reader, node: Node) -> dict[str, Any]:
+    for child in reader.table(node).values():
+        raise child.place.error("unknown actor; there are none yet")
+    return {}
+
+
+def _cache_dir(reader: Reader, node: Node, directory: Path) -> str:
+    """A directory, which is made when it is needed."""
+    path = directory / reader.text(node)
+    try:
+        is_directory = S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return str(path)
+    except (OSError, ValueError) as error:
+        raise node.place.error(f"can't be used: {getattr(error, 'strerror', None) or 'not a path'}") from None
+    if not is_directory:
+        raise node.place.error("is a file, not a directory")
+    return str(path)

@@ -1,0 +1,66 @@
+"""What two keys of a configuration can't both mean. Pure."""
+
+from __future__ import annotations
+
+from feedbus.config.addresses import Endpoint, collide, endpoint
+from feedbus.config.model import Config, Feed
+from feedbus.errors import ConfigError
+from feedbus.sharding import check_fits
+from feedbus.yaml_text import Node, Place, Table
+
+
+def refuse_contradictions(config: Config, document: Node) -> None:
+    """Raises ConfigError, with the place of one of the keys in question; `document` is what `config` was made of."""
+    for feed in config.feeds:
+        _within_feed(feed, document)
+    _addresses(config, document)
+    if not config.cache_dir and any(feed.boards for feed in config.feeds):
+        reason = "is missing: lists of boards are kept in it, and CACHE_DIRECTORY, XDG_CACHE_HOME and HOME are not set"
+        raise document.place.key("cache_dir").error(reason)
+
+
+def _within_feed(feed: Feed, document: Node) -> None:
+    at = ("feeds", feed.name)
+    backoff = feed.backoff
+    if backoff.first > backoff.cap:
+        reason = f"first ({backoff.first:g} s) is above cap ({backoff.cap:g} s)"
+        raise _place(document, *at, "backoff").error(reason)
+    if feed.compression and feed.transport == "trio-websocket":
+        raise _place(document, *at, "compression").error("transport trio-websocket has none: sansio has")
+    over_tls = [feed.url.startswith("wss:"), feed.boards and not (feed.rest or "").startswith("http:")]
+    if feed.ca_file and not any(over_tls):
+        raise _place(document, *at, "ca_file").error("nothing is encrypted here: url is ws:// and not wss://")
+    _carried(feed, _place(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
+
+
+def _carried(feed: Feed, place: Place) -> None:
+    """As many symbols as are known to be wanted have to find room."""
+    count = feed.boards.sample or 0 if feed.boards else len(feed.symbols)
+    try:
+        check_fits(count, feed.sharding.connections, feed.sharding.per_connection)
+    except ConfigError as error:
+        raise place.error(str(error)) from None
+
+
+def _addresses(config: Config, document: Node) -> None:
+    """Nobody listens at an address of another part, or connects to it."""
+    ours: dict[str, Endpoint | None] = {"bus.publish": endpoint(config.bus.publish)}
+    if config.telemetry is not None:
+        listen = endpoint(f"tcp://{config.telemetry.listen}")
+        if collide(listen, ours["bus.publish"]):
+            raise _place(document, "telemetry", "listen").error("is the address of bus.publish too")
+        ours["telemetry.listen"] = listen
+    for feed in config.feeds:
+        for key, url in (("url", feed.url), ("rest", feed.rest)):
+            for name, listens in ours.items():
+                if url is not None and collide(endpoint(url), listens):
+                    raise _place(document, "feeds", feed.name, key).error(f"is the address of {name}")
+
+
+def _place(node: Node, *keys: str) -> Place:
+    """Where a key is written; where it isn't, the innermost mapping that could hold it."""
+    for key in keys:
+        if not isinstance(node, Table) or key not in node.entries:
+            break
+        node = node.entries[key]
+    return node.place

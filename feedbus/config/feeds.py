@@ -1,0 +1,102 @@
+"""The feeds of a configuration, each judged by its venue. Reads the files that a feed names."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from feedbus import venues
+from feedbus.config import addresses, credentials, symbols
+from feedbus.config.model import Feed
+from feedbus.errors import ConfigError
+from feedbus.session import Account
+from feedbus.yaml_text import Node, Reader, Scalar, quote, unknown
+
+MAX_FEEDS = 100
+
+_FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+def read(reader: Reader, node: Node, directory: Path) -> tuple[Feed, ...]:
+    """All feeds, in the order of the file; the files that they name are beside it, in `directory`."""
+    entries = reader.table(node)
+    if not 0 < len(entries) <= MAX_FEEDS:
+        raise node.place.error(f"there are {len(entries)} feeds; there must be 1 to {MAX_FEEDS}")
+    return tuple(_feed(reader, key, child, directory) for key, child in entries.items())
+
+
+def _feed(reader: Reader, name: str, node: Node, directory: Path) -> Feed:
+    if not _FEED_NAME.fullmatch(name):
+        raise node.place.error("a feed is named in a-z, 0-9, _ and -, from a letter on, by at most 32 characters")
+    special = {
+        "venue": lambda child: _venue(reader, child),
+        "url": lambda child: addresses.venue_url(reader, child),
+        "symbols": lambda child: symbols.read(reader, child, directory),
+        "credentials": lambda child: credentials.read(reader, child, directory),
+        "channels": lambda child: symbols.listed(reader, child, "channel"),
+        "ca_file": lambda child: _ca_file(reader, child, directory),
+        "rest": lambda child: addresses.rest_url(reader, child),
+    }
+    values = reader.fields(Feed, node, special, given=("name", "boards"))
+    wanted: symbols.Wanted = values["symbols"]
+    channels: dict[str, Scalar] = values.get("channels", {})
+    account = _account(reader.table(node), values, channels)
+    _check_wanted(account, wanted, reader.table(node)["symbols"])
+    made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
+    return Feed(**values | made)
+
+
+def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, Scalar]) -> Account:
+    """The venue's judgement of the credentials, and then of each channel, so that each error has its place."""
+    cls, known = venues.account_class(values["venue"]), values.get("credentials", {})
+    written = entries.get("credentials", entries["venue"])
+    credentials.check_keys(cls, written)
+    try:
+        account = cls(known, ())
+    except ConfigError as error:
+        raise written.place.error(str(error).removeprefix("credentials: ")) from None
+    for channel, scalar in channels.items():
+        try:
+            account = cls(known, (channel,))
+        except ConfigError as error:
+            reason = str(error).removeprefix("channels: ")
+            raise scalar.place.error(_unsubstituted(reason, channel, scalar)) from None
+    return account
+
+
+def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
+    """The venue's judgement of each symbol or board. A venue that can't list boards has no `check_board`."""
+    check_board: Callable[[str], str | None] | None = getattr(account, "check_board", None)
+    if wanted.boards and check_board is None:
+        raise node.place.error(f"venue {account.venue} lists no boards")
+    check = check_board if wanted.boards and check_board else account.check_symbol
+    for text, scalar in (wanted.boards or wanted.symbols).items():
+        if (reason := check(text)) is not None:
+            what = "board" if wanted.boards else "symbol"
+            raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
+
+
+def _unsubstituted(reason: str, value: str, scalar: Scalar) -> str:
+    """A reason that somebody else gave, who may have quoted the value: it is shown as the file has it."""
+    return reason.replace(value, scalar.text)
+
+
+def _venue(reader: Reader, node: Node) -> str:
+    name, known = reader.text(node), venues.names()
+    if name not in known:
+        raise node.place.error(unknown("venue", name, known))
+    return name
+
+
+def _ca_file(reader: Reader, node: Node, directory: Path) -> str:
+    path = directory / reader.text(node)
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise node.place.error("holds no certificate that can be used") from None
+    except (OSError, ValueError) as error:
+        raise node.place.error(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+    return str(path)

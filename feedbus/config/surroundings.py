@@ -1,0 +1,46 @@
+"""What surrounds a process: its environment with `.env`, and where it may keep what it downloaded. Reads `.env`."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from feedbus.errors import ConfigError
+from feedbus.yaml_text import Place, read_text
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """The variables of `.env` in this directory, when there is one, and of the process, which win."""
+    path = directory / ".env"
+    try:
+        text = read_text(path, str(path))
+    except ConfigError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return dict(os.environ)
+        raise
+    found = {}
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            raise Place(str(path), binding.original.line).error("is not NAME=value")
+        if binding.key is not None and binding.value is not None:
+            found[binding.key] = binding.value
+    return found | dict(os.environ)
+
+
+def cache_directory(environ: Mapping[str, str]) -> str:
+    """Where downloaded lists are kept: what systemd gives (CacheDirectory=), else the user's; "" when there is none.
+
+    The rules are those of systemd.exec(5), whose variable may list several directories, and of the XDG Base
+    Directory Specification, by which a path that isn't absolute is ignored.
+    """
+    if given := environ.get("CACHE_DIRECTORY", "").split(":")[0]:
+        return given
+    cache = Path(environ.get("XDG_CACHE_HOME", ""))
+    if cache.is_absolute():
+        return str(cache / "feedbus")
+    home = environ.get("HOME", "")
+    return str(Path(home) / ".cache" / "feedbus") if home else ""

@@ -1,0 +1,100 @@
+"""Which symbols a feed wants: a list, a file, or all that the venue lists on some boards. Reads that file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from feedbus.config.model import Boards, Sample
+from feedbus.errors import ConfigError
+from feedbus.yaml_text import Items, Node, Place, Reader, Scalar, Table, quote, read_text
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Symbols, or boards, each with where it is written; `sample` is for boards."""
+
+    symbols: dict[str, Scalar] = {}
+    boards: dict[str, Scalar] = {}
+    sample: int | None = None
+
+    def chosen(self) -> Boards | None:
+        """The boards as the configuration has them; None when the symbols are given."""
+        return Boards(tuple(self.boards), self.sample) if self.boards else None
+
+
+class _Ways(msgspec.Struct):
+    """The keys of `symbols` when it is a mapping."""
+
+    file: str | None = None
+    boards: dict[str, Scalar] | None = None
+    sample: Sample | None = None
+
+
+def read(reader: Reader, node: Node, directory: Path) -> Wanted:
+    """What is wanted. Symbols and boards are texts, whatever YAML would make of them."""
+    if isinstance(node, Scalar):
+        raise node.place.error(_FORMS)
+    if isinstance(node, Items):
+        return Wanted(_some(listed(reader, node, "symbol"), node, "symbol"))
+    ways = _ways(reader, node)
+    if ways.boards is not None:
+        return Wanted(boards=_some(ways.boards, node.entries["boards"], "board"), sample=ways.sample)
+    if ways.file is None:
+        raise node.place.error(_FORMS)
+    return Wanted(_some(_in_file(ways.file, node, directory), node, "symbol"))
+
+
+_FORMS = "must be a list of symbols, {file: NAME} or {boards: [BOARD, ...]}"
+
+
+def _ways(reader: Reader, node: Table) -> _Ways:
+    special = {
+        "file": reader.text,
+        "boards": lambda child: listed(reader, child, "board"),
+        "sample": lambda child: reader.value(Sample, child),
+    }
+    ways = _Ways(**reader.fields(_Ways, node, special))
+    if ways.file is not None and ways.boards is not None:
+        raise node.entries["boards"].place.error("file and boards exclude one another: give one of them")
+    if ways.sample is not None and ways.boards is None:
+        raise node.entries["sample"].place.error("is for boards, and there are none")
+    return ways
+
+
+def _some(found: dict[str, Scalar], node: Node, what: str) -> dict[str, Scalar]:
+    if not found:
+        raise node.place.error(f"there are no {what}s")
+    return found
+
+
+def listed(reader: Reader, node: Node, what: str) -> dict[str, Scalar]:
+    """The texts of a list, with where each is written; none may be empty or there twice."""
+    if not isinstance(node, Items):
+        raise node.place.error(f"must be a list of {what}s")
+    found: dict[str, Scalar] = {}
+    for child in node.nodes:
+        _add(found, reader.text(child), child, what)
+    return found
+
+
+def _add(found: dict[str, Scalar], text: str, node: Node, what: str) -> None:
+    if not isinstance(node, Scalar) or not text:
+        raise node.place.error(f"a {what} is empty")
+    if (first := found.get(text)) is not None:
+        raise node.place.error(f"{what} {quote(node.text)} is here twice; first on line {first.place.line}")
+    found[text] = node
+
+
+def _in_file(name: str, node: Table, directory: Path) -> dict[str, Scalar]:
+    """One symbol a line; `#` begins a comment."""
+    path = directory / name
+    found: dict[str, Scalar] = {}
+    try:
+        text = read_text(path, str(path))
+    except ConfigError as error:
+        raise node.place.error(str(error)) from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if symbol := line.partition("#")[0].strip():
+            _add(found, symbol, Scalar(Place(str(path), number, node.place.path), symbol), "symbol")
+    return found

@@ -1,0 +1,1 @@
+"""What actors run on: the supervisor and mailboxes. trio alone; knows nothing of markets, venues or the bus."""

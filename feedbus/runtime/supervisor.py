@@ -1,0 +1,269 @@
+"""The supervisor: starts its children in order, starts them again when they crash, stops them in reverse order.
+
+The rules and the words are those of Erlang/OTP's supervisor (https://www.erlang.org/doc/system/sup_princ.html), with
+one difference that trio dictates: nothing can be killed. A child that has not ended within its grace is named as
+stuck, the others are stopped without it, and it isn't started again before it has really ended.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Iterable
+from typing import Literal, NoReturn
+
+import trio
+
+from feedbus.errors import FeedbusError
+from feedbus.runtime.child import Child, Life, describe, must_leave
+
+Strategy = Literal["one_for_one", "rest_for_one"]
+
+
+class Escalated(FeedbusError):
+    """A supervisor gave up: its children crashed too often, and have been stopped."""
+
+
+class StartFailed(FeedbusError):
+    """A supervisor could not start: one of its children failed before it was up, the others have been stopped."""
+
+
+class _Slot:
+    """A child's place among its siblings. `finished`: it ended, and nobody but rest_for_one may start it again."""
+
+    __slots__ = ("child", "finished", "life", "removed", "starts")
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.life: Life | None = None  # until its end has been dealt with
+        self.finished = False
+        self.removed = False
+        self.starts = 0
+
+    def is_missing(self) -> bool:
+        return self.life is None and not self.finished and not self.removed
+
+
+class Supervisor:
+    """Keeps children running; `run` is itself fit to be a child's start function. Counters are plain totals.
+
+    one_for_one: who crashed is started again. rest_for_one: those behind it are stopped first, in reverse order,
+    and started again after it, in order. More than `intensity` restarts within `period` seconds are one too many.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        children: Iterable[Child],
+        *,
+        strategy: Strategy = "one_for_one",
+        intensity: int = 5,
+        period: float = 60.0,
+        together: bool = False,
+    ) -> None:
+        """`together`: children that are to be stopped are told so all at once, as OTP does with those of a
+        simple_one_for_one; their graces run side by side. Raises ValueError when two children have one name.
+        """
+        self.name = name
+        self.restarts: Counter[str] = Counter()  # by child: how often it was started again, for whatever reason
+        self.crashes: Counter[str] = Counter()  # by child: how often it raised, or failed to start
+        self.stuck_stops = 0
+        self.escalations = 0
+        self._strategy = strategy
+        self._intensity = intensity
+        self._period = period
+        self._together = together
+        self._slots: list[_Slot] = []
+        self._exits: deque[tuple[_Slot, Life]] = deque()  # to be dealt with, in order; about one a child
+        self._woken = trio.Event()
+        self._restarted_at: deque[float] = deque()
+        self._leaving: BaseException | None = None
+        self._nursery: trio.Nursery
+        self._log = logging.getLogger(f"feedbus.{name}")
+        for child in children:
+            self.add(child)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the children until cancelled; `started()` is called when all are up.
+
+        Raises StartFailed or Escalated; the children have ended by then. May be run again after that.
+        """
+        self._reset()
+        async with trio.open_nursery() as self._nursery:
+            try:
+                await self._supervise(task_status)
+            except BaseException as error:
+                outcome = error
+            if must_leave(outcome):
+                self._leave(outcome)
+            with trio.CancelScope(shield=True):
+                await self._stop(self._slots)
+        try:
+            raise self._leaving or outcome
+        finally:
+            del outcome  # its traceback holds this frame
+
+    def add(self, child: Child) -> None:
+        """Take another child, behind the others; a running supervisor starts it by and by.
+
+        A failure of its start counts like a crash. Raises ValueError for a name that is in use, or still ends.
+        """
+        if any(slot.child.name == child.name for slot in self._slots):
+            raise ValueError(f"{self.name} has a child {child.name!r} already")
+        self._slots.append(_Slot(child))
+        self._woken.set()
+
+    async def remove(self, name: str) -> None:
+        """Stop a child, within its grace, and forget it as soon as it has ended. Raises KeyError for no such child."""
+        slot = next((slot for slot in self._slots if slot.child.name == name and not slot.removed), None)
+        if slot is None:
+            raise KeyError(name)
+        slot.removed = True
+        await self._stop([slot])
+        if slot.life is None and slot in self._slots:
+            self._slots.remove(slot)
+
+    def counts(self) -> dict[str, int]:
+        """Plain numbers for metrics."""
+        return {
+            "children": len(self._slots),
+            "running": sum(life.is_up() for life in self._lives()),
+            "crashes": self.crashes.total(),
+            "restarts": self.restarts.total(),
+            "stuck_stops": self.stuck_stops,
+            "escalations": self.escalations,
+        }
+
+    def stuck(self) -> list[str]:
+        """The children that have not ended within their grace, and still have not."""
+        return [life.child.name for life in self._lives() if life.stuck and not life.ended.is_set()]
+
+    def overdue(self, now: float) -> str | None:
+        """Which deadline is missed, in words; None while all are kept, and waiting misses none."""
+        late = [text for life in self._lives() if (text := life.overdue(now)) is not None]
+        return f"{self.name}: {'; '.join(late)}" if late else None
+
+    def _lives(self) -> list[Life]:
+        return [slot.life for slot in self._slots if slot.life is not None]
+
+    # Supervising: one thing after the other, so that no two restarts mix.
+
+    def _reset(self) -> None:
+        self._slots = [slot for slot in self._slots if not slot.removed]
+        for slot in self._slots:
+            slot.life, slot.finished, slot.starts = None, False, 0
+        self._exits.clear()
+        self._restarted_at.clear()
+        self._leaving = None
+
+    async def _supervise(self, task_status: trio.TaskStatus[None]) -> NoReturn:
+        for slot in tuple(self._slots):
+            if slot.is_missing():
+                await self._start_first(slot)
+        task_status.started()
+        while True:
+            if self._exits:
+                await self._settle(*self._exits.popleft())
+            await self._start_missing()
+            if not self._exits:
+                await self._woken.wait()
+                self._woken = trio.Event()
+
+    async def _settle(self, slot: _Slot, life: Life) -> None:
+        """Decide what follows from the end of a child."""
+        if slot.life is not life:
+            return  # it was stopped since
+        slot.life = None
+        if slot.removed:
+            self._slots.remove(slot)
+        elif life.stop_by is not None:
+            self._log.warning("%s ended after all", slot.child.name)  # and is missing
+        elif slot.child.restart == "temporary" or (slot.child.restart == "transient" and life.error is None):
+            slot.finished = True
+        else:
+            self._permit_restart(life)
+            if self._strategy == "rest_for_one":
+                await self._clear_behind(slot)
+
+    def _permit_restart(self, life: Life) -> None:
+        now = trio.current_time()
+        self._restarted_at.append(now)
+        while now - self._restarted_at[0] > self._period:
+            self._restarted_at.popleft()
+        if len(self._restarted_at) > self._intensity:
+            self.escalations += 1
+            limit = f"more than {self._intensity} restarts within {self._period:g} s"
+            raise Escalated(f"{self.name} gives up: {limit}; the last: {self._story(life)}") from life.error
+
+    def _story(self, life: Life) -> str:
+        return f"{life.child.name}: {'returned' if life.error is None else describe(life.error)}"
+
+    async def _clear_behind(self, crashed: _Slot) -> None:
+        """Stop all behind the one that crashed; all but the temporary ones are to be started again."""
+        behind = self._slots[self._slots.index(crashed) + 1 :]
+        await self._stop(behind)
+        for slot in behind:
+            slot.finished = slot.child.restart == "temporary"
+
+    async def _start_missing(self) -> None:
+        for slot in tuple(self._slots):
+            if slot.is_missing():
+                await self._start(slot)
+            if self._strategy == "rest_for_one" and slot.life is not None and not slot.life.is_up():
+                return  # stuck, or crashed a moment ago: those behind it wait until that has been dealt with
+
+    # One child
+
+    async def _start(self, slot: _Slot) -> Life:
+        """Start a child and wait until it is up, or has ended."""
+        if slot.starts:
+            self.restarts[slot.child.name] += 1
+            self._log.info("%s is started again", slot.child.name)
+        slot.starts += 1
+        slot.life = life = Life(slot.child, trio.current_time())
+        self._nursery.start_soon(self._live, slot, life, name=f"{self.name}/{slot.child.name}")
+        await life.settled.wait()
+        return life
+
+    async def _start_first(self, slot: _Slot) -> None:
+        life = await self._start(slot)
+        if not life.is_started and not slot.removed:
+            raise StartFailed(f"{self.name} can't start: {self._story(life)}") from life.error
+
+    async def _live(self, slot: _Slot, life: Life) -> None:
+        await life.run()
+        if life.error is not None and must_leave(life.error):
+            self._leave(life.error)
+        elif life.error is not None:
+            self.crashes[slot.child.name] += 1
+            self._log.error("%s crashed: %s", slot.child.name, describe(life.error))
+            self._log.debug("%s crashed", slot.child.name, exc_info=life.error)
+        elif life.stop_by is None:
+            self._log.info("%s returned", slot.child.name)
+        self._exits.append((slot, life))
+        self._woken.set()
+
+    async def _stop(self, slots: Iterable[_Slot]) -> None:
+        """Stop these, the last one first; who doesn't end within its grace is left behind as stuck."""
+        slots = tuple(slots)
+        if self._together:
+            for told in (slot.life for slot in slots if slot.life is not None):
+                told.stop(trio.current_time())
+        for slot in reversed(slots):
+            if (life := slot.life) is None:
+                continue
+            with trio.move_on_at(life.stop(trio.current_time())):
+                await life.ended.wait()
+            if life.ended.is_set():
+                slot.life = None
+            elif not life.stuck:
+                life.stuck = True
+                self.stuck_stops += 1
+                self._log.error("%s is stuck: not ended %g s after its stop", slot.child.name, slot.child.grace)
+
+    def _leave(self, error: BaseException) -> None:
+        """Everybody out, at once and in no order."""
+        self._leaving = error
+        for life in self._lives():
+            life.stop(trio.current_time())
+        self._nursery.cancel_scope.cancel()

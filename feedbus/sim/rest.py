@@ -1,0 +1,136 @@
+"""The simulated exchange's REST interface as an HTTP/1.1 server on trio. Keeps no state but counters.
+
+One task a connection, so many connections and no more; heads, times and requests are bounded, and whatever a client
+does ends with its own connection.
+"""
+
+from __future__ import annotations
+
+import time
+from http import HTTPStatus
+
+import h11
+import trio
+
+from feedbus.sim.iss import HTML, Answer, Failure, Iss
+
+MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
+MAX_BODY = 64 * 1024  # bytes of a request's body, which nobody needs
+MAX_CONNECTIONS = 64
+REQUEST_WITHIN = 10.0  # seconds from the end of one answer to the end of the next
+FINISH_WITHIN = 1.0  # seconds for a client to stop sending, once it was told that nothing more will be read
+READ = 4096
+
+
+class Counters:
+    """Plain totals over all connections."""
+
+    def __init__(self) -> None:
+        self.rest_requests = 0
+        self.rest_errors = 0
+
+
+async def serve(
+    host: str,
+    port: int,
+    *,
+    failure: Failure = "none",
+    start_ns: int | None = None,
+    counters: Counters | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled. Starts with the base URL. `start_ns` is the market's day, today when left out."""
+    server = _Server(Iss(start_ns or time.time_ns(), failure), counters or Counters())
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    bound = listeners[0].socket.getsockname()[1]
+    task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{bound}")
+    await trio.serve_listeners(server.connection, listeners)
+
+
+class _Server:
+    """What the connections share."""
+
+    def __init__(self, iss: Iss, counters: Counters) -> None:
+        self._iss = iss
+        self._counters = counters
+        self._open = 0
+
+    async def connection(self, stream: trio.SocketStream) -> None:
+        """One client, from TCP to its end."""
+        self._open += 1
+        try:
+            if self._open <= MAX_CONNECTIONS:
+                await self._converse(stream)
+                await _finish(stream)
+            else:
+                self._counters.rest_errors += 1
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._counters.rest_errors += 1
+        finally:
+            self._open -= 1
+            await trio.aclose_forcefully(stream)
+
+    async def _converse(self, stream: trio.SocketStream) -> None:
+        """Request after request, while the client keeps the connection and is quick enough."""
+        http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        while True:
+            with trio.move_on_after(REQUEST_WITHIN) as scope:
+                if not await self._request(http, stream):
+                    return
+            if scope.cancelled_caught:
+                return
+            http.start_next_cycle()
+
+    async def _request(self, http: h11.Connection, stream: trio.SocketStream) -> bool:
+        """Take one request and answer it; True when another may follow."""
+        try:
+            request = await _receive(http, stream)
+        except h11.RemoteProtocolError as error:
+            self._counters.rest_errors += 1
+            await _send(http, stream, Answer(error.error_status_hint, HTML, b""), head=False)
+            return False
+        if request is None:
+            return False
+        self._counters.rest_requests += 1
+        if request.method in (b"GET", b"HEAD"):
+            answer = self._iss.answer(request.target.decode("ascii"))
+        else:
+            answer = Answer(405, HTML, b"")
+        self._counters.rest_errors += answer.status != 200
+        await _send(http, stream, answer, head=request.method == b"HEAD")
+        return http.our_state is h11.DONE and http.their_state is h11.DONE
+
+
+async def _finish(stream: trio.SocketStream) -> None:
+    """Let the client read the last answer: a socket that is closed over unread data takes the answer with it."""
+    with trio.move_on_after(FINISH_WITHIN):
+        await stream.send_eof()
+        while await stream.receive_some(READ):
+            pass
+
+
+async def _receive(http: h11.Connection, stream: trio.SocketStream) -> h11.Request | None:
+    """The next request, whose body is passed over; None when the client has gone. Raises h11.RemoteProtocolError."""
+    request = None
+    body = 0
+    while True:
+        event = http.next_event()
+        if event is h11.NEED_DATA:
+            http.receive_data(await stream.receive_some(READ))
+        elif isinstance(event, h11.Request):
+            request = event
+        elif isinstance(event, h11.Data):
+            body += len(event.data)
+            if body > MAX_BODY:
+                raise h11.RemoteProtocolError("too large a body", error_status_hint=413)
+        else:
+            return request if isinstance(event, h11.EndOfMessage) else None
+
+
+async def _send(http: h11.Connection, stream: trio.SocketStream, answer: Answer, *, head: bool) -> None:
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    reason = HTTPStatus(answer.status).phrase
+    data = http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason)) or b""
+    if not head:
+        data += http.send(h11.Data(data=answer.body)) or b""
+    await stream.send_all(data + (http.send(h11.EndOfMessage()) or b""))

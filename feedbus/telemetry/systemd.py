@@ -1,0 +1,100 @@
+"""What a service tells systemd: the datagrams of sd_notify(3). Knows a socket; does nothing without NOTIFY_SOCKET.
+
+Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html (systemd 252 and later).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Mapping
+
+from feedbus.telemetry.lines import printable
+
+MAX_STATUS = 1024  # bytes of a STATUS text; systemd takes 4096 in one datagram
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+_log = logging.getLogger("feedbus.systemd")
+
+
+class Notifier:
+    """One service's line to systemd. Whatever becomes of a datagram, the service goes on: what can't be sent is
+    counted in `lost`, and the first such failure is logged. `sent` counts the others."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ, pid: int | None = None) -> None:
+        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; `pid` is this process' unless given."""
+        self.sent = 0
+        self.lost = 0
+        self.watchdog = watchdog_seconds(environ, os.getpid() if pid is None else pid)
+        self._address = socket_address(environ)
+        self._socket: socket.socket | None = None
+        if self._address is not None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+
+    def ready(self, status: str) -> None:
+        """The start is over."""
+        self._send(f"READY=1\nSTATUS={one_line(status)}")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows; cut to MAX_STATUS bytes."""
+        self._send(f"STATUS={one_line(text)}")
+
+    def alive(self) -> None:
+        """The watchdog's sign of life."""
+        self._send("WATCHDOG=1")
+
+    def stopping(self) -> None:
+        """The stop begins."""
+        self._send("STOPPING=1\nSTATUS=stopping")
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, text: str) -> None:
+        if self._socket is None or self._address is None:
+            return
+        try:
+            self._socket.sendto(text.encode(), self._address)
+        except OSError as error:
+            self.lost += 1
+            if self.lost == 1:
+                _log.warning("systemd can't be told: %s", error.strerror or error)
+        else:
+            self.sent += 1
+
+
+def socket_address(environ: Mapping[str, str]) -> str | bytes | None:
+    """The address out of NOTIFY_SOCKET: a path, or a name in the abstract namespace, which is written with @."""
+    text = environ.get("NOTIFY_SOCKET", "")
+    if text.startswith("@"):
+        return b"\0" + os.fsencode(text[1:])
+    if text.startswith("/"):
+        return text
+    if text:
+        _log.warning("NOTIFY_SOCKET is neither a path nor an abstract name: systemd is told nothing")
+    return None
+
+
+def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
+    """Within how many seconds systemd wants signs of life; None when it wants none of this process."""
+    usec, whose = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not usec or whose not in ("", str(pid)):
+        return None
+    if not _NUMBER.fullmatch(usec) or int(usec) == 0:
+        _log.warning("WATCHDOG_USEC is not a number of microseconds: there is no watchdog")
+        return None
+    return int(usec) / 1e6
+
+
+def one_line(text: str) -> str:
+    """The text with control characters escaped, in at most MAX_STATUS bytes of good UTF-8."""
+    encoded = printable(text).encode()
+    if len(encoded) <= MAX_STATUS:
+        return encoded.decode()
+    return encoded[: MAX_STATUS - len("…".encode())].decode(errors="ignore") + "…"

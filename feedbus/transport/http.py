@@ -1,0 +1,130 @@
+"""GET over HTTP, for what a venue serves beside its WebSocket. May touch sockets, through httpx.
+
+One Client is a connection or two to one host: TLS verified, each answer bounded in time and bytes. No redirect is
+followed, so that nobody is sent to another host; an answer of 300 and above is handed back like any other, but for 429.
+Whatever the peer or the network does ends in a VenueError, never in a library's own exception. Proxies and passwords
+that the environment names are left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import msgspec
+import trio
+
+from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.transport.reasons import one_line, why
+from feedbus.transport.tls import system_tls_context
+
+MAX_SIZE = 8 * 1024 * 1024
+RATE_LIMITED = 429
+
+# httpx logs every URL at INFO, and a query may hold a token.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: the HTTP status and the whole body."""
+
+    status: int
+    body: bytes
+
+
+class Client:
+    """GETs under one base URL. Made by `client`."""
+
+    def __init__(self, http: httpx.AsyncClient, base: str, answer_within: float, max_size: int) -> None:
+        self._http = http
+        self._base = base.rstrip("/")
+        self._answer_within = answer_within
+        self._max_size = max_size
+
+    async def get(self, path: str) -> Answer:
+        """The answer to a GET of this path, with its query.
+
+        Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (not
+        HTTP, or more than `max_size` bytes). None of them shows the query.
+        """
+        place = self._base + path.partition("?")[0]
+        with trio.move_on_after(self._answer_within):
+            try:
+                async with self._http.stream("GET", self._base + path) as response:
+                    answer = Answer(response.status_code, await self._body(response, place))
+            except httpx.TimeoutException:
+                raise TimedOut(self._late(place)) from None
+            except httpx.HTTPError as error:
+                raise _venue_error(error, place) from None
+            except httpx.InvalidURL as error:
+                raise ConfigError(f"{place}: {one_line(str(error))}") from None
+            if answer.status == RATE_LIMITED:
+                raise RateLimited(f"{place}: HTTP {RATE_LIMITED}{_retry_after(response)}")
+            return answer
+        raise TimedOut(self._late(place))
+
+    def _late(self, place: str) -> str:
+        return f"{place}: no whole answer within {self._answer_within:g} s"
+
+    async def _body(self, response: httpx.Response, place: str) -> bytes:
+        """All of it, bounded while it comes; as it is on the wire, since what is small there may be huge unpacked."""
+        if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
+            raise BadData(place, f"content-encoding {one_line(coding)}, which we didn't ask for")
+        body = bytearray()
+        try:
+            async for part in response.aiter_raw():
+                if len(body) <= self._max_size:
+                    body += part
+                    if len(body) > self._max_size:
+                        # httpx's generators, nested six deep, must not be left half-way: they end with the next read.
+                        await response.aclose()
+        except httpx.NetworkError:
+            if len(body) <= self._max_size:
+                raise
+        if len(body) > self._max_size:
+            raise BadData(place, f"an answer of more than {self._max_size} bytes")
+        return bytes(body)
+
+
+@asynccontextmanager
+async def client(
+    base: str, *, tls: ssl.SSLContext | None = None, answer_within: float = 10.0, max_size: int = MAX_SIZE
+) -> AsyncIterator[Client]:
+    """A Client of `base` (http:// or https://). A whole answer takes `answer_within` seconds and has
+    `max_size` bytes at most.
+
+    `tls` is for https:// only; without it the system's authorities are trusted. Raises ConfigError for another URL.
+    """
+    secure = base.startswith("https://")
+    if not secure and not base.startswith("http://"):
+        raise ConfigError(f"{one_line(base)}: must be http://HOST or https://HOST")
+    # A context that trusts nobody costs nothing to make, where httpx would load the system's authorities in vain.
+    context = (tls or system_tls_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    headers = {"user-agent": "feedbus", "accept-encoding": "identity"}
+    async with httpx.AsyncClient(
+        verify=context, headers=headers, timeout=answer_within, follow_redirects=False, trust_env=False
+    ) as http:
+        yield Client(http, base, answer_within, max_size)
+
+
+def _venue_error(error: httpx.HTTPError, place: str) -> VenueError:
+    """Ours for httpx's."""
+    # httpcore, beneath httpx, cuts the chain of causes, but hands on what it caught as its argument.
+    caught = error.__cause__.args[:1] if error.__cause__ else ()
+    reason = why(caught[0] if caught and isinstance(caught[0], Exception) else error)
+    match error:
+        case httpx.ConnectError():
+            return ConnectFailed(f"{place}: {reason}")
+        case httpx.NetworkError():
+            return ClosedByPeer(1006, f"{place}: {reason}")
+        case _:
+            return BadData(place, reason)
+
+
+def _retry_after(response: httpx.Response) -> str:
+    wanted = response.headers.get("retry-after", "")
+    return f", to be asked again in {wanted} s" if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 else ""

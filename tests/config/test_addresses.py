@@ -1,0 +1,95 @@
+"""Addresses: which are taken, and which are the same. What is refused is in tests/config/broken."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedbus.config import addresses
+from feedbus.config.addresses import Endpoint, collide, endpoint
+from feedbus.config.model import Telemetry
+from feedbus.yaml_text import Node, Reader, compose
+
+READER = Reader({})
+
+
+def quoted(text: str) -> Node:
+    return compose(f"'{text}'", "f")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "inproc://bus",
+        "ipc://events.ipc",
+        f"ipc:///{'x' * 106}",
+        "tcp://127.0.0.1:5555",
+        "tcp://127.255.0.1:0",
+        "tcp://[::1]:5555",
+        "tcp://localhost:5555",
+    ],
+)
+def test_the_bus_takes_local_addresses(address: str) -> None:
+    assert addresses.publish(READER, quoted(address)) == address
+
+
+@pytest.mark.parametrize(
+    "url", ["ws://localhost", "wss://iss.moex.com:443/infocx?a=b&c=%20", "ws://[::1]:9000/", "ws://a_b.c-d."]
+)
+def test_a_url_may_have_a_port_a_path_and_a_query(url: str) -> None:
+    assert addresses.venue_url(READER, quoted(url)) == url
+
+
+@pytest.mark.parametrize("url", ["https://iss.moex.com/iss", "http://127.0.0.1:9000", "http://[::1]:9000/a/b/"])
+def test_the_base_of_rest_may_have_a_port_and_a_path(url: str) -> None:
+    assert addresses.rest_url(READER, quoted(url)) == url
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9469", "localhost:0", "[::1]:65535", "127.9.9.9:1"])
+def test_telemetry_listens_on_this_machine(listen: str) -> None:
+    node = compose(f"listen: '{listen}'", "f")
+    assert addresses.telemetry(READER, node) == Telemetry(listen)
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9469", "[::]:9469", "metrics.example:80", "[2001:db8::1]:80"])
+def test_telemetry_listens_elsewhere_when_it_may_be_insecure(listen: str) -> None:
+    node = compose(f"listen: '{listen}'\ninsecure: true", "f")
+    assert addresses.telemetry(READER, node) == Telemetry(listen, insecure=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("ipc:///run/x", None),
+        ("inproc://x:80", None),
+        ("tcp://127.0.0.1:0", None),
+        ("tcp://127.0.0.1:5", ("127.0.0.1", 5)),
+        ("ws://Host/x", ("host", 80)),
+        ("wss://h", ("h", 443)),
+        ("http://[::1]", ("::1", 80)),
+        ("https://h:8443/x", ("h", 8443)),
+    ],
+)
+def test_an_endpoint_is_a_host_and_a_port(url: str, expected: Endpoint | None) -> None:
+    assert endpoint(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (("127.0.0.1", 1), ("127.0.0.1", 1), True),
+        (("127.0.0.1", 1), ("localhost", 1), True),
+        (("127.0.0.1", 1), ("0.0.0.0", 1), True),
+        (("::1", 1), ("::", 1), True),
+        (("0.0.0.0", 1), ("0.0.0.0", 1), True),
+        (("127.0.0.1", 1), ("127.0.0.1", 2), False),
+        (("127.0.0.1", 1), ("127.0.0.2", 1), False),
+        (("0.0.0.0", 443), ("iss.moex.com", 443), False),
+        (("127.0.0.1", 1), None, False),
+        (None, None, False),
+    ],
+)
+def test_two_endpoints_collide_when_they_are_one_port_of_this_machine(
+    one: Endpoint | None, other: Endpoint | None, same: bool
+) -> None:
+    assert collide(one, other) is same
+    assert collide(other, one) is same

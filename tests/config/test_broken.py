@@ -1,0 +1,116 @@
+"""Every rule of the configuration has a broken file in tests/config/broken, which says in its first line what is said
+of it: `# expect: FILE:LINE: key: reason`. FILE is the file's own path, and HERE the folder's.
+
+A rule is a `raise` in the sources. That each is met by one of the files is seen in the tracebacks of what they raised.
+"""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedbus import config, venues, yaml_text
+from feedbus.errors import ConfigError
+
+HERE = Path(__file__).with_name("broken")
+FILES = sorted([*HERE.glob("*.yaml"), *HERE.glob("*.env")])
+SOURCES = [Path(yaml_text.__file__), *Path(config.__file__).parent.glob("*.py")]
+ENVIRON = {"EMPTY": ""}
+# Two venues of our own, so that no rule depends on what a real one can do.
+VENUE = """\
+from feedbus.errors import ConfigError
+class Account:
+    venue = {name!r}
+    subprotocols = ()
+    def __init__(self, credentials, channels):
+        if set(channels) - {{"orderbooks"}}:
+            raise ConfigError(f"channels: unknown channel {{channels[0]!r}}; there are: orderbooks")
+    def check_symbol(self, symbol):
+        return None
+"""
+CHECK_BOARD = """
+    @staticmethod
+    def check_board(board):
+        return None if board.isupper() else "not written in capitals"
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy_venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`toyplain`, and `toylisting`, which lists boards."""
+    folder = tmp_path_factory.mktemp("venues")
+    (folder / "toyplain.py").write_text(VENUE.format(name="toyplain"))
+    (folder / "toylisting.py").write_text(VENUE.format(name="toylisting") + CHECK_BOARD)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(venues, "__path__", [*venues.__path__, str(folder)])
+        yield
+    for name in ("toyplain", "toylisting"):
+        sys.modules.pop(f"feedbus.venues.{name}", None)
+        vars(venues).pop(name, None)
+
+
+def refused(path: Path, folder: Path) -> ConfigError:
+    """What the file raises; an .env file is read as the one of `folder`."""
+    if path.suffix == ".env":
+        shutil.copy(path, folder / ".env")
+        with pytest.raises(ConfigError) as caught:
+            config.environment(folder)
+    else:
+        with pytest.raises(ConfigError) as caught:
+            config.load(path, ENVIRON)
+    return caught.value
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_broken_file_is_refused_with_exactly_the_words_in_its_first_line(path: Path, tmp_path: Path) -> None:
+    first = path.read_bytes().split(b"\n")[0].decode()
+    read = tmp_path / ".env" if path.suffix == ".env" else path
+    expected = first.removeprefix("# expect: ").replace("FILE", str(read)).replace("HERE", str(HERE))
+    error = refused(path, tmp_path)
+    assert str(error) == expected
+    assert "hunter2" not in "".join(traceback.format_exception(error)).replace(str(HERE), "")
+
+
+def uncommitted(folder: Path) -> Iterator[Path]:
+    """What can't be kept as a file: one that is too large, and one that isn't there."""
+    large = folder / "large.yaml"
+    large.write_text("#" * (yaml_text.MAX_BYTES + 1))
+    yield large
+    yield folder / "missing.yaml"
+
+
+def rules() -> set[tuple[str, int, int]]:
+    """File, first and last line of every `raise` of something."""
+    found = set()
+    for source in SOURCES:
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                found.add((str(source), node.lineno, node.end_lineno or node.lineno))
+    return found
+
+
+def lines_of(error: BaseException | None) -> Iterator[tuple[str, int]]:
+    """Where an exception came by, and those that it was raised for."""
+    while error is not None:
+        for frame, line in traceback.walk_tb(error.__traceback__):
+            yield frame.f_code.co_filename, line
+        error = error.__context__
+
+
+def test_every_rule_has_a_broken_file(tmp_path: Path) -> None:
+    errors: list[BaseException] = [refused(path, tmp_path) for path in [*FILES, *uncommitted(tmp_path)]]
+    with pytest.raises(ConfigError) as too_long:
+        config.parse("#" * (yaml_text.MAX_BYTES + 1), name="c.yaml", directory=tmp_path, environ={})
+    met = {line for error in [*errors, too_long.value] for line in lines_of(error)}
+    never = [
+        f"{Path(name).name}:{first}"
+        for name, first, last in rules()
+        if not any((name, line) in met for line in range(first, last + 1))
+    ]
+    assert sorted(never) == []

@@ -1,0 +1,38 @@
+"""Feeds, as their venues judge them. What is refused is in tests/config/broken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trustme
+
+from feedbus.config import feeds
+from feedbus.config.model import Boards, Feed
+from feedbus.yaml_text import Reader, compose
+
+FEED = "moex: {venue: moex, url: 'wss://h/', symbols: [TQBR.SBER]}"
+
+
+def read(text: str, directory: Path = Path("/nowhere")) -> tuple[Feed, ...]:
+    return feeds.read(Reader({}), compose(text, "f"), directory)
+
+
+def test_a_feed_has_the_name_of_its_key() -> None:
+    assert [feed.name for feed in read(FEED + "\n" + FEED.replace("moex", "a-b_2", 1))] == ["moex", "a-b_2"]
+
+
+def test_a_feed_of_boards_has_no_symbols_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedbus.venues.moex.Account.check_board", lambda self, board: None, raising=False)
+    feed = read(FEED.replace("[TQBR.SBER]", "{boards: [TQBR, TQTF], sample: 40}"))[0]
+    assert (feed.symbols, feed.boards) == ((), Boards(("TQBR", "TQTF"), 40))
+
+
+def test_a_ca_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> None:
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    assert read(FEED.replace("}", ", ca_file: ca.pem}"), tmp_path)[0].ca_file == str(tmp_path / "ca.pem")
+
+
+def test_every_transport_is_taken() -> None:
+    assert read(FEED.replace("}", ", transport: trio-websocket}"))[0].transport == "trio-websocket"
+    assert read(FEED.replace("}", ", transport: sansio, compression: True}"))[0].compression is True

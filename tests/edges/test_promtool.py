@@ -1,0 +1,200 @@
+"""Prometheus' own judgement: `promtool check metrics` on a scrape, and a Prometheus that scrapes.
+
+Both come from Debian's package `prometheus`, unpacked into a folder of its own (nothing is installed, no root needed).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+import trio
+
+from feedbus import metrics
+from feedbus.bus.publisher import Publisher
+from feedbus.config import Feed as FeedConfig
+from feedbus.config import Sharding
+from feedbus.feed import Feed
+from feedbus.runtime.supervisor import Supervisor
+from feedbus.sim import moex as moex_sim
+from feedbus.telemetry.loop_lag import LoopLag
+from feedbus.telemetry.server import Server
+from feedbus.telemetry.systemd import Notifier
+from feedbus.telemetry.watchdog import Watchdog
+from feedbus.transport import Options, websocket
+
+pytestmark = pytest.mark.edge
+
+FOLDER = Path(__file__).parents[2] / ".venv-prometheus"
+POLL = 0.05  # seconds between two questions to another program
+
+
+class Tools(NamedTuple):
+    promtool: str
+    prometheus: str
+
+
+def _run(*command: str | Path) -> None:
+    try:
+        result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=240, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"promtool can't be had: {error}")
+    if result.returncode:
+        tail = (result.stderr or result.stdout).strip().splitlines()[-1:]
+        pytest.skip(f"promtool can't be had: {command[0]}: {' '.join(tail)}")
+
+
+def _fetch() -> None:
+    """By apt, with lists of packages of its own: the machine's may be missing, and are left alone."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for name in ("state/lists/partial", "cache/archives/partial"):
+        (FOLDER / name).mkdir(parents=True)
+    folders = {"Dir::State": FOLDER / "state", "Dir::Cache": FOLDER / "cache"}
+    system = {"Dir::State::status": "/var/lib/dpkg/status", "APT::Sandbox::User": "root"}
+    options = [part for name, value in {**folders, **system}.items() for part in ("-o", f"{name}={value}")]
+    _run("apt-get", "-qq", *options, "update")
+    _run("apt-get", "-qq", *options, "download", "prometheus")
+    (package,) = FOLDER.glob("prometheus_*.deb")
+    _run("dpkg", "-x", package, FOLDER)
+    package.unlink()
+    for name in ("state", "cache"):
+        shutil.rmtree(FOLDER / name)
+
+
+@pytest.fixture(scope="module")
+def tools() -> Tools:
+    """Those of the machine, or else those of the folder, which is kept for the next time."""
+    installed = shutil.which("promtool"), shutil.which("prometheus")
+    if installed[0] and installed[1]:
+        return Tools(installed[0], installed[1])
+    found = Tools(str(FOLDER / "usr/bin/promtool"), str(FOLDER / "usr/bin/prometheus"))
+    if not all(os.access(path, os.X_OK) for path in found):
+        _fetch()
+    return found
+
+
+class Sink:
+    """Takes what is published."""
+
+    def send(self, message: bytes) -> None:
+        pass
+
+
+@asynccontextmanager
+async def service() -> AsyncIterator[tuple[Feed, Server]]:
+    """A feed on the simulated exchange with one ticker that there isn't, and its telemetry."""
+    publisher, lag = Publisher("moex", Sink()), LoopLag()
+    watchdog = Watchdog(Notifier({}), list, str, trio.Event().wait)
+    supervisor = Supervisor("service", [])
+    supervisor.crashes["moex"] = supervisor.restarts["moex"] = 1
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(rate=20.0), "127.0.0.1", 0))
+        symbols = ("TQBR.SBER", "TQBR.GAZP", "TQBR.NOSUCH")
+        config = FeedConfig(name="moex", venue="moex", url=url, symbols=symbols, sharding=Sharding(2, 2))
+        feed = Feed(config, publisher, websocket.dial, Options(subprotocols=("STOMP",)))
+        figures = {"lag": lag, "watchdog": watchdog, "log_lines": lambda: {"info": 1}}
+        registry = metrics.registry([feed], [publisher], [supervisor], **figures)  # type: ignore[arg-type]
+        server = Server("127.0.0.1", 0, registry, list, list)
+        await nursery.start(server.serve)
+        await nursery.start(publisher.run)
+        nursery.start_soon(lag.run)
+        nursery.start_soon(watchdog.run)
+        nursery.start_soon(feed.run)
+
+        def seen() -> bool:
+            shards = feed.connectors
+            return all(each.events for each in shards) and any(each.refusals for each in shards)
+
+        await _until(seen)
+        yield feed, server
+        nursery.cancel_scope.cancel()
+
+
+def check(tools: Tools, text: str) -> subprocess.CompletedProcess[str]:
+    command = [tools.promtool, "check", "metrics"]
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_promtool_has_nothing_to_say_of_our_metrics(tools: Tools) -> None:
+    with trio.fail_after(60):
+        async with service() as (_, server), httpx.AsyncClient() as client:
+            assert server.address is not None
+            answer = await client.get("http://{}:{}/metrics".format(*server.address))
+    assert 'feedbus_connection_up{connection="moex/0",feed="moex"} 1.0' in answer.text
+    judged = await trio.to_thread.run_sync(check, tools, answer.text)
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+def test_promtool_would_say_it(tools: Tools) -> None:
+    judged = check(tools, "# TYPE feedbus_delay_ms counter\nfeedbus_delay_ms 1\n")
+    assert judged.returncode != 0
+    assert "no help text" in judged.stdout + judged.stderr
+
+
+async def test_a_real_prometheus_scrapes_and_keeps_our_series(tools: Tools, tmp_path: Path) -> None:
+    with trio.fail_after(120):
+        async with service() as (_, server), trio.open_nursery() as nursery, httpx.AsyncClient() as client:
+            assert server.address is not None
+            process = await _start(tools, tmp_path, "{}:{}".format(*server.address), nursery)
+            base = f"http://127.0.0.1:{await _until(lambda: _listening_port(process.pid))}/api/v1"
+
+            async def query(expression: str) -> list[Any]:
+                answer = await client.get(f"{base}/query", params={"query": expression})
+                # Until it is ready it says so with a 503.
+                found: list[Any] = answer.json()["data"]["result"] if answer.status_code == 200 else []
+                return found
+
+            (up,) = await _until(lambda: query('feedbus_connection_up{connection="moex/0"} == 1'))
+            assert up["metric"]["feed"] == "moex"
+            (count,) = await query('count(count by (__name__) ({__name__=~"feedbus_.+"}))')
+            assert int(count["value"][1]) >= 20
+            (scrapes,) = await query("up")
+            assert scrapes["value"][1] == "1"
+            process.terminate()
+            nursery.cancel_scope.cancel()
+
+
+async def _start(tools: Tools, folder: Path, target: str, nursery: trio.Nursery) -> trio.Process:
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+        f"scrape_configs: [{{job_name: feedbus, static_configs: [{{targets: ['{target}']}}]}}]\n"
+    )
+    command = [tools.prometheus, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+    start = partial(trio.run_process, check=False, capture_stdout=True, capture_stderr=True)
+    process: trio.Process = await nursery.start(start, [*command, "--web.listen-address=127.0.0.1:0"])
+    return process
+
+
+async def _until(ask: Callable[[], Any]) -> Any:
+    """The first answer that is one; `ask` may be async."""
+    while True:
+        answer = ask()
+        if isinstance(answer, Awaitable):
+            answer = await answer
+        if answer:
+            return answer
+        await trio.sleep(POLL)
+
+
+def _listening_port(pid: int) -> int | None:
+    """The port that a process listens on: 0 lets the system choose, and Prometheus doesn't say what it chose."""
+    inodes = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it is closed by now
+            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                inodes.add(found[1])
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        columns = line.split()
+        if columns[3] == "0A" and columns[9] in inodes:
+            return int(columns[1].rpartition(":")[2], 16)
+    return None

@@ -1,0 +1,163 @@
+"""Reading in rounds, over socket pairs."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from feedbus.transport.rounds import Rounds, Watched
+
+HOUR = 3600.0
+
+
+class Stage:
+    """Rounds that run, and the sockets in them."""
+
+    def __init__(self, gather: float) -> None:
+        self.rounds = Rounds(gather)
+        self.sockets: list[socket.socket] = []
+        self.woken: list[int] = []
+
+    def pair(self) -> tuple[Watched, socket.socket]:
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        self.sockets += [near, far]
+        return self.rounds.watch(near.fileno()), far
+
+    async def wait(self, number: int, watched: Watched) -> None:
+        await watched.readable()
+        self.woken.append(number)
+
+
+@asynccontextmanager
+async def stage(gather: float = 0.0) -> AsyncIterator[tuple[Stage, trio.Nursery]]:
+    play = Stage(gather)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.rounds.run)
+        yield play, nursery
+        nursery.cancel_scope.cancel()
+    play.rounds.close()
+    for end in play.sockets:
+        end.close()
+
+
+async def settle(done: Callable[[], bool]) -> None:
+    """Let the loop turn until this holds."""
+    with trio.fail_after(30):
+        while not done():
+            await trio.lowlevel.checkpoint()
+
+
+async def test_the_first_wait_ends_at_once_since_data_may_be_older_than_the_watch() -> None:
+    async with stage() as (play, _):
+        watched, _far = play.pair()
+        with trio.fail_after(30):
+            await watched.readable()
+        with trio.move_on_after(0) as scope:
+            await watched.readable()
+        assert scope.cancelled_caught
+
+
+async def test_what_comes_to_quiet_sockets_is_not_held_back() -> None:
+    async with stage(HOUR) as (play, _):
+        watched, far = play.pair()
+        await watched.readable()
+        far.send(b"x")
+        with trio.fail_after(30):
+            await watched.readable()
+
+
+async def test_what_comes_soon_after_waits_for_its_round_and_all_wake_together() -> None:
+    async with stage(HOUR) as (play, nursery):
+        first, far = play.pair()
+        await first.readable()
+        far.send(b"x")
+        await first.readable()
+        for number in range(3):
+            watched, far = play.pair()
+            await watched.readable()
+            nursery.start_soon(play.wait, number, watched)
+            far.send(b"x")
+        await wait_all_tasks_blocked(0.05)
+        assert play.woken == [], "the next round is an hour away"
+        assert play.rounds.rounds == 1
+
+
+async def test_a_round_wakes_every_socket_that_has_something_and_no_other() -> None:
+    async with stage(0.01) as (play, nursery):
+        first, far = play.pair()
+        await first.readable()
+        far.send(b"x")
+        await first.readable()
+        ends = []
+        for number in range(4):
+            watched, far = play.pair()
+            ends.append(far)
+            await watched.readable()
+            nursery.start_soon(play.wait, number, watched)
+        for number in (0, 1, 3):
+            ends[number].send(b"x")
+        await settle(lambda: len(play.woken) == 3)
+        assert sorted(play.woken) == [0, 1, 3]
+
+
+async def test_data_that_came_while_nobody_waited_is_told_to_the_next_who_waits() -> None:
+    async with stage() as (play, _):
+        watched, far = play.pair()
+        await watched.readable()
+        far.send(b"x")
+        await settle(lambda: watched.ready)
+        with trio.fail_after(30):
+            await watched.readable()
+
+
+async def test_data_that_came_while_nobody_held_rounds_is_not_lost() -> None:
+    play = Stage(0.0)
+    watched, far = play.pair()
+    await watched.readable()
+    far.send(b"x")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.rounds.run)
+        with trio.fail_after(30):
+            await watched.readable()
+        nursery.cancel_scope.cancel()
+    play.rounds.close()
+    for end in play.sockets:
+        end.close()
+
+
+async def test_a_cancelled_wait_leaves_the_next_one_whole() -> None:
+    async with stage() as (play, _):
+        watched, far = play.pair()
+        await watched.readable()
+        with trio.move_on_after(0):
+            await watched.readable()
+        far.send(b"x")
+        with trio.fail_after(30):
+            await watched.readable()
+
+
+async def test_only_one_task_may_wait_for_a_socket() -> None:
+    async with stage() as (play, nursery):
+        watched, _far = play.pair()
+        await watched.readable()
+        nursery.start_soon(play.wait, 0, watched)
+        await wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError):
+            await watched.readable()
+
+
+async def test_who_waits_for_a_forgotten_socket_is_woken() -> None:
+    async with stage() as (play, nursery):
+        watched, _far = play.pair()
+        await watched.readable()
+        nursery.start_soon(play.wait, 0, watched)
+        await wait_all_tasks_blocked()
+        watched.forget()
+        watched.forget()
+        await settle(lambda: play.woken == [0])
