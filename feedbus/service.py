@@ -50,7 +50,12 @@ class Service:
     """The feeds of one configuration on one bus socket, and what looks after them."""
 
     def __init__(self, config: Config, sink: PubSocket, rounds: Rounds | None, notifier: Notifier) -> None:
-        self.publishers = [Publisher(feed.name, sink, linger=config.bus.linger) for feed in config.feeds]
+        gathering = rounds.is_open if rounds else bool
+        self.publishers = [
+            Publisher(feed.name, sink, linger=config.bus.linger, gathering=gathering) for feed in config.feeds
+        ]
+        if rounds:
+            rounds.at_end += [publisher.flush for publisher in self.publishers]
         self.feeds = [
             Feed(
                 feed,

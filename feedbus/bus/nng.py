@@ -25,16 +25,6 @@ _NOW = pynng.lib.NNG_FLAG_NONBLOCK
 _RECEIVE_NOW = _NOW | pynng.lib.NNG_FLAG_ALLOC
 
 
-def _few_threads() -> None:
-    """One thread of each sort, where nng would start several: they wake one another for every message, and with one a
-    message costs a fifth less on both sides. It takes effect when it comes before the process's first socket."""
-    for threads in ("TASK", "EXPIRE", "POLLER", "RESOLVER"):
-        pynng.lib.nng_init_set_parameter(getattr(pynng.lib, f"NNG_INIT_NUM_{threads}_THREADS"), 1)
-
-
-_few_threads()
-
-
 def queue_length(stalled_bytes: int) -> int:
     """How many messages may wait, when a full message is MESSAGE_SIZE."""
     return max(1, min(QUEUE_LIMIT, stalled_bytes // MESSAGE_SIZE))

@@ -1,7 +1,8 @@
 """The publisher: numbers events, packs them into messages, and sends heartbeats. Never waits for a subscriber.
 
 A message goes at once when the last one for its word and venue went more than `linger` ago; else what comes is
-gathered until then. So a quiet bus has no delay, and under load one message carries many symbols.
+gathered until then. So a quiet bus has no delay, and under load one message carries many symbols. Where the readers
+gather already (`gathering`), all that they bring is sent when they say that they are done, by `flush`.
 """
 
 from __future__ import annotations
@@ -67,10 +68,13 @@ class Publisher:
         sink: Sink,
         *,
         linger: float = LINGER,
+        gathering: Callable[[], bool] = bool,
         clock: Callable[[], float] = trio.current_time,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`clock` is monotonic seconds, `wall_ns` nanoseconds since the epoch; the epoch is the time of the start."""
+        """While `gathering()` holds, what is published waits for `flush`, though not longer than `linger`.
+
+        `clock` is monotonic seconds, `wall_ns` nanoseconds since the epoch; the epoch is the time of the start."""
         self.name = name
         self.epoch = wall_ns()
         self.messages = 0
@@ -78,6 +82,7 @@ class Publisher:
         self.too_large = 0  # events over RECV_MAX_SIZE: not sent, so that subscribers see a gap
         self._sink = sink
         self._linger = linger
+        self._gathering = gathering
         self._clock = clock
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _Stream] = {}
@@ -141,8 +146,13 @@ class Publisher:
             stream.changed.clear()
 
     def flush(self) -> None:
-        """Send all that is pending."""
-        self._flush_pending()
+        """Send all that is pending: everything together, one wake-up for all words."""
+        now = self._clock()
+        for stream in self._streams.values():
+            if stream.pending_count:
+                self._flush(stream, now)
+        if self._timer.deadline < inf:
+            self._timer.deadline = inf
 
     # Gathering
 
@@ -159,11 +169,14 @@ class Publisher:
         """The timer is never later than the first that waits. Under load it is this call that finds the time ripe, and
         the timer is moved along before it goes off: that costs a tenth of being woken."""
         due = stream.last_sent + self._linger
-        if now >= due:
+        if self._gathering():
+            due = now + self._linger  # a moment, in fact
+        elif now >= due:
             self._flush(stream, now)
             if self._timer.deadline < inf:
                 self._timer.deadline = min(self._first_due(), now + self._linger)
-        elif due < self._timer.deadline:
+            return
+        if due < self._timer.deadline:
             self._timer.deadline = due
 
     def _first_due(self) -> float:
@@ -176,14 +189,7 @@ class Publisher:
             with self._timer:
                 await trio.sleep_forever()
             self._timer = trio.CancelScope(deadline=inf)
-            self._flush_pending()
-
-    def _flush_pending(self) -> None:
-        """Everything that waits goes together: one wake-up for all words."""
-        now = self._clock()
-        for stream in self._streams.values():
-            if stream.pending_count:
-                self._flush(stream, now)
+            self.flush()
 
     async def _beats(self) -> None:
         self._next_beat = trio.current_time()

@@ -102,8 +102,10 @@ def is_loopback(host: str) -> bool:
 
 def endpoint(url: str) -> Endpoint | None:
     """Host and port of a URL that is known to be good; None when it has none, or when the system chooses the port."""
+    if url.startswith(("inproc:", "ipc:")):
+        return None  # what follows is a name or a path, and needn't look like a host
     parts = urlsplit(url)
-    if parts.scheme in ("inproc", "ipc") or not parts.hostname:
+    if not parts.hostname:
         return None
     port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
     return (parts.hostname, port) if port else None

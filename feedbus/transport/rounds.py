@@ -4,11 +4,15 @@ At low rates a wake-up is what a message costs, not its bytes. What comes to a q
 while data keeps coming, the sockets are read in rounds `gather` seconds apart, in each round all that have something.
 So many messages share a wake-up, and none waits longer than `gather` for its round. The kernel watches edge-triggered:
 once a socket is known to it, waiting and reading need no further call about it.
+
+A round is open from its wake-ups until everybody whom it woke has read all there was and waits again; those who gather
+what was read (`at_end`) are told then, instead of guessing by a timer.
 """
 
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from math import inf
 
 import trio
@@ -22,6 +26,7 @@ class Watched:
     def __init__(self, rounds: Rounds, fd: int) -> None:
         self.ready = True  # there may be something to read: so it is in the beginning, and after a read of all it could
         self.task: trio.lowlevel.Task | None = None
+        self._in_round = False
         self._rounds = rounds
         self._fd = fd
 
@@ -32,6 +37,7 @@ class Watched:
         if self.ready:
             await trio.lowlevel.checkpoint()
         else:
+            self._leave_round()
             self.task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         self.ready = False
@@ -41,12 +47,20 @@ class Watched:
         self.ready = True
         if self.task is not None:
             task, self.task = self.task, None
+            self._in_round = True
+            self._rounds.outstanding += 1
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
         """Leave the rounds, before the socket is closed. The task that waits is woken, and finds it closed."""
         self._rounds.forget(self._fd)
         self.wake()
+        self._leave_round()
+
+    def _leave_round(self) -> None:
+        if self._in_round:
+            self._in_round = False
+            self._rounds.left()
 
     def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self.task = None
@@ -60,6 +74,8 @@ class Rounds:
         """`gather` is seconds."""
         self.rounds = 0
         self.reads = 0  # sockets that had something, over all rounds
+        self.outstanding = 0  # who was woken and isn't back
+        self.at_end: list[Callable[[], None]] = []
         self._gather = gather
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
@@ -74,6 +90,17 @@ class Rounds:
         """Watch this one no longer; done twice it does no harm."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+
+    def is_open(self) -> bool:
+        """True from a round's wake-ups to its end."""
+        return self.outstanding > 0
+
+    def left(self) -> None:
+        """One of those who were woken is back."""
+        self.outstanding -= 1
+        if not self.outstanding:
+            for tell in self.at_end:
+                tell()
 
     async def run(self) -> None:
         """Hold the rounds, until cancelled. It can be run again: nothing that came meanwhile is lost."""
