@@ -119,7 +119,7 @@ def test_a_bad_configuration_is_one_line_with_its_place_and_exit_2(command: str,
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = run("--debug", "check", str(tmp_path / "missing.yaml"))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
 
 

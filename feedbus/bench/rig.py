@@ -70,7 +70,7 @@ class Rig:
         url = f"ws://127.0.0.1:{self._venue.expect('port', START_WITHIN)['port']}/infocx/v3/websocket"
         address = f"ipc://{folder / 'events.ipc'}"
         commands = (
-            self._rival(url, address) if self._contender.program == "rival" else self._feedbus(url, address, folder)
+            self._feedbus(url, address, folder) if self._contender.program == "feedbus" else self._rival(url, address)
         )
         self._connector = self._child("connector", commands[0], folder)
         self._subscriber = self._child("subscriber", commands[1], folder)
@@ -105,7 +105,7 @@ class Rig:
             raise FeedbusError(
                 "bench: the hand-written rivals need the checkout of feedbus: they are in its tests/bench"
             )
-        program = self._rivals.program(self._scenario.protocol)
+        program = self._rivals.program(self._scenario.protocol, tuned=self._contender.program == "tuned")
         shape = [str(self._scenario.connections), str(self._symbols)]
         connector = [*program, "connector", url, address, *shape]
         return connector, [*program, "subscriber", address, *self._subscriber_arguments()]

@@ -10,6 +10,7 @@ from feedbus.bench.frames import Protocol
 from feedbus.errors import FeedbusError
 
 PROGRAMS = {"moex": "rival_books.py", "trades": "rival_trades.py"}
+TUNED = "rival_books_tuned.py"
 
 
 class Rivals(msgspec.Struct, frozen=True):
@@ -27,11 +28,11 @@ class Rivals(msgspec.Struct, frozen=True):
         """The interpreter of the rivals' own environment."""
         return self.root / ".venv-bench" / "bin" / "python"
 
-    def program(self, protocol: Protocol) -> list[str]:
-        """The command that runs a rival. Raises FeedbusError where its environment is missing."""
+    def program(self, protocol: Protocol, tuned: bool = False) -> list[str]:
+        """The command that runs a rival, or that of the books tuned. Raises FeedbusError without its environment."""
         if not self.python.exists():
             raise FeedbusError("bench: --compare needs the environment .venv-bench: `make bench` makes it")
-        return [str(self.python), str(self.root / "tests" / "bench" / PROGRAMS[protocol])]
+        return [str(self.python), str(self.root / "tests" / "bench" / (TUNED if tuned else PROGRAMS[protocol]))]
 
 
 def find() -> Rivals | None:

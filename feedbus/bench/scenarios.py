@@ -12,6 +12,7 @@ from feedbus.errors import ConfigError
 
 FEEDBUS = "feedbus"
 RIVAL = "hand-written"
+TUNED = "hand-tuned"
 TABLE = "table"
 """The scenario without a feed: what drawing the live table costs."""
 
@@ -20,7 +21,7 @@ class Contender(msgspec.Struct, frozen=True):
     """Who takes part. `linger` is seconds, None for the product's own; it gets `times` the scenario's tickers."""
 
     label: str
-    program: Literal["feedbus", "rival"] = "feedbus"
+    program: Literal["feedbus", "rival", "tuned"] = "feedbus"
     linger: float | None = None
     times: int = 1
 
@@ -88,6 +89,8 @@ def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenari
         contenders = _with_linger(contenders, linger)
     if compare and scenario.baseline == RIVAL:
         contenders = (*contenders, Contender(RIVAL, "rival"))
+        if scenario.protocol == "moex" and scenario.costs:
+            contenders = (*contenders, Contender(TUNED, "tuned"))
     return msgspec.structs.replace(scenario, **values, contenders=contenders)
 
 

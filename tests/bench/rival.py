@@ -1,10 +1,11 @@
 # mypy: disable-error-code="import-not-found, misc"
-"""What the two hand-written rivals share: the loop, the connections, the publisher, the measuring subscriber.
+"""What the hand-written rivals share: the connections, the publisher, the measuring subscriber.
 
-They are what an expert would write for this one job: picows on uvloop (uvloop made it 10 % cheaper where each frame is
-a write of its own, and nothing dearer), msgspec, one pyzmq message an event. No supervision, no sequence numbers, no
-metrics, no reconnecting. They run in .venv-bench, which has no feedbus; of feedbus they take nothing but the stop-watch
-(feedbus/bench/turn.py), so that both sides are timed by the same code.
+They are what an expert would write for this one job: picows on asyncio, msgspec, one pyzmq message an event. No
+supervision, no sequence numbers, no metrics, no reconnecting. rival_books_tuned.py is the books once more, by somebody
+who has profiled them: on uvloop (a tenth cheaper where each frame is a write of its own), decoding into structs.
+They run in .venv-bench, which has no feedbus; of feedbus they take nothing but the stop-watch (feedbus/bench/turn.py),
+so that both sides are timed by the same code.
 """
 
 from __future__ import annotations
@@ -12,27 +13,27 @@ from __future__ import annotations
 import asyncio  # noqa: TID251 (the rival is an asyncio program)
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from time import time_ns
 from typing import Any
 
 import picows
-import uvloop
 import zmq
 
 from feedbus.bench.turn import Measured, TurnOver, WarmUp, on_signal
 
 Send = Callable[[bytes], None]
 Listeners = Callable[[list[list[str]], Send], Sequence[picows.WSListener]]
+Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
-def connector(url: str, address: str, shards: list[list[str]], listeners: Listeners) -> None:
+def connector(url: str, address: str, shards: list[list[str]], listeners: Listeners, run: Run) -> None:
     """Publish what the listeners make of the frames, until SIGTERM."""
     socket = zmq.Context().socket(zmq.PUB)
     socket.setsockopt(zmq.SNDHWM, 0)  # nothing is dropped
     socket.bind(address)
-    uvloop.run(_listen(url, listeners(shards, socket.send)))
+    run(_listen(url, listeners(shards, socket.send)))
 
 
 async def _listen(url: str, listeners: Sequence[picows.WSListener]) -> None:
@@ -111,13 +112,13 @@ def time_all(receive: Callable[[], bytes], decode: Callable[[memoryview], Any], 
         measured.received = received
 
 
-def main(listeners: Listeners, decode: Callable[[memoryview], Any]) -> None:
+def main(listeners: Listeners, decode: Callable[[memoryview], Any], run: Run = asyncio.run) -> None:
     """`connector URL ADDRESS CONNECTIONS SYMBOLS` or `subscriber ADDRESS TICKERS EVENTS LATENCY`."""
     if sys.argv[1] == "connector":
         url, address, connections, symbols = sys.argv[2:]
         names = [f"TQBR.T{number:04d}" for number in range(int(connections) * int(symbols))]
         shards = [names[at : at + int(symbols)] for at in range(0, len(names), int(symbols))]
-        connector(url, address, shards, listeners)
+        connector(url, address, shards, listeners, run)
     else:
         address, tickers, count, latency = sys.argv[2:]
         subscriber(address, decode, int(tickers), int(count), latency == "1")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from time import time_ns
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import picows
@@ -29,25 +29,11 @@ class Properties(msgspec.Struct, gc=False):
     timestamp: int
 
 
-class Price(msgspec.Struct, array_like=True, gc=False):
-    """[value, decimals]; msgspec skips what isn't declared."""
-
-    value: float
-
-
-class Row(msgspec.Struct, array_like=True, gc=False):
-    """[side, price, size, null]. Structs of this kind decode faster than tuples do."""
-
-    side: Literal["B", "S"]
-    price: Price
-    size: float
-
-
 class Body(msgspec.Struct, gc=False):
     """The body of a MESSAGE."""
 
     properties: Properties
-    data: list[Row]
+    data: list[tuple[Literal["B", "S"], tuple[float, int], float, Any]]
 
 
 decode_body = msgspec.json.Decoder(Body).decode
@@ -76,11 +62,9 @@ class Listener(picows.WSListener):
             at = raw.index(b"\nsubscription:") + 14
             symbol, topic = self.streams[raw[at : raw.index(b"\n", at)]]
             body = decode_body(memoryview(raw)[raw.index(b"\n\n", at) + 2 : -1])
-            bids: list[tuple[float, float]] = []
-            asks: list[tuple[float, float]] = []
-            for row in body.data:
-                (bids if row.side == "B" else asks).append((row.price.value, row.size))
+            bids = [(price[0], size) for side, price, size, _ in body.data if side == "B"]
             bids.reverse()
+            asks = [(price[0], size) for side, price, size, _ in body.data if side == "S"]
             properties = body.properties
             book = Book(symbol, bids, asks, properties.timestamp * 1_000_000, ts_recv, properties.seqnum)
             self.send(topic + encode(book))

@@ -10,7 +10,7 @@ import pytest
 from feedbus.bench import rivals
 from feedbus.bench.command import measure
 from feedbus.bench.rivals import Rivals
-from feedbus.bench.scenarios import SCENARIOS, Overrides, chosen
+from feedbus.bench.scenarios import RIVAL, SCENARIOS, TUNED, Overrides, chosen
 from feedbus.errors import FeedbusError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +32,10 @@ def test_a_missing_environment_and_a_missing_checkout_are_said(tmp_path: Path, m
 
 
 @pytest.mark.skipif(not HERE.python.exists(), reason="there is no .venv-bench: `make bench` makes it")
-@pytest.mark.parametrize("name", ["burst", "trades"])
-def test_the_rival_passes_all_events_on(name: str) -> None:
+@pytest.mark.parametrize(("name", "label"), [("burst", RIVAL), ("burst", TUNED), ("trades", RIVAL)])
+def test_the_rival_passes_all_events_on(name: str, label: str) -> None:
     (scenario,) = chosen([name], Overrides(events=300, symbols=5), True)
-    rival = scenario.contenders[-1]
+    (rival,) = [one for one in scenario.contenders if one.label == label]
     alone = msgspec.structs.replace(scenario, contenders=(rival,), latency=SCENARIOS[name].protocol == "moex")
     (outcome,) = measure(alone, 1, HERE, lambda _: None)
     assert outcome.lossy == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedbus.bench.scenarios import NAMES, RIVAL, SCENARIOS, TABLE, Overrides, Scenario, chosen
+from feedbus.bench.scenarios import NAMES, RIVAL, SCENARIOS, TABLE, TUNED, Overrides, Scenario, chosen
 from feedbus.errors import ConfigError
 
 
@@ -25,8 +25,9 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
 def test_the_rival_takes_part_only_in_comparisons_with_it() -> None:
     assert labels(chosen(["burst"], Overrides(), False)[0]) == ["feedbus"]
-    assert labels(chosen(["burst"], Overrides(), True)[0]) == ["feedbus", RIVAL]
-    assert labels(chosen(["paced"], Overrides(), True)[0]) == ["feedbus", "feedbus linger 0", RIVAL]
+    assert labels(chosen(["burst"], Overrides(), True)[0]) == ["feedbus", RIVAL, TUNED]
+    assert labels(chosen(["paced"], Overrides(), True)[0]) == ["feedbus", "feedbus linger 0", RIVAL, TUNED]
+    assert labels(chosen(["trades"], Overrides(), True)[0]) == ["feedbus", RIVAL]
     assert RIVAL not in labels(chosen(["tickers"], Overrides(), True)[0])
 
 
@@ -38,8 +39,8 @@ def test_what_the_command_line_sets_replaces_the_scenarios_own() -> None:
 
 def test_a_linger_is_everybodys_and_nobody_runs_twice() -> None:
     (found,) = chosen(["paced"], Overrides(linger=0.005), True)
-    assert labels(found) == ["feedbus linger 0.005", RIVAL]
-    assert [contender.linger for contender in found.contenders] == [0.005, None]
+    assert labels(found) == ["feedbus linger 0.005", RIVAL, TUNED]
+    assert [contender.linger for contender in found.contenders] == [0.005, None, None]
     (tickers,) = chosen(["tickers"], Overrides(linger=0.0), False)
     assert [(contender.times, contender.linger) for contender in tickers.contenders] == [(1, 0.0), (10, 0.0)]
 

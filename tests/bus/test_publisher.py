@@ -410,3 +410,23 @@ async def test_a_publisher_is_overdue_when_its_heartbeat_is_and_only_while_it_ru
         assert publisher.overdue(trio.current_time() + 7) == "moex: no heartbeat is published"
         nursery.cancel_scope.cancel()
     assert publisher.overdue(1e9) is None
+
+
+async def test_what_readers_gather_waits_for_their_word_and_no_longer_than_linger(autojump_clock: MockClock) -> None:
+    gathering = True
+    sent = Sent(trio.current_time)
+    publisher = Publisher("moex", sent, linger=0.5, gathering=lambda: gathering)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(publisher.run)
+        await trio.sleep(0.1)
+        publisher.publish([trade(1)])
+        publisher.publish([trade(2, "TQBR.GAZP")])
+        assert sent.data() == []
+        publisher.flush()
+        assert [[group[0] for group in groups] for groups in sent.groups()] == [["TQBR.SBER", "TQBR.GAZP"]]
+        publisher.publish([trade(3)])
+        await trio.sleep(0.49)
+        assert len(sent.data()) == 1
+        await trio.sleep(0.02)
+        assert len(sent.data()) == 2, "the word never came"
+        nursery.cancel_scope.cancel()

@@ -161,3 +161,69 @@ async def test_who_waits_for_a_forgotten_socket_is_woken() -> None:
         watched.forget()
         watched.forget()
         await settle(lambda: play.woken == [0])
+
+
+async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:
+    async with stage(0.01) as (play, nursery):
+        ends: list[int] = []
+        play.rounds.at_end.append(lambda: ends.append(len(play.woken)))
+        again = trio.Event()
+
+        async def read(number: int, watched: Watched, before: trio.Event | None) -> None:
+            await play.wait(number, watched)
+            assert play.rounds.is_open()
+            if before is not None:
+                await before.wait()
+            await watched.readable()
+
+        fars = []
+        for number, before in enumerate((None, again, None)):
+            watched, far = play.pair()
+            fars.append(far)
+            await watched.readable()
+            nursery.start_soon(read, number, watched, before)
+        await wait_all_tasks_blocked()
+        for far in fars:
+            far.send(b"x")
+        await settle(lambda: len(play.woken) == 3)
+        await wait_all_tasks_blocked()
+        assert (ends, play.rounds.is_open()) == ([], True), "one of them is still busy"
+        again.set()
+        await settle(lambda: bool(ends))
+        assert (ends, play.rounds.is_open()) == ([3], False)
+
+
+async def test_who_has_more_to_read_keeps_its_round_open() -> None:
+    async with stage() as (play, nursery):
+        ends: list[None] = []
+        play.rounds.at_end.append(lambda: ends.append(None))
+        watched, far = play.pair()
+        await watched.readable()
+
+        async def read() -> None:
+            await watched.readable()
+            watched.ready = True  # the read was a full one
+            await watched.readable()
+            assert ends == []
+            await watched.readable()
+
+        nursery.start_soon(read)
+        await wait_all_tasks_blocked()
+        far.send(b"x")
+        await settle(lambda: bool(ends))
+        assert len(ends) == 1
+
+
+async def test_who_leaves_in_the_middle_of_a_round_does_not_keep_it_open() -> None:
+    async with stage() as (play, nursery):
+        ends: list[None] = []
+        play.rounds.at_end.append(lambda: ends.append(None))
+        watched, far = play.pair()
+        await watched.readable()
+        nursery.start_soon(play.wait, 0, watched)
+        await wait_all_tasks_blocked()
+        far.send(b"x")
+        await settle(lambda: play.woken == [0])
+        assert ends == []
+        watched.forget()
+        assert (ends, play.rounds.is_open()) == ([None], False)
