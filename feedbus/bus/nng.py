@@ -112,17 +112,20 @@ def _why(failure: int) -> str:
 
 @contextmanager
 def _private_ipc(address: str) -> Iterator[None]:
-    """A missing socket directory is made with mode 0700, the socket with 0600: nng follows the umask."""
+    """The socket and a missing directory of it are for our user alone, and for our group where the umask lets it write
+    (007, say): nng follows the umask, and whoever may write to the socket may subscribe."""
     if not address.startswith("ipc://"):
         yield
         return
     path = Path(address.removeprefix("ipc://"))
     before = os.umask(0o077)
+    hidden = 0o077 if before & 0o020 else 0o007
     try:
+        os.umask(hidden)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_socket():
             raise FileExistsError("a file that isn't a socket is there")  # nng would delete it
-        os.umask(0o177)
+        os.umask(hidden | 0o111)
         yield
     finally:
         os.umask(before)

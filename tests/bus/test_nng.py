@@ -207,14 +207,25 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious"
 
 
-def test_missing_directories_are_made_for_us_alone_and_so_is_the_socket(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("umask", "modes"),
+    [
+        (0o022, [0o700, 0o700, 0o600]),
+        (0o000, [0o770, 0o770, 0o660]),
+        (0o007, [0o770, 0o770, 0o660]),
+        (0o077, [0o700, 0o700, 0o600]),
+    ],
+)
+def test_directories_and_socket_are_for_us_alone_and_our_group_where_the_umask_has_it_write(
+    tmp_path: Path, umask: int, modes: list[int]
+) -> None:
     path = tmp_path / "run" / "feedbus" / "bus.ipc"
-    before = os.umask(0o022)
+    before = os.umask(umask)
     try:
         with closing(PubSocket(f"ipc://{path}")):
-            modes = [stat.S_IMODE(found.stat().st_mode) for found in (path.parent.parent, path.parent, path)]
-            assert modes == [0o700, 0o700, 0o600]
-        assert os.umask(0o022) == 0o022, "the umask is put back"
+            found = [stat.S_IMODE(made.stat().st_mode) for made in (path.parent.parent, path.parent, path)]
+            assert found == modes
+        assert os.umask(umask) == umask, "the umask is put back"
     finally:
         os.umask(before)
 
