@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from types import NoneType
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,6 +14,7 @@ from feedbus import codec
 from feedbus.codec import Header
 from feedbus.errors import BusError
 from feedbus.events import SCHEMA_VERSION, BookSnapshot, Event, Heartbeat, MarketData, Ticker, Trade
+from feedbus.testing.strategies import any_event, events
 
 HEADER = Header("trade", "moex", "moex/0", 1700000000, 1719825533789000000)
 TRADE = Trade("moex", "TQBR.SBER", 1, 2, 328.05, 10.0, "buy", 15195661254)
@@ -34,40 +34,8 @@ WORKED = (
     b"\xa3buy\xcf\x00\x00\x00\x03\x89\xbb\x63\xc6"  # side, trade_id
 )
 
-FLOATS = st.floats(allow_nan=False)
-BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
-    str: st.text(max_size=8),
-    int: st.integers(-(2**63), 2**64 - 1),
-    float: FLOATS,
-    bool: st.booleans(),
-    NoneType: st.none(),
-}
 KINDS: Any = MarketData.__args__
-
-
-def values(wanted: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type; lists are kept short."""
-    if wanted in BY_TYPE:
-        return BY_TYPE[wanted]
-    arguments: Any = getattr(wanted, "__args__", ())
-    origin = getattr(wanted, "__origin__", None)
-    if origin is list:
-        return st.lists(values(arguments[0]), max_size=3)
-    if origin is tuple:
-        return st.tuples(*map(values, arguments))
-    if origin is dict:
-        return st.dictionaries(*map(values, arguments), max_size=3)
-    if arguments and all(isinstance(argument, str) for argument in arguments):
-        return st.sampled_from(arguments)  # a Literal
-    return st.one_of(*map(values, arguments))
-
-
-def events(of: type[Event]) -> st.SearchStrategy[Any]:
-    hints: dict[str, Any] = get_type_hints(of)
-    return st.builds(of, **{name: values(hints[name]) for name in of.__struct_fields__})
-
-
-ANY_EVENT = st.sampled_from(KINDS).flatmap(events)
+ANY_EVENT = any_event()
 GROUPS = st.lists(
     st.tuples(st.text(max_size=8), st.integers(0, 2**63), st.lists(ANY_EVENT, min_size=1, max_size=3)), max_size=3
 )

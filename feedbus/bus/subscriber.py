@@ -7,6 +7,7 @@ in the numbers becomes a Gap, in its place among the events.
 from __future__ import annotations
 
 import select
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -196,14 +197,16 @@ class Receiver:
         return about, cast("list[MarketData | Gap]", out)
 
 
-class Subscription:
-    """An open subscription of a trio program. Iterating yields `MarketData | Gap`; one task may iterate."""
+class Reader(ABC):
+    """What a subscription offers to a trio program, however its messages come. One task may iterate."""
 
-    def __init__(self, socket: SubSocket, receiver: Receiver) -> None:
-        self._socket = socket
+    def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._batches: deque[Batch] = deque()
         self._events: deque[MarketData | Gap] = deque()
+
+    @abstractmethod
+    async def next_batch(self) -> Batch:
+        """The next batch. Raises trio.ClosedResourceError when there will be none."""
 
     def stats(self) -> Stats:
         """The balance sheet up to now."""
@@ -218,10 +221,30 @@ class Subscription:
 
     async def __anext__(self) -> MarketData | Gap:
         while not self._events:
-            self._events.extend((await self._next_batch())[1])
+            self._events.extend((await self.next_batch())[1])
         return self._events.popleft()
 
-    async def _next_batch(self) -> Batch:
+
+class _Messages:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch:
+        return await self._reader.next_batch()
+
+
+class Subscription(Reader):
+    """An open subscription of a trio program. Iterating yields `MarketData | Gap`; one task may iterate."""
+
+    def __init__(self, socket: SubSocket, receiver: Receiver) -> None:
+        super().__init__(receiver)
+        self._socket = socket
+        self._batches: deque[Batch] = deque()
+
+    async def next_batch(self) -> Batch:
         """The next batch; others get their turn whenever the socket is looked at, not once a message."""
         while not self._batches:
             if self._socket.closed:
@@ -229,17 +252,6 @@ class Subscription:
             await trio.lowlevel.wait_readable(self._socket.fd)
             _receive_all(self._socket, self._receiver, self._batches)
         return self._batches.popleft()
-
-
-class _Messages:
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Batch:
-        return await self._subscription._next_batch()
 
 
 class SyncSubscription:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import trio
 
 from feedbus import codec
-from feedbus.bus.subscriber import Batch, Receiver, Stats
-from feedbus.events import Event, Gap, MarketData
+from feedbus.bus.subscriber import Batch, Reader, Receiver
+from feedbus.events import Event
 from feedbus.runtime.mailbox import Mailbox
 
 E = TypeVar("E", bound=Event)
@@ -24,36 +24,19 @@ KEPT = 100_000  # messages
 STALLED = 1024  # messages that wait for a subscriber that doesn't read
 
 
-class MemorySubscription:
+class MemorySubscription(Reader):
     """What `feedbus.subscribe` yields, in memory. One task may iterate."""
 
     def __init__(self, topics: Iterable[str], stalled: int) -> None:
+        super().__init__(Receiver(topics))
         self.mailbox = Mailbox[bytes](stalled, "drop_oldest")
-        self._receiver = Receiver(topics)
         self._prefixes = tuple(self._receiver.wire_prefixes)
         self._batches: deque[Batch] = deque()
-        self._events: deque[MarketData | Gap] = deque()
 
     def offer(self, message: bytes) -> None:
         """One message is on the bus."""
         if message.startswith(self._prefixes):
             self.mailbox.put_nowait(message)
-
-    def stats(self) -> Stats:
-        """The balance sheet up to now."""
-        return self._receiver.stats()
-
-    def messages(self) -> AsyncIterator[Batch]:
-        """(header, events) for each bus message that held something wanted."""
-        return _Messages(self)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> MarketData | Gap:
-        while not self._events:
-            self._events.extend((await self.next_batch())[1])
-        return self._events.popleft()
 
     async def next_batch(self) -> Batch:
         """The next batch. Raises trio.ClosedResourceError when the subscription has ended and all is read."""
@@ -64,17 +47,6 @@ class MemorySubscription:
                 raise trio.ClosedResourceError("the subscription is closed") from None
             self._batches.extend(batch for batch in received if batch is not None)
         return self._batches.popleft()
-
-
-class _Messages:
-    def __init__(self, subscription: MemorySubscription) -> None:
-        self._subscription = subscription
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Batch:
-        return await self._subscription.next_batch()
 
 
 class MemoryBus:

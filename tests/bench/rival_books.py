@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio  # noqa: TID251 (the rival is an asyncio program)
+from collections.abc import Callable
 from time import time_ns
 from typing import Any, Literal
 
@@ -40,12 +42,26 @@ decode_body = msgspec.json.Decoder(Body).decode
 encode = msgspec.msgpack.Encoder().encode
 
 
-class Listener(picows.WSListener):
-    """One connection."""
+Levels = list[tuple[float, float]]
+Read = Callable[[memoryview], tuple[Levels, Levels, Properties]]
 
-    def __init__(self, symbols: list[str], send: rival.Send) -> None:
+
+def read(data: memoryview) -> tuple[Levels, Levels, Properties]:
+    """Bids and asks, best first."""
+    body = decode_body(data)
+    bids = [(price[0], size) for side, price, size, _ in body.data if side == "B"]
+    bids.reverse()
+    asks = [(price[0], size) for side, price, size, _ in body.data if side == "S"]
+    return bids, asks, body.properties
+
+
+class Listener(picows.WSListener):
+    """One connection; `read` takes a body apart."""
+
+    def __init__(self, symbols: list[str], send: rival.Send, read: Read) -> None:
         self.symbols = symbols
         self.send = send
+        self.read = read
         self.streams: dict[bytes, tuple[str, bytes]] = {}  # by subscription: symbol and topic
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
@@ -61,11 +77,7 @@ class Listener(picows.WSListener):
             ts_recv = time_ns()
             at = raw.index(b"\nsubscription:") + 14
             symbol, topic = self.streams[raw[at : raw.index(b"\n", at)]]
-            body = decode_body(memoryview(raw)[raw.index(b"\n\n", at) + 2 : -1])
-            bids = [(price[0], size) for side, price, size, _ in body.data if side == "B"]
-            bids.reverse()
-            asks = [(price[0], size) for side, price, size, _ in body.data if side == "S"]
-            properties = body.properties
+            bids, asks, properties = self.read(memoryview(raw)[raw.index(b"\n\n", at) + 2 : -1])
             book = Book(symbol, bids, asks, properties.timestamp * 1_000_000, ts_recv, properties.seqnum)
             self.send(topic + encode(book))
         elif raw.startswith(b"CONNECTED"):
@@ -86,7 +98,11 @@ class Listener(picows.WSListener):
             transport.send(picows.WSMsgType.BINARY, "\n".join(lines).encode())
 
 
+def main(read: Read, run: rival.Run) -> None:
+    """Run as the command line says."""
+    decode = msgspec.msgpack.Decoder(Book).decode
+    rival.main(lambda shards, send: [Listener(symbols, send, read) for symbols in shards], decode, run)
+
+
 if __name__ == "__main__":
-    rival.main(
-        lambda shards, send: [Listener(symbols, send) for symbols in shards], msgspec.msgpack.Decoder(Book).decode
-    )
+    main(read, asyncio.run)
