@@ -17,6 +17,7 @@ from math import inf
 
 import trio
 
+ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
@@ -26,6 +27,7 @@ class Watched:
     def __init__(self, rounds: Rounds, fd: int) -> None:
         self.ready = True  # there may be something to read: so it is in the beginning, and after a read of all it could
         self.task: trio.lowlevel.Task | None = None
+        self._ended = False  # the peer has finished: the kernel tells once, perhaps together with the last data
         self._in_round = False
         self._rounds = rounds
         self._fd = fd
@@ -34,7 +36,7 @@ class Watched:
         """Wait for the round in which this socket may have something. Safe to cancel."""
         if self.task is not None:
             raise trio.BusyResourceError("another task waits for this socket")
-        if self.ready:
+        if self.ready or self._ended:
             await trio.lowlevel.checkpoint()
         else:
             self._leave_round()
@@ -42,9 +44,10 @@ class Watched:
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         self.ready = False
 
-    def wake(self) -> None:
-        """There may be something; the task that waits finds out."""
+    def wake(self, *, ended: bool = False) -> None:
+        """There may be something; the task that waits finds out. `ended`: there will always be, an end or an error."""
         self.ready = True
+        self._ended = self._ended or ended
         if self.task is not None:
             task, self.task = self.task, None
             self._in_round = True
@@ -54,7 +57,7 @@ class Watched:
     def forget(self) -> None:
         """Leave the rounds, before the socket is closed. The task that waits is woken, and finds it closed."""
         self._rounds.forget(self._fd)
-        self.wake()
+        self.wake(ended=True)
         self._leave_round()
 
     def _leave_round(self) -> None:
@@ -128,10 +131,10 @@ class Rounds:
     def _round(self) -> int:
         """Wake whoever has something to read; returns how many sockets that were."""
         found = self._epoll.poll(0)
-        for fd, _ in found:
+        for fd, events in found:
             watched = self._watched.get(fd)
             if watched is not None:
-                watched.wake()
+                watched.wake(ended=bool(events & ENDED))
         self.rounds += 1
         self.reads += len(found)
         return len(found)

@@ -41,16 +41,15 @@ class TcpStream(trio.abc.Stream):
             except BlockingIOError:
                 continue
             except (ValueError, OSError) as error:
-                self._read_again()
                 if isinstance(error, ValueError) or error.errno == errno.EBADF:
                     raise trio.ClosedResourceError("the socket is closed") from None
                 raise trio.BrokenResourceError("the socket broke") from error
-            if len(data) == size or not data:
+            if len(data) == size:
                 self._read_again()
             return data
 
     def _read_again(self) -> None:
-        """The kernel may have more, or will say the same for ever: either way it won't tell again."""
+        """The kernel may have more, and won't tell again."""
         if self._watched is not None:
             self._watched.ready = True
 

@@ -9,12 +9,15 @@ from contextlib import asynccontextmanager
 from math import inf
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trustme
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut, VenueError
 from feedbus.transport import Connection, Dial, Options, trio_ws, websocket
+from feedbus.transport.rounds import Rounds
+from feedbus.transport.streams import background
 from feedbus.transport.tls import tls_context
 from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, frame, listening
 
@@ -23,7 +26,26 @@ PATIENCE = 60
 """A bound for what takes milliseconds on a fast machine, in seconds."""
 
 OPTIONS = Options(max_message_size=LIMIT, ping_interval=inf, close_timeout=0.001)
-DIALS: dict[str, Dial] = {"sansio": websocket.dial, "trio-websocket": trio_ws.dial}
+
+
+@asynccontextmanager
+async def dial_in_rounds(url: str, options: Options) -> AsyncIterator[Connection]:
+    """As a service dials: the sockets are read in rounds."""
+    rounds = Rounds(0.001)
+    try:
+        async with background() as nursery:
+            nursery.start_soon(rounds.run)
+            async with websocket.dial(url, msgspec.structs.replace(options, rounds=rounds)) as connection:
+                yield connection
+    finally:
+        rounds.close()
+
+
+DIALS: dict[str, Dial] = {
+    "sansio": websocket.dial,
+    "sansio in rounds": dial_in_rounds,
+    "trio-websocket": trio_ws.dial,
+}
 
 
 @pytest.fixture(params=DIALS)

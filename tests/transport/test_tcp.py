@@ -111,3 +111,20 @@ async def test_more_than_one_read_holds_is_read_without_another_word_from_the_pe
     assert len(await near.receive_some(60)) == 60
     with trio.fail_after(5):
         assert len(await near.receive_some(60)) == 40
+
+
+async def test_an_end_that_came_together_with_the_last_data_is_told_after_it(pair: Pair) -> None:
+    near, far = pair
+    assert not isinstance(await receive_nothing(near), bytes)
+    await far.send_all(b"last words")
+    await far.aclose()
+    with trio.fail_after(5):
+        assert await near.receive_some() == b"last words"
+        assert await near.receive_some() == b""
+
+
+async def receive_nothing(stream: TcpStream) -> bytes | None:
+    """A read that finds nothing, so that the next one has to be told."""
+    with trio.move_on_after(0.01):
+        return await stream.receive_some()
+    return None
