@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import feedbus
-from feedbus.errors import BadAddress, ConfigError, FeedbusError
+from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
 T = TypeVar("T")
 
@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _failed(error: BaseException) -> int:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
+    if isinstance(error.__cause__, ConfigError | CantServe):
+        error = error.__cause__  # what kept the service from starting says it all
     if isinstance(error, ConfigError | BadAddress):
         print(f"feedbus: {error}", file=sys.stderr)
         return 2
@@ -187,7 +189,7 @@ def _check(arguments: argparse.Namespace) -> None:
             continue
         plan = sharding.plan(feed.symbols, feed.sharding.connections, feed.sharding.per_connection)
         print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}")
-        for number, symbols in enumerate(plan):
+        for number, symbols in enumerate(filter(None, plan)):
             print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
 
 

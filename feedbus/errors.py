@@ -34,6 +34,10 @@ class BadAddress(BusError):
     """What was asked for is no address of a bus, or no topic."""
 
 
+class CantServe(FeedbusError):
+    """An address of ours can't be listened at."""
+
+
 class VenueError(FeedbusError):
     """What the venue or the network did. `cause` is a stable word for counters and logs."""
 

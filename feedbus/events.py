@@ -101,7 +101,12 @@ class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
 
 
 class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
-    """Open, high, low, close over `period_s` seconds from `start` (ns). `source` says what it was made of."""
+    """Open, high, low, close over `period_s` seconds from `start` (ns). `source` says what it was made of.
+
+    `volume` of source venue is in the venue's own unit for bars (on MOEX securities, not lots), `turnover` in the quote
+    currency. `revision` counts the versions of this bar that were published before; `final`: there will be none after
+    it, but a correction; `complete`: no trade of the period is missing, as far as we know.
+    """
 
     WORD: ClassVar[str] = "bar"
     source: Literal["venue", "trades", "ticker"]

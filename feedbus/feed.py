@@ -218,6 +218,10 @@ class Feed:
         """Connections that are logged in."""
         return sum(connector.state in UP for connector in self.connectors)
 
+    def connections_wanted(self) -> int:
+        """Connections of the plan; as many as there may be, while there is none."""
+        return len(self.connectors) or self._config.sharding.connections
+
     def not_up(self) -> list[str]:
         """What keeps the feed from being up, a line each."""
         if not self.connectors:
@@ -238,7 +242,7 @@ class Feed:
             state="connecting",
             reason=self._unlisted,
             connections_up=0,
-            connections_wanted=self._config.sharding.connections,
+            connections_wanted=self.connections_wanted(),
             instruments={},
             updates_per_s=0.0,
             delay_s=None,

@@ -20,6 +20,7 @@ import msgspec
 import trio
 
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.files import read_regular
 from feedbus.session import Fetch, Listing, Lists
 from feedbus.transport import http
 
@@ -77,7 +78,7 @@ async def symbols_of(
     try:
         listing, answers = await _fetch(account.listing(boards), rest, tls, wall_ns)
     except VenueError as error:
-        kept = await trio.to_thread.run_sync(_read, path, asked, log)
+        kept = await trio.to_thread.run_sync(_read, path, asked, log, abandon_on_cancel=True)
         replayed = None if kept is None else _replay(account.listing(boards), kept, path, log)
         if kept is None or replayed is None:
             raise
@@ -87,7 +88,7 @@ async def symbols_of(
         )
         return Listed(_chosen(replayed, sample, log), from_cache=True, age=age)
     copy = msgspec.structs.replace(asked, answers=answers)
-    await trio.to_thread.run_sync(_write, path, msgspec.json.encode(copy), log)
+    await trio.to_thread.run_sync(_write, path, msgspec.json.encode(copy), log, abandon_on_cancel=True)
     return Listed(_chosen(listing, sample, log), from_cache=False, age=0.0)
 
 
@@ -156,8 +157,7 @@ def sampled(symbols: Sequence[str], count: int) -> tuple[str, ...]:
 def _read(path: Path, asked: _Copy, log: logging.Logger) -> _Copy | None:
     """What is on disk, when it answers the same question."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_COPY + 1)
+        raw = read_regular(path, MAX_COPY + 1)
     except FileNotFoundError:
         return None
     except OSError as error:

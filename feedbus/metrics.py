@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import get_args
 
 import feedbus
+from feedbus import errors
 from feedbus.bus.publisher import Publisher
 from feedbus.connector import Connector
 from feedbus.events import FeedState
@@ -21,6 +22,19 @@ from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.metrics import CollectorRegistry, Group, Series
 from feedbus.telemetry.metrics import registry as new_registry
 from feedbus.telemetry.watchdog import Watchdog
+
+CAUSES = tuple(
+    each.cause
+    for each in (
+        errors.ConnectFailed,
+        errors.TimedOut,
+        errors.BadData,
+        errors.ClosedByPeer,
+        errors.RateLimited,
+        errors.LoginRefused,
+    )
+)
+"""All are said from the beginning, at 0: an alert on an increase sees the first one too."""
 
 
 class Process:
@@ -75,10 +89,10 @@ FEED: Sequence[Series[Feed]] = (
     Series(
         "feedbus_feed_up",
         "1 when every connection of the feed is logged in, else 0.",
-        lambda feed: float(feed.connections_up() == len(feed.connectors)),
+        lambda feed: float(not feed.not_up()),
     ),
     Series("feedbus_feed_connections_up", "Connections that are logged in.", lambda feed: feed.connections_up()),
-    Series("feedbus_feed_connections_wanted", "Connections of the shard plan.", lambda feed: len(feed.connectors)),
+    Series("feedbus_feed_connections_wanted", "Connections of the shard plan.", lambda feed: feed.connections_wanted()),
     Series(
         "feedbus_feed_symbols_wanted",
         "Symbols of the configuration.",
@@ -104,7 +118,7 @@ CONNECTION: Sequence[Series[Connector]] = (
     Series(
         "feedbus_connection_failures_total",
         "Attempts and connections that ended in a failure, by cause.",
-        lambda it: it.failures,
+        lambda it: dict.fromkeys(CAUSES, 0) | it.failures,
         by="cause",
     ),
     Series("feedbus_connection_frames_total", "WebSocket messages received.", lambda it: it.frames),
@@ -168,13 +182,13 @@ SUPERVISOR: Sequence[Series[Supervisor]] = (
     Series(
         "feedbus_supervisor_crashes_total",
         "Times that a part died of a bug, by part.",
-        lambda it: it.crashes,
+        lambda it: dict.fromkeys(it.names(), 0) | it.crashes,
         by="child",
     ),
     Series(
         "feedbus_supervisor_restarts_total",
         "Times that a part was started again, by part.",
-        lambda it: it.restarts,
+        lambda it: dict.fromkeys(it.names(), 0) | it.restarts,
         by="child",
     ),
     Series(

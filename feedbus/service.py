@@ -113,7 +113,7 @@ class Service:
     def _status(self) -> str:
         """One line for an operator."""
         up = sum(feed.connections_up() for feed in self.feeds)
-        wanted = sum(len(feed.connectors) for feed in self.feeds)
+        wanted = sum(feed.connections_wanted() for feed in self.feeds)
         reasons = self._not_up()
         more = [f"and {len(reasons) - REASONS_SHOWN} more"] if len(reasons) > REASONS_SHOWN else []
         return "; ".join([f"{up} of {wanted} connections up", *reasons[:REASONS_SHOWN], *more])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
 
 from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, QUEUE_LIMIT, RECV_MAX_SIZE
-from feedbus.events import SCHEMA_VERSION, Event, Heartbeat, Trade
+from feedbus.events import EVENT_TYPES, SCHEMA_VERSION, End, Event, Gap, Heartbeat, Marker, Trade
 from feedbus.topics import MAX_TOPIC
 
 PAGE = (Path(__file__).parents[1] / "docs" / "bus.md").read_text()
@@ -88,3 +89,30 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"up to {QUEUE_LIMIT:,}" in PAGE
     assert RECV_MAX_SIZE == 1024 * 1024
     assert f"schema | positive int | the version of the meaning of all this: {SCHEMA_VERSION}." in PAGE
+
+
+def written(wanted: Any) -> str:
+    """A field's type, as the page writes it."""
+    plain = {str: "str", int: "int", float: "float", bool: "bool", NoneType: "nil"}
+    if wanted in plain:
+        return plain[wanted]
+    inner, origin = wanted.__args__, getattr(wanted, "__origin__", None)
+    if origin is list:
+        return f"[{written(inner[0])}, …]"
+    if origin is tuple:
+        return f"[{', '.join(map(written, inner))}]"
+    if origin is dict:
+        return "{" + ": ".join(map(written, inner)) + "}"
+    if all(isinstance(word, str) for word in inner):
+        return "str"  # a Literal
+    return " or ".join(dict.fromkeys(map(written, inner)))
+
+
+@pytest.mark.parametrize("of", [of for of in EVENT_TYPES if of is not Gap])
+def test_every_kind_stands_on_the_page_with_its_fields_in_order(of: type[Event]) -> None:
+    hints: dict[str, Any] = get_type_hints(of)
+    common = ("venue", "symbol", "ts_event", "ts_recv")
+    assert of.__struct_fields__[:4] == common or of in (Heartbeat, End, Marker)
+    fields = [f"{name}: {written(hints[name])}" for name in of.__struct_fields__ if name not in common]
+    word = of.WORD or "(the topic it ends)"
+    assert f"| `{of.__struct_config__.tag}` | {word} | {', '.join(fields)} |" in PAGE

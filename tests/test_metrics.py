@@ -121,7 +121,7 @@ async def test_a_connection_is_in_one_state(scene: Scene, autojump_clock: MockCl
 async def test_a_connections_counters_are_series(scene: Scene, autojump_clock: MockClock) -> None:
     assert scene.of_connection("attempts_total", 0) == 1
     assert scene.of_connection("logins_total", 0) == 1
-    assert scene.of_connection("failures_total", 0, cause="connect_failed") is None
+    assert scene.of_connection("failures_total", 0, cause="connect_failed") == 0, "said before the first one"
     assert scene.of_connection("frames_total", 0) == 5
     assert scene.of_connection("session_occurrences_total", 0, occurrence="heartbeats") == 1
     connector = scene.feed.connectors[1]

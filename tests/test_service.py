@@ -19,12 +19,14 @@ import pytest
 import trio
 
 import feedbus
+from feedbus import metrics
 from feedbus import service as services
 from feedbus.config import Boards, Bus, Config, Feed, Sharding, Telemetry
 from feedbus.events import BookSnapshot, FeedStatus, Gap, MarketData
 from feedbus.runtime.supervisor import StartFailed
 from feedbus.sim import moex as moex_sim
 from feedbus.sim import rest as rest_sim
+from feedbus.telemetry.metrics import CollectorRegistry
 
 ROOT = Path(__file__).parents[1]
 FEEDBUS = [sys.executable, "-m", "feedbus"]
@@ -204,6 +206,17 @@ async def books_of(subscription: feedbus.Subscription, count: int) -> set[str]:
     raise AssertionError("the subscription ended")
 
 
+def registry_of(service: services.Service) -> CollectorRegistry:
+    return metrics.registry(
+        service.feeds,
+        service.publishers,
+        service._supervisors,
+        lag=service._lag,
+        watchdog=service._watchdog,
+        log_lines=dict,
+    )
+
+
 async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -242,12 +255,16 @@ async def test_without_a_list_the_feed_says_why_and_asks_again(
                 while sum("next attempt in" in record.getMessage() for record in caplog.records) < 2:
                     await trio.lowlevel.checkpoint()
                 [reason] = feed.not_up()
+                up = registry_of(service).get_sample_value("feedbus_feed_up", {"feed": "moex"})
+                status = service._status()
                 said: MarketData | Gap | None = None
                 async for said in subscription:
                     if isinstance(said, FeedStatus) and said.reason:
                         break
             nursery.cancel_scope.cancel()
     assert reason.startswith("moex: no list of symbols: bad_data: ")
+    assert up == 0
+    assert status.startswith("0 of 2 connections up; moex: no list of symbols")
     assert isinstance(said, FeedStatus)
     assert (said.symbol, said.state, said.connections_up, said.connections_wanted) == ("moex/0", "connecting", 0, 2)
 

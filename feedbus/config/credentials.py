@@ -13,6 +13,7 @@ import msgspec
 
 from feedbus.config.model import Credentials
 from feedbus.errors import ConfigError
+from feedbus.files import read_regular
 from feedbus.session import Account
 from feedbus.yaml_text import Node, Place, Reader, Scalar, Table, unknown
 
@@ -50,8 +51,7 @@ def _add(found: Credentials, reader: Reader, name: str, child: Node, directory: 
 def _in_file(path: Path, place: Place) -> str:
     """The whole text of a file, less the newline that editors put at its end."""
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+        data = read_regular(path, MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         # The path isn't shown: it may be a passcode in the wrong place.
         raise place.error(f"can't be read: {getattr(error, 'strerror', None) or 'not a path'}") from None

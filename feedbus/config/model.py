@@ -12,8 +12,9 @@ MIB = 1024 * KIB
 MAX_CONNECTIONS = 1000
 MAX_PER_CONNECTION = 5000
 
-Seconds = Annotated[float, Meta(gt=0, le=3600)]
-LongSeconds = Annotated[float, Meta(gt=0, le=86400)]
+# The lower bounds keep a mistyped unit from becoming a storm of connects, pings or logins.
+Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
+LongSeconds = Annotated[float, Meta(ge=1, le=86400)]
 Sample = Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS * MAX_PER_CONNECTION)]
 
 

@@ -123,6 +123,10 @@ class Supervisor:
         if slot.life is None and slot in self._slots:
             self._slots.remove(slot)
 
+    def names(self) -> list[str]:
+        """Of the children, in their order."""
+        return [slot.child.name for slot in self._slots]
+
     def counts(self) -> dict[str, int]:
         """Plain numbers for metrics."""
         return {

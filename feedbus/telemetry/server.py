@@ -19,7 +19,7 @@ import trio
 from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
-from feedbus.errors import FeedbusError
+from feedbus.errors import CantServe
 from feedbus.telemetry.lines import printable
 from feedbus.telemetry.metrics import CollectorRegistry, Group, Series, add
 
@@ -79,7 +79,7 @@ class Server:
             listeners = await trio.open_tcp_listeners(self._port, host=self._host)
         except OSError as error:
             where = f"{self._host}:{self._port}"
-            raise FeedbusError(f"can't serve telemetry at {where}: {error.strerror or error}") from error
+            raise CantServe(f"can't serve telemetry at {where}: {error.strerror or error}") from error
         self.address = listeners[0].socket.getsockname()[:2]
         task_status.started(self.address)
         await trio.serve_listeners(self._connection, listeners)

@@ -156,6 +156,8 @@ class Listing:
 
 def _securities(status: int, body: bytes, place: str) -> _Block:
     """The block of an answer. Raises BadData, which says what came in its place."""
+    if status not in (200, 401, 403):
+        raise BadData(place, f"HTTP {status}")
     if body[:1024].lstrip()[:1] == b"<":
         reason = "a page of HTML, as ISS answers without an entitlement, with an expired token, or in trouble"
         raise BadData(place, f"HTTP {status}: {reason}")
