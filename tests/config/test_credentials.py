@@ -54,7 +54,7 @@ def test_a_credential_of_systemd_is_read_from_its_directory(tmp_path: Path) -> N
 
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="can't be read: not a regular file$"):
+    with pytest.raises(ConfigError, match=r"can't be read: not a regular file$"):
         read("passcode_file: pipe", tmp_path)
 
 
