@@ -181,6 +181,8 @@ async def judge(name: str, python: Path, patterns: list[str]) -> dict[str, Verdi
     with TemporaryDirectory() as folder:
         async with fuzzing_server(python, Path(folder), patterns) as url:
             count = int(await ask(f"{url}/getCaseCount"))
+            if not count:
+                raise LookupError(f"it has no case {' '.join(patterns)}")
             for case in range(1, count + 1):
                 title = msgspec.json.decode(await ask(f"{url}/getCaseInfo?case={case}"))["id"]
                 if sys.stdout.isatty():
