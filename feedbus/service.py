@@ -69,15 +69,18 @@ class Service:
         self.started = trio.current_time()
         self._lag = LoopLag()
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
+        publishers = _group("publishers", [Child(each.name, partial(_publish, each)) for each in self.publishers])
+        feeds = _group("feeds", [Child(feed.name, feed.run, grace=inf) for feed in self.feeds])
         children = [
-            _group("publishers", [Child(each.name, partial(_publish, each)) for each in self.publishers]),
+            Child(publishers.name, publishers.run, grace=inf),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
             Child("loop lag", self._lag.run),
             *([Child("telemetry", partial(self._serve, config.telemetry))] if config.telemetry else []),
-            _group("feeds", [Child(feed.name, feed.run, grace=inf) for feed in self.feeds]),
+            Child(feeds.name, feeds.run, grace=inf),
             Child("watchdog", self._watchdog.run),
         ]
         self.supervisor = Supervisor("service", children)
+        self._own_supervisors = [self.supervisor, publishers, feeds]
 
     async def _serve(self, telemetry: configuration.Telemetry, *, task_status: trio.TaskStatus[None]) -> None:
         """A server and a registry anew each time, since the server's own series join the registry."""
@@ -100,7 +103,7 @@ class Service:
     # How it is
 
     def _supervisors(self) -> Iterable[Supervisor]:
-        return [self.supervisor, *(each for feed in self.feeds for each in feed.supervisors)]
+        return [*self._own_supervisors, *(each for feed in self.feeds for each in feed.supervisors)]
 
     def _parts(self) -> Iterable[Watched]:
         """All that have deadlines."""
@@ -153,9 +156,9 @@ def _named(causes: Counter[str]) -> str:
     return " (attempts failed: " + ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) + ")"
 
 
-def _group(name: str, children: Sequence[Child]) -> Child:
-    """A supervisor as a child; it bears with a crash of each of its own a minute. Those stop side by side."""
-    return Child(name, Supervisor(name, children, intensity=len(children), together=True).run, grace=inf)
+def _group(name: str, children: Sequence[Child]) -> Supervisor:
+    """Bears with a crash of each of its children a minute, and stops them side by side."""
+    return Supervisor(name, children, intensity=len(children), together=True)
 
 
 async def _started(run: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[None]) -> None:

@@ -21,9 +21,10 @@ import trio
 import feedbus
 from feedbus import metrics
 from feedbus import service as services
-from feedbus.config import Boards, Bus, Config, Feed, Sharding, Telemetry
+from feedbus.config import Backoff, Boards, Bus, Config, Feed, Sharding, Telemetry
+from feedbus.connector import Connector
 from feedbus.events import BookSnapshot, FeedStatus, Gap, MarketData
-from feedbus.runtime.supervisor import StartFailed
+from feedbus.runtime.supervisor import Escalated, StartFailed
 from feedbus.sim import moex as moex_sim
 from feedbus.sim import rest as rest_sim
 from feedbus.telemetry.metrics import CollectorRegistry
@@ -306,3 +307,24 @@ async def test_a_telemetry_port_in_use_keeps_the_service_from_starting(tmp_path:
         with pytest.RaisesGroup(pytest.RaisesExc(StartFailed, match=f"service can't start: telemetry: .*{listen}")):
             async with services.running(config):
                 raise AssertionError("started")
+
+
+async def test_a_part_that_keeps_crashing_ends_the_service_and_every_supervisor_on_the_way_counts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def buggy(_connector: Connector) -> None:
+        await trio.lowlevel.checkpoint()
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Connector, "_attempt", buggy)
+    quick = Backoff(first=0.001, cap=0.001)
+    made = Feed(name="moex", venue="moex", url="ws://127.0.0.1:9/", symbols=("TQBR.SBER",), backoff=quick)
+    config = Config("test", Bus(f"ipc://{tmp_path}/events.ipc"), (made,))
+    given_up = pytest.RaisesExc(Escalated, match=r"^service gives up: .* moex/0: KeyError: 'a bug'")
+    with trio.fail_after(TIMEOUT), pytest.RaisesGroup(given_up):
+        async with services.running(config) as service:
+            await trio.sleep_forever()
+    counts = {each.name: each.escalations for each in service._supervisors()}
+    assert counts["service"] == 1
+    assert counts["feeds"] > 1
+    assert {"publishers", "moex"} <= counts.keys()

@@ -12,14 +12,13 @@ import functools
 
 from feedbus.sim.candles import MINUTES, MOSCOW_AHEAD, ROWS, Candle, joined, past
 from feedbus.sim.market import Instrument, Market
-from feedbus.sim.wire import BODIES, Clock, cents, fixed
+from feedbus.sim.wire import BODIES, Clock, cents, price_cell
 
 CANDLE_COLUMNS = ("FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME")
 UPDATE_S = 5
 """Seconds between two updates of a subscription."""
 
 _HEAD = '"columns":["' + '","'.join(CANDLE_COLUMNS) + '"],\n"data":['
-_CACHED_PRICES = 512
 _INTERVALS = tuple(MINUTES)
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (Moscow's, like the times that are counted from it)
 
@@ -36,7 +35,6 @@ class CandleSheet:
         self._before: dict[str, Candle] = {}
         """The last candle of the past, which the first trades belong to, by interval."""
         self._update: dict[str, tuple[int, int, bytes]] = {}
-        self._prices: dict[int, str] = {}
 
     @property
     def due_at(self) -> int:
@@ -83,12 +81,7 @@ class CandleSheet:
         return f"[{times},{prices},[{value // 100}.{value % 100:02d},2],{volume}]"
 
     def _price(self, value: int) -> str:
-        cell = self._prices.get(value)
-        if cell is None:
-            if len(self._prices) >= _CACHED_PRICES:
-                self._prices.clear()
-            cell = self._prices[value] = fixed(value, self.instrument.paper.decimals)
-        return cell
+        return price_cell(value, self.instrument.paper.decimals)
 
 
 @functools.lru_cache(maxsize=8192)

@@ -8,6 +8,7 @@ connections ask for it.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 
 import msgspec
 
@@ -42,7 +43,7 @@ _MOSCOW = dt.timezone(dt.timedelta(hours=3))
 _TICKER, _CAPTION, _BID_DEPTH = 0, 1, SECURITIES_COLUMNS.index("BIDDEPTHT")
 _BOOK_HEAD = '"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":['
 _ALL_COLUMNS = '"columns":["' + '","'.join(SECURITIES_COLUMNS) + '"],\n"data":[['
-_CACHED_PRICES = 2048
+_CACHED_PRICES = 65536
 
 
 def number(value: int, decimals: int) -> str:
@@ -56,6 +57,10 @@ def number(value: int, decimals: int) -> str:
 def fixed(value: int, decimals: int) -> str:
     """A cell of type `fixed`: fixed(32800, 2) == "[328.00,2]"."""
     return f"[{number(value, decimals)},{decimals}]"
+
+
+price_cell = functools.lru_cache(maxsize=_CACHED_PRICES)(fixed)
+"""`fixed` for prices, which come again and again."""
 
 
 def cents(paper: Paper, turnover: int) -> int:
@@ -105,7 +110,6 @@ class Sheet:
         self.instrument = instrument
         self._market = market
         self._clock = clock
-        self._prices: dict[int, str] = {}
         self._fixed_cells: dict[str, str] = {}
         self._book: tuple[int, bytes] = (-1, b"")
         self._row: tuple[int, Row] = (-1, ())
@@ -161,12 +165,7 @@ class Sheet:
         return self._row[1]
 
     def _price(self, value: int) -> str:
-        cell = self._prices.get(value)
-        if cell is None:
-            if len(self._prices) >= _CACHED_PRICES:
-                self._prices.clear()
-            cell = self._prices[value] = fixed(value, self.instrument.paper.decimals)
-        return cell
+        return price_cell(value, self.instrument.paper.decimals)
 
     def _constant_cells(self) -> dict[str, str]:
         paper, price = self.instrument.paper, self._price

@@ -44,14 +44,9 @@ class TcpStream(trio.abc.Stream):
                 if isinstance(error, ValueError) or error.errno == errno.EBADF:
                     raise trio.ClosedResourceError("the socket is closed") from None
                 raise trio.BrokenResourceError("the socket broke") from error
-            if len(data) == size:
-                self._read_again()
+            if watched is not None and len(data) == size:
+                watched.ready = True  # the kernel may have more, and won't tell again
             return data
-
-    def _read_again(self) -> None:
-        """The kernel may have more, and won't tell again."""
-        if self._watched is not None:
-            self._watched.ready = True
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Write all of it."""

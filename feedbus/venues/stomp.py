@@ -22,7 +22,7 @@ MAX_HEAD = 16 * 1024
 MAX_HEADERS = 64
 MAX_FRAMES = 1024  # in one WebSocket message, where one is usual
 
-# Headers in any order but content-length before subscription, as the venue writes them; each once.
+# The headers in the order in which the venue writes them, each at most once.
 _MESSAGE = re.compile(
     rb"MESSAGE\ncontent-length:([0-9]{1,9})\n(?:destination:[^\n\0]{0,99}\n)?subscription:([^\n\\\0]{0,99})\n"
     rb"(?:X-gateway-stamp:[0-9]{1,20}\n)?\n"
@@ -49,7 +49,7 @@ def build(command: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
 
 
 def split_message(data: bytes | bytearray) -> tuple[bytes, bytes | bytearray] | None:
-    """(subscription, body) of a MESSAGE with LFs, a content-length and nothing after it; None for all else.
+    """(subscription, body) of a MESSAGE as the venue writes it, with nothing after it; None for all else.
 
     The shape that nearly every frame has, taken apart without making a Frame.
     """
