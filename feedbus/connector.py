@@ -8,9 +8,10 @@ and waited out. Any other exception is a bug and leaves `run`.
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Protocol
 
@@ -21,10 +22,13 @@ from feedbus.errors import BadData, LoginRefused, VenueError
 from feedbus.events import Event, FeedState, MarketData, has_price
 from feedbus.session import (
     Account,
+    AccountDue,
+    Answer,
     Close,
     Confirmed,
     Effect,
     Fatal,
+    Fetch,
     Notice,
     Ready,
     Refused,
@@ -45,6 +49,12 @@ class Owner(Protocol):
 
     def publish(self, events: Sequence[MarketData]) -> None:
         """Put events on the bus."""
+
+    def fetch(self, fetch: Fetch, answered: Callable[[Answer | VenueError], None]) -> None:
+        """Ask the venue over HTTP; `answered` is called once, later, with the answer or what came in its place."""
+
+    def account_due(self) -> None:
+        """The Account has something to do."""
 
     def changed(self, connector: Connector) -> None:
         """The connector's state, or its reason, is another one now."""
@@ -110,6 +120,8 @@ class Connector:
         self._options = options
         self._backoff = backoff
         self._wake_at = inf
+        self._receiving = trio.CancelScope()  # its deadline is when the Session is to be called, whatever comes
+        self._answers: deque[tuple[Fetch, Answer | VenueError]] = deque()  # that the Session hasn't been given yet
         self._not_before = -inf  # no attempt before: we crashed a moment ago
         self._due = inf  # by when we must have done something, our own patience with the peer apart
         self._patience = options.connect_timeout + options.ping_interval + options.ping_timeout
@@ -149,11 +161,22 @@ class Connector:
             counts.update(self.session.counters())
         return counts
 
+    def wake(self) -> None:
+        """Call the Session's `tick` soon: the Account has changed."""
+        self._wake_at = -inf
+        self._receiving.deadline = -inf
+
     def set_state(self, state: FeedState, reason: str) -> None:
         """Note the state, and tell the feed when it is another."""
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason = state, reason
             self._owner.changed(self)
+
+    def _answered(self, session: Session, fetch: Fetch, answer: Answer | VenueError) -> None:
+        """A Fetch has come back; one of a session that is over is nobody's."""
+        if session is self.session:
+            self._answers.append((fetch, answer))
+            self._receiving.deadline = -inf
 
     def _crashed(self, error: Exception) -> None:
         """A bug, ours or the venue module's: whoever supervises us logs it and runs us again."""
@@ -186,6 +209,7 @@ class Connector:
     async def _converse(self, connection: Connection) -> None:
         """One connection's life; ends with a VenueError or by cancellation."""
         self._wake_at = inf
+        self._answers.clear()
         self._backoff.opened()
         self.session = session = self._account.session(self.symbols)
         self._connection = connection
@@ -203,16 +227,18 @@ class Connector:
             self._past_bytes += connection.bytes_received
 
     async def _receive_until_wake(self, session: Session, connection: Connection) -> Iterable[Effect]:
-        """Take what comes until the Session orders something, or wanted to be woken: returns the orders.
+        """Take what comes until the Session orders something, or is to be woken: returns the orders.
 
         One scope around many reads, because a timer a read would cost a tenth of a quiet connection's work.
         """
         self._due = self._wake_at
-        with trio.CancelScope(deadline=self._wake_at):
+        with trio.CancelScope(deadline=-inf if self._answers else self._wake_at) as self._receiving:
             while True:
                 orders = self._take(session, *await connection.receive())
                 if orders:
                     return orders
+        if self._answers:
+            return session.fetched(*self._answers.popleft(), trio.current_time())
         self._wake_at = inf
         return session.tick(trio.current_time())
 
@@ -260,6 +286,10 @@ class Connector:
                     ended = LoginRefused(reason)
                 case Event():
                     self._publish([effect], trio.current_time())
+                case Fetch():
+                    self._owner.fetch(effect, partial(self._answered, self.session, effect))
+                case AccountDue():
+                    self._owner.account_due()
                 case _:
                     self._note(effect)
         if to_send:

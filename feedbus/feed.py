@@ -130,7 +130,7 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # the configuration's check holds this
         backoff = self._backoff()
-        rest = config.rest or account.rest
+        rest = config.rest or account.services["rest"]
         fetch = partial(
             symbols_of,
             account,

@@ -1,9 +1,12 @@
 """The vocabulary between a venue's pure half and its shell: what a Session is asked, and what it answers. Pure.
 
-An Account is what all connections of one venue account share: credentials, channels, the rules for symbols.
-A Session is one conversation on one connection. It is handed what happened and when, and yields Effects; it
-knows no socket, no clock and no log. A Listing is one conversation over HTTP: what a venue lists, by board. A venue is
-one module in feedbus/venues/ with an `Account` class.
+An Account is what all connections of one venue account share: credentials and the token that they are worth, channels,
+limits, the rules for symbols. A Session is one conversation on one connection. Both are handed what happened and when,
+and yield Effects; they know no socket, no clock and no log. A Listing is one conversation over HTTP: what a venue
+lists, by board. A venue is one module in feedbus/venues/ with an `Account` class.
+
+What is asked of a venue over HTTP is a Fetch. It is answered by one call of `fetched`, with an Answer or with the error
+that came in its place; answers come in any order, and none comes to a Session that is over.
 
 Times: `now` is seconds of any monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the
 epoch, when the bytes left the socket.
@@ -12,7 +15,7 @@ epoch, when the bytes left the socket.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -42,8 +45,35 @@ class WakeAt(msgspec.Struct, frozen=True):
     when: float
 
 
+class Fetch(msgspec.Struct, frozen=True):
+    """One HTTP request to the venue. `path` comes with its query ("/iss/…?start=0") and goes under the address that the
+    Account has for `service`; `body` is JSON. Never shows its query or body: they may hold a secret."""
+
+    path: str
+    service: str = "rest"
+    method: Literal["GET", "POST"] = "GET"
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Fetch({self.method} {self.service} {self.path.partition('?')[0]})"
+
+    __str__ = __repr__
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back: the HTTP status, whichever it is, the whole body, and when it was there (ns since the epoch)."""
+
+    status: int
+    body: bytes
+    ts_recv: int
+
+
+class AccountDue(msgspec.Struct, frozen=True):
+    """This Session told its Account something that the Account has to act upon: its `tick` is to be called now."""
+
+
 class Ready(msgspec.Struct, frozen=True):
-    """The venue took our login: the conversation is open."""
+    """The venue took our login: the conversation is open. Of an Account: its connections may be made."""
 
 
 class Confirmed(msgspec.Struct, frozen=True):
@@ -83,7 +113,11 @@ class Fatal(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = MarketData | Send | WakeAt | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+Effect = (
+    MarketData | Send | Fetch | WakeAt | AccountDue | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+)
+AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
+"""What an Account may yield. After a Fatal it is started again, much later."""
 
 
 class Session(Protocol):
@@ -95,8 +129,11 @@ class Session(Protocol):
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterable[Effect]:
         """A whole WebSocket message came. Never raises, whatever the bytes are."""
 
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Iterable[Effect]:
+        """A Fetch of ours was answered, or failed. Never raises, whatever the answer is."""
+
     def tick(self, now: float) -> Iterable[Effect]:
-        """The time of the last WakeAt has come (or any other time: it does no harm)."""
+        """The time of the last WakeAt has come, or the Account has changed (or any other time: it does no harm)."""
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
         """Take these symbols too, on every channel."""
@@ -112,12 +149,6 @@ class Session(Protocol):
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
-
-
-class Fetch(msgspec.Struct, frozen=True):
-    """GET this path, with its query, under the base of the venue's REST interface ("/iss/…?start=0")."""
-
-    path: str
 
 
 class Listing(Protocol):
@@ -141,14 +172,42 @@ class Listing(Protocol):
         """What an operator should know of the list: a line each."""
 
 
-class Account(Protocol):
-    """What the connections of one venue account share. Made from configuration, so it raises ConfigError."""
+class Limits(msgspec.Struct, frozen=True):
+    """What the venue allows; None where it says nothing. `connections` of an account at a time; `subscriptions` (a
+    channel of a symbol is one) of a connection."""
 
+    connections: int | None = None
+    subscriptions: int | None = None
+
+
+class NoOptions(msgspec.Struct, frozen=True):
+    """The options of a venue that has none."""
+
+
+class Account(Protocol):
+    """What the connections of one venue account share. Made from configuration, so it raises ConfigError.
+
+    Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
+    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others. A
+    session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick` is
+    called when an answer to the Account has come.
+    """
+
+    Options: ClassVar[type[msgspec.Struct]]
     venue: str
     subprotocols: Sequence[str]
+    services: Mapping[str, str]
+    limits: Limits
 
-    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
-        """Raises ConfigError, without the place: the caller knows it. No channels means the venue's usual."""
+    @property
+    def channels(self) -> Sequence[str]:
+        """What is subscribed of each symbol."""
+
+    def __init__(
+        self, credentials: Mapping[str, str], channels: Sequence[str], options: msgspec.Struct | None = None
+    ) -> None:
+        """Raises ConfigError, without the place: the caller knows it. No channels means the venue's usual, no options
+        Options(). It has no side effects, and is cheap: checking a configuration makes one too."""
 
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
@@ -156,12 +215,39 @@ class Account(Protocol):
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
 
+    def start(self, now: float) -> Iterable[AccountEffect]:
+        """Get what connections need; Ready when they may be made. Called again after a Fatal."""
+
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Iterable[AccountEffect]:
+        """A Fetch of the Account was answered, or failed. Never raises, whatever the answer is."""
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:
+        """The time of the last WakeAt has come, or a Session asked for it (or any other time: it does no harm)."""
+
+
+class NoFetches:
+    """The part of an Account or a Session that asks nothing over HTTP."""
+
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[Notice]:  # noqa: ARG002
+        """Nothing was asked."""
+        return ()
+
+
+class OpenAccount(NoFetches):
+    """The part of an Account whose connections need nothing before they are made."""
+
+    def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
+        """Connect."""
+        return (Ready(),)
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002
+        """Nothing is due."""
+        return ()
+
 
 @runtime_checkable
 class Lists(Account, Protocol):
-    """What an Account is besides when its venue lists symbols by board. `rest` is the base of its REST interface."""
-
-    rest: str
+    """What an Account is besides when its venue lists symbols by board, over its service "rest"."""
 
     @staticmethod
     def check_board(board: str) -> str | None:

@@ -14,10 +14,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import ClassVar
+
+import msgspec
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, TimedOut, VenueError
 from feedbus.events import Trade
-from feedbus.session import Close, Confirmed, Effect, Fatal, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from feedbus.session import (
+    Close,
+    Confirmed,
+    Effect,
+    Fatal,
+    Limits,
+    NoFetches,
+    NoOptions,
+    OpenAccount,
+    Ready,
+    Refused,
+    Send,
+    Skipped,
+    Subscription,
+    WakeAt,
+)
 from feedbus.testing.determinism import wall_ns
 from feedbus.testing.transport import FakeConnection, FakeDial, Received
 from feedbus.transport import Options
@@ -27,13 +45,22 @@ CHANNEL = "trades"
 ANSWER_WITHIN = 5.0  # seconds for the login, and for all confirmations
 
 
-class FakeAccount:
+class FakeAccount(OpenAccount):
     """An Account of the fake venue. The credentials may hold `user`."""
 
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
     venue = VENUE
     subprotocols: Sequence[str] = ()
+    services: Mapping[str, str] = {}
+    limits = Limits()
+    channels: Sequence[str] = (CHANNEL,)
 
-    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        channels: Sequence[str],
+        options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
+    ) -> None:
         """Raises ConfigError for another channel than `trades`."""
         if set(channels) - {CHANNEL}:
             raise ConfigError(f"the fake venue has the channel {CHANNEL!r} alone")
@@ -48,7 +75,7 @@ class FakeAccount:
         return FakeSession(self._user, symbols)
 
 
-class FakeSession:
+class FakeSession(NoFetches):
     """A Session of the fake venue. What is refused isn't asked for again."""
 
     def __init__(self, user: str, symbols: Sequence[str]) -> None:

@@ -24,10 +24,29 @@ import heapq
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
+from typing import ClassVar
+
+import msgspec
 
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
 from feedbus.events import Event, MarketData
-from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from feedbus.session import (
+    Close,
+    Confirmed,
+    Effect,
+    Fatal,
+    Limits,
+    NoFetches,
+    NoOptions,
+    Notice,
+    OpenAccount,
+    Ready,
+    Refused,
+    Send,
+    Skipped,
+    Subscription,
+    WakeAt,
+)
 from feedbus.venues import stomp
 from feedbus.venues.moex_body import VENUE, OutOfStep
 from feedbus.venues.moex_candles import Kept
@@ -46,14 +65,21 @@ RETRY_FIRST = 5.0  # seconds until a refused or ended subscription is asked for 
 RETRY_CAP = 900.0  # the longest pause; a subscription that was live for longer begins anew
 
 
-class Account:
-    """Credentials, channels, and the rules for symbols, shared by all connections."""
+class Account(OpenAccount):
+    """Credentials, channels, and the rules for symbols, shared by all connections. The venue publishes no limits."""
 
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
     venue = VENUE
     subprotocols: Sequence[str] = ("STOMP",)
-    rest = "https://iss.moex.com"
+    services: Mapping[str, str] = {"rest": "https://iss.moex.com"}
+    limits = Limits()
 
-    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        channels: Sequence[str],
+        options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
+    ) -> None:
         for name in credentials:
             if name not in GUEST:
                 raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(GUEST)}")
@@ -85,7 +111,7 @@ class Account:
         return Session(self._credentials, self.channels, symbols, self._kept)
 
 
-class Session:
+class Session(NoFetches):
     """One conversation. See feedbus.session for the calls and the effects."""
 
     def __init__(

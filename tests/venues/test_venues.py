@@ -79,7 +79,7 @@ def test_a_venue_that_lists_asks_over_https_and_garbage_is_a_venue_error(name: s
         return
     assert account.check_board("\n")
     boards = [board for board in BOARDS if account.check_board(board) is None]
-    assert account.rest.startswith("https://")
+    assert account.services["rest"].startswith("https://")
     listing = account.listing(boards)
     first, *_ = listing.requests()
     assert first.path.startswith("/")

@@ -7,12 +7,24 @@ We send {"subscribe": [symbol, …]}, are told {"subscribed": [symbol, …]}, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 
 from feedbus.errors import BadData
 from feedbus.events import Side, Trade
-from feedbus.session import Confirmed, Effect, Ready, Send, Skipped, Subscription
+from feedbus.session import (
+    Confirmed,
+    Effect,
+    Limits,
+    NoFetches,
+    NoOptions,
+    OpenAccount,
+    Ready,
+    Send,
+    Skipped,
+    Subscription,
+)
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -32,13 +44,19 @@ _decode = msgspec.json.Decoder(_Trade).decode
 _decode_subscribed = msgspec.json.Decoder(_Subscribed).decode
 
 
-class Account:
+class Account(OpenAccount):
     """Takes anything."""
 
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
     venue = "bench_trades"
     subprotocols: Sequence[str] = ()
+    services: Mapping[str, str] = {}
+    limits = Limits()
+    channels: Sequence[str] = ("trades",)
 
-    def __init__(self, credentials: Mapping[str, str], channels: Sequence[str]) -> None:
+    def __init__(
+        self, credentials: Mapping[str, str], channels: Sequence[str], options: msgspec.Struct | None = None
+    ) -> None:
         pass
 
     def check_symbol(self, symbol: str) -> str | None:
@@ -50,7 +68,7 @@ class Account:
         return Session(symbols)
 
 
-class Session:
+class Session(NoFetches):
     """Subscribes, and decodes."""
 
     def __init__(self, symbols: Sequence[str]) -> None:
