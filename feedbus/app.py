@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,11 +51,12 @@ def stop_signal() -> Iterator[trio.Event]:
             signal.signal(number, previous)
 
 
-async def run(config: Config) -> str:
+async def run(config: Config, only: Collection[str] = ()) -> str:
     """`feedbus run`: until SIGINT or SIGTERM. Returns the final summary."""
     with stop_signal() as stop:
-        async with running(config) as service:
-            log.info("publishing at %s", config.bus.publish)
+        async with running(config, only) as service:
+            if service.publish is not None:
+                log.info("publishing at %s", service.publish)
             await stop.wait()
             log.info("stopping")
     return service.summary(gaps=None)

@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     _log_argument(demo)
     run = command("run", _run, "the service: the feeds of a configuration, published on its bus")
     run.add_argument("config", metavar="CONFIG", help="a YAML file")
+    run.add_argument(
+        "--only", action="append", metavar="NAME", help="run this feed or actor alone (repeatable); none: all of them"
+    )
     _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
@@ -172,7 +175,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     logs.to_stderr(style=arguments.log_format)
-    print(_run_to_the_end(app.run, loaded))
+    print(_run_to_the_end(app.run, loaded, arguments.only or ()))
 
 
 def _check(arguments: argparse.Namespace) -> None:

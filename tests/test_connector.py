@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +14,7 @@ from feedbus.backoff import Backoff
 from feedbus.connector import Connector
 from feedbus.errors import ClosedByPeer, ConnectFailed, TimedOut, VenueError
 from feedbus.events import BookSnapshot, MarketData
+from feedbus.session import Answer, Fetch
 from feedbus.testing.transport import FakeConnection, FakeDial
 from feedbus.transport import Options
 from feedbus.venues.moex import Account
@@ -41,6 +42,14 @@ class FakeOwner:
         self.states: list[tuple[str, str]] = []
         self.notices: list[str] = []
         self.logins: list[str] = []
+        self.fetches: list[tuple[Fetch, Callable[[Answer | VenueError], None]]] = []
+        self.dues = 0
+
+    def fetch(self, fetch: Fetch, answered: Callable[[Answer | VenueError], None]) -> None:
+        self.fetches.append((fetch, answered))
+
+    def account_due(self) -> None:
+        self.dues += 1
 
     def publish(self, events: Sequence[MarketData]) -> None:
         self.published.append(list(events))

@@ -211,6 +211,7 @@ def registry_of(service: services.Service) -> CollectorRegistry:
     return metrics.registry(
         service.feeds,
         service.publishers,
+        service.actors,
         service._supervisors,
         lag=service._lag,
         watchdog=service._watchdog,

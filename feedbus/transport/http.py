@@ -46,7 +46,13 @@ class Client:
         self._max_size = max_size
 
     async def get(self, path: str) -> Answer:
-        """The answer to a GET of this path, with its query.
+        """The answer to a GET of this path, with its query; see `request`."""
+        return await self.request("GET", path)
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json"
+    ) -> Answer:
+        """The answer to a request for this path, with its query; `body` is sent when there is one.
 
         Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (not
         HTTP, or more than `max_size` bytes). None of them shows the query.
@@ -54,7 +60,10 @@ class Client:
         place = self._base + path.partition("?")[0]
         with trio.move_on_after(self._answer_within):
             try:
-                async with self._http.stream("GET", self._base + path) as response:
+                headers = {"content-type": content_type} if body else None
+                async with self._http.stream(
+                    method, self._base + path, content=body or None, headers=headers
+                ) as response:
                     answer = Answer(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
