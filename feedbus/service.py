@@ -130,7 +130,8 @@ class Service:
     def _parts(self) -> Iterable[Watched]:
         """All that have deadlines."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
-        return [*self._supervisors(), *self.publishers, *connectors]
+        accounts = (feed.account_shell for feed in self.feeds)
+        return [*self._supervisors(), *self.publishers, *accounts, *connectors]
 
     def _not_up(self) -> list[str]:
         return [reason for feed in self.feeds for reason in feed.not_up()]
