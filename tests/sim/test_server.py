@@ -90,12 +90,16 @@ async def websocket(
         nursery.cancel_scope.cancel()
 
 
+async def read_on(socket: trio_websocket.WebSocketConnection, frames: list[Frame]) -> None:
+    while True:
+        frames.append(await socket.get_message())
+
+
 async def closed_with(socket: trio_websocket.WebSocketConnection) -> tuple[list[Frame], int]:
     """What still comes, and the code of the closing."""
     frames: list[Frame] = []
     with pytest.raises(trio_websocket.ConnectionClosed) as closed:
-        while True:
-            frames.append(await socket.get_message())
+        await read_on(socket, frames)
     assert closed.value.reason is not None
     return frames, closed.value.reason.code
 
@@ -194,6 +198,8 @@ async def test_a_client_that_answers_pings_stays() -> None:
         await socket.send_message("go")
         for _ in range(20):
             await socket.get_message()
+        await socket.send_message("close")  # by the server: the library can't answer a ping while it closes
+        assert (await closed_with(socket))[1] == 1000
         assert counters.connections_broken == 0
 
 
