@@ -97,7 +97,7 @@ async def test_one_that_crashes_is_made_anew_later_and_later(
 ) -> None:
     made = shell("crashes")
     supervisor = await supervised(nursery, made)
-    started_at = []
+    started_at: list[float] = []
     for _ in range(200):
         await wait_all_tasks_blocked()
         if len(started_at) < made.starts:
