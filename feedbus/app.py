@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -62,28 +62,29 @@ async def run(config: Config, only: Collection[str] = ()) -> str:
     return service.summary(gaps=None)
 
 
-async def monitor(address: str, *, console: Console) -> None:
-    """`feedbus monitor`: the live table of whatever is published at `address`, until q or a signal."""
+async def monitor(addresses: Sequence[str], *, console: Console) -> None:
+    """`feedbus monitor`: the live table of whatever is published at these addresses, until q or a signal."""
     with stop_signal() as stop:
-        await _watch(address, stop, console=console)
+        await _watch(addresses, stop, console=console)
 
 
 async def _watch(
-    address: str,
+    addresses: Sequence[str],
     stop: trio.Event,
     *,
     console: Console,
     seconds: float | None = None,
     last_log: Callable[[], str] | None = None,
 ) -> Stats:
-    async with feedbus.subscribe(address, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
+    title = addresses[0] if len(addresses) == 1 else f"{addresses[0]} and {len(addresses) - 1} more"
+    async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
 
         async def cancel_at_stop() -> None:
             await stop.wait()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(cancel_at_stop)
-        await run_monitor(subscription, console=console, keys=True, title=address, seconds=seconds, last_log=last_log)
+        await run_monitor(subscription, console=console, keys=True, title=title, seconds=seconds, last_log=last_log)
         nursery.cancel_scope.cancel()
     return subscription.stats()
 
@@ -133,7 +134,7 @@ async def demo(
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(), "127.0.0.1", 0))
             async with running(_demo_config(address, url)) as service:
-                stats = await _watch(address, stop, console=console, seconds=seconds, last_log=last_log)
+                stats = await _watch([address], stop, console=console, seconds=seconds, last_log=last_log)
             nursery.cancel_scope.cancel()
         return service.summary(gaps=stats.gaps)
 
