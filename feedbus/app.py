@@ -102,7 +102,7 @@ async def simulate(
     """
     counters, rest_counters = moex_sim.Counters(), rest_sim.Counters()
     rest_host, rest_port = rest or (host, port + 1 if 0 < port < 65535 else 0)
-    asked = partial(rest_sim.serve, failure=rest_failure, start_ns=options.start_ns, counters=rest_counters)
+    asked = partial(rest_sim.serve, iss.Iss(options.start_ns, rest_failure), counters=rest_counters)
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
             url = await _listening(nursery, partial(moex_sim.serve, options, counters=counters), host, port)
