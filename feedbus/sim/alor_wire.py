@@ -148,7 +148,9 @@ class Tape:
             what = f'"q":{deal.lots},"px":{price},"t":{milliseconds},"oi":{interest},"h":{flag},"s":"{side}"'
             return f'{{"id":{deal.id},"sym":{self._symbol},{board}{what}}}'
         board = "" if self._board is None else f'"board":{self._board},'
-        what = f'{board}"qty":{deal.lots},"price":{price},"time":"{self._time(deal.time_us)}","timestamp":{milliseconds}'
+        what = (
+            f'{board}"qty":{deal.lots},"price":{price},"time":"{self._time(deal.time_us)}","timestamp":{milliseconds}'
+        )
         if form == "heavy":
             tail = f'"oi":{interest},"existing":{flag},"side":"{side}"'
             return f'{{"id":{deal.id},"symbol":{self._symbol},{what},{tail}}}'
@@ -216,7 +218,7 @@ def quote(form: Format, values: Values) -> str:
 
 
 def instrument(form: Format, values: Values) -> str:
-    """An object of InstrumentsGetAndSubscribeV2: of `values` those that there are, so that a change can be told alone."""
+    """An object of InstrumentsGetAndSubscribeV2: of `values` those that are there, so that a change is told alone."""
     return text({key: values[name] for key, name in _INSTRUMENT[form].items() if name in values})
 
 
@@ -225,5 +227,5 @@ def raw(written: str) -> msgspec.Raw:
     return msgspec.Raw(written.encode())
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001 (a flag is what it writes)
+def _flag(value: bool) -> str:
     return "true" if value else "false"

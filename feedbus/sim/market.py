@@ -242,6 +242,11 @@ class Market:
             self.opened = True
             self.start_ns = self.start_ns if self._has_start else now_ns
 
+    def await_opening(self, now_ns: int) -> None:
+        """As long as it isn't open, step 0 is now: for who looks at the market before anybody trades."""
+        if not self.opened and not self._has_start:
+            self.start_ns = now_ns
+
     def advance(self) -> None:
         """One step."""
         self.step = step = self.step + 1

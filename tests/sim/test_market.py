@@ -163,8 +163,11 @@ def test_the_clock_starts_at_the_first_opening_unless_a_start_was_given() -> Non
     free, fixed = Market(1, None, STEP_NS, SAMPLE), Market(1, 5_000_000_000, STEP_NS, SAMPLE)
     for market in (free, fixed):
         assert not market.opened
+        market.await_opening(6_000_000_000)
+        assert market.time_ms(0) == (5_000 if market is fixed else 6_000)
         market.open(7_000_000_000)
         market.open(9_000_000_000)
+        market.await_opening(9_000_000_000)
         assert market.opened
     assert free.time_ms(2) == 7_500
     assert fixed.time_ms(2) == 5_500
