@@ -30,7 +30,7 @@ FREQUENCY_MS = 175
 DEPTH, MAX_DEPTH = 20, 50
 MAX_TRADES = 5000
 
-_LISTED = {
+_FEEDS = {
     "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
     "BarsGetAndSubscribe", "InstrumentsGetAndSubscribeV2",
 }  # fmt: skip
@@ -107,9 +107,9 @@ class Conversation:
             return self._unsubscribe(guid)
         if opcode == "ping":
             return [wire.acknowledgement(guid)] if request.get("confirm") is True else []
-        if opcode not in _LISTED:
+        if not isinstance(opcode, str) or opcode not in _FEEDS:
             raise Refusal(f"Bad request: no such opcode as {str(opcode)[:40]}")
-        return self._subscribe(str(opcode), request, guid, now_ns)
+        return self._subscribe(opcode, request, guid, now_ns)
 
     def _subscribe(self, opcode: str, request: Request, guid: str, now_ns: int) -> list[Frame]:
         listing = self._venue.find(request.get("exchange"), request.get("code"), request.get("instrumentGroup"))

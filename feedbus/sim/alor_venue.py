@@ -51,6 +51,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What ends the times of trades."""
     trade_board: bool = True
     """Whether trades name their board."""
+    order_numbers: Literal["number", "text"] = "number"
+    """What a trade's `orderno` is: a number as captured, or text as specified."""
     share_open_interest: Literal["zero", "null"] = "zero"
     repeated_trades: int = 0
     """How many of a `depth`'s newest trades come again as live ones."""
@@ -66,7 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_subscriptions: int = 5000
     """Of a connection."""
     max_unsent: int = 5000
-    """A client for which more messages wait, and ever more, is cut without a closing frame."""
+    """A client for which more messages wait, and grow no fewer, is cut without a closing frame."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
 
@@ -148,7 +150,8 @@ class Listing:
         self._opening_number = instrument.trades
         self._past: dict[str, list[Candle]] = {}
         board = wire.text(paper.board) if options.trade_board else None
-        self.tape = wire.Tape(wire.text(paper.secid), board, paper.decimals, options.time_suffix)
+        order = "0" if options.order_numbers == "number" else '"0"'
+        self.tape = wire.Tape(wire.text(paper.secid), board, paper.decimals, order=order, suffix=options.time_suffix)
 
     def book(self, depth: int, *, existing: bool) -> wire.Book:
         """The best `depth` levels of both sides, as far as there are so many."""

@@ -127,13 +127,14 @@ def _slim_side(levels: Sequence[Level]) -> str:
 
 
 class Tape:
-    """How one instrument's trades are written. `symbol` and `board` are JSON; without a board its key is left out;
-    `suffix` ends the times ("Z" in the specification, nothing in the capture)."""
+    """How one instrument's trades are written. `symbol`, `board` and `order` are JSON; without a board its key is left
+    out; `suffix` ends the times ("Z" in the specification, nothing in the capture)."""
 
-    def __init__(self, symbol: str, board: str | None, decimals: int, suffix: str) -> None:
+    def __init__(self, symbol: str, board: str | None, decimals: int, *, order: str, suffix: str) -> None:
         self._symbol = symbol
         self._board = board
         self._decimals = decimals
+        self._order = order
         self._suffix = suffix
 
     def trade(self, form: Format, deal: Deal, *, existing: bool) -> str:
@@ -155,7 +156,7 @@ class Tape:
             tail = f'"oi":{interest},"existing":{flag},"side":"{side}"'
             return f'{{"id":{deal.id},"symbol":{self._symbol},{what},{tail}}}'
         tail = f'"side":"{side}","oi":{interest},"existing":{flag}'
-        return f'{{"id":{deal.id},"orderno":0,"symbol":{self._symbol},{what},{tail}}}'
+        return f'{{"id":{deal.id},"orderno":{self._order},"symbol":{self._symbol},{what},{tail}}}'
 
     def _time(self, time_us: int) -> str:
         at = _EPOCH + dt.timedelta(microseconds=time_us)

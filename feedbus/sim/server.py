@@ -47,8 +47,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ping_every: float | None = None
     """Seconds between pings to a client, which is dropped when its pong takes a minute; None: no pings."""
     most_unsent: int | None = None
-    """A client for which more frames than this wait, and no fewer than a step before, is cut without a closing frame;
-    until then it misses nothing. None: at a full outbox, steps are left out."""
+    """A client for which more frames than this wait at a step, and no fewer at the next, is cut without a closing
+    frame; until then it misses nothing. None: at a full outbox, steps are left out."""
 
 
 async def serve(
@@ -247,7 +247,7 @@ class _Link:
     def _cut_when_too_slow(self, most_unsent: int) -> None:
         unsent, before = len(self._outbox), self._unsent_before
         self._unsent_before = unsent
-        if unsent > most_unsent and unsent >= before and not self.cut:
+        if unsent >= before > most_unsent and not self.cut:
             self.cut = True
             self._counters.connections_cut += 1
             self.stop()
