@@ -63,6 +63,7 @@ class Counters:
         self.connections = 0
         self.connections_open = 0
         self.connections_broken = 0
+        self.connections_cut = 0
         self.frames_received = 0
         self.frames_sent = 0
         self.bytes_sent = 0

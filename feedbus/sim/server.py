@@ -1,7 +1,8 @@
 """A simulated venue's WebSocket server on trio. Reads the clock; knows no venue and keeps no state of a protocol.
 
 One task steps the market. Each connection has a reader, and a writer that empties its outbox: a client that
-doesn't read stops nobody but itself, and when its outbox is full it misses steps (it gets the newest state next).
+doesn't read stops nobody but itself, and when its outbox is full it misses steps (it gets the newest state next) or,
+where the venue does so, is cut off.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from feedbus.sim.seam import Conversation, Counters, Frame, Market
 
 __all__ = ["Converse", "Endpoint", "serve"]
 
-Converse = Callable[[str, int], Conversation | None]
-"""Begins the conversation with a client that asks for this target (path and query), at this time; None: HTTP 404."""
+Converse = Callable[[str, int], Conversation | int | None]
+"""Begins the conversation with a client that asks for this target (path and query), at this time. A number is the HTTP
+status that refuses it; None: 404."""
 
 OUTBOX = 4096
 """Frames that may wait for a client; at a full outbox a step is left out, and no more is read from the client."""
@@ -44,6 +46,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The largest message taken from a client, in bytes."""
     ping_every: float | None = None
     """Seconds between pings to a client, which is dropped when its pong takes a minute; None: no pings."""
+    most_unsent: int | None = None
+    """A client for which more frames than this wait at a step, and no fewer at the next, is cut without a closing
+    frame; until then it misses nothing. None: at a full outbox, steps are left out."""
 
 
 async def serve(
@@ -151,8 +156,8 @@ class _Server:
         limit = self._endpoint.max_message
         request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=limit)
         conversation = self._converse_with(request.path, time.time_ns())
-        if conversation is None:
-            await request.reject(404)
+        if conversation is None or isinstance(conversation, int):
+            await request.reject(conversation or 404)
             return None
         self.handled()
         offered = request.proposed_subprotocols
@@ -160,15 +165,15 @@ class _Server:
         return await request.accept(subprotocol=chosen), conversation
 
     async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
-        link = _Link(self, socket, conversation, self._counters)
+        link = _Link(self, socket, conversation, self._endpoint, self._counters)
         self._links.add(link)
         self._counters.connections_open += 1
         try:
-            await link.run(self._endpoint.ping_every)
+            await link.run()
         finally:
             self._links.discard(link)
             self._counters.connections_open -= 1
-            if conversation.ending != "abort":
+            if conversation.ending != "abort" and not link.cut:
                 with trio.move_on_after(CLOSE_S):
                     await self._part(link, socket)
             if not self._links:
@@ -200,24 +205,29 @@ class _Link:
         server: _Server,
         socket: trio_websocket.WebSocketConnection,
         conversation: Conversation,
+        endpoint: Endpoint,
         counters: Counters,
     ) -> None:
         self.conversation = conversation
+        self.cut = False
         self._server = server
         self._socket = socket
+        self._endpoint = endpoint
         self._counters = counters
+        self._full = endpoint.most_unsent or OUTBOX
+        self._unsent_before = 0
         self._outbox: deque[Frame] = deque()
         self._work = trio.Event()
         self._room = trio.Event()
         self._scope = trio.CancelScope()
 
-    async def run(self, ping_every: float | None) -> None:
+    async def run(self) -> None:
         """Until the client has gone, the conversation ends, or `stop` is called."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                if ping_every is not None:
-                    nursery.start_soon(self._ping, ping_every)
+                if self._endpoint.ping_every is not None:
+                    nursery.start_soon(self._ping, self._endpoint.ping_every)
                 await self._read()
 
     def stop(self) -> None:
@@ -227,10 +237,20 @@ class _Link:
         """The market has moved. What is left out now comes with the next step that finds room, in its newest state."""
         if self.conversation.ending:
             return
-        if len(self._outbox) >= OUTBOX:
+        if self._endpoint.most_unsent is not None:
+            self._cut_when_too_slow(self._endpoint.most_unsent)
+        elif len(self._outbox) >= self._full:
             self._counters.conflations += 1
-        else:
-            self._put(self.conversation.due())
+            return
+        self._put(self.conversation.due())
+
+    def _cut_when_too_slow(self, most_unsent: int) -> None:
+        unsent, before = len(self._outbox), self._unsent_before
+        self._unsent_before = unsent
+        if unsent >= before > most_unsent and not self.cut:
+            self.cut = True
+            self._counters.connections_cut += 1
+            self.stop()
 
     async def say_goodbye(self) -> None:
         """What still waits is dropped: the client may have stopped reading."""
@@ -261,7 +281,7 @@ class _Link:
                 return
             self._put(self.conversation.receive(data, time.time_ns()))
             self._server.handled()
-            while len(self._outbox) >= OUTBOX:
+            while len(self._outbox) >= self._full:
                 self._room = trio.Event()
                 await self._room.wait()
 
