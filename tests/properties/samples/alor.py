@@ -47,9 +47,8 @@ def data(guid: str, body: str) -> bytes:
 
 
 def book(bid: float, ask: float) -> str:
-    return (
-        f'{{"b":[{{"p":{bid},"v":157}},{{"p":{bid - 1},"v":3}}],"a":[{{"p":{ask},"v":288,"y":16.21}}],"t":{TIME},"h":true}}'
-    )
+    bids = f'[{{"p":{bid},"v":157}},{{"p":{bid - 1},"v":3}}]'
+    return f'{{"b":{bids},"a":[{{"p":{ask},"v":288,"y":16.21}}],"t":{TIME},"h":true}}'
 
 
 def trade(number: int, *, existing: bool = False) -> str:
