@@ -76,9 +76,9 @@ class Account:
         """Get an access token."""
         return self._tokens.start(now)
 
-    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[AccountEffect]:  # noqa: ARG002
-        """The access token came, or didn't; there is nothing else that an account fetches."""
-        return self._tokens.fetched(answer, now)
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[AccountEffect]:
+        """The access token came, or didn't."""
+        return self._tokens.fetched(fetch, answer, now)
 
     def tick(self, now: float) -> Sequence[AccountEffect]:
         """Renew the token, when it is time to."""

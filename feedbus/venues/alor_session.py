@@ -131,6 +131,7 @@ class Session(NoFetches):
                 stream = self._streams.pop(Subscription(channel, symbol), None)
                 if stream is not None:
                     self._leave(stream)
+        self._to_send = deque(stream for stream in self._to_send if stream.state == "wanted")
         yield from self._send_batch(now)
         yield from self._schedule(now)
 
@@ -370,8 +371,7 @@ class Session(NoFetches):
         yield from self._schedule(now)
 
     def _leave(self, stream: Stream) -> None:
-        if stream.state == "wanted":
-            self._to_send.remove(stream)
+        stream.state = "dropped"
         if self._forget_guid(stream):
             if len(self._leaving) >= MAX_LEAVING:
                 del self._leaving[next(iter(self._leaving))]

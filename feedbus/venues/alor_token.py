@@ -4,8 +4,8 @@
 
 A JWT lives for 30 minutes; `exp` and `iat` in its payload say so, and are read without being verified, since they only
 time our renewals. The fair-use rules forbid to fetch a token per request: it is renewed after two thirds of its life,
-once for all connections when the venue refuses it, and never twice within LEAST_BETWEEN seconds. While a renewal fails
-the old one is used to its end. Source: alor.dev (Authorize, fair use), ALOR's OpenAPI 3.0.1 specification.
+and once for all connections when the venue refuses it, but no sooner than LEAST_BETWEEN seconds after it was asked for.
+While a renewal fails the old one is used to its end. Source: alor.dev (Authorize, fair use), OpenAPI specification.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Claims(msgspec.Struct):
 
 
 class _Tokens(msgspec.Struct):
-    token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN, pattern=r"^[!-~]*$")] = msgspec.field(
+    token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN, pattern=r"\A[!-~]+\Z")] = msgspec.field(
         name="AccessToken"
     )
 
@@ -83,8 +83,10 @@ class Tokens:
         self._failures = 0
         return self._ask(now)
 
-    def fetched(self, answer: Answer | VenueError, now: float) -> Sequence[AccountEffect]:
-        """The answer to our request."""
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[AccountEffect]:
+        """The answer to our request; any other is passed over."""
+        if not self._asking or fetch != self._fetch:
+            return ()
         self._asking = False
         if isinstance(answer, VenueError):
             return self._failed(str(answer), now)

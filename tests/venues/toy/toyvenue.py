@@ -1,7 +1,7 @@
 """A whole venue in one file, as CONTRIBUTING.md tells to write one: it is put beside the others for a test.
 
-| channel | kinds published | what the venue sends      |
-|---------|-----------------|---------------------------|
+| channel | kinds published | what the venue sends        |
+|---------|-----------------|-----------------------------|
 | trades  | trade           | every trade; sizes are lots |
 
 A key is worth a ticket, which is fetched once; `hello TICKET`, then `more SYMBOL` for each symbol, answered by
@@ -41,7 +41,7 @@ RETRY = 5.0  # seconds
 class _Trade(msgspec.Struct, array_like=True):
     symbol: str
     price: float
-    size: float = msgspec.field()
+    size: float
 
 
 class Account:
