@@ -258,9 +258,8 @@ SLIM_KEYS = [
     "tst",
     "tso",
 ]
-LEVELS = st.lists(st.builds('{{"p":{},"v":{}}}'.format, NUMBERS, NUMBERS), max_size=3).map(
-    lambda some: f"[{','.join(some)}]"
-)
+LEVELS = st.lists(st.builds('{{"p":{},"v":{}}}'.format, NUMBERS, NUMBERS), max_size=3).map(",".join).map("[{}]".format)
+NEEDED = {"orderbook": {"b": "[]", "a": "[]"}, "alltrades": {"id": "1", "q": "1", "px": "1"}, "quotes": {"sym": "1"}}
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -328,7 +327,7 @@ TICKER_PAIRS = {
 def every_digit_survives(channel: str, how: Format, frame: str) -> list[Any]:
     written = json.loads(frame, parse_float=Decimal, parse_int=Decimal)["data"]
     stream = Stream(Subscription(channel, "X"), Options(format=how))
-    found = list(stream.events(stream.decode(frame.encode()).data, "X", 7))
+    found: list[Any] = list(stream.events(stream.decode(frame.encode()).data, "X", 7))
     if channel == "orderbook":
         bids, asks, price, size = BOOK_KEYS[how]
         for side, levels in ((bids, found[0].bids), (asks, found[0].asks)):
