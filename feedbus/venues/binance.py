@@ -1,16 +1,16 @@
 """Binance spot: market data streams at wss://stream.binance.com:9443/stream. No account is needed. Pure.
 
-| channel           | kinds published   | what the venue sends                                                         |
-|-------------------|-------------------|------------------------------------------------------------------------------|
-| trade             | trade             | every trade, at once                                                         |
-| aggTrade          | trade             | at once; fills of one taker order at one price are one trade, whose id is    |
-|                   |                   | that of the aggregate                                                        |
-| bookTicker        | quote             | the best bid and ask, at each change; without a time                         |
-| depth5, 10, 20    | book              | the best levels, conflated to one book a second, or with @100ms (depth5@100ms) |
-|                   |                   | to ten; without a time                                                       |
-| kline_1s … 1w     | bar, 1 s … 604800 s | the current bar, conflated to one a second (1s) or every two; `x` is `final` |
-| miniTicker        | ticker            | the last 24 hours (a rolling window), conflated to one a second              |
-| ticker            | ticker            | the same, with bid, ask, trades and the last price before the window         |
+| channel       | kinds published | what the venue sends                                                               |
+|---------------|-----------------|------------------------------------------------------------------------------------|
+| trade         | trade           | every trade, at once                                                               |
+| aggTrade      | trade           | at once; what one taker order traded at one price is one trade, with an id of its  |
+|               |                 | own kind                                                                           |
+| bookTicker    | quote           | the best bid and ask, at each change; no time                                      |
+| depth5, 10,   | book            | the best levels, conflated to one book a second, or with @100ms (depth5@100ms) to  |
+| 20            |                 | ten; no time                                                                       |
+| kline_1s … 1w | bar, 1 s … 7 d  | the current bar, conflated to one a second (kline_1s) or one in two                |
+| miniTicker    | ticker          | the last 24 hours, a rolling window, conflated to one a second                     |
+| ticker        | ticker          | the same, with bid, ask, trades and the last price before the window               |
 
 Units: sizes and `volume` are base units (BTC of BTCUSDT), `turnover` is in the quote currency. A bar's `buy_volume` is
 that of taker buys, `sell_volume` the rest. A symbol is written as the venue writes it: BTCUSDT. `venue_sequence` is the
@@ -28,9 +28,10 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import inf
-from typing import Any, ClassVar
+from types import NoneType
+from typing import ClassVar
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -63,6 +64,7 @@ MAX_GIVEN_UP = 2 * MAX_STREAMS  # names remembered until the venue has confirmed
 MAX_NOTICES = 8  # of a connection, about what the venue says
 
 _DATA = b',"data":'
+_END = ord("}")
 _LONGEST_KEY = 320  # bytes of {"stream":"…","data": at the most: 50 characters of UTF-8, and a channel
 
 
@@ -125,7 +127,7 @@ class Session(NoFetches):
         text = data if type(data) is bytes else bytes(data)
         start = text.find(_DATA, 0, _LONGEST_KEY) + len(_DATA)
         read = self._live.get(text[:start])
-        if read is not None and text.endswith(b"}"):
+        if read is not None and text[-1] == _END:
             try:
                 return (read(text[start:-1], ts_recv),)
             except UNREADABLE:
@@ -143,7 +145,7 @@ class Session(NoFetches):
                 self._requests.answered(request.id)  # data confirmed them, or nobody wants them any more
                 self._counts["unanswered"] += 1
             else:
-                self._requests.list()
+                self._requests.ask_list()
         while self._retries and self._retries[0][0] <= now:
             stream = self._streams.get(heapq.heappop(self._retries)[1])
             if stream is not None and stream.state == "refused" and stream.retry_at <= now:
@@ -190,9 +192,9 @@ class Session(NoFetches):
         try:
             message = parse(text)
             if message.stream is not UNSET and message.data is not UNSET:
-                yield from self._data(message.stream, message.data, ts_recv, now)
+                yield from self._data(message.stream, message.data, ts_recv)
             elif message.event is not UNSET:
-                yield from self._event(message, text, ts_recv, now)
+                yield from self._event(message, text, ts_recv)
             elif (failure := message.failure) is not None:
                 yield from self._error(failure, message.id, now)
             elif message.result is not UNSET:
@@ -202,7 +204,7 @@ class Session(NoFetches):
         except BadData as error:
             yield Skipped(error)
 
-    def _data(self, name: str, payload: bytes | Raw, ts_recv: int, now: float) -> Iterator[Effect]:
+    def _data(self, name: str, payload: bytes | Raw, ts_recv: int) -> Iterator[Effect]:
         stream = self._streams.get(name)
         if stream is None:
             if name == "!serverShutdown":
@@ -220,12 +222,12 @@ class Session(NoFetches):
             self._live[stream.key] = stream.read
         yield event
 
-    def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:
+    def _event(self, message: Message, text: bytes, ts_recv: int) -> Iterator[Effect]:
         """A payload without a wrapping, as the address /ws has them."""
         if message.event == "serverShutdown":
             yield from self._shutdown()
         elif (name := message.own_stream) is not None:
-            yield from self._data(name, text, ts_recv, now)
+            yield from self._data(name, text, ts_recv)
         else:
             self._counts["unknown_events"] += 1
             raise BadData("message", "an event that doesn't say its stream")
@@ -237,16 +239,22 @@ class Session(NoFetches):
 
     def _answer(self, message: Message, now: float) -> Iterator[Effect]:
         self._counts["answers"] += 1
-        request = self._requests.answered(message.id)
+        request = self._requests.under_way(message.id)
         if request is None:
             self._counts["unknown_ids"] += 1
-        elif request.method == "LIST_SUBSCRIPTIONS":
-            yield from self._listed(message.result, now)
-        elif request.method == "UNSUBSCRIBE":
-            self._over(request.streams)
-        else:
-            for stream in request.streams:
-                yield from self._confirm(stream)
+            return
+        if not isinstance(message.result, list if request.method == "LIST_SUBSCRIPTIONS" else NoneType):
+            raise BadData(request.method, "the result is of another shape")  # its deadline decides
+        self._requests.answered(request.id)
+        match request.method:
+            case "SUBSCRIBE":
+                for stream in request.streams:
+                    yield from self._confirm(stream)
+            case "UNSUBSCRIBE":
+                for stream in request.streams:
+                    self._unsubscribed(stream)
+            case "LIST_SUBSCRIPTIONS":
+                yield from self._listed({name for name in message.result or () if isinstance(name, str)}, now)
         yield from self._send(now)
 
     def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:
@@ -254,35 +262,26 @@ class Session(NoFetches):
         self._counts["errors"] += 1
         request = self._requests.answered(self._requests.only() if number is None else number)
         if request is None:
-            if number is not None:
-                self._counts["unknown_ids"] += 1
-            yield from self._notice(f"an error that tells no request: {failure}")
-        elif request.method == "SUBSCRIBE":
-            for stream in request.streams:
-                yield from self._refuse(stream, str(failure), now)
-            yield from self._send(now)
+            yield from self._notice(f"an error about no request of ours: {failure}")
+        elif request.method == "LIST_SUBSCRIPTIONS":
+            yield Close(VenueError(f"LIST_SUBSCRIPTIONS refused: {failure}"))
+            return
         elif request.method == "UNSUBSCRIBE":
             yield from self._notice(f"UNSUBSCRIBE refused: {failure}")
         else:
-            yield Close(VenueError(f"LIST_SUBSCRIPTIONS refused: {failure}"))
+            for stream in request.streams:
+                yield from self._refuse(stream, str(failure), now)
+        yield from self._send(now)
 
-    def _listed(self, result: Any, now: float) -> Iterator[Effect]:
+    def _listed(self, names: Collection[str], now: float) -> Iterator[Effect]:
         """What the venue says is subscribed settles all requests that it left unanswered."""
-        if not isinstance(result, list):
-            yield Close(VenueError("the answer to LIST_SUBSCRIPTIONS is no list"))
-            return
-        names = {name for name in result if isinstance(name, str)}
         for request in self._requests.overdue(now):
             self._requests.answered(request.id)
             self._counts["unanswered"] += 1
-            if request.method == "UNSUBSCRIBE":
-                self._over([stream for stream in request.streams if stream.name not in names])
-                for stream in request.streams:
-                    if stream.name in names and stream.name not in self._streams:
-                        self._requests.put("UNSUBSCRIBE", stream)
-                continue
             for stream in request.streams:
-                if stream.name in names:
+                if request.method == "UNSUBSCRIBE":
+                    self._unsubscribed(stream, still=stream.name in names)
+                elif stream.name in names:
                     yield from self._confirm(stream)
                 elif stream.attempts:
                     yield from self._refuse(stream, "not answered, and LIST_SUBSCRIPTIONS doesn't name it", now)
@@ -300,9 +299,10 @@ class Session(NoFetches):
     def _add(self, symbols: Sequence[str]) -> None:
         for symbol in symbols:
             for channel in self._channels:
-                stream = Stream(Subscription(channel, symbol), self._revisions)
-                if stream.name not in self._streams:
-                    self._streams[stream.name] = stream
+                subscription = Subscription(channel, symbol)
+                name = stream_name(subscription)
+                if name not in self._streams:
+                    self._streams[name] = stream = Stream(subscription, self._revisions)
                     self._want(stream)
 
     def _want(self, stream: Stream) -> None:
@@ -335,9 +335,12 @@ class Session(NoFetches):
             self._given_up[stream.name] = None
         stream.state = "dropped"
 
-    def _over(self, streams: Sequence[Stream]) -> None:
-        for stream in streams:
+    def _unsubscribed(self, stream: Stream, *, still: bool = False) -> None:
+        """It is over; or `still` there, and asked to end again unless it is wanted again."""
+        if not still:
             self._given_up.pop(stream.name, None)
+        elif stream.name not in self._streams:
+            self._requests.put("UNSUBSCRIBE", stream)
 
     def _send(self, now: float) -> Iterator[Effect]:
         """The next request, if it may go out now; and one WakeAt for whatever comes first, when that has changed."""

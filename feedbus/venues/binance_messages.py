@@ -5,15 +5,17 @@
     {"result":null,"id":1}                                        an answer
     {"code":2,"msg":"Invalid request: too many parameters"}       an error; with the id of its request or without, and
     {"error":{"code":2,"msg":"Invalid request: ..."},"id":1}      in a wrapping of its own or without
+
+All of them share one socket, and only what is in them tells them apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from feedbus.errors import BadData
 from feedbus.venues.binance_payloads import UNREADABLE
@@ -21,14 +23,17 @@ from feedbus.venues.binance_payloads import UNREADABLE
 MAX_TEXT = 200  # of foreign text
 
 
+_Code = Annotated[int, Meta(ge=-(10**9), le=10**9)]
+
+
 class Failure(msgspec.Struct):
     """What an error says."""
 
-    code: int | None = None
+    code: _Code
     msg: str = ""
 
     def __str__(self) -> str:
-        return one_line(self.msg) + ("" if self.code is None else f" (code {self.code % 10**9})")
+        return f"{one_line(self.msg)} (code {self.code})"
 
 
 class _Kline(msgspec.Struct, rename={"interval": "i"}):
@@ -46,7 +51,7 @@ class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}
     id: int | str | None = None
     result: Any = UNSET
     error: Failure | UnsetType = UNSET
-    code: int | UnsetType = UNSET
+    code: _Code | UnsetType = UNSET
     msg: str = ""
 
     @property

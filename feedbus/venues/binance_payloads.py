@@ -32,7 +32,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw
 
-from feedbus.events import Bar, BookSnapshot, MarketData, Quote, Ticker, Trade
+from feedbus.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.session import Subscription
 from feedbus.venues.binance_channels import DEPTHS, PERIODS
 
@@ -52,6 +52,9 @@ _Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds 
 _Side = Annotated[list[tuple[_Price, _Amount]], Meta(max_length=MAX_LEVELS)]
 
 
+# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one.
+
+
 class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "size": "q", "time": "T", "sold": "m"}):
     number: _Whole
     price: _Price
@@ -60,8 +63,15 @@ class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "siz
     sold: bool  # the buyer was the maker
 
 
-class _AggTrade(_Trade, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
-    pass
+class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+    number: _Whole
+    price: _Price
+    size: _Amount
+    time: _Time
+    sold: bool
+
+
+_Fill = _Trade | _AggTrade
 
 
 class _BookTicker(
@@ -81,30 +91,29 @@ class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
 
 
 _KLINE_KEYS = {
-    "start": "t", "open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "turnover": "q", "trades": "n",
-    "bought": "V", "final": "x",
+    "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
+    "turnover": "q", "bought": "V",
 }  # fmt: skip
+_MINI_KEYS = {"time": "E", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q"}
+_TICKER_KEYS = {**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades": "n"}
 
 
 class _Kline(msgspec.Struct, gc=False, rename=_KLINE_KEYS):
     start: _Time
     open: _Amount
+    close: _Amount
     high: _Amount
     low: _Amount
-    close: _Amount
     volume: _Amount
-    turnover: _Amount
     trades: _Whole
-    bought: _Amount
     final: bool
+    turnover: _Amount
+    bought: _Amount  # by takers
 
 
 class _KlineEvent(msgspec.Struct, gc=False, rename={"time": "E", "kline": "k"}):
     time: _Time
     kline: _Kline
-
-
-_MINI_KEYS = {"time": "E", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q"}
 
 
 class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
@@ -117,16 +126,21 @@ class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
     turnover: _Amount
 
 
-class _Ticker(_MiniTicker, gc=False, rename={**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades": "n"}):
+class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
+    time: _Time
     previous: _Amount
+    last: _Amount
     bid: _Amount
     ask: _Amount
+    open: _Amount
+    high: _Amount
+    low: _Amount
+    volume: _Amount
+    turnover: _Amount
     trades: _Whole
 
 
 # Not strict, so that texts are taken for numbers: faster than texts that are made numbers here, by half.
-_decode_trade = msgspec.json.Decoder(_Trade, strict=False).decode
-_decode_agg_trade = msgspec.json.Decoder(_AggTrade, strict=False).decode
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
@@ -168,15 +182,9 @@ def nanoseconds(time: int) -> int:
     return time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000
 
 
-def _trade(symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
-    raw = _decode_trade(payload)
-    side = "sell" if raw.sold else "buy"
-    return Trade(VENUE, symbol, nanoseconds(raw.time), ts_recv, raw.price, raw.size, side, raw.number)
-
-
-def _agg_trade(symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
-    raw = _decode_agg_trade(payload)
-    side = "sell" if raw.sold else "buy"
+def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
+    raw = decode(payload)
+    side: Side = "sell" if raw.sold else "buy"
     return Trade(VENUE, symbol, nanoseconds(raw.time), ts_recv, raw.price, raw.size, side, raw.number)
 
 
@@ -262,8 +270,8 @@ def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
 
 
 _BY_CHANNEL: dict[str, Callable[[str, bytes | Raw, int], MarketData]] = {
-    "trade": _trade,
-    "aggTrade": _agg_trade,
+    "trade": partial(_trade, msgspec.json.Decoder(_Trade, strict=False).decode),
+    "aggTrade": partial(_trade, msgspec.json.Decoder(_AggTrade, strict=False).decode),
     "bookTicker": _quote,
     "miniTicker": _mini_ticker,
     "ticker": _ticker,

@@ -13,8 +13,8 @@ from typing import Literal
 import msgspec
 
 from feedbus.session import Send, Subscription
-from feedbus.venues.binance_messages import key_of, request
 from feedbus.venues.binance_channels import stream_name
+from feedbus.venues.binance_messages import key_of, request
 from feedbus.venues.binance_payloads import AllRevisions, reader
 
 SEND_EVERY = 0.35  # seconds
@@ -70,7 +70,7 @@ class Requests:
         """Forget that a stream was to be subscribed."""
         self._queue.pop(("SUBSCRIBE", stream.name), None)
 
-    def list(self) -> None:
+    def ask_list(self) -> None:
         """Ask what is subscribed, before anything else; once at a time."""
         self._to_list = self._listing is None
 
@@ -103,10 +103,16 @@ class Requests:
             del self._queue[(method, stream.name)]
         return method, streams
 
+    def under_way(self, number: int | str | None) -> Request | None:
+        """The request of this id, if it isn't answered yet."""
+        return self._pending.get(number) if isinstance(number, int) else None
+
     def answered(self, number: int | str | None) -> Request | None:
-        """The request of this id, which is no longer under way."""
-        found = self._pending.pop(number, None) if isinstance(number, int) else None
-        if found is not None and found is self._listing:
+        """The request of this id, which is under way no longer."""
+        found = self.under_way(number)
+        if found is not None:
+            del self._pending[found.id]
+        if found is self._listing:
             self._listing = None
         return found
 
