@@ -99,8 +99,10 @@ class Period:
         """What was traded between two tickers: the last price, and how far the day's sums rose (None: not known)."""
         self.event = event
         self.changed = True
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
+        if price > self.high:
+            self.high = price
+        if price < self.low:
+            self.low = price
         if at >= self.last_at:
             self.close, self.last_at = price, at
         if at < self.first_at:
@@ -190,8 +192,8 @@ class Series:
         elif at < bar.start:
             bar = self._closed_at(at)
         if bar is not None and self.tainted:
-            self.tainted = False
             bar.complete = False
+            self.tainted = bar.final  # a late one says nothing of what is missing before the next
         return bar
 
     def _later(self, at: int, event: MarketEvent, finished: list[Period]) -> Period | None:

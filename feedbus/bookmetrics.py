@@ -18,7 +18,6 @@ be in an auction: what they mean isn't defined there. No value is ever NaN or in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import inf
 
 from feedbus.events import BookMetrics, Level, MarketEvent, Quote
@@ -36,18 +35,17 @@ def of_book(
 ) -> BookMetrics | None:
     """The metrics of a full book, best level first; `levels` ascend. None for a book with numbers that aren't any."""
     deepest = levels[-1]
-    bid_sizes = [size for _, size in bids[:deepest]]
-    ask_sizes = [size for _, size in asks[:deepest]]
-    sizes = bid_sizes + ask_sizes
-    liquidity = sum([price * size for price, size in bids[:deepest]] + [price * size for price, size in asks[:deepest]])
+    bid_sums, bid_worth = _side(bids[:deepest])
+    ask_sums, ask_worth = _side(asks[:deepest])
+    liquidity = bid_worth + ask_worth
     # NaN and infinity show in the sum, whichever of the numbers is one.
-    if not -inf < liquidity < inf or (sizes and (min(sizes) < 0 or sum(sizes) > MAX_NUMBER)):
+    if not -inf < liquidity < inf or max(bid_sums[-1], ask_sums[-1]) > MAX_NUMBER:
         return None
-    best = UNDEFINED
-    if bids and asks:
-        best = of_best(*bids[0], *asks[0])
-    bid_depth, ask_depth = _depth(bid_sizes, levels), _depth(ask_sizes, levels)
-    return _event(event, best, levels, bid_depth, ask_depth, float(liquidity))
+    best = of_best(*bids[0], *asks[0]) if bids and asks else UNDEFINED
+    bid_last, ask_last = len(bid_sums) - 1, len(ask_sums) - 1
+    bid_depth = [bid_sums[min(level, bid_last)] for level in levels]
+    ask_depth = [ask_sums[min(level, ask_last)] for level in levels]
+    return _event(event, best, levels, bid_depth, ask_depth, liquidity)
 
 
 def of_quote(quote: Quote) -> BookMetrics | None:
@@ -83,12 +81,17 @@ def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> Best:
     return spread, relative, mid, micro
 
 
-def _depth(sizes: Sequence[float], levels: Sequence[int]) -> list[float]:
-    if not sizes:
-        return [0.0] * len(levels)
-    sums = list(accumulate(sizes))
-    last = len(sums)
-    return [sums[min(level, last) - 1] for level in levels]
+def _side(side: Sequence[Level]) -> tuple[list[float], float]:
+    """The sums of the first 0, 1, 2, … sizes, and of all price * size: that is infinite for a size below 0."""
+    total = worth = 0.0
+    sums = [0.0]
+    for price, size in side:
+        if size < 0:
+            return [0.0], inf
+        total += size
+        worth += price * size
+        sums.append(total)
+    return sums, worth
 
 
 def _event(

@@ -15,7 +15,6 @@ import msgspec
 
 from feedbus.events import Ticker
 
-
 N = TypeVar("N", int, float)
 
 
@@ -47,12 +46,7 @@ class DayChanges:
         A ticker without a last price says no price that anything was traded at: its sums are left to the next one."""
         if ticker.last is None:
             return None
-        sums = (self._volume, ticker.volume), (self._turnover, ticker.turnover), (self._trades, ticker.trades)
-        new_day = any(_began_anew(before, now) for before, now in sums)
-        if new_day:
-            self._trusted = True
-        elif any(_fell(before, now) for before, now in sums):
-            self._trusted = False
+        new_day = self._is_new_day(ticker)
         volume = self._risen(self._volume, ticker.volume, new_day=new_day)
         turnover = self._risen(self._turnover, ticker.turnover, new_day=new_day)
         trades = self._risen(self._trades, ticker.trades, new_day=new_day)
@@ -64,15 +58,24 @@ class DayChanges:
         self._trades = self._trades if ticker.trades is None else ticker.trades
         return Change(ticker.last, volume, turnover, trades) if begun and traded else None
 
+    def _is_new_day(self, ticker: Ticker) -> bool:
+        """True when a sum has begun anew. Whether sums can be trusted is found out here too."""
+        new_day = fell = False
+        for before, now in (
+            (self._volume, ticker.volume),
+            (self._turnover, ticker.turnover),
+            (self._trades, ticker.trades),
+        ):
+            if before is not None and now is not None and now < before:
+                new_day = new_day or now * 2 < before
+                fell = True
+        if new_day:
+            self._trusted = True
+        elif fell:
+            self._trusted = False
+        return new_day
+
     def _risen(self, before: N | None, now: N | None, *, new_day: bool) -> N | None:
         if before is None or now is None or not self._trusted:
             return None
         return now if new_day else now - before
-
-
-def _fell(before: float | None, now: float | None) -> bool:
-    return before is not None and now is not None and now < before
-
-
-def _began_anew(before: float | None, now: float | None) -> bool:
-    return before is not None and now is not None and now * 2 < before

@@ -42,13 +42,14 @@ class Line(Series):
 
 
 class Trading:
-    """One instrument. `newest_at` is the time of its newest event, which came at `came`."""
+    """One instrument: its bars are made of tickers until there is a trade. `newest_at` is the time of its newest event,
+    which came at `came`."""
 
     __slots__ = ("came", "changes", "lines", "newest_at", "source", "venue")
 
-    def __init__(self, venue: str, source: Source) -> None:
+    def __init__(self, venue: str) -> None:
         self.venue = venue
-        self.source: Source = source
+        self.source: Source = "ticker"
         self.lines: list[Line] = []
         self.changes = DayChanges()
         self.newest_at = 0
@@ -80,7 +81,7 @@ class BarMaker:
         """Take in one trade."""
         counters = self._counters
         counters.trades += 1
-        trading = self._instruments.get((trade.venue, trade.symbol)) or self._new(trade, "trades")
+        trading = self._instruments.get((trade.venue, trade.symbol)) or self._new(trade)
         if trading is None:
             return
         price, size = trade.price, trade.size
@@ -90,7 +91,7 @@ class BarMaker:
         at = trade.ts_event
         if not at or at - trade.ts_recv > MAX_AHEAD:
             at = self._receipt(trade)
-        if trading.source == "ticker" or not trading.lines:
+        if trading.source == "ticker":
             self._begin_trades(trading)
         if at >= trading.newest_at:
             trading.newest_at, trading.came = at, now
@@ -106,7 +107,7 @@ class BarMaker:
     def ticker(self, ticker: Ticker, now: float) -> None:
         """Take in one ticker: it makes bars where there are no trades."""
         self._counters.tickers += 1
-        trading = self._instruments.get((ticker.venue, ticker.symbol)) or self._new(ticker, "ticker")
+        trading = self._instruments.get((ticker.venue, ticker.symbol)) or self._new(ticker)
         if trading is None or trading.source == "trades":
             return
         at = ticker.ts_event
@@ -124,9 +125,12 @@ class BarMaker:
             return
         trading.lines = trading.lines or self._lines("ticker")
         for line in trading.lines:
-            bar = self._other_bar(trading, line, at, ticker)
-            if bar is not None:
-                bar.add_change(ticker, at, change.price, change.volume, change.turnover, change.trades)
+            bar = line.bar
+            if bar is None or line.tainted or not bar.start <= at < bar.end:
+                bar = self._other_bar(trading, line, at, ticker)
+                if bar is None:
+                    continue
+            bar.add_change(ticker, at, change.price, change.volume, change.turnover, change.trades)
         self._pacer.touch(trading, now)
 
     def lost(self, source: Source, venue: str, symbol: str, now: float) -> None:
@@ -163,11 +167,11 @@ class BarMaker:
 
     # Instruments
 
-    def _new(self, event: MarketEvent, source: Source) -> Trading | None:
+    def _new(self, event: MarketEvent) -> Trading | None:
         if len(self._instruments) >= self._options.max_instruments:
             self._counters.ignored += 1
             return None
-        trading = self._instruments[(event.venue, event.symbol)] = Trading(event.venue, source)
+        trading = self._instruments[(event.venue, event.symbol)] = Trading(event.venue)
         return trading
 
     def _lines(self, source: Source) -> list[Line]:
@@ -268,8 +272,8 @@ class BarMaker:
 
 
 def _is_usable(ticker: Ticker) -> bool:
-    """All numbers that a bar takes from it are numbers."""
+    """All numbers that a bar takes from it are numbers, and nothing less than nothing was traded."""
     for value in (ticker.last, ticker.volume, ticker.turnover):
         if value is not None and not -MAX_NUMBER < value < MAX_NUMBER:
             return False
-    return True
+    return (ticker.volume or 0) >= 0 and (ticker.trades or 0) >= 0

@@ -21,7 +21,7 @@ from feedbus.testing.bus import MemoryBus
 
 S = 1_000_000_000
 MINUTE = 60 * S
-START = 28_000_000 * MINUTE  # a whole multiple of 900 s
+START = 28_000_005 * MINUTE  # a whole multiple of 900 s
 
 
 class Rig:
