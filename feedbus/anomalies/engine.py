@@ -75,6 +75,10 @@ class Anomalies:
             subject = self._subject(space, event, now)
         if now < subject.last:
             now = subject.last
+        if subject.awaiting:
+            awaiting, subject.awaiting = subject.awaiting, []
+            for handle in awaiting:
+                handle(event, now)
         for handle in subject.handlers.get(type(event), ()):
             handle(event, now)
         subject.last = now
@@ -114,7 +118,7 @@ class Anomalies:
         space.by_venue.setdefault(event.venue, {})[event.symbol] = subject
         subject.watches = [KINDS[rule.rule.kind](rule, subject, self._scene) for rule in rules]
         for kind in space.kinds:
-            handlers = [getattr(watch, watch.HANDLES[kind]) for watch in subject.watches if kind in watch.HANDLES]
+            handlers = [getattr(watch, watch.HANDLES[kind]) for watch in subject.watches if watch.HANDLES.get(kind)]
             if handlers:
                 subject.handlers[kind] = tuple(handlers)
         return subject

@@ -9,6 +9,7 @@ from feedbus.anomalies.states import QUIET, SECOND, Moment, RuleInUse, Scene, Su
 from feedbus.anomalies.window import Window
 from feedbus.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
 
+EPSILON = 1e-12
 _TICKER, _BOOK, _QUOTE = range(1, 4)
 
 
@@ -115,28 +116,43 @@ class LargeTrade(Moment):
 
 class PriceJump(Watch):
     """The last price is at least `threshold` per cent above the lowest, or below the highest, of the last `window`
-    seconds. It is over when the price comes back, or when the extreme is older than the window."""
+    seconds. It is over when the price is near all of them again, or when the extreme is older than the window.
+
+    One wrong price is a jump there and one back, and so lasts for a window.
+    """
 
     HANDLES: ClassVar[dict[type, str]] = {Trade: "trade", Ticker: "ticker"}
 
-    __slots__ = ("_move", "_window")
+    __slots__ = ("_fine_from", "_fine_to", "_move", "_window")
 
     def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
         super().__init__(rule, subject, scene)
         self._window = Window(round(rule.rule.window * SECOND))
         self._move = 0.0
+        self._fine_from = self._fine_to = 0.0
 
     def trade(self, event: Trade, now: int) -> None:
         """A trade's price is the last price."""
-        if event.price > 0:
-            self._window.add(event.price, now)
-            self._judge(now, event.ts_event)
+        self._price(event.price, now, event)
 
     def ticker(self, event: Ticker, now: int) -> None:
         """And so is a ticker's last."""
-        if event.last is not None and event.last > 0:
-            self._window.add(event.last, now)
-            self._judge(now, event.ts_event)
+        if event.last is not None:
+            self._price(event.last, now, event)
+
+    def _price(self, price: float, now: int, event: Trade | Ticker | None) -> None:
+        window = self._window
+        if now < window.ends and window.lowest <= price <= window.highest:
+            window.last = price  # what most prices come to
+        elif price <= 0:
+            return  # a spread, or oil in April 2020: no per cent of it means anything
+        elif window.add(price, now):
+            reach = self.rule.threshold / 100
+            # A little within what is fine: rounding must not decide.
+            self._fine_to = window.low * (1 + reach) * (1 - EPSILON)
+            self._fine_from = window.high * (1 - reach) * (1 + EPSILON)
+        if self.state != QUIET or not self._fine_from < price < self._fine_to:
+            self._judge(now, event.ts_event if event else 0)
 
     def _judge(self, now: int, ts_event: int) -> None:
         window = self._window
@@ -147,16 +163,13 @@ class PriceJump(Watch):
             self._move = up if up >= -down else down
             self.holds(now, now, ts_event)
             self.scene.timers.set(self, window.changes_at())
-        elif self.state != QUIET:
+        else:
             self.over(now, ts_event)
 
     def timer(self, now: int) -> None:
-        """An extreme may have left the window."""
+        """An extreme may have left the window. The last price is still the last one, even where all have left."""
         if self.state != QUIET:
-            # The last price is still the last one, even where all have left.
-            self._window.advance(now)
-            self._window.add(self._window.last, now)
-            self._judge(now, 0)
+            self._price(self._window.last, now, None)
 
     def says(self) -> tuple[float | None, str]:
         """The move in per cent, below 0 when the price fell."""

@@ -18,7 +18,7 @@ PARTING = "stopped"
 class Stale(Watch):
     """An instrument that had data has had none for `threshold` seconds."""
 
-    HANDLES: ClassVar[dict[type, str]] = dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta, Ticker), "data")
+    HANDLES: ClassVar[dict[type, str]] = dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta, Ticker), "")
 
     __slots__ = ("_allowed",)
 
@@ -27,19 +27,20 @@ class Stale(Watch):
         self._allowed = round(rule.threshold * SECOND)
         scene.timers.set(self, subject.last + self._allowed)
 
-    def data(self, event: MarketEvent, now: int) -> None:
-        """Data came. The timer isn't moved: it looks at `subject.last` when it is due."""
-        if self.state != QUIET:
-            self.over(now, event.ts_event)
-            self.scene.timers.set(self, now + self._allowed)
-
     def timer(self, now: int) -> None:
-        """Look whether data has come in time."""
+        """Look whether data has come in time: that it comes moves no timer, and costs nothing."""
         due = self.subject.last + self._allowed
         if now < due:
             self.scene.timers.set(self, due)
-        else:
-            self.holds(due, now)
+            return
+        if self.state == QUIET:
+            self.subject.awaiting.append(self._data)
+        self.holds(due, now)
+
+    def _data(self, event: MarketEvent, now: int) -> None:
+        """Data is there again."""
+        self.over(now, event.ts_event)
+        self.scene.timers.set(self, now + self._allowed)
 
     def says(self) -> tuple[float | None, str]:
         """What else fires about the instrument can't be judged any more."""

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, ClassVar, Literal
 
 from feedbus.anomalies.rules import Pattern, Rule
-from feedbus.events import Alert
+from feedbus.events import Alert, MarketEvent
 
 SECOND = 1_000_000_000
 NEVER = 1 << 63
@@ -78,15 +78,17 @@ class Scene:
 
 
 class Subject:
-    """An instrument or a connection, with what watches it. `last` is when the event before this one came."""
+    """An instrument or a connection, with what watches it. `last` is when the event before this one came; `awaiting`
+    takes its next event, of whatever kind."""
 
-    __slots__ = ("handlers", "last", "symbol", "venue", "watches")
+    __slots__ = ("awaiting", "handlers", "last", "symbol", "venue", "watches")
 
     def __init__(self, venue: str, symbol: str, now: int) -> None:
         self.venue = venue
         self.symbol = symbol
         self.last = now
         self.watches: list[Watch] = []
+        self.awaiting: list[Callable[[MarketEvent, int], None]] = []
         self.handlers: dict[type, tuple[Callable[[Any, int], None], ...]] = {}
 
     def others(self, watch: Watch) -> Iterator[str]:
@@ -114,8 +116,8 @@ class RuleInUse:
 
 
 class Watch:
-    """A rule about a subject. A kind of rule says in HANDLES which method takes which event; the methods call `holds`
-    and `over`, or `happened`."""
+    """A rule about a subject. A kind of rule says in HANDLES which method takes which event ("": none does, but it
+    counts that it came); the methods call `holds` and `over`, or `happened`."""
 
     HANDLES: ClassVar[dict[type, str]] = {}
 
