@@ -30,6 +30,7 @@ OTHER = "other"
 CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])
 
 _STEPS = 4  # bits: each power of two is cut into 16, so that a value is known to within 3.2 %
+_SHOWN = _STEPS + 1
 
 
 @dataclass(frozen=True)
@@ -168,15 +169,12 @@ class BusFigures:
         feed.heard_at = now_ns
         if feed.epoch != epoch and feed.epoch is not None:
             self._restart(feed, epoch)
-        kinds = set(map(type, events))
+        kind = type(events[0])
+        if len(events) == 1 or len(kinds := set(map(type, events))) == 1:
+            self._add(feed, kind, events, now_ns)
+            return
         for kind in kinds:
-            found = events if len(kinds) == 1 else [event for event in events if type(event) is kind]
-            read = READERS.get(kind)
-            if read is not None:
-                read(self, feed, found)
-            if kind is not Gap:
-                stream = feed.streams.get(kind) or self._stream(feed, kind, now_ns)
-                stream.add(cast(MarketEvent, found[0]), len(found), now_ns)
+            self._add(feed, kind, [event for event in events if type(event) is kind], now_ns)
 
     def firing(self) -> dict[tuple[str, str], int]:
         """How many alerts are firing now, by rule and severity: 0 for those that have been."""
@@ -188,6 +186,15 @@ class BusFigures:
             return ["nothing has come of the bus yet"]
         silent = [(feed.name, feed.silent_s(now_ns)) for feed in self.feeds]
         return [f"{name}: no word of its connections for {since:.0f} s" for name, since in silent if since is not None]
+
+    def _add(self, feed: Feed, kind: type[Event], events: Sequence[Event], now_ns: int) -> None:
+        """Some events of one kind."""
+        read = READERS.get(kind)
+        if read is not None:
+            read(self, feed, events)
+        if kind is not Gap:
+            stream = feed.streams.get(kind) or self._stream(feed, kind, now_ns)
+            stream.add(cast(MarketEvent, events[0]), len(events), now_ns)
 
     def _feed(self, publisher: str, epoch: int) -> Feed:
         named = len(self._feeds) < MAX_FEEDS and is_label(publisher)
@@ -251,10 +258,10 @@ def is_label(text: str) -> bool:
 
 def size_of(ns: int) -> int:
     """The class of values that this one counts in: all within 1/16 of one another, or the very value below 32."""
-    if ns < 0:
-        return -size_of(-ns)
-    shift = max(0, ns.bit_length() - _STEPS - 1)
-    return (shift << _STEPS) + (ns >> shift)
+    shift = ns.bit_length() - _SHOWN
+    if shift <= 0:
+        return ns
+    return (shift << _STEPS) + (ns >> shift) if ns > 0 else -(shift << _STEPS) - (-ns >> shift)
 
 
 def middle_of(size: int) -> float:

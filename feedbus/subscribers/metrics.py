@@ -160,7 +160,9 @@ def _words(counts: Mapping[str, int]) -> dict[str, int]:
 STREAM: Sequence[Series[_StreamAt]] = (
     Series("feedbus_bus_events_total", "Events that came over the bus.", lambda it: it.stream.events),
     Series(
-        "feedbus_bus_events_per_second", "Their rate over the last minute or so.", lambda it: it.stream.rate(it.now_ns)
+        "feedbus_bus_events_per_second",
+        "Their rate over the window, a minute if nothing else is said.",
+        lambda it: it.stream.rate(it.now_ns),
     ),
     Series(
         "feedbus_bus_age_seconds",
