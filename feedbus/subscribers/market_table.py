@@ -11,12 +11,27 @@ import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
-from feedbus.events import BookDelta, BookSnapshot, Event, FeedStatus, Gap, MarketEvent, Quote, Ticker, Trade
+from feedbus.events import (
+    Alert,
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    Event,
+    FeedStatus,
+    Gap,
+    MarketEvent,
+    Quote,
+    Ticker,
+    Trade,
+)
+from feedbus.subscribers.alert_table import AlertTable, AlertView
+from feedbus.subscribers.bar_table import BarsSeen, BarTable, BarView
 from feedbus.subscribers.connection_table import SECOND, ConnectionTable, FeedView
+from feedbus.subscribers.run_totals import Day, Total, Trades, sums_of
 
 MAX_INSTRUMENTS = 20_000
 MAX_DECIMALS = 8
@@ -44,6 +59,8 @@ class Row(msgspec.Struct, gc=False):
     decimals: int = 0
     words: str = ""
     """What a filter looks into: symbol and venue, case folded, a line each."""
+    trades: Trades | None = None
+    day: Day | None = None
 
     @property
     def priced(self) -> bool:
@@ -66,7 +83,8 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class RowView(msgspec.Struct, frozen=True):
-    """One instrument at one moment. `spread` is relative to the middle; `updated_at` is a ts_recv."""
+    """One instrument at one moment. `spread` is relative to the middle; `updated_at` is a ts_recv; `bar` is the newest
+    one, which is no update of the instrument and has no part in its age."""
 
     venue: str
     symbol: str
@@ -80,11 +98,13 @@ class RowView(msgspec.Struct, frozen=True):
     age_ns: int
     updated_at: int
     spread: float | None
+    bar: BarView
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """The whole table at one moment, with as many rows as were asked for, out of `matching` that the order's text
-    lets through. `delays` is by venue, in seconds."""
+    lets through. `delays` is by venue, in seconds. `alerts` are those that are firing; None, as `bars`, when none ever
+    came."""
 
     uptime_s: int
     updates: int
@@ -98,6 +118,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     feed: FeedView
     matching: int
     rows: list[RowView]
+    bars: BarsSeen | None
+    alerts: list[AlertView] | None
 
 
 ORDER = Order()
@@ -114,19 +136,27 @@ class MarketTable:
         self._started_ns = started_ns
         self._rows: dict[tuple[str, str], Row] = {}
         self._connections = ConnectionTable()
+        self._bars = BarTable()
+        self._alerts = AlertTable()
         self._marks: deque[tuple[int, int]] = deque([(started_ns, 0)], maxlen=100)
         self._least_lag: dict[str, int] = {}
         self._lag: dict[str, tuple[int, int]] = {}
 
-    def add(self, event: Event) -> None:
-        """Take one event in; kinds that the table doesn't show are passed over."""
+    def add(self, event: Event, publisher: str = "") -> None:
+        """Take one event of a publisher in; kinds that the table doesn't show are passed over."""
         read = READERS.get(type(event))
-        if read is not None and isinstance(event, MarketEvent):
-            self._add_update(event, read)
+        if read is not None:
+            self._add_update(cast(MarketEvent, event), read)
+        elif isinstance(event, Bar):
+            self._bars.add(event)
         elif isinstance(event, FeedStatus):
             self._connections.add(event)
+        elif isinstance(event, Alert):
+            self._alerts.add(event, publisher)
         elif isinstance(event, Gap):
             self.gaps += 1
+            if event.cause == "restart":
+                self._alerts.restarted(event.publisher)
 
     def _add_update(self, event: MarketEvent, read: Callable[[Row, Any], None]) -> None:
         self.updates += 1
@@ -139,10 +169,13 @@ class MarketTable:
             row = self._rows[key] = Row(event.venue, event.symbol)
             row.words = f"{event.symbol}\n{event.venue}".casefold()
         row.updates += 1
-        row.updated_at = max(row.updated_at, event.ts_recv)
+        at = event.ts_recv
+        if at > row.updated_at:
+            row.updated_at = at
         if event.ts_event:
-            lag = event.ts_recv - event.ts_event
-            self._least_lag[event.venue] = min(lag, self._least_lag.get(event.venue, lag))
+            lag = at - event.ts_event
+            if lag < self._least_lag.get(event.venue, math.inf):
+                self._least_lag[event.venue] = lag
         read(row, event)
 
     def tick(self, now_ns: int) -> None:
@@ -169,13 +202,22 @@ class MarketTable:
             gaps=self.gaps,
             with_data=len(self._rows),
             with_price=sum(row.priced for row in self._rows.values()),
-            not_shown=self.not_shown + feed.not_shown,
+            not_shown=self.not_shown + feed.not_shown + self._bars.not_shown + self._alerts.not_shown,
             venues=len({venue for venue, _ in self._rows}),
             delays=self._delays(feed, now_ns),
             feed=feed,
             matching=len(matching),
-            rows=[_view(row, now_ns) for row in _first(rows, matching, order)],
+            rows=[
+                _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
+                for row in _first(rows, matching, order)
+            ],
+            bars=self._bars.seen and msgspec.structs.replace(self._bars.seen),
+            alerts=self._alerts.view(),
         )
+
+    def totals(self, count: int) -> list[Total]:
+        """Of the `count` most active instruments, what was traded since the table began."""
+        return [_total(row) for row in _first(count, self._rows.values(), ORDER)]
 
     def _rate(self) -> float:
         (then, before), (now, after) = self._marks[0], self._marks[-1]
@@ -214,11 +256,24 @@ def _read_delta(row: Row, delta: BookDelta) -> None:
 def _read_trade(row: Row, trade: Trade) -> None:
     if trade.ts_recv >= row.last_at:
         row.last, row.last_at, row.last_from = trade.price, trade.ts_recv, "trade"
+    trades = row.trades
+    if trades is None:
+        trades = row.trades = Trades()
+    trades.add(trade)
 
 
 def _read_ticker(row: Row, ticker: Ticker) -> None:
     """A ticker's None takes back only what a ticker gave: where books or trades come, it just isn't in the ticker."""
-    row.volume, row.status = ticker.volume, ticker.status
+    volume = ticker.volume
+    row.volume, row.status = volume, ticker.status
+    if volume is not None:
+        day = row.day
+        if day is None:
+            row.day = Day(ticker, ticker)
+        elif volume < (day.newest.volume or 0.0):
+            day.fell(ticker)
+        else:
+            day.newest = ticker
     if ticker.ts_recv >= row.best_at:
         alone = row.best_from == "ticker"
         row.bid = ticker.bid if alone or ticker.bid is not None else row.bid
@@ -278,11 +333,15 @@ def _name(row: Row) -> tuple[str, str]:
     return row.symbol, row.venue
 
 
-def _view(row: Row, now_ns: int) -> RowView:
+def _widen(row: Row) -> None:
     """Decimals only grow, so that a price doesn't change its width as it moves."""
     for price in (row.bid, row.ask, row.last):
         if price is not None:
             row.decimals = max(row.decimals, decimals(price))
+
+
+def _view(row: Row, now_ns: int, bar: BarView) -> RowView:
+    _widen(row)
     return RowView(
         venue=row.venue,
         symbol=row.symbol,
@@ -296,7 +355,14 @@ def _view(row: Row, now_ns: int) -> RowView:
         age_ns=max(0, now_ns - row.updated_at),
         updated_at=row.updated_at,
         spread=spread(row.bid, row.ask),
+        bar=bar,
     )
+
+
+def _total(row: Row) -> Total:
+    _widen(row)
+    (vwap, volume, bought, sold), source = sums_of(row.trades, row.day)
+    return Total(row.venue, row.symbol, row.updates, row.last, row.decimals, vwap, volume, bought, sold, source)
 
 
 def decimals(price: float) -> int:

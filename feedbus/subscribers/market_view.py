@@ -1,5 +1,4 @@
-"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock. Of the
-system it asks what the local time of a given moment is.
+"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock.
 
 Every line is laid out here, cell by cell: the columns keep their places while the numbers change, nothing wraps,
 and it costs about a third of rich.table.Table.
@@ -7,87 +6,37 @@ and it costs about a third of rich.table.Table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Literal
+from collections.abc import Sequence
 
-import msgspec
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
+from feedbus.subscribers.alert_table import CRITICAL, AlertView
+from feedbus.subscribers.bar_table import BarsSeen
 from feedbus.subscribers.connection_table import SECOND, ConnectionView, FeedView, fold
-from feedbus.subscribers.market_table import Order, RowView, Snapshot, Sort
+from feedbus.subscribers.market_table import Order, RowView, Snapshot
+from feedbus.subscribers.table_columns import (
+    COLUMNS,
+    STATUS,
+    VENUE,
+    Column,
+    columns_of,
+    price_text,
+    printable,
+    span_text,
+    volume_text,
+)
 from feedbus.subscribers.table_keys import View, hint
 
 YELLOW_FROM = 5 * SECOND
 RED_FROM = 30 * SECOND
-NOTHING = "-"
-ABOVE_THE_ROWS = 5
+TITLES = 1
 BELOW_THE_ROWS = 1
 PLAIN_WIDTH = 200
 REASON_LENGTHS = (200, 60, 40, 30, 24, 20, 16, 12)
 SILENT_STEP = 5
 """Silence is told in steps of so many seconds, so that connections that fell silent together are named together."""
-
-
-class Column(msgspec.Struct, frozen=True):
-    """A column of the table, as wide as its widest cell between two bounds, and as its title. Where not all columns
-    have room, those with the highest `rank` are left out. `sort` is the sort that goes by it."""
-
-    title: str
-    rank: int
-    width: int
-    text: Callable[[RowView], str]
-    align: Literal["left", "right"] = "right"
-    max_width: int = 24
-    sort: Sort | None = None
-
-
-def price_text(price: float | None, decimals: int) -> str:
-    """A price with a fixed number of decimals; in powers of ten where that would be zeros only, or too many digits."""
-    if price is None:
-        return NOTHING
-    if price == 0 or 10**-decimals <= abs(price) < 10**12:
-        return f"{price:.{decimals}f}"
-    return f"{price:.6g}"
-
-
-def volume_text(volume: float | None) -> str:
-    """A volume with thousands separators, and decimals only where it has some."""
-    if volume is None:
-        return NOTHING
-    if abs(volume) < 1:
-        return f"{volume:.4g}"
-    if abs(volume) >= 10**15:
-        return f"{volume:.6g}"
-    return f"{volume:,.0f}" if volume % 1 == 0 else f"{volume:,.2f}"
-
-
-def span_text(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
-    if seconds < 10:
-        return f"{int(seconds * 10) / 10:.1f} s"
-    for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
-        if seconds < below:
-            return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds // 86400)} d"
-
-
-def percent_text(share: float | None) -> str:
-    """A share of one, in percent."""
-    if share is None:
-        return NOTHING
-    percent = share * 100
-    return f"{percent:.3f}" if abs(percent) < 1000 else f"{percent:.3g}"
-
-
-def clock_text(ns: int) -> str:
-    """The local time of a moment (ns since the epoch): 16:24:05.031. Nothing for a row that no time came with."""
-    if ns <= 0:
-        return NOTHING
-    seconds, rest = divmod(ns, SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
 
 
 def age_style(age_ns: int) -> str:
@@ -97,28 +46,6 @@ def age_style(age_ns: int) -> str:
     return "yellow" if age_ns < RED_FROM else "red"
 
 
-def printable(text: str) -> str:
-    """What came from outside, without characters that would move the cursor."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
-
-
-VENUE = Column("Venue", 6, 5, lambda row: printable(row.venue), "left", 12)
-AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND), sort="age")
-CLOCK = Column("Updated", 2, 12, lambda row: clock_text(row.updated_at), sort="age")
-STATUS = Column("Status", 7, 6, lambda row: NOTHING if row.status is None else printable(row.status), "left", 12)
-COLUMNS = (
-    VENUE,
-    Column("Instrument", 0, 10, lambda row: printable(row.symbol), "left", sort="instrument"),
-    Column("Bid", 3, 8, lambda row: price_text(row.bid, row.decimals)),
-    Column("Ask", 3, 8, lambda row: price_text(row.ask, row.decimals)),
-    Column("Spread %", 8, 8, lambda row: percent_text(row.spread), sort="spread"),
-    Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals), sort="last"),
-    Column("Volume", 5, 11, lambda row: volume_text(row.volume), sort="volume"),
-    Column("Updates", 4, 8, lambda row: f"{row.updates:,}", sort="updates"),
-    AGE,
-    STATUS,
-)
-CLOCK_COLUMNS = tuple(CLOCK if column is AGE else column for column in COLUMNS)
 FORWARDS, BACKWARDS = "▼", "▲"
 
 
@@ -126,7 +53,8 @@ def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: Vi
     """At most `height` lines of at most `width` cells. The last line says what is shown, what the keys do, and `foot`;
     `view` is the one that the snapshot was taken for, None when there are no keys."""
     above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
-    room = height - ABOVE_THE_ROWS - BELOW_THE_ROWS
+    above += alert_lines(snapshot.alerts, width)
+    room = height - len(above) - TITLES - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
     table = _table(snapshot, rows, width, view or View()) if room > 0 else []
     lines = [*above, *table, _foot(snapshot, len(rows), foot, view)]
@@ -206,6 +134,24 @@ def connection_lines(feed: FeedView, width: int) -> list[Text]:
     return [first, Text(label, "red").append(_away_text(away, width - len(label)), "default")]
 
 
+def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
+    """One line: how many alerts are firing, and which; none where there never was one."""
+    if alerts is None:
+        return []
+    if not alerts:
+        return [_line([("alerts 0", "dim")])]
+    label = f"alerts {len(alerts):,}: "
+    by_rule: dict[str, list[str]] = {}
+    for alert in alerts:
+        by_rule.setdefault(printable(alert.rule), []).append(printable(alert.symbol or alert.venue))
+    items = [(f"{rule} {' '.join(fold(names))}", len(names)) for rule, names in by_rule.items()]
+    if cell_len("; ".join(item for item, _ in items)) > width - len(label):
+        items = [(f"{rule} {name}", 1) for rule, names in by_rule.items() for name in names]
+    text = _cut(items, width - len(label))
+    style = "bold red" if any(alert.severity == CRITICAL for alert in alerts) else "yellow"
+    return [Text(label, style).append(text, "default")]
+
+
 def _away_text(away: Sequence[ConnectionView], room: int) -> str:
     """Names with reasons. All names matter more than whole reasons, so long reasons are cut first."""
     groups: dict[str, list[str]] = {}
@@ -280,7 +226,7 @@ def _title(column: Column, view: View) -> str:
 
 def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, view: View) -> list[tuple[Column, int]]:
     """The columns that say something and have room, with their widths."""
-    columns = CLOCK_COLUMNS if view.clock else COLUMNS
+    columns = columns_of(snapshot.bars, clock=view.clock)
     widths: dict[str, int] = {}
     left = width + gap
     for column in sorted(columns, key=lambda column: column.rank):
@@ -320,13 +266,15 @@ def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
     """The header in one line, the connections that are not online, and the first rows: for a file or a pipe."""
     parts = [text for text, _ in (*_counts(snapshot), *_totals(snapshot))]
     away = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
-    return ["  ".join(parts), away, *(plain_row(row) for row in snapshot.rows[:rows])]
+    alerts = [line.plain for line in alert_lines(snapshot.alerts, PLAIN_WIDTH)]
+    return ["  ".join(parts), away, *alerts, *(plain_row(row, snapshot.bars) for row in snapshot.rows[:rows])]
 
 
-def plain_row(row: RowView) -> str:
+def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
     """One instrument in one line, each number with its name."""
+    more = "".join(f"  {column.title} {column.text(row)}" for column in columns_of(bars) if column not in COLUMNS)
     bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
     return (
-        f"  {printable(row.venue)} {printable(row.symbol)}  bid {bid}  ask {ask}  last {last}"
+        f"  {printable(row.venue)} {printable(row.symbol)}  bid {bid}  ask {ask}  last {last}{more}"
         f"  volume {volume_text(row.volume)}  updates {row.updates:,}  age {span_text(row.age_ns / SECOND)}"
     )

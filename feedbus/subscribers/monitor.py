@@ -24,7 +24,7 @@ from feedbus.subscribers.market_view import plain_lines, render
 from feedbus.subscribers.table_keys import Keys, View
 from feedbus.subscribers.terminal import has_keys, single_keys, wait_key
 
-TOPICS = ["book", "quote", "trade", "ticker", "feed"]
+TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert"]
 PLAIN_EVERY = 5
 """Redraws from one plain summary to the next."""
 PLAIN_ROWS = 5
@@ -40,10 +40,18 @@ class Display(Protocol):
         """A key was typed: show the same, looked at in another way."""
 
 
+class About(Protocol):
+    """What is needed of a message's header."""
+
+    @property
+    def publisher(self) -> str:
+        """Whose message it is."""
+
+
 class Messages(Protocol):
     """What is needed of a bus subscription."""
 
-    def messages(self) -> AsyncIterator[tuple[object, Sequence[Event]]]:
+    def messages(self) -> AsyncIterator[tuple[About, Sequence[Event]]]:
         """Message by message: a header, and the events in order, Gaps among them."""
 
 
@@ -105,9 +113,10 @@ def _keys_of(fd: int | None) -> AbstractContextManager[None]:
 
 
 async def _read(subscription: Messages, table: MarketTable) -> None:
-    async for _header, events in subscription.messages():
+    async for header, events in subscription.messages():
+        publisher = header.publisher
         for event in events:
-            table.add(event)
+            table.add(event, publisher)
 
 
 async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:

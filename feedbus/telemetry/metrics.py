@@ -11,24 +11,38 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["CollectorRegistry", "Group", "Series", "Value", "add", "registry"]
+__all__ = ["CollectorRegistry", "Group", "Series", "Summary", "Value", "add", "registry"]
 
 MAX_VALUES = 64
 """The most values of one label that one part may have; what is beyond is added up under OTHER."""
 OTHER = "other"
+QUANTILE = "quantile"
+"""The label that Prometheus keeps for summaries, and that no other type may have."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many values there have been, their sum, and quantiles of the recent ones, by name: {"0.5": 0.002}."""
+
+    count: float
+    sum: float
+    quantiles: Mapping[str, float]
+
 
 Part = TypeVar("Part")
-Value = float | Mapping[str, float] | None
-"""A number, numbers by the value of one more label, or None: not known, no sample."""
+Value = float | Mapping[str, float] | Summary | None
+"""A number, numbers by the value of one more label, a Summary, or None: not known, no sample."""
+_Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
 
 
 @dataclass(frozen=True)
 class Series(Generic[Part]):
-    """One family: a counter when its name ends in `_total`, else a gauge. `by` names the label that the keys of a
-    mapping are the values of; every key is a value that code chose, never one that a venue or a client did."""
+    """One family: a counter when its name ends in `_total`, a summary when it is by quantile, else a gauge. `by` names
+    the label that the keys of a mapping are the values of; every key is a value that code chose, never one that a venue
+    or a client did."""
 
     name: str
     help: str
@@ -36,8 +50,10 @@ class Series(Generic[Part]):
     by: str = ""
 
     @property
-    def type(self) -> Literal["counter", "gauge"]:
-        """By its name, so that the two can't disagree."""
+    def type(self) -> Literal["counter", "gauge", "summary"]:
+        """By its name and label, so that they can't disagree."""
+        if self.by == QUANTILE:
+            return "summary"
         return "counter" if self.name.endswith("_total") else "gauge"
 
 
@@ -56,20 +72,17 @@ class _Collector:
     def __init__(self, group: Group[Any]) -> None:
         self._group = group
 
-    def describe(self) -> list[CounterMetricFamily | GaugeMetricFamily]:
+    def describe(self) -> list[_Family]:
         """The families without samples: the registry refuses a name that is there already."""
         return [_family(self._group, series) for series in self._group.series]
 
-    def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def collect(self) -> Iterator[_Family]:
         """The families with what the parts say now: each is read when it is asked for."""
         for series, family in zip(self._group.series, self.describe(), strict=True):
-            for labels, part in self._group.parts():
-                value = series.read(part)
-                if series.by and value is not None:
-                    for key, number in _bounded(value).items():
-                        family.add_metric((*labels, key), number)
-                elif isinstance(value, int | float):
-                    family.add_metric(labels, value)
+            for values, part in self._group.parts():
+                labels = dict(zip(self._group.labels, values, strict=True))
+                for suffix, more, number in _samples(series, series.read(part)):
+                    family.add_sample(series.name + suffix, labels | more, number)
             yield family
 
 
@@ -87,13 +100,26 @@ def add(to: CollectorRegistry, group: Group[Any]) -> None:
     to.register(_Collector(group))
 
 
-def _family(group: Group[Any], series: Series[Any]) -> CounterMetricFamily | GaugeMetricFamily:
+def _family(group: Group[Any], series: Series[Any]) -> _Family:
+    if series.type == "summary":
+        return SummaryMetricFamily(series.name, series.help, labels=group.labels)
     labels = (*group.labels, series.by) if series.by else group.labels
     family = CounterMetricFamily if series.type == "counter" else GaugeMetricFamily
     return family(series.name, series.help, labels=labels)
 
 
-def _bounded(values: Any) -> dict[str, float]:
+def _samples(series: Series[Any], value: Value) -> Iterator[tuple[str, dict[str, str], float]]:
+    """What one value says: (what the sample's name ends in, its label besides the group's, the number)."""
+    if isinstance(value, Summary):
+        yield from (("", {series.by: name}, number) for name, number in value.quantiles.items())
+        yield from (("_count", {}, value.count), ("_sum", {}, value.sum))
+    elif isinstance(value, int | float):
+        yield "", {}, value
+    elif value is not None:
+        yield from (("", {series.by: key}, number) for key, number in _bounded(value).items())
+
+
+def _bounded(values: Mapping[str, float]) -> dict[str, float]:
     """At most MAX_VALUES numbers, and none of them lost."""
     kept = dict(values)
     if len(kept) > MAX_VALUES:

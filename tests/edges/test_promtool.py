@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,18 +19,23 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from feedbus import metrics
 from feedbus.bus.publisher import Publisher
 from feedbus.config import Feed as FeedConfig
 from feedbus.config import Sharding
+from feedbus.events import Alert, FeedStatus, Trade
 from feedbus.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.sim import moex as moex_sim
+from feedbus.subscribers.actor import Given
+from feedbus.subscribers.metrics import Actor
 from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.server import Server
 from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import Watchdog
+from feedbus.testing.bus import MemoryBus
 from feedbus.transport import Options, websocket
 
 pytestmark = pytest.mark.edge
@@ -130,6 +136,29 @@ async def test_promtool_has_nothing_to_say_of_our_metrics(tools: Tools) -> None:
             assert server.address is not None
             answer = await client.get("http://{}:{}/metrics".format(*server.address))
     assert 'feedbus_connection_up{connection="moex/0",feed="moex"} 1.0' in answer.text
+    judged = await trio.to_thread.run_sync(check, tools, answer.text)
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+async def test_promtool_has_nothing_to_say_of_the_view_of_the_bus(tools: Tools) -> None:
+    bus = MemoryBus()
+    actor = Actor(Actor.Options(listen="127.0.0.1:0"), Given(bus.subscribe, lambda events: None, time.time_ns))
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery, httpx.AsyncClient() as client:
+            await nursery.start(actor.run)
+            at = time.time_ns()
+            Publisher("moex", bus, linger=0).publish(
+                [
+                    Trade("moex", "TQBR.SBER", at, at, 306.1, 1.0, None, None),
+                    FeedStatus("moex", "moex/0", 0, at, "online", "", 1, 1, {}, 0.0, None, 1),
+                    Alert("moex", "TQBR.SBER", 0, at, "spread", "page", "firing", None, ""),
+                ]
+            )
+            await trio.testing.wait_all_tasks_blocked()
+            assert actor.address is not None
+            answer = await client.get("http://{}:{}/metrics".format(*actor.address))
+            nursery.cancel_scope.cancel()
+    assert 'feedbus_bus_age_seconds{feed="moex",kind="trade",quantile="0.5"}' in answer.text
     judged = await trio.to_thread.run_sync(check, tools, answer.text)
     assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
 

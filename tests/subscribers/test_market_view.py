@@ -24,21 +24,10 @@ from feedbus.events import (
     Ticker,
     Trade,
 )
-from feedbus.subscribers import market_view
 from feedbus.subscribers.connection_table import SECOND
 from feedbus.subscribers.market_table import MarketTable, Order, Snapshot
-from feedbus.subscribers.market_view import (
-    age_style,
-    clock_text,
-    connection_lines,
-    percent_text,
-    plain_lines,
-    price_text,
-    printable,
-    render,
-    span_text,
-    volume_text,
-)
+from feedbus.subscribers.market_view import age_style, connection_lines, plain_lines, render
+from feedbus.subscribers.table_columns import printable, span_text
 from feedbus.subscribers.table_keys import SORTS, View
 
 NOW = 1_000_000 * SECOND
@@ -149,34 +138,6 @@ def test_only_the_age_of_a_row_is_coloured() -> None:
     assert coloured == ["online 1:", "0.0 s"]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0.0 s"), (0.44, "0.4 s"), (9.99, "9.9 s"), (10, "10 s"), (12.9, "12 s"), (59.9, "59 s"), (60, "1 min"),
-     (3599, "59 min"), (3600, "1 h"), (7300, "2 h"), (47 * 3600, "47 h"), (48 * 3600, "2 d"), (900, "15 min")],
-)  # fmt: skip
-def test_spans_are_told_in_their_largest_unit(seconds: float, text: str) -> None:
-    assert span_text(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("price", "decimals", "text"),
-    [(306.1, 1, "306.1"), (306.0, 2, "306.00"), (None, 2, "-"), (0.07525, 5, "0.07525"), (0.0, 2, "0.00"),
-     (1e-12, 8, "1e-12"), (1e300, 0, "1e+300"), (-37.63, 2, "-37.63"), (123456789.5, 1, "123456789.5"),
-     (float("nan"), 0, "nan"), (float("inf"), 0, "inf")],
-)  # fmt: skip
-def test_prices_are_written_with_the_instruments_decimals(price: float | None, decimals: int, text: str) -> None:
-    assert price_text(price, decimals) == text
-
-
-@pytest.mark.parametrize(
-    ("volume", "text"),
-    [(None, "-"), (0.0, "0"), (1234567.0, "1,234,567"), (1234.567, "1,234.57"), (0.00012345, "0.0001234"),
-     (1e18, "1e+18"), (float("nan"), "nan"), (float("inf"), "inf")],
-)  # fmt: skip
-def test_volumes_have_thousands_separators(volume: float | None, text: str) -> None:
-    assert volume_text(volume) == text
-
-
 @pytest.mark.parametrize("height", [7, 10, 24, 50])
 def test_as_many_rows_as_fit_are_shown(height: int) -> None:
     lines = drawn(snapshot(*(ticker(f"S{i:03}") for i in range(100))), height=height)
@@ -224,11 +185,6 @@ def test_the_column_that_rows_are_sorted_by_is_marked(order: Order, title: str) 
     assert titles.count("▼") + titles.count("▲") == 1
 
 
-def test_every_sort_has_its_column() -> None:
-    assert {column.sort for column in market_view.COLUMNS} - {None} == set(SORTS.values())
-    assert {column.sort for column in market_view.CLOCK_COLUMNS} - {None} == set(SORTS.values())
-
-
 @pytest.fixture
 def in_moscow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
@@ -236,21 +192,6 @@ def in_moscow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         time.tzset()
         yield
     time.tzset()
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (1_719_825_533_789_999_999, "12:18:53.789"),
-        (1_719_867_599_999_000_000, "23:59:59.999"),
-        (1_719_867_600_000_000_000, "00:00:00.000"),
-        (1, "03:00:00.000"),
-        (0, "-"),
-        (2**64, "02:34:33.709"),
-    ],
-)
-def test_clock_times_are_local_and_cut_to_milliseconds(in_moscow: None, ns: int, text: str) -> None:
-    assert clock_text(ns) == text
 
 
 def test_the_age_gives_its_place_to_the_time_of_the_last_update(in_moscow: None) -> None:
@@ -262,13 +203,6 @@ def test_the_age_gives_its_place_to_the_time_of_the_last_update(in_moscow: None)
     console = Console(file=io.StringIO(), width=80, height=24, color_system="standard", force_terminal=True)
     parts = [part for part in console.render(render(shown, 80, 24, view=View(clock=True))) if "12:18" in part.text]
     assert [str(part.style) for part in parts] == ["yellow"]
-
-
-@pytest.mark.parametrize(
-    ("share", "text"), [(None, "-"), (0.0, "0.000"), (0.000153, "0.015"), (-0.5, "-50.000"), (1e300, "1e+302")]
-)
-def test_spreads_are_in_percent(share: float | None, text: str) -> None:
-    assert percent_text(share) == text
 
 
 def test_the_filter_its_matches_and_what_the_keys_do_are_in_the_foot() -> None:

@@ -16,7 +16,7 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
-from feedbus.events import Event, FeedStatus, Trade
+from feedbus.events import Alert, Bar, Event, FeedStatus, Gap, Trade
 from feedbus.subscribers import monitor
 from feedbus.subscribers.market_table import READERS
 from feedbus.subscribers.monitor import TOPICS, run_monitor
@@ -29,6 +29,13 @@ def trade(symbol: str = "TQBR.SBER") -> Trade:
     return Trade("moex", symbol, now, now, 306.1, 1.0, None, None)
 
 
+class Header:
+    """What a message says of itself."""
+
+    def __init__(self, publisher: str = "moex") -> None:
+        self.publisher = publisher
+
+
 class FakeSubscription:
     """Yields batches at their times (seconds), then stays open unless told to end."""
 
@@ -36,19 +43,19 @@ class FakeSubscription:
         self._batches = batches
         self._ends = ends
 
-    async def messages(self) -> AsyncIterator[tuple[object, Sequence[Event]]]:
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Event]]]:
         start = trio.current_time()
         for at, events in self._batches:
             await trio.sleep_until(start + at)
-            yield None, events
+            yield Header(), events
         if not self._ends:
             await trio.sleep_forever()
 
 
 class BrokenSubscription:
-    async def messages(self) -> AsyncIterator[tuple[object, Sequence[Event]]]:
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Event]]]:
         await trio.lowlevel.checkpoint()
-        yield None, [trade()]
+        yield Header(), [trade()]
         raise RuntimeError("broken")
 
 
@@ -73,7 +80,7 @@ def output(console: Console) -> str:
 
 
 def test_the_topics_are_those_that_the_table_reads() -> None:
-    kinds: list[type[Event]] = [*READERS, FeedStatus]
+    kinds: list[type[Event]] = [*READERS, FeedStatus, Bar, Alert]
     assert {kind.WORD for kind in kinds} == set(TOPICS)
 
 
@@ -92,6 +99,16 @@ async def test_what_came_is_on_the_screen_and_in_the_returned_table(autojump_clo
     assert "306.1" in last
     assert last.index("TQBR.SBER") < last.index("TQBR.GAZP")
     assert "Ctrl-C quits  ipc:///x" in last
+
+
+async def test_alerts_are_those_of_the_publisher_that_the_message_names(autojump_clock: MockClock) -> None:
+    alert = Alert("moex", "TQBR.SBER", 0, time.time_ns(), "spread", "critical", "firing", None, "")
+    restarts: list[Event] = [Gap("", name, 1, None, None, "restart") for name in ("alerting", "moex")]
+    console = screen()
+    subscription = FakeSubscription((0.5, [trade(), alert]), (1.5, restarts[:1]), (2.5, restarts[1:]))
+    await run_monitor(subscription, console=console, keys=False, title="", seconds=3.5)
+    heads = output(console).split("feedbus  ")[1:]
+    assert ["alerts 1: spread TQBR.SBER" in head for head in heads] == [False, True, True, False]
 
 
 async def test_the_last_log_line_is_in_the_foot(autojump_clock: MockClock) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import REGISTRY, generate_latest  # noqa: TID251 (to show that it is left alone)
 
-from feedbus.telemetry.metrics import MAX_VALUES, OTHER, CollectorRegistry, Group, Series, add, registry
+from feedbus.telemetry.metrics import MAX_VALUES, OTHER, CollectorRegistry, Group, Series, Summary, add, registry
 
 
 @dataclass
@@ -87,3 +87,20 @@ def test_the_registry_has_the_process_and_is_not_the_global_one() -> None:
     assert "\nfeedbus_process_resident_memory_bytes " in text
     assert "\nfeedbus_process_cpu_seconds_total " in text
     assert "\npython_info" not in text
+
+
+def test_a_summary_has_quantiles_a_count_and_a_sum() -> None:
+    series = Series[Pump](
+        "feedbus_pump_age_seconds",
+        "Ages.",
+        lambda pump: Summary(pump.strokes, 7.5, {"0.5": 0.25, "0.99": 2.0}) if pump.strokes else None,
+        by="quantile",
+    )
+    made = registry([Group(("pump",), lambda: [(("a",), Pump("a", 3)), (("b",), Pump("b"))], [series])])
+    assert scraped(made) == [
+        'feedbus_pump_age_seconds{pump="a",quantile="0.5"} 0.25',
+        'feedbus_pump_age_seconds{pump="a",quantile="0.99"} 2.0',
+        'feedbus_pump_age_seconds_count{pump="a"} 3.0',
+        'feedbus_pump_age_seconds_sum{pump="a"} 7.5',
+    ]
+    assert "# TYPE feedbus_pump_age_seconds summary" in generate_latest(made).decode()
