@@ -16,9 +16,10 @@ from itertools import combinations
 import msgspec
 
 from feedbus import subscribers
-from feedbus.config.addresses import MAX_IPC_PATH, Endpoint, collide, endpoint
+from feedbus.config.addresses import MAX_IPC_PATH
 from feedbus.config.model import Config, Telemetry
 from feedbus.errors import ConfigError
+from feedbus.urls import Endpoint, collide, endpoint
 
 PUBLISHER = "{publisher}"
 MAX_PORT = 65535

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from feedbus.config.addresses import Endpoint, collide, endpoint
 from feedbus.config.model import Config, Feed
 from feedbus.errors import ConfigError
 from feedbus.sharding import check_fits
+from feedbus.urls import Endpoint, collide, endpoint
 from feedbus.venues import account_class
 from feedbus.yaml_text import Node, Place, Table
 

@@ -21,11 +21,11 @@ import trio
 from msgspec import Meta
 
 from feedbus.backoff import Backoff
-from feedbus.config.addresses import is_loopback
 from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
 from feedbus.events import Alert
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.transport import http
+from feedbus.urls import is_loopback
 
 BATCH = 100  # alerts of one POST
 MAX_ANSWER = 64 * 1024  # bytes; nobody reads it
