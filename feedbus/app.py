@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,38 +51,40 @@ def stop_signal() -> Iterator[trio.Event]:
             signal.signal(number, previous)
 
 
-async def run(config: Config) -> str:
+async def run(config: Config, only: Collection[str] = ()) -> str:
     """`feedbus run`: until SIGINT or SIGTERM. Returns the final summary."""
     with stop_signal() as stop:
-        async with running(config) as service:
-            log.info("publishing at %s", config.bus.publish)
+        async with running(config, only) as service:
+            if service.publish is not None:
+                log.info("publishing at %s", service.publish)
             await stop.wait()
             log.info("stopping")
     return service.summary(gaps=None)
 
 
-async def monitor(address: str, *, console: Console) -> None:
-    """`feedbus monitor`: the live table of whatever is published at `address`, until q or a signal."""
+async def monitor(addresses: Sequence[str], *, console: Console) -> None:
+    """`feedbus monitor`: the live table of whatever is published at these addresses, until q or a signal."""
     with stop_signal() as stop:
-        await _watch(address, stop, console=console)
+        await _watch(addresses, stop, console=console)
 
 
 async def _watch(
-    address: str,
+    addresses: Sequence[str],
     stop: trio.Event,
     *,
     console: Console,
     seconds: float | None = None,
     last_log: Callable[[], str] | None = None,
 ) -> Stats:
-    async with feedbus.subscribe(address, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
+    title = addresses[0] if len(addresses) == 1 else f"{addresses[0]} and {len(addresses) - 1} more"
+    async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
 
         async def cancel_at_stop() -> None:
             await stop.wait()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(cancel_at_stop)
-        await run_monitor(subscription, console=console, keys=True, title=address, seconds=seconds, last_log=last_log)
+        await run_monitor(subscription, console=console, keys=True, title=title, seconds=seconds, last_log=last_log)
         nursery.cancel_scope.cancel()
     return subscription.stats()
 
@@ -102,7 +104,7 @@ async def simulate(
     """
     counters, rest_counters = moex_sim.Counters(), rest_sim.Counters()
     rest_host, rest_port = rest or (host, port + 1 if 0 < port < 65535 else 0)
-    asked = partial(rest_sim.serve, failure=rest_failure, start_ns=options.start_ns, counters=rest_counters)
+    asked = partial(rest_sim.serve, iss.Iss(options.start_ns, rest_failure), counters=rest_counters)
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
             url = await _listening(nursery, partial(moex_sim.serve, options, counters=counters), host, port)
@@ -132,7 +134,7 @@ async def demo(
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(), "127.0.0.1", 0))
             async with running(_demo_config(address, url)) as service:
-                stats = await _watch(address, stop, console=console, seconds=seconds, last_log=last_log)
+                stats = await _watch([address], stop, console=console, seconds=seconds, last_log=last_log)
             nursery.cancel_scope.cancel()
         return service.summary(gaps=stats.gaps)
 

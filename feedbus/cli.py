@@ -77,18 +77,27 @@ def _parser() -> argparse.ArgumentParser:
     _log_argument(demo)
     run = command("run", _run, "the service: the feeds of a configuration, published on its bus")
     run.add_argument("config", metavar="CONFIG", help="a YAML file")
+    run.add_argument(
+        "--only", action="append", metavar="NAME", help="run this feed or actor alone (repeatable); none: all of them"
+    )
     _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
     _sim_arguments(command("sim", _sim, "a simulated exchange alone"))
     tail = command("tail", _tail, "events off the bus as JSON lines")
     tail.add_argument("topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; none: all")
-    tail.add_argument("--bus", action="append", metavar="ADDR", help="the publisher's address (repeatable)")
+    _bus_arguments(tail)
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N events")
     _bench_arguments(command("bench", _bench, "what an event costs on this machine: JSON, and a table for people"))
     monitor = command("monitor", _monitor, "the live table of a running feedbus; q quits")
-    monitor.add_argument("--bus", metavar="ADDR", help="the publisher's address")
+    _bus_arguments(monitor)
     return parser
+
+
+def _bus_arguments(command: argparse.ArgumentParser) -> None:
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--bus", action="append", metavar="ADDR", help="a publisher's address (repeatable)")
+    where.add_argument("--config", metavar="FILE", help="follow all publishers of this configuration")
 
 
 def _sim_arguments(sim: argparse.ArgumentParser) -> None:
@@ -172,7 +181,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     logs.to_stderr(style=arguments.log_format)
-    print(_run_to_the_end(app.run, loaded))
+    print(_run_to_the_end(app.run, loaded, arguments.only or ()))
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -223,8 +232,7 @@ def _sim(arguments: argparse.Namespace) -> None:
 def _tail(arguments: argparse.Namespace) -> None:
     from feedbus.subscribers import tail
 
-    addresses = arguments.bus or [_default_bus()]
-    tail.run(addresses, arguments.topics or [""], arguments.count, sys.stdout.buffer)
+    tail.run(_addresses(arguments), arguments.topics or [""], arguments.count, sys.stdout.buffer)
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -243,7 +251,7 @@ def _monitor(arguments: argparse.Namespace) -> None:
     console = Console()
 
     async def run() -> None:
-        await app.monitor(arguments.bus or _default_bus(), console=console)
+        await app.monitor(_addresses(arguments), console=console)
 
     _run_to_the_end(run)
 
@@ -258,10 +266,14 @@ def _run_to_the_end(command: Callable[..., Awaitable[T]], *arguments: object) ->
     return trio.run(command, *arguments)
 
 
-def _default_bus() -> str:
-    from feedbus.config import DEFAULT_PUBLISH, environment, substitute
+def _addresses(arguments: argparse.Namespace) -> list[str]:
+    """Where the publishers are that a subscriber is to follow."""
+    from feedbus import config, processes
 
-    return substitute(DEFAULT_PUBLISH, environment(Path.cwd()))
+    environ = config.environment(Path.cwd())
+    if arguments.config is not None:
+        return list(processes.subscribed(config.load(arguments.config, environ)))
+    return arguments.bus or [config.substitute(config.DEFAULT_PUBLISH, environ)]
 
 
 # What arguments may be

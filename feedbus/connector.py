@@ -122,6 +122,7 @@ class Connector:
         self._wake_at = inf
         self._receiving = trio.CancelScope()  # its deadline is when the Session is to be called, whatever comes
         self._answers: deque[tuple[Fetch, Answer | VenueError]] = deque()  # that the Session hasn't been given yet
+        self._woken = False  # the Account has changed
         self._not_before = -inf  # no attempt before: we crashed a moment ago
         self._due = inf  # by when we must have done something, our own patience with the peer apart
         self._patience = options.connect_timeout + options.ping_interval + options.ping_timeout
@@ -163,7 +164,7 @@ class Connector:
 
     def wake(self) -> None:
         """Call the Session's `tick` soon: the Account has changed."""
-        self._wake_at = -inf
+        self._woken = True
         self._receiving.deadline = -inf
 
     def set_state(self, state: FeedState, reason: str) -> None:
@@ -172,7 +173,7 @@ class Connector:
             self.state, self.reason = state, reason
             self._owner.changed(self)
 
-    def _answered(self, session: Session, fetch: Fetch, answer: Answer | VenueError) -> None:
+    def _answered(self, session: Session | None, fetch: Fetch, answer: Answer | VenueError) -> None:
         """A Fetch has come back; one of a session that is over is nobody's."""
         if session is self.session:
             self._answers.append((fetch, answer))
@@ -209,6 +210,7 @@ class Connector:
     async def _converse(self, connection: Connection) -> None:
         """One connection's life; ends with a VenueError or by cancellation."""
         self._wake_at = inf
+        self._woken = False
         self._answers.clear()
         self._backoff.opened()
         self.session = session = self._account.session(self.symbols)
@@ -232,15 +234,19 @@ class Connector:
         One scope around many reads, because a timer a read would cost a tenth of a quiet connection's work.
         """
         self._due = self._wake_at
-        with trio.CancelScope(deadline=-inf if self._answers else self._wake_at) as self._receiving:
+        called = self._answers or self._woken
+        with trio.CancelScope(deadline=-inf if called else self._wake_at) as self._receiving:
             while True:
                 orders = self._take(session, *await connection.receive())
                 if orders:
                     return orders
+        now = trio.current_time()
         if self._answers:
-            return session.fetched(*self._answers.popleft(), trio.current_time())
-        self._wake_at = inf
-        return session.tick(trio.current_time())
+            return session.fetched(*self._answers.popleft(), now)
+        self._woken = False
+        if now >= self._wake_at:
+            self._wake_at = inf
+        return session.tick(now)
 
     def _take(self, session: Session, messages: list[bytes | bytearray], ts_recv: int) -> list[Effect]:
         """All messages of one read: their events go out together; the orders are returned."""
@@ -286,10 +292,6 @@ class Connector:
                     ended = LoginRefused(reason)
                 case Event():
                     self._publish([effect], trio.current_time())
-                case Fetch():
-                    self._owner.fetch(effect, partial(self._answered, self.session, effect))
-                case AccountDue():
-                    self._owner.account_due()
                 case _:
                     self._note(effect)
         if to_send:
@@ -297,8 +299,12 @@ class Connector:
         if ended is not None:
             raise ended
 
-    def _note(self, effect: Ready | Confirmed | Refused | Skipped | Notice) -> None:
+    def _note(self, effect: Fetch | AccountDue | Ready | Confirmed | Refused | Skipped | Notice) -> None:
         match effect:
+            case Fetch():
+                self._owner.fetch(effect, partial(self._answered, self.session, effect))
+            case AccountDue():
+                self._owner.account_due()
             case Ready():
                 self._ready()
             case Refused(subscription, reason):

@@ -79,9 +79,13 @@ class ClosedByPeer(VenueError):
 
 
 class RateLimited(VenueError):
-    """The venue asks for fewer connections or messages."""
+    """The venue asks for fewer connections or messages; `retry_after` is for how many seconds, None: it doesn't say."""
 
     cause = "rate_limited"
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class LoginRefused(VenueError):

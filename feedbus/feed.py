@@ -14,12 +14,14 @@ from functools import partial
 import trio
 
 from feedbus import sharding
+from feedbus.account import AccountShell
 from feedbus.backoff import Backoff
 from feedbus.bus.publisher import Publisher
 from feedbus.config import Feed as FeedConfig
 from feedbus.connector import Connector
 from feedbus.errors import VenueError
 from feedbus.events import FeedState, FeedStatus, MarketData
+from feedbus.fetching import Fetcher
 from feedbus.listing import sampled, symbols_of
 from feedbus.login import LoginGate
 from feedbus.runtime.child import Child
@@ -56,11 +58,16 @@ class Feed:
         """`options` is completed by what the venue wants; `cache_dir` is where a list of symbols is kept. Raises
         ConfigError when the plan is impossible."""
         self.name = config.name
-        self.account = account_class(config.venue)(config.credentials, config.channels)
+        cls = account_class(config.venue)
+        self.account = cls(config.credentials, config.channels, config.options)
+        self.services = {**self.account.services, **config.services()}
+        self.fetcher = Fetcher(self.services, ca_file=config.ca_file, wall_ns=wall_ns)
+        self.account_shell = AccountShell(self.account, self)
         self.connectors: list[Connector] = []  # none before the list of symbols has come, where boards are wanted
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # one was made, whatever came of it
         self.publish = publisher.publish
+        self.fetch = self.fetcher.fetch
         self.draw = draw
         self._config = config
         self._dial = dial
@@ -68,6 +75,7 @@ class Feed:
         self._cache_dir = cache_dir
         self._wall_ns = wall_ns
         self._login = LoginGate(config.login_retry, draw)
+        self._account_failure = ""  # why the account isn't ready, as far as is known
         self._unlisted = "" if config.boards is None else "the list of symbols is fetched"  # why there is none
         self._notices: set[str] = set()
         self._reported: dict[str, tuple[float, int]] = {}  # by connector: when, and its events by then
@@ -86,8 +94,12 @@ class Feed:
 
     def _supervisor(self) -> Supervisor:
         children = [
-            Child(connector.name, partial(self._run_connector, connector), grace=CONNECTOR_GRACE)
-            for connector in self.connectors
+            Child("http", self.fetcher.run),
+            Child("account", self.account_shell.run),
+            *(
+                Child(connector.name, partial(self._run_connector, connector), grace=CONNECTOR_GRACE)
+                for connector in self.connectors
+            ),
         ]
         allowed = CRASHES_ALLOWED + len(children)
         made = Supervisor(self.name, children, intensity=allowed, period=CRASH_PERIOD, together=True)
@@ -130,7 +142,7 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # the configuration's check holds this
         backoff = self._backoff()
-        rest = config.rest or account.services["rest"]
+        rest = self.services["rest"]
         fetch = partial(
             symbols_of,
             account,
@@ -181,6 +193,10 @@ class Feed:
         elif self._login.must_wait():
             connector.set_state("waiting", connector.last_failure or "another connection logs in first")
         await self._login.turn(connector)
+        if not self.account_shell.is_ready.is_set():
+            if self._login.refused is None:
+                connector.set_state("waiting", self._account_failure or "the account is got ready")
+            await self.account_shell.is_ready.wait()
 
     def login_accepted(self) -> None:
         """Let everybody connect."""
@@ -189,6 +205,29 @@ class Feed:
 
     def login_refused(self, reason: str) -> None:
         """One clear line, and nobody tries but one, now and then."""
+        self.account_refused(reason)
+
+    def account_due(self) -> None:
+        """A session told the account something."""
+        self.account_shell.due()
+
+    def account_failed(self, reason: str) -> None:
+        """It asks again by itself; whoever waits for it says why."""
+        self.first_attempt.set()
+        self._account_failure = reason
+        self._log.warning("account: %s", reason)
+        if not self.account_shell.is_ready.is_set():
+            for connector in self.connectors:
+                if connector.state == "waiting":
+                    connector.set_state("waiting", reason)
+
+    def account_changed(self) -> None:
+        """What sessions wait for may be there."""
+        for connector in self.connectors:
+            connector.wake()
+
+    def account_refused(self, reason: str) -> float:
+        """One clear line, and nobody tries but one, now and then: the pause until then, in seconds."""
         self.first_attempt.set()
         pause = self._login.refuse(reason, trio.current_time())
         when = f"{pause / 60:.0f} min" if pause >= 120 else f"{pause:.0f} s"
@@ -196,6 +235,7 @@ class Feed:
         for connector in self.connectors:
             if connector.state in ("connecting", "waiting", "refused"):
                 connector.set_state("refused", reason)
+        return pause
 
     def login_unknown(self, connector: Connector) -> None:
         """Let another one try."""

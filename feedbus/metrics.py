@@ -13,6 +13,7 @@ from typing import get_args
 
 import feedbus
 from feedbus import errors
+from feedbus.actor import ActorShell
 from feedbus.bus.publisher import Publisher
 from feedbus.connector import Connector
 from feedbus.events import FeedState
@@ -52,6 +53,7 @@ class Process:
 def registry(
     feeds: Sequence[Feed],
     publishers: Sequence[Publisher],
+    actors: Sequence[ActorShell],
     supervisors: Callable[[], Iterable[Supervisor]],
     *,
     lag: LoopLag,
@@ -69,6 +71,7 @@ def registry(
             Group(("feed",), lambda: (((feed.name,), feed) for feed in feeds), FEED),
             Group(("feed", "connection"), connections, CONNECTION),
             Group(("publisher",), lambda: (((each.name,), each) for each in publishers), PUBLISHER),
+            Group(("actor",), lambda: (((each.name,), each) for each in actors), ACTOR),
             Group(("supervisor",), lambda: (((each.name,), each) for each in supervisors()), SUPERVISOR),
             Group((), lambda: [((), process)], PROCESS),
             Group(("version", "python"), lambda: [((process.version, platform.python_version()), process)], BUILD),
@@ -107,6 +110,13 @@ FEED: Sequence[Series[Feed]] = (
         "feedbus_feed_symbols_refused",
         "Symbols with a subscription that the venue refused and hasn't confirmed since.",
         lambda feed: len({each.symbol for connector in feed.connectors for each in connector.refused}),
+    ),
+    Series("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
+    Series(
+        "feedbus_feed_http_failures_total",
+        "HTTP requests that were not answered, by cause.",
+        lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,
+        by="cause",
     ),
 )
 
@@ -175,6 +185,22 @@ PUBLISHER: Sequence[Series[Publisher]] = (
         "feedbus_publisher_oversized_events_total",
         "Events too large for a message: not sent, and a gap to subscribers.",
         lambda it: it.too_large,
+    ),
+)
+
+ACTOR: Sequence[Series[ActorShell]] = (
+    Series("feedbus_actor_starts_total", "Times that the actor began to work.", lambda it: it.starts),
+    Series(
+        "feedbus_actor_received_total",
+        "What the bus brought the actor: messages, bytes, events, gaps, and events lost in them.",
+        lambda it: dict.fromkeys(("messages", "bytes", "events", "gaps", "lost"), 0) | it.received(),
+        by="what",
+    ),
+    Series(
+        "feedbus_actor_occurrences_total",
+        "What the actor counts, by name.",
+        lambda it: it.counters(),
+        by="occurrence",
     ),
 )
 

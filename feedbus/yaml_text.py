@@ -11,7 +11,8 @@ import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 import yaml
@@ -263,7 +264,7 @@ class Reader:
         `special` reads some of them its own way. `given` are fields that don't come from the file.
         """
         entries = self.table(node)
-        fields = {field.name: field for field in msgspec.structs.fields(cls) if field.name not in given}
+        fields = {field.encode_name: field for field in msgspec.structs.fields(cls) if field.name not in given}
         for name, child in entries.items():
             if name not in fields:
                 raise child.place.error(unknown("key", name, fields))
@@ -271,16 +272,18 @@ class Reader:
         for name, field in fields.items():
             entry = entries.get(name)
             if entry is not None and not self.nothing(entry):
-                values[name] = special[name](entry) if name in special else self.value(field.type, entry)
+                values[field.name] = special[name](entry) if name in special else self.value(field.type, entry)
             elif field.required:
                 place = node.place.key(name) if entry is None else entry.place
                 raise place.error("is missing" if entry is None else "has no value")
         return values
 
     def value(self, kind: Any, node: Node) -> Any:
-        """A value of a type: a struct, or whatever msgspec makes of a text."""
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-            return self.struct(kind, node)
+        """A value of a type: a struct, a list of values, or whatever msgspec makes of a text."""
+        if (item := _item_kind(kind)) is not None:
+            return self._several(kind, item, node)
+        if (struct := _struct_kind(kind)) is not None:
+            return self.struct(struct, node)
         try:
             if isinstance(node, Scalar):
                 text = self.text(node)
@@ -289,6 +292,35 @@ class Reader:
         except msgspec.ValidationError:
             pass
         raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}")
+
+    def _several(self, kind: Any, item: Any, node: Node) -> Any:
+        """A tuple of values; its own type may bound how many."""
+        if not isinstance(node, Items):
+            raise node.place.error(f"must be a list, not {_shown(node)}")
+        values = tuple(self.value(item, child) for child in node.nodes)
+        try:
+            return msgspec.convert(values, kind)
+        except msgspec.ValidationError as error:
+            raise node.place.error(str(error).partition(" - at")[0]) from None
+
+
+def _bare(kind: Any) -> Any:
+    """The type without what bounds it."""
+    return _bare(kind.__origin__) if get_origin(kind) is Annotated else kind
+
+
+def _struct_kind(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a value is, or is if it is there at all."""
+    for each in get_args(kind) if isinstance(kind, UnionType) else (kind,):
+        if isinstance(each, type) and issubclass(each, msgspec.Struct):
+            return each
+    return None
+
+
+def _item_kind(kind: Any) -> Any:
+    """What the items of `tuple[X, ...]` are; None for other types."""
+    bare = _bare(kind)
+    return get_args(bare)[0] if get_origin(bare) is tuple else None
 
 
 def _shown(node: Node) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,7 +14,10 @@ from feedbus.backoff import Backoff
 from feedbus.connector import Connector
 from feedbus.errors import ClosedByPeer, ConnectFailed, TimedOut, VenueError
 from feedbus.events import BookSnapshot, MarketData
+from feedbus.session import Account as AnyAccount
+from feedbus.session import AccountDue, Answer, Effect, Fetch, Ready, Send, WakeAt
 from feedbus.testing.transport import FakeConnection, FakeDial
+from feedbus.testing.venue import FakeAccount, FakeSession
 from feedbus.transport import Options
 from feedbus.venues.moex import Account
 
@@ -41,6 +44,14 @@ class FakeOwner:
         self.states: list[tuple[str, str]] = []
         self.notices: list[str] = []
         self.logins: list[str] = []
+        self.fetches: list[tuple[Fetch, Callable[[Answer | VenueError], None]]] = []
+        self.dues = 0
+
+    def fetch(self, fetch: Fetch, answered: Callable[[Answer | VenueError], None]) -> None:
+        self.fetches.append((fetch, answered))
+
+    def account_due(self) -> None:
+        self.dues += 1
 
     def publish(self, events: Sequence[MarketData]) -> None:
         self.published.append(list(events))
@@ -70,13 +81,13 @@ class FakeOwner:
 class Stage:
     """One connector, its fake owner and its fake transport."""
 
-    def __init__(self, dial: FakeDial) -> None:
+    def __init__(self, dial: FakeDial, account: AnyAccount | None = None) -> None:
         self.owner = FakeOwner()
         self.dial = dial
         self.connector = Connector(
             "moex/0",
             self.owner,
-            account=Account({}, ["orderbooks"]),
+            account=account or Account({}, ["orderbooks"]),
             symbols=["TQBR.SBER", "TQBR.GAZP"],
             dial=dial,
             url="ws://venue/",
@@ -317,3 +328,94 @@ async def test_a_wake_up_between_two_reads_loses_neither(stage: Stage, mock_cloc
         await wait_all_tasks_blocked()
         published = [event.symbol for events in stage.owner.published for event in events]
         assert published == ["TQBR.SBER", "TQBR.GAZP"]
+
+
+# Fetches, and the Account
+
+SNAPSHOT = Fetch("/depth?symbol=A")
+ANSWER = Answer(200, b"book", 7)
+
+
+class FetchingSession(FakeSession):
+    """Asks for a snapshot when it is opened; says what it is called with, and wants a tick 100 s after each."""
+
+    def opened(self, now: float) -> Iterator[Effect]:
+        yield Ready()
+        yield SNAPSHOT
+        yield WakeAt(now + 100)
+
+    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[Effect]:  # type: ignore[override]
+        return [Send(f"{fetch!r} {answer!r}"), AccountDue()]
+
+    def tick(self, now: float) -> Iterator[Effect]:
+        yield Send(f"tick {now:g}")
+
+
+class FetchingAccount(FakeAccount):
+    def session(self, symbols: Sequence[str]) -> FetchingSession:
+        return FetchingSession("me", symbols)
+
+
+@pytest.fixture
+def fetching() -> Stage:
+    return Stage(FakeDial(), FetchingAccount({}, []))
+
+
+@pytest.mark.parametrize("answer", [ANSWER, TimedOut("late")])
+async def test_a_fetch_goes_to_the_feed_and_its_answer_to_the_session(
+    fetching: Stage, mock_clock: MockClock, answer: Answer | VenueError
+) -> None:
+    async with fetching.running():
+        ((fetch, answered),) = fetching.owner.fetches
+        assert fetch == SNAPSHOT
+        answered(answer)
+        connection = await fetching.connection()
+        assert connection.sent == [f"Fetch(GET rest /depth) {answer!r}"]
+        assert fetching.owner.dues == 1
+
+
+async def test_answers_that_come_together_are_given_one_by_one(fetching: Stage, mock_clock: MockClock) -> None:
+    async with fetching.running():
+        for number in range(3):
+            fetching.owner.fetches[0][1](Answer(200, b"", number))
+        connection = await fetching.connection()
+        assert [str(sent)[-2:-1] for sent in connection.sent] == ["0", "1", "2"]
+
+
+async def test_an_answer_to_a_session_that_is_over_is_dropped(fetching: Stage, mock_clock: MockClock) -> None:
+    async with fetching.running():
+        fetching.owner.fetches[0][1](ANSWER)  # not yet given to it
+        (await fetching.connection()).fail(ClosedByPeer(1001))
+        await wait_all_tasks_blocked()
+        mock_clock.jump(5)
+        await wait_all_tasks_blocked()
+        assert len(fetching.dial.connections) == 2
+        fetching.owner.fetches[0][1](ANSWER)
+        connection = await fetching.connection()
+        assert connection.sent == []
+        fetching.owner.fetches[1][1](ANSWER)
+        connection = await fetching.connection()
+        assert len(connection.sent) == 1
+
+
+async def test_when_the_account_changes_the_session_is_called_and_its_timer_stays(
+    fetching: Stage, mock_clock: MockClock
+) -> None:
+    async with fetching.running():
+        mock_clock.jump(40)
+        fetching.connector.wake()
+        connection = await fetching.connection()
+        assert connection.sent == ["tick 40"]
+        mock_clock.jump(61)
+        await wait_all_tasks_blocked()
+        assert connection.sent == ["tick 40", "tick 101"]
+        mock_clock.jump(500)
+        await wait_all_tasks_blocked()
+        assert len(connection.sent) == 2
+
+
+async def test_waking_a_connector_that_is_not_connected_does_no_harm(fetching: Stage, mock_clock: MockClock) -> None:
+    fetching.connector.wake()
+    async with fetching.running():
+        connection = await fetching.connection()
+        assert connection.sent == []

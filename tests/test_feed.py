@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -13,10 +13,13 @@ from feedbus import codec
 from feedbus.bus.publisher import Publisher
 from feedbus.config import Feed as FeedConfig
 from feedbus.config import Sharding
-from feedbus.errors import ClosedByPeer, ConnectFailed
+from feedbus.errors import ClosedByPeer, ConnectFailed, VenueError
 from feedbus.events import FeedStatus
 from feedbus.feed import Feed
+from feedbus.fetching import Answered
+from feedbus.session import AccountEffect, Answer, Effect, Fatal, Fetch, Ready, WakeAt
 from feedbus.testing.transport import FakeConnection, FakeDial
+from feedbus.testing.venue import FakeAccount, FakeSession, FakeVenue
 from feedbus.transport import Options
 
 CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
@@ -254,3 +257,115 @@ async def test_when_it_is_stopped_every_connection_says_so(stage: Stage, autojum
         (f"moex/{n}", "stopped") for n in range(3)
     ]
     assert all(connection.closed for connection in stage.dial.connections)
+
+
+# An account that has to be got ready
+
+REFRESH = Fetch("/refresh", "auth", "POST", b"secret")
+
+
+class TokenAccount(FakeAccount):
+    """Needs an answer of 200; asks again 3 s after another one, and 1000 s after a good one."""
+
+    def start(self, now: float) -> Iterable[AccountEffect]:
+        return [REFRESH]
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:
+        return [REFRESH]
+
+    def fetched(  # type: ignore[override]
+        self, fetch: Fetch, answer: Answer | VenueError, now: float
+    ) -> list[AccountEffect]:
+        if isinstance(answer, VenueError) or answer.status >= 500:
+            return [WakeAt(now + 3)]
+        return [Ready(), WakeAt(now + 1000)] if answer.status == 200 else [Fatal("the token is refused")]
+
+
+class TokenStage:
+    """A feed of two connections of an account that needs a token; the test answers for the token service."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("feedbus.feed.account_class", lambda _: TokenAccount)
+        self.venue = FakeVenue()
+        self.asked: list[Answered] = []
+        config = FeedConfig(
+            name="tok", venue="fake", url="ws://venue/", symbols=("A", "B"), sharding=Sharding(2, 1), login_retry=900.0
+        )
+        self.feed = Feed(config, Publisher("tok", ListSink(), linger=0), self.venue, Options(), draw=lambda: 0.5)
+        self.feed.fetch = lambda fetch, answered: self.asked.append(answered)
+
+    def states(self) -> set[tuple[str, str]]:
+        return {(connector.state, connector.reason) for connector in self.feed.connectors}
+
+    async def answer(self, answer: Answer | VenueError) -> None:
+        self.asked[-1](answer)
+        await trio.sleep(1)
+
+
+async def test_no_connection_is_made_before_the_account_is_ready(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        assert not stage.feed.first_attempt.is_set()
+        assert ("waiting", "the account is got ready") in stage.states()
+        await stage.answer(ConnectFailed("no route"))
+        assert stage.feed.first_attempt.is_set()
+        assert ("waiting", "connect_failed: no route") in stage.states()
+        await trio.sleep(3)
+        assert len(stage.asked) == 2
+        await stage.answer(Answer(503, b"", 1))
+        assert ("waiting", "HTTP 503") in stage.states()
+        assert stage.venue.dial.attempts == []
+        await trio.sleep(3)
+        await stage.answer(Answer(200, b"", 1))
+        await trio.sleep(1)
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refused_account_is_one_request_in_login_retry_and_no_connection(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        await stage.answer(Answer(403, b"", 1))
+        assert stage.states() == {("refused", "the token is refused")}
+        await trio.sleep(890)
+        assert (len(stage.asked), stage.venue.dial.attempts) == (1, [])
+        await trio.sleep(20)
+        assert len(stage.asked) == 2
+        await stage.answer(Answer(200, b"", 1))
+        await trio.sleep(2)
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_alone(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    ticks: list[float] = []
+
+    def tick(_: FakeSession, now: float) -> Iterable[Effect]:
+        ticks.append(now)
+        return ()
+
+    monkeypatch.setattr(FakeSession, "tick", tick)
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        await stage.answer(Answer(200, b"", 1))
+        await trio.sleep(1005)
+        assert len(stage.asked) == 2
+        ticks.clear()
+        await stage.answer(Answer(200, b"", 1))
+        assert len(ticks) == 2  # one of each connection
+        await trio.sleep(1005)
+        await stage.answer(Answer(403, b"", 1))
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()

@@ -21,7 +21,7 @@ from feedbus.errors import BadData, ConnectFailed, TimedOut
 from feedbus.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.catalogue import papers
-from feedbus.sim.iss import Failure
+from feedbus.sim.iss import Failure, Iss
 from feedbus.venues.moex import Account
 
 ACCOUNT = Account({}, [])
@@ -39,7 +39,7 @@ def listed_by(*boards: str) -> tuple[str, ...]:
 async def iss(failure: Failure = "none") -> AsyncIterator[str]:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            yield await nursery.start(partial(rest.serve, "127.0.0.1", 0, failure=failure))
+            yield await nursery.start(partial(rest.serve, Iss(failure=failure), "127.0.0.1", 0))
             nursery.cancel_scope.cancel()
 
 

@@ -57,6 +57,7 @@ class Scene:
         self.registry = metrics.registry(
             [self.feed],
             [self.publisher],
+            [],
             lambda: [self.supervisor],
             lag=self.lag,
             watchdog=self.watchdog,

@@ -27,6 +27,7 @@ from feedbus.events import BookSnapshot, FeedStatus, Gap, MarketData
 from feedbus.runtime.supervisor import Escalated, StartFailed
 from feedbus.sim import moex as moex_sim
 from feedbus.sim import rest as rest_sim
+from feedbus.sim.iss import Iss
 from feedbus.telemetry.metrics import CollectorRegistry
 
 ROOT = Path(__file__).parents[1]
@@ -211,6 +212,7 @@ def registry_of(service: services.Service) -> CollectorRegistry:
     return metrics.registry(
         service.feeds,
         service.publishers,
+        service.actors,
         service._supervisors,
         lag=service._lag,
         watchdog=service._watchdog,
@@ -224,13 +226,13 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             url = await simulated(nursery)
-            rest = await nursery.start(partial(rest_sim.serve, "127.0.0.1", 0))
+            rest = await nursery.start(partial(rest_sim.serve, Iss(), "127.0.0.1", 0))
             config = two_boards(tmp_path, url, rest)
             found = []
             for away in (False, True):
                 if away:
                     listing = tmp_path / "cache" / "moex.listing.json"
-                    broken = await nursery.start(partial(rest_sim.serve, "127.0.0.1", 0, failure="html"))
+                    broken = await nursery.start(partial(rest_sim.serve, Iss(failure="html"), "127.0.0.1", 0))
                     # The same question, but another answers it now.
                     listing.write_text(listing.read_text().replace(rest, broken))
                     config = two_boards(tmp_path, url, broken)
@@ -247,7 +249,7 @@ async def test_without_a_list_the_feed_says_why_and_asks_again(
 ) -> None:
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
-            broken = await nursery.start(partial(rest_sim.serve, "127.0.0.1", 0, failure="html"))
+            broken = await nursery.start(partial(rest_sim.serve, Iss(failure="html"), "127.0.0.1", 0))
             config = two_boards(tmp_path, "ws://127.0.0.1:9/", broken)
             reader = feedbus.subscribe(config.bus.publish, topics="feed")
             async with reader as subscription, services.running(config) as service:

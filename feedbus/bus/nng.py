@@ -33,13 +33,16 @@ def queue_length(stalled_bytes: int) -> int:
 class PubSocket:
     """Publishes to every subscriber that has dialled; never waits for any of them."""
 
-    def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES) -> None:
-        """Raises BusError when the address can't be bound, for instance because it is in use."""
+    def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES, *, inside: str | None = None) -> None:
+        """`inside` is a further address, for subscribers in this process. Raises BusError when an address can't be
+        bound, for instance because it is in use."""
         self.address = address
         self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
         try:
             with _private_ipc(address):
                 self._socket.listen(address)
+            if inside is not None:
+                self._socket.listen(inside)
         except (pynng.NNGException, OSError) as error:
             self._socket.close()
             raise BusError(f"can't publish at {address}: {error}") from None

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from stat import S_ISDIR
-from typing import Any
 
-from feedbus.config import addresses, feeds
+from feedbus.config import actors, addresses, feeds
 from feedbus.config.contradictions import refuse_contradictions
 from feedbus.config.model import Backoff, Boards, Bus, Config, Credentials, Feed, Sharding, Telemetry
 from feedbus.config.surroundings import cache_directory, environment
@@ -49,7 +48,7 @@ def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) 
     special = {
         "bus": lambda node: _bus(reader, node),
         "feeds": lambda node: feeds.read(reader, node, directory),
-        "actors": lambda node: _actors(reader, node),
+        "actors": lambda node: actors.read(reader, node),
         "telemetry": lambda node: addresses.telemetry(reader, node),
         "cache_dir": lambda node: _cache_dir(reader, node, directory),
     }
@@ -61,12 +60,6 @@ def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) 
 
 def _bus(reader: Reader, node: Node) -> Bus:
     return Bus(**reader.fields(Bus, node, {"publish": lambda child: addresses.publish(reader, child)}))
-
-
-def _actors(reader: Reader, node: Node) -> dict[str, Any]:
-    for child in reader.table(node).values():
-        raise child.place.error("unknown actor; there are none yet")
-    return {}
 
 
 def _cache_dir(reader: Reader, node: Node, directory: Path) -> str:

@@ -5,20 +5,11 @@ Whatever we listen at is reached from this machine alone, unless the operator sa
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from urllib.parse import SplitResult, urlsplit
-
 from feedbus.config.model import Telemetry
+from feedbus.urls import is_loopback, split
 from feedbus.yaml_text import Node, Reader
 
 MAX_IPC_PATH = 107  # the kernel's sun_path, less its NUL
-_ANY = ("0.0.0.0", "::")  # noqa: S104 (compared with, never listened at)
-_DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
-_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
-
-Endpoint = tuple[str, int]
-"""Host and port."""
 
 
 def publish(reader: Reader, node: Node) -> str:
@@ -32,7 +23,7 @@ def publish(reader: Reader, node: Node) -> str:
     if scheme == "ipc" and rest.endswith("/"):
         raise node.place.error("the path of an ipc address is a socket's, not a directory's")
     if scheme == "tcp":
-        parts = _split(address)
+        parts = split(address)
         # A port of 0 lets the system choose.
         if parts is None or parts.port is None or parts.path or parts.query:
             raise node.place.error("must be tcp://HOST:PORT")
@@ -53,7 +44,7 @@ def telemetry(reader: Reader, node: Node) -> Telemetry:
 
 def _listen(reader: Reader, node: Node) -> str:
     text = reader.text(node)
-    parts = _split(f"tcp://{text}")
+    parts = split(f"tcp://{text}")
     if parts is None or parts.port is None or parts.netloc != text:
         raise node.place.error("must be HOST:PORT, with an IPv6 address in brackets")
     return text
@@ -62,7 +53,7 @@ def _listen(reader: Reader, node: Node) -> str:
 def venue_url(reader: Reader, node: Node) -> str:
     """The address of a venue's WebSocket."""
     url = reader.text(node)
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.scheme not in ("ws", "wss") or parts.port == 0:
         raise node.place.error("must be ws://HOST or wss://HOST, with a port and a path if need be, and no user in it")
     return url
@@ -71,50 +62,7 @@ def venue_url(reader: Reader, node: Node) -> str:
 def rest_url(reader: Reader, node: Node) -> str:
     """The base of a venue's REST addresses."""
     url = reader.text(node)
-    parts = _split(url)
+    parts = split(url)
     if parts is None or parts.scheme not in ("http", "https") or parts.port == 0 or "?" in url or "#" in url:
         raise node.place.error("must be http://HOST or https://HOST, with a port and a path, no user and no query")
     return url
-
-
-def _split(url: str) -> SplitResult | None:
-    """The parts of a URL that has a host and is well formed, without a user or a fragment, else None."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-        if ":" in host:
-            ipaddress.IPv6Address(host)
-    except ValueError:
-        return None
-    # urlsplit drops some control characters in silence.
-    clean = url.isascii() and url.isprintable() and " " not in url
-    named = ":" in host or _HOST.fullmatch(host) is not None
-    return parts if clean and named and "@" not in parts.netloc and not parts.fragment else None
-
-
-def is_loopback(host: str) -> bool:
-    """True for an address of this machine alone, and for the name localhost."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def endpoint(url: str) -> Endpoint | None:
-    """Host and port of a URL that is known to be good; None when it has none, or when the system chooses the port."""
-    if url.startswith(("inproc:", "ipc:")):
-        return None  # what follows is a name or a path, and needn't look like a host
-    parts = urlsplit(url)
-    if not parts.hostname:
-        return None
-    port = parts.port if parts.port is not None else _DEFAULT_PORTS[parts.scheme]
-    return (parts.hostname, port) if port else None
-
-
-def collide(one: Endpoint | None, other: Endpoint | None) -> bool:
-    """True when both are the same port of this machine."""
-    if one is None or other is None or one[1] != other[1]:
-        return False
-    hosts = {"127.0.0.1" if host == "localhost" else host for host in (one[0], other[0])}
-    any_of_ours = not hosts.isdisjoint(_ANY) and all(host in _ANY or is_loopback(host) for host in hosts)
-    return len(hosts) == 1 or any_of_ours

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from feedbus.config.addresses import Endpoint, collide, endpoint
+from collections import Counter
+
 from feedbus.config.model import Config, Feed
 from feedbus.errors import ConfigError
 from feedbus.sharding import check_fits
+from feedbus.urls import Endpoint, collide, endpoint
+from feedbus.venues import account_class
 from feedbus.yaml_text import Node, Place, Table
 
 
@@ -13,6 +16,9 @@ def refuse_contradictions(config: Config, document: Node) -> None:
     """Raises ConfigError, with the place of one of the keys in question; `document` is what `config` was made of."""
     for feed in config.feeds:
         _within_feed(feed, document)
+        if feed.name in config.actors:
+            raise _place(document, "actors", feed.name).error("is the name of a feed too")
+    _shared_accounts(config, document)
     _addresses(config, document)
     if not config.cache_dir and any(feed.boards for feed in config.feeds):
         reason = "is missing: lists of boards are kept in it, and CACHE_DIRECTORY, XDG_CACHE_HOME and HOME are not set"
@@ -40,6 +46,20 @@ def _carried(feed: Feed, place: Place) -> None:
         check_fits(count, feed.sharding.connections, feed.sharding.per_connection)
     except ConfigError as error:
         raise place.error(str(error)) from None
+
+
+def _shared_accounts(config: Config, document: Node) -> None:
+    """Feeds of one account share what the venue allows it."""
+    wanted: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
+    for feed in config.feeds:
+        account = (feed.venue, frozenset(feed.credentials.items()))
+        wanted[account] += feed.sharding.connections
+        allowed = account_class(feed.venue).limits.connections
+        if allowed is not None and wanted[account] > allowed:
+            reason = (
+                f"the venue allows an account {allowed} connections, and with its feeds above it has {wanted[account]}"
+            )
+            raise _place(document, "feeds", feed.name, "sharding").error(reason)
 
 
 def _addresses(config: Config, document: Node) -> None:

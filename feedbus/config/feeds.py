@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from feedbus import venues
 from feedbus.config import addresses, credentials, symbols
-from feedbus.config.model import Feed
+from feedbus.config.model import Feed, Sharding
 from feedbus.errors import ConfigError
 from feedbus.session import Account
 from feedbus.yaml_text import Node, Reader, Scalar, quote, unknown
@@ -39,32 +41,56 @@ def _feed(reader: Reader, name: str, node: Node, directory: Path) -> Feed:
         "channels": lambda child: symbols.listed(reader, child, "channel"),
         "ca_file": lambda child: _ca_file(reader, child, directory),
         "rest": lambda child: addresses.rest_url(reader, child),
+        "auth": lambda child: addresses.rest_url(reader, child),
+        "options": lambda child: _options(reader, node, child),
     }
     values = reader.fields(Feed, node, special, given=("name", "boards"))
     wanted: symbols.Wanted = values["symbols"]
     channels: dict[str, Scalar] = values.get("channels", {})
     account = _account(reader.table(node), values, channels)
+    _check_limits(account, values.get("sharding", Sharding()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
     made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
     return Feed(**values | made)
 
 
 def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, Scalar]) -> Account:
-    """The venue's judgement of the credentials, and then of each channel, so that each error has its place."""
+    """The venue's judgement of the credentials, of each channel, of all of them, and of the options, so that each error
+    has its place."""
     cls, known = venues.account_class(values["venue"]), values.get("credentials", {})
     written = entries.get("credentials", entries["venue"])
     credentials.check_keys(cls, written)
     try:
-        account = cls(known, ())
+        cls(known, ())
     except ConfigError as error:
         raise written.place.error(str(error).removeprefix("credentials: ")) from None
     for channel, scalar in channels.items():
         try:
-            account = cls(known, (channel,))
+            cls(known, (channel,))
         except ConfigError as error:
             reason = str(error).removeprefix("channels: ")
             raise scalar.place.error(_unsubstituted(reason, channel, scalar)) from None
-    return account
+    try:
+        cls(known, tuple(channels))
+    except ConfigError as error:
+        raise entries["channels"].place.error(str(error).removeprefix("channels: ")) from None
+    try:
+        return cls(known, tuple(channels), values.get("options"))
+    except ConfigError as error:
+        raise entries["options"].place.error(str(error).removeprefix("options: ")) from None
+
+
+def _check_limits(account: Account, sharding: Sharding, node: Node) -> None:
+    """What the venue allows a connection, and an account."""
+    limits, channels = account.limits, len(account.channels)
+    if limits.connections is not None and sharding.connections > limits.connections:
+        raise node.place.error(f"the venue allows {limits.connections} connections, not {sharding.connections}")
+    wanted = sharding.per_connection * channels
+    if limits.subscriptions is not None and wanted > limits.subscriptions:
+        raise node.place.error(
+            f"the venue allows {limits.subscriptions} subscriptions on a connection: "
+            f"{sharding.per_connection} symbols on {channels} channels are {wanted}"
+        )
 
 
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
@@ -82,6 +108,12 @@ def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
 def _unsubstituted(reason: str, value: str, scalar: Scalar) -> str:
     """A reason that somebody else gave, who may have quoted the value: it is shown as the file has it."""
     return reason.replace(value, scalar.text)
+
+
+def _options(reader: Reader, feed: Node, node: Node) -> msgspec.Struct:
+    """The venue's own options; `venue` stands before them in the struct, and so has been read."""
+    cls = venues.account_class(_venue(reader, reader.table(feed)["venue"]))
+    return reader.struct(cls.Options, node)
 
 
 def _venue(reader: Reader, node: Node) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -28,7 +28,8 @@ class Credentials(dict[str, str]):
 
 
 class Bus(msgspec.Struct, frozen=True):
-    """Where events are published. `linger` is how long they are gathered under load (seconds); `stalled_bytes` is
+    """Where events are published, by the rule of feedbus.processes. `linger` is how long they are gathered under
+    load (seconds); `stalled_bytes` is
     what a subscriber that doesn't read may cost us: nng queues 8192 messages of at most 16 KiB, and no more."""
 
     publish: str
@@ -78,8 +79,9 @@ class Backoff(msgspec.Struct, frozen=True):
 
 class Feed(msgspec.Struct, frozen=True):
     """One venue account and what is wanted from it. Times are seconds, sizes bytes; no channels means the venue's
-    usual ones; `login_retry` is the pause after refused credentials. With `boards`, `symbols` is empty: the venue
-    lists them, at `rest` (None: the venue's own address)."""
+    usual ones; `options` is the venue's own struct, None for its defaults; `login_retry` is the pause after refused
+    credentials. With `boards`, `symbols` is empty: the venue lists them. `rest` and `auth` are the addresses of the
+    venue's HTTP services of these names (None: the venue's own)."""
 
     name: str
     venue: str
@@ -99,19 +101,25 @@ class Feed(msgspec.Struct, frozen=True):
     compression: bool = False
     boards: Boards | None = None
     rest: str | None = None
+    auth: str | None = None
+    options: msgspec.Struct | None = None
 
     def __post_init__(self) -> None:
         # However a Feed is made, printing it shows no secret.
         msgspec.structs.force_setattr(self, "credentials", Credentials(self.credentials))
 
+    def services(self) -> dict[str, str]:
+        """The addresses that take the place of the venue's own, by service."""
+        return {name: url for name, url in (("rest", self.rest), ("auth", self.auth)) if url is not None}
+
 
 class Config(msgspec.Struct, frozen=True):
     """A whole configuration; `path` is the file's name as it was given. `cache_dir` is where lists that a venue gave
-    are kept; "" means nowhere."""
+    are kept; "" means nowhere. `actors` are their options by name."""
 
     path: str
     bus: Bus
     feeds: tuple[Feed, ...]
-    actors: dict[str, Any] = {}
+    actors: dict[str, msgspec.Struct] = {}
     telemetry: Telemetry | None = None
     cache_dir: str = ""

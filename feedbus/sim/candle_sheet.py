@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 
-from feedbus.sim.candles import MINUTES, MOSCOW_AHEAD, ROWS, Candle, joined, past
+from feedbus.sim.candles import MINUTES, MOSCOW_AHEAD, ROWS, Candle, continued, past
 from feedbus.sim.market import Instrument, Market
 from feedbus.sim.wire import BODIES, Clock, cents, price_cell
 
@@ -45,7 +45,7 @@ class CandleSheet:
     def snapshot(self, interval: str) -> bytes:
         """The body of a first message."""
         live = self.instrument.tape.candles(interval)
-        candles = _after(self._past(interval), live) if len(live) < ROWS else live
+        candles = continued(self._past(interval), live) if len(live) < ROWS else live
         return self._body("snapshot", interval, candles[-ROWS:])
 
     def update(self, interval: str, since: int) -> bytes:
@@ -55,7 +55,7 @@ class CandleSheet:
         if made is None or made[:2] != (step, since):
             current_then = self._market.minute(since) // MINUTES[interval] * MINUTES[interval]
             live = self.instrument.tape.candles(interval, current_then)
-            candles = _after([self._before.get(interval) or self._past(interval)[-1]], live)
+            candles = continued([self._before.get(interval) or self._past(interval)[-1]], live)
             changed = [candle for candle in candles if candle.start >= current_then] or candles[-1:]
             made = self._update[interval] = (step, since, self._body("updates", interval, changed))
         return made[2]
@@ -88,10 +88,3 @@ class CandleSheet:
 def _times(start_s: int, end_s: int) -> str:
     """FROM and TILL, of seconds since the epoch by Moscow's clock. Kept, because all papers have the same."""
     return f'"{_EPOCH + dt.timedelta(seconds=start_s)}","{_EPOCH + dt.timedelta(seconds=end_s)}"'
-
-
-def _after(before: list[Candle], live: list[Candle]) -> list[Candle]:
-    """One after the other; the last candle of the past goes on in the first live one when they are of one period."""
-    if live and live[0].start == before[-1].start:
-        return [*before[:-1], joined(before[-1], live[0]), *live[1:]]
-    return [*before, *live]

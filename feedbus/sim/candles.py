@@ -76,6 +76,13 @@ def folded(candles: Iterable[Candle], minutes: int) -> list[Candle]:
     return longer
 
 
+def continued(before: list[Candle], live: list[Candle]) -> list[Candle]:
+    """One after the other; the last candle of the past goes on in the first live one when they are of one period."""
+    if live and live[0].start == before[-1].start:
+        return [*before[:-1], joined(before[-1], live[0]), *live[1:]]
+    return [*before, *live]
+
+
 class Tape:
     """The candles of one instrument since the market opened. Closed ones are kept packed: there are many papers."""
 

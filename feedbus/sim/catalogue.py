@@ -25,7 +25,7 @@ _ISINS = {
     "AKRN": "RU0009028674", "ABRD": "RU000A0JS5T7", "ABIO": "RU000A0JNAB6",
 }  # fmt: skip
 
-Kind = Literal["share", "fund", "bond"]
+Kind = Literal["share", "fund", "bond", "future"]
 
 
 class Paper(msgspec.Struct, frozen=True, gc=False):

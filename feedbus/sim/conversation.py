@@ -22,6 +22,7 @@ from feedbus.sim import catalogue, structure, wire
 from feedbus.sim.candle_sheet import CandleSheet
 from feedbus.sim.candles import MINUTES
 from feedbus.sim.market import Market
+from feedbus.sim.seam import Counters, Ending
 from feedbus.sim.streams import Books, Candles, Securities, Stream
 from feedbus.venues import stomp
 
@@ -62,24 +63,6 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not 1.0 <= self.rate <= 1000.0:
             raise ValueError("rate: from 1 to 1000 market steps a second")
-
-
-class Counters:
-    """Plain totals over all connections."""
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.connections_open = 0
-        self.connections_broken = 0
-        self.frames_received = 0
-        self.frames_sent = 0
-        self.bytes_sent = 0
-        self.errors_sent = 0
-        self.logins_refused = 0
-        self.subscriptions = 0
-        self.steps = 0
-        self.steps_skipped = 0
-        self.conflations = 0
 
 
 class Venue:
@@ -131,7 +114,7 @@ class Conversation:
     """One connection, from CONNECT to DISCONNECT. `ending` says when and how the shell must close it."""
 
     def __init__(self, venue: Venue) -> None:
-        self.ending: Literal["", "close", "abort"] = ""
+        self.ending: Ending = ""
         self._venue = venue
         self._market = venue.market
         self._counters = venue.counters
@@ -179,6 +162,10 @@ class Conversation:
         for subscription_id in ended:
             del self._subscriptions[subscription_id]
         return frames
+
+    def goodbye(self) -> list[bytes]:
+        """Nothing: this venue closes without a word."""
+        return []
 
     def _answer(self, frame: stomp.Frame) -> list[bytes]:
         self._counters.frames_received += 1

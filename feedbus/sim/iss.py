@@ -17,11 +17,11 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from feedbus.sim.catalogue import Paper, papers
+from feedbus.sim.seam import HTML, JSON, Answer, Request
 
 Failure = Literal["none", "html"]
 
 LIMIT, MAX_LIMIT = 100, 1000
-JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
 
 _PATH = re.compile(r"/iss/engines/stock/markets/\w+/boards/(\w+)/securities\.json", re.ASCII)
 _MOSCOW = dt.timezone(dt.timedelta(hours=3))
@@ -47,23 +47,19 @@ _SORRY = """<!DOCTYPE html>
 """
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """An HTTP response without its framing."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-
 class Iss:
     """The REST interface. `failure` "html" answers all with HTTP 200 and a page, as the exchange does to an expired
-    token; `start_ns` is when the market's day is."""
+    token; `start_ns` is when the market's day is, that of the request when left out. A Handler."""
 
-    def __init__(self, start_ns: int, failure: Failure = "none") -> None:
+    def __init__(self, start_ns: int | None = None, failure: Failure = "none") -> None:
+        self._start_ns = start_ns
         self._failure = failure
-        self._today = dt.datetime.fromtimestamp(start_ns / 1e9, _MOSCOW).date()
 
-    def answer(self, target: str) -> Answer:
+    def __call__(self, request: Request) -> Answer:
+        """What a request is answered. Never raises."""
+        return self.answer(request.target, request.now_ns) if request.method == "GET" else Answer(405, HTML, b"")
+
+    def answer(self, target: str, now_ns: int = 0) -> Answer:
         """What a GET of this target is answered. Never raises."""
         if self._failure == "html":
             return Answer(200, HTML, _SORRY.encode())
@@ -76,42 +72,48 @@ class Iss:
             return Answer(400, HTML, b"<html><body>400 Bad Request</body></html>")
         board = found[1].upper()
         listed = [paper for paper in papers() if paper.board == board][start : start + min(limit, MAX_LIMIT)]
-        rows = {"securities": [self._row(paper) for paper in listed]}
+        today = _day(now_ns if self._start_ns is None else self._start_ns)
+        rows = {"securities": [_row(paper, today) for paper in listed]}
         only = query.get("iss.only", ",".join(_BLOCKS)).split(",")
         meta = query.get("iss.meta", "on") != "off"
         blocks = {name: _block(columns, rows.get(name, []), meta) for name, columns in _BLOCKS.items() if name in only}
         return Answer(200, JSON, msgspec.json.encode(blocks))
 
-    def _row(self, paper: Paper) -> list[Any]:
-        unit = 10**paper.decimals
-        previous = paper.price // paper.tick * paper.tick / unit
-        values = {
-            "SECID": paper.secid,
-            "BOARDID": paper.board,
-            "SHORTNAME": paper.name[:10],
-            "PREVPRICE": previous,
-            "LOTSIZE": paper.lot,
-            "FACEVALUE": paper.face or None,
-            "STATUS": "A",
-            "BOARDNAME": _BOARD_NAMES[paper.board],
-            "DECIMALS": paper.decimals,
-            "SECNAME": paper.name,
-            "MARKETCODE": "FNDT",
-            "INSTRID": "EQIN",
-            "MINSTEP": paper.tick / unit,
-            "PREVWAPRICE": paper.price / unit,
-            "FACEUNIT": "SUR",
-            "PREVDATE": str(_weekday(self._today, -1)),
-            "ISSUESIZE": paper.issue_size,
-            "ISIN": paper.isin,
-            "LATNAME": paper.latin_name,
-            "PREVLEGALCLOSEPRICE": previous,
-            "CURRENCYID": "SUR",
-            "SECTYPE": _TYPES[paper.kind],
-            "LISTLEVEL": 3 - paper.tier,
-            "SETTLEDATE": str(_weekday(self._today, 1)),
-        }
-        return [values.get(column) for column in SECURITIES_COLUMNS]
+
+def _day(time_ns: int) -> dt.date:
+    return dt.datetime.fromtimestamp(time_ns / 1e9, _MOSCOW).date()
+
+
+def _row(paper: Paper, today: dt.date) -> list[Any]:
+    unit = 10**paper.decimals
+    previous = paper.price // paper.tick * paper.tick / unit
+    values = {
+        "SECID": paper.secid,
+        "BOARDID": paper.board,
+        "SHORTNAME": paper.name[:10],
+        "PREVPRICE": previous,
+        "LOTSIZE": paper.lot,
+        "FACEVALUE": paper.face or None,
+        "STATUS": "A",
+        "BOARDNAME": _BOARD_NAMES[paper.board],
+        "DECIMALS": paper.decimals,
+        "SECNAME": paper.name,
+        "MARKETCODE": "FNDT",
+        "INSTRID": "EQIN",
+        "MINSTEP": paper.tick / unit,
+        "PREVWAPRICE": paper.price / unit,
+        "FACEUNIT": "SUR",
+        "PREVDATE": str(_weekday(today, -1)),
+        "ISSUESIZE": paper.issue_size,
+        "ISIN": paper.isin,
+        "LATNAME": paper.latin_name,
+        "PREVLEGALCLOSEPRICE": previous,
+        "CURRENCYID": "SUR",
+        "SECTYPE": _TYPES[paper.kind],
+        "LISTLEVEL": 3 - paper.tier,
+        "SETTLEDATE": str(_weekday(today, 1)),
+    }
+    return [values.get(column) for column in SECURITIES_COLUMNS]
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,9 @@ every step, and every one at least once a second. Prices are whole numbers of 10
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from feedbus.sim.candles import Tape, moscow_minute
 from feedbus.sim.catalogue import Paper
@@ -30,6 +32,18 @@ class Pace:
         self.quiet = max(1, second - 1)
         self.after_trade = second
         self.at_latest = 2 * second
+
+
+class Print(NamedTuple):
+    """What one aggressive order traded: `lots` at one price, in so many deals. The last of them is the day's
+    `number`th; `step` is when."""
+
+    number: int
+    step: int
+    price: int
+    lots: int
+    deals: int
+    buy: bool
 
 
 class Side:
@@ -61,10 +75,10 @@ class Instrument:
     __slots__ = (
         "_act_chance", "_band", "_lots", "_pace", "_quiet", "_reference", "_rng", "_tick", "_trade_share", "asks",
         "bids", "current", "high", "high_bid", "index", "last", "low", "low_offer", "moved_at", "opening", "paper",
-        "quantity", "tape", "ticked_at", "traded_at", "trades", "turnover", "volume",
+        "prints", "quantity", "tape", "ticked_at", "traded_at", "trades", "turnover", "volume",
     )  # fmt: skip
 
-    def __init__(self, paper: Paper, index: int, seed: int, pace: Pace) -> None:
+    def __init__(self, paper: Paper, index: int, seed: int, pace: Pace, prints: int = 0) -> None:
         self._rng = rng = random.Random(f"{seed}/{paper.symbol}")
         self.paper = paper
         self.index = index
@@ -87,6 +101,8 @@ class Instrument:
         self.opening = self.last
         """The last price before the market's first step."""
         self.tape = Tape()
+        self.prints: deque[Print] | None = deque(maxlen=prints) if prints else None
+        """The newest of what was traded, oldest first; None when the market keeps none."""
 
     def _side(self, outward: int) -> Side:
         price, prices = self._reference, []
@@ -151,6 +167,8 @@ class Instrument:
         deals = 1 + (draw >> 25 & 3) if lots > 3 else 1
         self._count(price, lots, deals)
         self.tape.trade(minute, price, lots * self.paper.lot)
+        if self.prints is not None:
+            self.prints.append(Print(self.trades, self.moved_at, price, lots, deals, side is self.asks))
         side.sizes[0] -= lots
         if not side.sizes[0]:
             self._retreat(side, draw >> 27)
@@ -201,11 +219,16 @@ class Instrument:
 
 
 class Market:
-    """All instruments, in step. Step 0 is at `start_ns`; without one, at the time of `open`."""
+    """All instruments, in step. Step 0 is at `start_ns`; without one, at the time of `open`. Each instrument keeps its
+    newest `prints`."""
 
-    def __init__(self, seed: int, start_ns: int | None, step_ns: int, papers: Iterable[Paper]) -> None:
+    def __init__(
+        self, seed: int, start_ns: int | None, step_ns: int, papers: Iterable[Paper], *, prints: int = 0
+    ) -> None:
         pace = Pace(1_000_000_000 / step_ns)
-        self.instruments = {paper.symbol: Instrument(paper, index, seed, pace) for index, paper in enumerate(papers)}
+        self.instruments = {
+            paper.symbol: Instrument(paper, index, seed, pace, prints) for index, paper in enumerate(papers)
+        }
         self._all = tuple(self.instruments.values())
         self.start_ns = start_ns or 0
         self.step_ns = step_ns
@@ -218,6 +241,11 @@ class Market:
         if not self.opened:
             self.opened = True
             self.start_ns = self.start_ns if self._has_start else now_ns
+
+    def await_opening(self, now_ns: int) -> None:
+        """As long as it isn't open, step 0 is now: for who looks at the market before anybody trades."""
+        if not self.opened and not self._has_start:
+            self.start_ns = now_ns
 
     def advance(self) -> None:
         """One step."""

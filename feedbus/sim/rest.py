@@ -1,4 +1,4 @@
-"""The simulated exchange's REST interface as an HTTP/1.1 server on trio. Keeps no state but counters.
+"""A simulated venue's REST interface as an HTTP/1.1 server on trio. Knows no venue; keeps no state but counters.
 
 One task a connection, so many connections and no more; heads, times and requests are bounded, and whatever a client
 does ends with its own connection.
@@ -12,10 +12,10 @@ from http import HTTPStatus
 import h11
 import trio
 
-from feedbus.sim.iss import HTML, Answer, Failure, Iss
+from feedbus.sim.seam import HTML, Answer, Handler, Request
 
 MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
-MAX_BODY = 64 * 1024  # bytes of a request's body, which nobody needs
+MAX_BODY = 64 * 1024  # bytes of a request's body
 MAX_CONNECTIONS = 64
 REQUEST_WITHIN = 10.0  # seconds from the end of one answer to the end of the next
 FINISH_WITHIN = 1.0  # seconds for a client to stop sending, once it was told that nothing more will be read
@@ -31,16 +31,15 @@ class Counters:
 
 
 async def serve(
+    handler: Handler,
     host: str,
     port: int,
     *,
-    failure: Failure = "none",
-    start_ns: int | None = None,
     counters: Counters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled. Starts with the base URL. `start_ns` is the market's day, today when left out."""
-    server = _Server(Iss(start_ns or time.time_ns(), failure), counters or Counters())
+    """Serve until cancelled. Starts with the base URL, which has no path."""
+    server = _Server(handler, counters or Counters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound = listeners[0].socket.getsockname()[1]
     task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{bound}")
@@ -50,8 +49,8 @@ async def serve(
 class _Server:
     """What the connections share."""
 
-    def __init__(self, iss: Iss, counters: Counters) -> None:
-        self._iss = iss
+    def __init__(self, handler: Handler, counters: Counters) -> None:
+        self._handler = handler
         self._counters = counters
         self._open = 0
 
@@ -84,20 +83,17 @@ class _Server:
     async def _request(self, http: h11.Connection, stream: trio.SocketStream) -> bool:
         """Take one request and answer it; True when another may follow."""
         try:
-            request = await _receive(http, stream)
+            received = await _receive(http, stream)
         except h11.RemoteProtocolError as error:
             self._counters.rest_errors += 1
             await _send(http, stream, Answer(error.error_status_hint, HTML, b""), head=False)
             return False
-        if request is None:
+        if received is None:
             return False
         self._counters.rest_requests += 1
-        if request.method in (b"GET", b"HEAD"):
-            answer = self._iss.answer(request.target.decode("ascii"))
-        else:
-            answer = Answer(405, HTML, b"")
+        answer = self._handler(_request(*received))
         self._counters.rest_errors += answer.status != 200
-        await _send(http, stream, answer, head=request.method == b"HEAD")
+        await _send(http, stream, answer, head=received[0].method == b"HEAD")
         return http.our_state is h11.DONE and http.their_state is h11.DONE
 
 
@@ -109,10 +105,10 @@ async def _finish(stream: trio.SocketStream) -> None:
             pass
 
 
-async def _receive(http: h11.Connection, stream: trio.SocketStream) -> h11.Request | None:
-    """The next request, whose body is passed over; None when the client has gone. Raises h11.RemoteProtocolError."""
+async def _receive(http: h11.Connection, stream: trio.SocketStream) -> tuple[h11.Request, bytes] | None:
+    """The next request and its body; None when the client has gone. Raises h11.RemoteProtocolError."""
     request = None
-    body = 0
+    body = bytearray()
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
@@ -120,15 +116,21 @@ async def _receive(http: h11.Connection, stream: trio.SocketStream) -> h11.Reque
         elif isinstance(event, h11.Request):
             request = event
         elif isinstance(event, h11.Data):
-            body += len(event.data)
-            if body > MAX_BODY:
+            body += event.data
+            if len(body) > MAX_BODY:
                 raise h11.RemoteProtocolError("too large a body", error_status_hint=413)
         else:
-            return request if isinstance(event, h11.EndOfMessage) else None
+            return (request, bytes(body)) if request and isinstance(event, h11.EndOfMessage) else None
+
+
+def _request(received: h11.Request, body: bytes) -> Request:
+    method = "GET" if received.method == b"HEAD" else received.method.decode("ascii")
+    headers = {name.decode("ascii"): value.decode("latin-1") for name, value in received.headers}
+    return Request(method, received.target.decode("ascii"), body, headers, time.time_ns())
 
 
 async def _send(http: h11.Connection, stream: trio.SocketStream, answer: Answer, *, head: bool) -> None:
-    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))]
+    headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
     reason = HTTPStatus(answer.status).phrase
     data = http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason)) or b""
     if not head:

@@ -17,13 +17,13 @@ import msgspec
 import trio
 
 from feedbus.bus.subscriber import Reader, Stats
-from feedbus.config.addresses import is_loopback
 from feedbus.errors import ConfigError
 from feedbus.events import EVENT_TYPES
 from feedbus.subscribers.actor import Given
 from feedbus.subscribers.bus_figures import SECOND, BusFigures, Feed, Spread, Stream
 from feedbus.telemetry.metrics import CollectorRegistry, Group, Series, Summary, add
 from feedbus.telemetry.server import Server
+from feedbus.urls import is_loopback
 
 TOPICS = [""]
 WORDS = frozenset(event_type.WORD for event_type in EVENT_TYPES if event_type.WORD)
@@ -38,7 +38,7 @@ class Actor:
         """`listen` is HOST:PORT, an IPv6 address in brackets, and port 0 lets the system choose. There is neither TLS
         nor a login, so a host that isn't loopback takes `insecure`. Rates and quantiles are over `window` seconds."""
 
-        listen: str = "127.0.0.1:9470"
+        listen: str = "127.0.0.1:9468"
         insecure: bool = False
         window: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
 

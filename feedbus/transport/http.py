@@ -1,4 +1,4 @@
-"""GET over HTTP, for what a venue serves beside its WebSocket. May touch sockets, through httpx.
+"""Requests over HTTP, for what a venue serves beside its WebSocket. May touch sockets, through httpx.
 
 One Client is a connection or two to one host: TLS verified, each answer bounded in time and bytes. No redirect is
 followed, so that nobody is sent to another host; an answer of 300 and above is handed back like any other, but for 429.
@@ -37,33 +37,47 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Client:
-    """GETs under one base URL. Made by `client`."""
+    """Requests under one base URL. Made by `client`."""
 
-    def __init__(self, http: httpx.AsyncClient, base: str, answer_within: float, max_size: int) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, base: str, answer_within: float, max_size: int, show_paths: bool
+    ) -> None:
         self._http = http
         self._base = base.rstrip("/")
         self._answer_within = answer_within
         self._max_size = max_size
+        self._show_paths = show_paths
 
     async def get(self, path: str) -> Answer:
-        """The answer to a GET of this path, with its query.
+        """The answer to a GET of this path, with its query. Raises as `request` does."""
+        return await self.request("GET", path)
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json"
+    ) -> Answer:
+        """The answer to one request of this path, with its query; `content_type` is said where there is a body.
 
         Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (not
-        HTTP, or more than `max_size` bytes). None of them shows the query.
+        HTTP, or more than `max_size` bytes). None of them shows the query or the body. After any but ConnectFailed and
+        RateLimited the peer may have acted upon the request: nothing is sent twice here.
         """
-        place = self._base + path.partition("?")[0]
+        place = self._base + (path.partition("?")[0] if self._show_paths else "")
+        headers = {"content-type": content_type} if body else None
         with trio.move_on_after(self._answer_within):
             try:
-                async with self._http.stream("GET", self._base + path) as response:
+                url = self._base + path
+                async with self._http.stream(method, url, content=body or None, headers=headers) as response:
                     answer = Answer(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
             except httpx.HTTPError as error:
                 raise _venue_error(error, place) from None
             except httpx.InvalidURL as error:
-                raise ConfigError(f"{place}: {one_line(str(error))}") from None
+                raise ConfigError(f"{place}: {one_line(str(error)) if self._show_paths else 'not a URL'}") from None
             if answer.status == RATE_LIMITED:
-                raise RateLimited(f"{place}: HTTP {RATE_LIMITED}{_retry_after(response)}")
+                wait = _retry_after(response)
+                asked = "" if wait is None else f", to be asked again in {wait} s"
+                raise RateLimited(f"{place}: HTTP {RATE_LIMITED}{asked}", wait)
             return answer
         raise TimedOut(self._late(place))
 
@@ -92,10 +106,15 @@ class Client:
 
 @asynccontextmanager
 async def client(
-    base: str, *, tls: ssl.SSLContext | None = None, answer_within: float = 10.0, max_size: int = MAX_SIZE
+    base: str,
+    *,
+    tls: ssl.SSLContext | None = None,
+    answer_within: float = 10.0,
+    max_size: int = MAX_SIZE,
+    show_paths: bool = True,
 ) -> AsyncIterator[Client]:
     """A Client of `base` (http:// or https://). A whole answer takes `answer_within` seconds and has
-    `max_size` bytes at most.
+    `max_size` bytes at most. Errors name no path without `show_paths`: it may be a secret.
 
     `tls` is for https:// only; without it the system's authorities are trusted. Raises ConfigError for another URL.
     """
@@ -108,7 +127,7 @@ async def client(
     async with httpx.AsyncClient(
         verify=context, headers=headers, timeout=answer_within, follow_redirects=False, trust_env=False
     ) as http:
-        yield Client(http, base, answer_within, max_size)
+        yield Client(http, base, answer_within, max_size, show_paths)
 
 
 def _venue_error(error: httpx.HTTPError, place: str) -> VenueError:
@@ -125,6 +144,7 @@ def _venue_error(error: httpx.HTTPError, place: str) -> VenueError:
             return BadData(place, reason)
 
 
-def _retry_after(response: httpx.Response) -> str:
+def _retry_after(response: httpx.Response) -> int | None:
+    """Seconds; a date (RFC 9110, section 10.2.3) isn't looked at."""
     wanted = response.headers.get("retry-after", "")
-    return f", to be asked again in {wanted} s" if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 else ""
+    return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 else None

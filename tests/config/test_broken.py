@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from feedbus import config, venues, yaml_text
+from feedbus import config, subscribers, venues, yaml_text
 from feedbus.errors import ConfigError
 
 HERE = Path(__file__).with_name("broken")
@@ -24,21 +24,61 @@ SOURCES = [Path(yaml_text.__file__), *Path(config.__file__).parent.glob("*.py")]
 ENVIRON = {"EMPTY": ""}
 # Two venues of our own, so that no rule depends on what a real one can do.
 VENUE = """\
+from msgspec import Struct
 from feedbus.errors import ConfigError
+from feedbus.session import Limits
 class Account:
+    class Options(Struct):
+        depth: int = 10
     venue = {name!r}
     subprotocols = ()
-    def __init__(self, credentials, channels):
-        if set(channels) - {{"orderbooks"}}:
-            raise ConfigError(f"channels: unknown channel {{channels[0]!r}}; there are: orderbooks")
+    limits = Limits(connections=99, subscriptions=999)
+    def __init__(self, credentials, channels, options=None):
+        for channel in channels:
+            if channel not in ("orderbooks", "books"):
+                raise ConfigError(f"channels: unknown channel {{channel!r}}; there are: orderbooks")
+        if len(channels) == 2:
+            raise ConfigError("channels: books and orderbooks are the same")
+        if options is not None and options.depth == 13:
+            raise ConfigError("options: a depth of 13")
+        self.channels = channels or ("orderbooks",)
     def check_symbol(self, symbol):
         return None
+"""
+ACTOR = """\
+from typing import Annotated
+from msgspec import Meta, Struct
+from feedbus.errors import ConfigError
+class Rule(Struct):
+    seconds: Annotated[int, Meta(ge=1, le=60)] = 1
+class Options(Struct):
+    rules: Annotated[tuple[Rule, ...], Meta(max_length=2)] = ()
+    twice: bool = False
+class Actor:
+    Options = Options
+    publishes = True
+    def __init__(self, options, given):
+        if options.twice and not options.rules:
+            raise ConfigError("twice: there is nothing to do twice")
 """
 CHECK_BOARD = """
     @staticmethod
     def check_board(board):
         return None if board.isupper() else "not written in capitals"
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """`toyactor`, with options of every shape."""
+    folder = tmp_path_factory.mktemp("actors")
+    (folder / "toyactor.py").write_text(ACTOR)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subscribers, "__path__", [*subscribers.__path__, str(folder)])
+        patch.setattr(subscribers, "names", lambda: ["toyactor"])
+        yield
+    sys.modules.pop("feedbus.subscribers.toyactor", None)
+    vars(subscribers).pop("toyactor", None)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -28,6 +28,8 @@ SYMBOLIC = {
     "sample",
     "ca_file",
     "rest",
+    "auth",
+    "options",
 }
 
 

@@ -1,64 +1,23 @@
 """Every venue's Session, found by name: whatever comes, nothing is raised and what it yields is sound.
 
-A venue's frames come from tests/properties/samples/<venue>.py: SYMBOLS and CHANNELS, FRAMES (the venue's part of a
-conversation about them, in order) and OTHERS (frames that turn a conversation).
+What is in the samples of a venue is said in tests/properties/talks.py.
 """
 
 from __future__ import annotations
-
-import importlib.util
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus import venues
+from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.events import MarketEvent
-from feedbus.session import Effect, Ready, Session
-from feedbus.testing.strategies import conversations, examples
-from tests.properties.soundness import sound
+from feedbus.session import Answer, Effect, Fetch, Ready
+from feedbus.testing.strategies import conversations, examples, mutated
+from tests.properties.talks import Talk, answering, samples
 
 VENUES = venues.names()
 PAUSES = st.sampled_from([0.0, 0.05, 1.0, 20.0, 1000.0])
-
-
-@cache
-def samples(name: str) -> Any:
-    path = Path(__file__).parent / "samples" / f"{name}.py"
-    assert path.exists(), f"a venue needs samples of its frames: write {path}"
-    spec = importlib.util.spec_from_file_location(f"samples_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-class Conversation:
-    """A Session whose every effect is looked at."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.symbols = samples(name).SYMBOLS
-        self.session: Session = venues.account_class(name)({}, samples(name).CHANNELS).session(self.symbols)
-        self.wanted = set(self.symbols)
-        self.time = 0
-        self.now = 0.0
-        self.sound(self.session.opened(self.now))
-
-    def sound(self, effects: Any) -> list[Effect]:
-        return sound(effects, self.name, self.wanted, self.time)
-
-    def frame(self, data: bytes | bytearray) -> list[Effect]:
-        self.time += 1
-        return self.sound(self.session.frame(data, self.time, self.now))
-
-    def pause(self, seconds: float) -> list[Effect]:
-        self.now += seconds
-        return self.sound(self.session.tick(self.now))
 
 
 def events(effects: list[Effect]) -> list[MarketEvent]:
@@ -67,25 +26,25 @@ def events(effects: list[Effect]) -> list[MarketEvent]:
 
 @pytest.mark.parametrize("name", VENUES)
 def test_the_samples_are_a_conversation_that_goes_well(name: str) -> None:
-    conversation = Conversation(name)
-    effects = [effect for frame in samples(name).FRAMES for effect in conversation.frame(frame)]
+    talk = Talk(name)
+    effects = [effect for frame in samples(name).FRAMES for effect in talk.frame(frame)]
     assert any(isinstance(effect, Ready) for effect in effects)
-    assert {event.symbol for event in events(effects)} == conversation.wanted
-    assert conversation.session.instruments() == {"live": len(conversation.wanted)}
+    assert {event.symbol for event in events(effects)} == talk.wanted
+    assert talk.session.instruments() == {"live": len(talk.wanted)}
 
 
 @pytest.mark.parametrize("name", VENUES)
 @examples(80)
 @given(data=st.data())
 def test_any_frames_in_any_order_are_taken_while_the_clock_goes_on(name: str, data: st.DataObject) -> None:
-    conversation = Conversation(name)
+    talk = Talk(name)
     for frame in data.draw(conversations(samples(name).FRAMES, samples(name).OTHERS)):
-        conversation.frame(frame)
+        talk.frame(frame)
         if data.draw(st.booleans()):
-            conversation.pause(data.draw(PAUSES))
-    assert sum(conversation.session.instruments().values()) == len(conversation.wanted)
-    assert all(type(count) is int and count >= 0 for count in conversation.session.counters().values())
-    conversation.sound(conversation.session.closing())
+            talk.pause(data.draw(PAUSES))
+    assert sum(talk.session.instruments().values()) == len(talk.wanted)
+    assert all(type(count) is int and count >= 0 for count in talk.session.counters().values())
+    talk.sound(talk.session.closing())
 
 
 @pytest.mark.parametrize("name", VENUES)
@@ -94,13 +53,13 @@ def test_any_frames_in_any_order_are_taken_while_the_clock_goes_on(name: str, da
 def test_a_frame_cut_anywhere_and_what_is_left_of_it_are_taken(name: str, data: st.DataObject) -> None:
     frames = samples(name).FRAMES
     count = data.draw(st.integers(0, len(frames) - 1))
-    conversation = Conversation(name)
+    talk = Talk(name)
     for frame in frames[:count]:
-        conversation.frame(frame)
+        talk.frame(frame)
     cut = data.draw(st.integers(0, len(frames[count])))
-    conversation.frame(frames[count][:cut])
-    conversation.frame(bytearray(frames[count][cut:]))
-    conversation.frame(frames[count])
+    talk.frame(frames[count][:cut])
+    talk.frame(bytearray(frames[count][cut:]))
+    talk.frame(frames[count])
 
 
 @pytest.mark.parametrize("name", VENUES)
@@ -108,30 +67,71 @@ def test_a_frame_cut_anywhere_and_what_is_left_of_it_are_taken(name: str, data: 
 @given(data=st.data())
 def test_what_was_given_up_is_not_heard_of_again_and_may_be_taken_up_again(name: str, data: st.DataObject) -> None:
     sample = samples(name)
-    conversation = Conversation(name)
+    talk = Talk(name)
     for frame in data.draw(conversations(sample.FRAMES, tail=0)):
-        conversation.frame(frame)
+        talk.frame(frame)
     gone = data.draw(st.sampled_from(sample.SYMBOLS))
-    conversation.sound(conversation.session.unsubscribe([gone], conversation.now))
-    conversation.wanted.discard(gone)
+    talk.sound(talk.session.unsubscribe([gone], talk.now))
+    talk.wanted.discard(gone)
     for frame in data.draw(conversations(sample.FRAMES, sample.OTHERS)):
-        conversation.frame(frame)
-    conversation.pause(data.draw(PAUSES))
-    assert sum(conversation.session.instruments().values()) == len(conversation.wanted)
-    conversation.wanted.add(gone)
-    conversation.sound(conversation.session.subscribe([gone], conversation.now))
+        talk.frame(frame)
+    talk.pause(data.draw(PAUSES))
+    assert sum(talk.session.instruments().values()) == len(talk.wanted)
+    talk.wanted.add(gone)
+    talk.sound(talk.session.subscribe([gone], talk.now))
     for frame in data.draw(conversations(sample.FRAMES, sample.OTHERS)):
-        conversation.frame(frame)
-    conversation.sound(conversation.session.unsubscribe(sample.SYMBOLS, conversation.now))
-    assert conversation.session.instruments() == {}
+        talk.frame(frame)
+    talk.sound(talk.session.unsubscribe(sample.SYMBOLS, talk.now))
+    assert talk.session.instruments() == {}
 
 
 @pytest.mark.parametrize("name", VENUES)
 @examples(30)
 @given(data=st.data())
 def test_bytes_and_bytearrays_are_the_same_and_are_left_as_they_are(name: str, data: st.DataObject) -> None:
-    first, second = Conversation(name), Conversation(name)
+    first, second = Talk(name), Talk(name)
     for frame in data.draw(conversations(samples(name).FRAMES, samples(name).OTHERS)):
         same = bytearray(frame)
         assert list(map(repr, first.frame(frame))) == list(map(repr, second.frame(same)))
         assert same == frame
+
+
+FAILURES = st.sampled_from([VenueError("refused"), TimedOut("no answer within 10 s"), BadData("body", "cut short")])
+STATUSES = st.sampled_from([200, 200, 200, 204, 301, 400, 401, 403, 404, 418, 429, 500, 503])
+
+
+@st.composite
+def answers(draw: st.DrawFn, name: str, fetch: Fetch) -> Answer | VenueError:
+    """The venue's answer, the same damaged or with another status, garbage, or a failure."""
+    good = answering(name)(fetch)
+    bodies = st.binary(max_size=40)
+    if isinstance(good, Answer):
+        bodies = st.just(good.body) | mutated([good.body]) | bodies
+    garbage = st.builds(Answer, STATUSES, bodies, st.just(1))
+    return draw(st.just(good) | garbage | FAILURES)
+
+
+@pytest.mark.parametrize("name", VENUES)
+@examples(60)
+@given(data=st.data())
+def test_whatever_is_answered_to_what_is_fetched_is_taken(name: str, data: st.DataObject) -> None:
+    talk = Talk(name, lambda fetch: data.draw(answers(name, fetch)))
+    for frame in data.draw(conversations(samples(name).FRAMES, samples(name).OTHERS)):
+        talk.frame(frame)
+        talk.pause(data.draw(PAUSES))
+    assert sum(talk.session.instruments().values()) == len(talk.wanted)
+
+
+@pytest.mark.parametrize("name", VENUES)
+@examples(60)
+@given(data=st.data())
+def test_an_answer_that_nobody_waits_for_is_taken(name: str, data: st.DataObject) -> None:
+    talk = Talk(name)
+    strangers = st.sampled_from([Fetch("/nothing/asked?for=it"), Fetch("/refresh", "auth", "POST", b"{}")])
+    for frame in data.draw(conversations(samples(name).FRAMES, tail=2)):
+        talk.frame(frame)
+        fetch = data.draw(strangers)
+        said = data.draw(st.builds(Answer, STATUSES, st.binary(max_size=40), st.just(1)) | FAILURES)
+        talk.sound(talk.session.fetched(fetch, said, talk.now))
+        talk.of_account(talk.account.fetched(fetch, said, talk.now))
+    talk.pause(data.draw(PAUSES))

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.catalogue import papers
-from feedbus.sim.iss import HTML, JSON, MAX_LIMIT, SECURITIES_COLUMNS, Iss
+from feedbus.sim.iss import MAX_LIMIT, SECURITIES_COLUMNS, Iss
+from feedbus.sim.seam import HTML, JSON
 from feedbus.venues.moex_listing import Listing
 
 START_NS = 1_769_065_132_000_000_000  # Thursday, 2026-01-22

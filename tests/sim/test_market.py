@@ -120,12 +120,54 @@ def test_prices_walk_and_come_back() -> None:
         assert max(prices) < 1.1 * paper.price, symbol
 
 
+def test_prints_are_the_trades_that_the_statistics_count_and_keeping_them_changes_nothing() -> None:
+    keeping, plain = Market(7, 0, STEP_NS, SAMPLE, prints=64), Market(7, 0, STEP_NS, SAMPLE)
+    before = {symbol: (each.trades, each.volume) for symbol, each in keeping.instruments.items()}
+    counted = dict.fromkeys(keeping.instruments, 0)
+    for _ in range(400):
+        for market in (keeping, plain):
+            market.advance()
+        for symbol, instrument in keeping.instruments.items():
+            assert state(instrument) == state(plain.instruments[symbol])
+            assert instrument.prints is not None
+            if instrument.traded_at == keeping.step:
+                last = instrument.prints[-1]
+                assert (last.step, last.price, last.number) == (keeping.step, instrument.last, instrument.trades)
+                assert last.number == before[symbol][0] + last.deals
+                assert last.lots * instrument.paper.lot == instrument.volume - before[symbol][1]
+                counted[symbol] += 1
+            before[symbol] = instrument.trades, instrument.volume
+    for symbol, instrument in keeping.instruments.items():
+        assert instrument.prints is not None
+        assert len(instrument.prints) == min(64, counted[symbol])
+        assert {each.buy for each in instrument.prints} <= {True, False}
+        assert plain.instruments[symbol].prints is None
+
+
+def test_who_buys_trades_at_the_best_offer_and_who_sells_at_the_best_bid() -> None:
+    market = Market(7, 0, STEP_NS, SAMPLE[:1], prints=1)
+    (instrument,) = market.instruments.values()
+    sides = set()
+    for _ in range(300):
+        bid, offer = instrument.bids.prices[0], instrument.asks.prices[0]
+        market.advance()
+        if instrument.traded_at == market.step:
+            assert instrument.prints is not None
+            last = instrument.prints[-1]
+            assert last.price == (offer if last.buy else bid)
+            sides.add(last.buy)
+    assert sides == {True, False}
+
+
 def test_the_clock_starts_at_the_first_opening_unless_a_start_was_given() -> None:
     free, fixed = Market(1, None, STEP_NS, SAMPLE), Market(1, 5_000_000_000, STEP_NS, SAMPLE)
     for market in (free, fixed):
         assert not market.opened
+        market.await_opening(6_000_000_000)
+        assert market.time_ms(0) == (5_000 if market is fixed else 6_000)
         market.open(7_000_000_000)
         market.open(9_000_000_000)
+        market.await_opening(9_000_000_000)
         assert market.opened
     assert free.time_ms(2) == 7_500
     assert fixed.time_ms(2) == 5_500

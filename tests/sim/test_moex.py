@@ -13,7 +13,7 @@ import pytest
 import trio
 import trio_websocket
 
-from feedbus.sim import moex
+from feedbus.sim import moex, server
 from feedbus.sim.moex import Counters, Options, serve
 from feedbus.venues import stomp
 
@@ -282,7 +282,7 @@ async def test_the_markets_clock_keeps_pace_with_the_wall_clock() -> None:
 
 
 async def test_after_a_long_stall_the_market_hurries_on_to_the_present(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moex, "CATCH_UP_S", 0.1)
+    monkeypatch.setattr(server, "CATCH_UP_S", 0.1)
     async with venue(Options(start_ns=0, rate=50)) as (url, counters), connected(url) as socket:
         await socket.send_message(subscribe("a", "TQBR.SBER"))
         await frame(socket)

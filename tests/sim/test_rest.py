@@ -13,7 +13,8 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.iss import Failure
+from feedbus.sim.iss import Failure, Iss
+from feedbus.sim.seam import JSON, Answer, Request
 from feedbus.transport.http import client
 
 PATH = "/iss/engines/stock/markets/shares/boards/TQBR/securities.json?iss.meta=off&iss.only=securities&limit=1"
@@ -24,7 +25,7 @@ async def served(failure: Failure = "none") -> AsyncIterator[tuple[str, rest.Cou
     counters = rest.Counters()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(partial(rest.serve, "127.0.0.1", 0, failure=failure, counters=counters))
+            url = await nursery.start(partial(rest.serve, Iss(failure=failure), "127.0.0.1", 0, counters=counters))
             yield url, counters
             nursery.cancel_scope.cancel()
 
@@ -142,3 +143,25 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await crowded_out.receive_some() == b""
         assert (await http.get(PATH)).status == 200
     assert counters.rest_errors == 1
+
+
+async def test_a_handler_is_given_the_whole_request_and_its_headers_are_sent() -> None:
+    seen: list[Request] = []
+
+    def handler(request: Request) -> Answer:
+        seen.append(request)
+        return Answer(429, JSON, b"{}", (("Retry-After", "7"),))
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(rest.serve, handler, "127.0.0.1", 0))
+            async with await tcp(url) as stream:
+                head = b"POST /a?b=c HTTP/1.1\r\nHost: x\r\nX-Key: s\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+                answer = await said(stream, head + b"hello")
+            nursery.cancel_scope.cancel()
+    (request,) = seen
+    assert (request.method, request.target, request.body) == ("POST", "/a?b=c", b"hello")
+    assert request.headers["x-key"] == "s"
+    assert request.now_ns > 0
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"Retry-After: 7\r\n" in answer

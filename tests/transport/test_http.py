@@ -1,4 +1,4 @@
-"""GETs against a scripted server on this machine: answers, limits, and every way to fail."""
+"""Requests to a scripted server on this machine: answers, limits, and every way to fail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Script:
         try:
             while self._answers:
                 request = b""
-                while not request.endswith(b"\r\n\r\n"):
+                while not is_whole(request):
                     part = await stream.receive_some()
                     if not part:
                         return
@@ -43,6 +43,13 @@ class Script:
                 await stream.send_all(self._answers.pop(0))
         except trio.BrokenResourceError:
             pass
+
+
+def is_whole(request: bytes) -> bool:
+    """True when the head is there, and as much of a body as it says."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    _, named, length = head.lower().partition(b"content-length:")
+    return bool(end) and len(body) == (int(length.split()[0]) if named else 0)
 
 
 @asynccontextmanager
@@ -93,6 +100,44 @@ async def test_the_request_says_who_we_are_and_asks_for_plain_bytes() -> None:
     assert b"user-agent: feedbus\r\n" in headers
     assert b"accept-encoding: identity\r\n" in headers
     assert b"cookie" not in headers
+
+
+async def test_a_post_carries_its_body_and_says_what_it_is() -> None:
+    script = Script(answer(b"taken", "201 Created"), answer(b""), answer(b""))
+    async with served(script) as base, client(base) as http:
+        assert await http.request("POST", "/token?key=1", b'{"a": 1}') == Answer(201, b"taken")
+        await http.request("POST", "/form", b"a=1", content_type="application/x-www-form-urlencoded")
+        await http.request("POST", "/nothing")
+    json, form, nothing = (request.lower() for request in script.requests)
+    assert json.startswith(b"post /token?key=1 http/1.1\r\n")
+    assert b"content-type: application/json\r\n" in json
+    assert json.endswith(b'\r\n\r\n{"a": 1}')
+    assert b"content-type: application/x-www-form-urlencoded\r\n" in form
+    assert b"content-length: 0\r\n" in nothing
+    assert b"content-type" not in nothing
+
+
+async def test_a_post_is_not_sent_again_to_where_a_redirect_points() -> None:
+    elsewhere = Script(answer(b"the other host"))
+    async with served(elsewhere) as other:
+        redirect = Script(answer(b"", "307 Temporary Redirect", f"Location: {other}/"))
+        async with served(redirect) as base, client(base) as http:
+            assert (await http.request("POST", "/", b"secret")).status == 307
+    assert elsewhere.connections == 0
+
+
+async def test_errors_name_no_path_where_it_is_a_secret() -> None:
+    async with served(Script(answer(b"", "429 Too Many Requests"))) as base:
+        async with client(base, show_paths=False) as http:
+            with pytest.raises(RateLimited) as caught:
+                await http.request("POST", "/s3cret?and=s3cret", b"s3cret")
+            with pytest.raises(VenueError) as closed:
+                await http.request("POST", "/s3cret", b"s3cret")
+            with pytest.raises(ConfigError) as unusable:
+                await http.request("POST", "/s3cret\n", b"")
+    assert str(caught.value) == f"{base}: HTTP 429"
+    assert str(unusable.value) == f"{base}: not a URL"
+    assert "s3cret" not in str(closed.value)
 
 
 async def test_a_chunked_answer_is_put_together() -> None:
@@ -153,14 +198,20 @@ async def test_the_largest_answer_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "complaint"),
-    [("", "HTTP 429"), ("Retry-After: 30", "HTTP 429, to be asked again in 30 s"), ("Retry-After: soon", "HTTP 429")],
+    ("header", "complaint", "wait"),
+    [
+        ("", "HTTP 429", None),
+        ("Retry-After: 30", "HTTP 429, to be asked again in 30 s", 30),
+        ("Retry-After: soon", "HTTP 429", None),
+        ("Retry-After: 123456789", "HTTP 429", None),
+    ],
 )
-async def test_too_many_requests_is_rate_limited(header: str, complaint: str) -> None:
+async def test_too_many_requests_is_rate_limited(header: str, complaint: str, wait: int | None) -> None:
     headers = [header] if header else []
     error = await failure(Script(answer(b"", "429 Too Many Requests", *headers)))
     assert type(error) is RateLimited
     assert str(error).endswith(complaint)
+    assert error.retry_after == wait
 
 
 async def test_no_server_is_connect_failed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,69 +12,126 @@ from hypothesis import strategies as st
 
 from feedbus import venues
 from feedbus.errors import ConfigError, VenueError
-from feedbus.events import MarketEvent
-from feedbus.session import Effect, Lists, Session
+from feedbus.session import Account, AccountEffect, Answer, Fatal, Fetch, Lists, Ready, Session, WakeAt
+from tests.properties import talks, test_sessions
+from tests.properties.soundness import sound
+from tests.properties.talks import discreet
 
+NAMES = venues.names()
 SYMBOLS = ["TQBR.SBER", "SBER", "BTCUSDT", "TQBR.GAZP", "GAZP", "ETHUSDT"]
+TOY = Path(__file__).parent / "toy"
+BOARDS = ["TQBR", "SPBX", "spot"]
 
 
 def test_the_venues_are_the_modules_with_an_account() -> None:
-    assert venues.names() == ["moex"]
-    assert venues.account_class("moex").__module__ == "feedbus.venues.moex"
-
-
-def test_a_new_file_is_a_new_venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "toyvenue.py").write_text("class Account:\n    venue = 'toyvenue'\n")
-    (tmp_path / "toyhelper.py").write_text("")
-    monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(tmp_path)])
-    try:
-        assert venues.names() == ["moex", "toyvenue"]
-        assert venues.account_class("toyvenue").venue == "toyvenue"
-    finally:
-        for name in ("toyvenue", "toyhelper"):
-            sys.modules.pop(f"feedbus.venues.{name}", None)
-            vars(venues).pop(name, None)
+    assert "moex" in NAMES
+    assert "stomp" not in NAMES
+    for name in NAMES:
+        assert venues.account_class(name).__module__ == f"feedbus.venues.{name}"
 
 
 @pytest.mark.parametrize("name", ["nyse", "", "stomp", "moex_body", "../moex"])
 def test_an_unknown_venue_is_a_configuration_error_that_lists_the_known_ones(name: str) -> None:
-    with pytest.raises(ConfigError, match="there are: moex"):
+    with pytest.raises(ConfigError, match=f"there are: {', '.join(NAMES)}$"):
         venues.account_class(name)
 
 
+# What holds of every venue
+
+
+def made(name: str) -> Account:
+    return venues.account_class(name)(talks.credentials(name), [])
+
+
 def begun(name: str) -> tuple[Session, list[str]]:
-    account = venues.account_class(name)({}, [])
+    """A session of an account that let us connect."""
+    account = made(name)
     symbols = [symbol for symbol in SYMBOLS if account.check_symbol(symbol) is None][:2]
     assert len(symbols) == 2
+    for effect in account.start(0.0):
+        if isinstance(effect, Fetch):
+            list(account.fetched(effect, talks.answering(name)(effect), 0.0))
     return account.session(symbols), symbols
 
 
-def sound(name: str, effects: Iterable[Effect], ts_recv: int) -> list[Effect]:
-    found = list(effects)
-    for effect in found:
-        assert isinstance(effect, Effect)
-        if isinstance(effect, MarketEvent):
-            assert (effect.venue, effect.ts_recv) == (name, ts_recv)
-    return found
-
-
-@pytest.mark.parametrize("name", venues.names())
-def test_an_account_names_its_venue_and_refuses_what_it_does_not_know(name: str) -> None:
+def names_its_venue_and_refuses_what_it_does_not_know(name: str) -> None:
     account_class = venues.account_class(name)
     assert account_class.venue == name
-    with pytest.raises(ConfigError):
+    credentials = talks.credentials(name)
+    with pytest.raises(ConfigError, match="credentials: unknown key 'no such key'"):
         account_class({"no such key": "x"}, [])
-    with pytest.raises(ConfigError):
-        account_class({}, ["no such channel"])
-    assert account_class({}, []).check_symbol("\n")
+    with pytest.raises(ConfigError, match="channels: unknown channel 'no such channel'"):
+        account_class(credentials, ["no such channel"])
+    for secret in credentials:
+        with pytest.raises(ConfigError) as refused:
+            account_class({**credentials, secret: "s3cret\n"}, [])
+        assert "s3cret" not in str(refused.value)
+    account = account_class(credentials, [])
+    assert account.check_symbol("\n")
+    assert account.channels
+    assert all(address.startswith("https://") for address in account.services.values())
+    assert list(account_class(credentials, account.channels, account.Options()).channels) == list(account.channels)
 
 
-BOARDS = ["TQBR", "SPBX", "spot"]
+def sessions_of_one_account_are_independent(name: str) -> None:
+    account = made(name)
+    symbols = begun(name)[1]
+    first = account.session(symbols)
+    greeting = list(first.opened(1.0))
+    list(first.unsubscribe(symbols, 1.0))
+    second = account.session(symbols)
+    assert list(second.opened(1.0)) == greeting
+    assert (sum(first.instruments().values()), sum(second.instruments().values())) == (0, 2)
 
 
-@pytest.mark.parametrize("name", venues.names())
-def test_a_venue_that_lists_asks_over_https_and_garbage_is_a_venue_error(name: str) -> None:
-    account = venues.account_class(name)({}, [])
+def yields_effects_and_never_raises_whatever_comes(name: str) -> None:
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), max_size=4))
+    def check(received: list[bytes]) -> None:
+        session, symbols = begun(name)
+        sound(session.opened(0.0), name, symbols, 0)
+        for at, data in enumerate(received):
+            sound(session.frame(data, at, float(at)), name, symbols, at)
+            sound(session.frame(bytearray(data), at, float(at)), name, symbols, at)
+        sound(session.tick(5.0), name, symbols, 0)
+        sound(session.subscribe(symbols, 5.0), name, symbols, 0)
+        assert sum(session.instruments().values()) == 2
+        sound(session.unsubscribe(symbols[:1], 6.0), name, symbols, 0)
+        assert sum(session.instruments().values()) == 1
+        sound(session.closing(), name, symbols, 0)
+        assert all(type(count) is int for count in session.counters().values())
+
+    check()
+
+
+def an_account_outlives_failures_and_is_ready_in_the_end(name: str) -> None:
+    """Whatever is answered to its Fetches at first: it asks again by itself, and no text of its holds a secret."""
+    account, now = made(name), 0.0
+    bad: list[Answer | VenueError] = [VenueError("no")]
+    bad += [Answer(status, body, 1) for status, body in ((500, b""), (200, b"<html>"), (429, b"{}"), (200, b""))]
+    effects = list(account.start(now))
+    seen = list(effects)
+    while fetches := [effect for effect in effects if isinstance(effect, Fetch)]:
+        assert fetches[0].service in account.services
+        assert fetches[0].path.startswith("/")
+        answer = bad.pop() if bad else talks.answering(name)(fetches[0])
+        effects = list(account.fetched(fetches[0], answer, now))
+        seen += effects
+        wakes = [effect.when for effect in effects if isinstance(effect, WakeAt)]
+        if Ready() in effects:
+            break
+        assert wakes, f"nobody will wake it after {answer}"
+        now = wakes[-1]
+        effects = list(account.tick(now))
+        seen += effects
+    assert Ready() in seen
+    assert not any(isinstance(effect, Fatal) for effect in seen)
+    assert all(isinstance(effect, AccountEffect) for effect in seen)
+    discreet(sound(seen, name, [], 0), talks.secrets(name))
+
+
+def lists_over_https_if_it_lists_and_garbage_is_a_venue_error(name: str) -> None:
+    account = made(name)
     if not isinstance(account, Lists):
         return
     assert account.check_board("\n")
@@ -87,34 +144,53 @@ def test_a_venue_that_lists_asks_over_https_and_garbage_is_a_venue_error(name: s
         list(listing.fetched(first, 200, b"<html>", 1))
 
 
-@pytest.mark.parametrize("name", venues.names())
-def test_sessions_of_one_account_are_independent(name: str) -> None:
-    account = venues.account_class(name)({}, [])
-    symbols = begun(name)[1]
-    first = account.session(symbols)
-    greeting = list(first.opened(1.0))
-    list(first.unsubscribe(symbols, 1.0))
-    second = account.session(symbols)
-    assert list(second.opened(1.0)) == greeting
-    assert (sum(first.instruments().values()), sum(second.instruments().values())) == (0, 2)
+EVERY_VENUE = (
+    names_its_venue_and_refuses_what_it_does_not_know,
+    sessions_of_one_account_are_independent,
+    yields_effects_and_never_raises_whatever_comes,
+    an_account_outlives_failures_and_is_ready_in_the_end,
+    lists_over_https_if_it_lists_and_garbage_is_a_venue_error,
+)
 
 
-@pytest.mark.parametrize("name", venues.names())
-def test_whatever_comes_a_session_yields_effects_and_never_raises(name: str) -> None:
-    @settings(max_examples=60, deadline=None)
-    @given(st.lists(st.binary(max_size=40) | st.text(max_size=20).map(str.encode), max_size=4))
-    def check(received: list[bytes]) -> None:
-        session, symbols = begun(name)
-        sound(name, session.opened(0.0), 0)
-        for at, data in enumerate(received):
-            sound(name, session.frame(data, at, float(at)), at)
-            sound(name, session.frame(bytearray(data), at, float(at)), at)
-        sound(name, session.tick(5.0), 0)
-        sound(name, session.subscribe(symbols, 5.0), 0)
-        assert sum(session.instruments().values()) == 2
-        sound(name, session.unsubscribe(symbols[:1], 6.0), 0)
-        assert sum(session.instruments().values()) == 1
-        sound(name, session.closing(), 0)
-        assert all(type(count) is int for count in session.counters().values())
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("holds", EVERY_VENUE, ids=lambda check: check.__name__)
+def test_a_venue(name: str, holds: Callable[[str], None]) -> None:
+    holds(name)
 
-    check()
+
+# A new one
+
+
+@pytest.fixture
+def toyvenue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A venue that somebody has just written: one file among the venues, its samples, and a helper that is none."""
+    for part in ("venues", "samples"):
+        (tmp_path / part).mkdir()
+    (tmp_path / "venues" / "toyvenue.py").write_text((TOY / "toyvenue.py").read_text())
+    (tmp_path / "venues" / "toyhelper.py").write_text("")
+    (tmp_path / "samples" / "toyvenue.py").write_text((TOY / "samples.py").read_text())
+    monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(tmp_path / "venues")])
+    monkeypatch.setattr(talks, "SAMPLES", tmp_path / "samples")
+    yield "toyvenue"
+    talks.samples.cache_clear()
+    for name in ("toyvenue", "toyhelper"):
+        sys.modules.pop(f"feedbus.venues.{name}", None)
+        vars(venues).pop(name, None)
+
+
+def test_a_new_file_is_a_new_venue(toyvenue: str) -> None:
+    assert venues.names() == sorted([*NAMES, "toyvenue"])
+    assert venues.account_class(toyvenue).venue == "toyvenue"
+
+
+@pytest.mark.parametrize("holds", EVERY_VENUE, ids=lambda check: check.__name__)
+def test_what_holds_of_every_venue_holds_of_a_new_one(toyvenue: str, holds: Callable[[str], None]) -> None:
+    holds(toyvenue)
+
+
+def test_the_properties_of_every_session_hold_of_a_new_one(toyvenue: str) -> None:
+    properties = [check for name, check in vars(test_sessions).items() if name.startswith("test_")]
+    assert len(properties) > 5
+    for check in properties:
+        check(name=toyvenue)

@@ -1,0 +1,38 @@
+"""The subscriber actors of a configuration, each judged by itself. Pure."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import msgspec
+
+from feedbus import subscribers
+from feedbus.errors import ConfigError
+from feedbus.subscribers.actor import Given
+from feedbus.yaml_text import Node, Reader, unknown
+
+
+def _no_bus(topics: Any) -> Any:  # noqa: ARG001 - the Protocol's signature
+    return nullcontext()
+
+
+_NOTHING = Given(subscribe=_no_bus, publish=lambda _: None, wall_ns=lambda: 0)
+
+
+def read(reader: Reader, node: Node) -> dict[str, msgspec.Struct]:
+    """The options of each actor that is wanted, in the order of the file; an actor without any has its defaults."""
+    return {name: _options(reader, name, child) for name, child in reader.table(node).items()}
+
+
+def _options(reader: Reader, name: str, node: Node) -> msgspec.Struct:
+    known = subscribers.names()
+    if name not in known:
+        raise node.place.error(unknown("actor", name, known))
+    cls = subscribers.actor_class(name)
+    options = cls.Options() if reader.nothing(node) else reader.struct(cls.Options, node)
+    try:
+        cls(options, _NOTHING)
+    except ConfigError as error:
+        raise node.place.error(str(error)) from None
+    return options

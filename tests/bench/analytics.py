@@ -1,0 +1,109 @@
+"""What the aggregator costs: `python -m tests.bench.analytics` prints CPU microseconds a trade and a book.
+
+Everything between the decoded event and the decision to publish, with what is published; encoding and nng are the bus's
+(docs/benchmarks.md). Trades of 50 instruments through bars of three periods with the usual indicators, books of 10 + 10
+levels through the metrics; the clock goes as if so many events came a second. The least of some rounds is printed.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+from collections.abc import Sequence
+
+from feedbus.events import BookSnapshot, MarketData, Ticker, Trade
+from feedbus.subscribers.aggregates import Aggregates
+from feedbus.subscribers.aggregator_options import Options
+
+SECOND = 1_000_000_000
+START = 1_680_000_000 * SECOND
+SYMBOLS = [f"S{number}" for number in range(50)]
+ROUNDS = 5
+BATCH = 32  # events a bus message
+
+
+def trades(count: int, rate: float) -> list[MarketData]:
+    """So many trades at `rate` a second, of all symbols in turn."""
+    chance = random.Random(1)
+    found: list[MarketData] = []
+    for number in range(count):
+        at = START + int(number * SECOND / rate)
+        price = round(100 + chance.gauss(0, 1), 2)
+        side = chance.choice(("buy", "sell"))
+        size = float(chance.randint(1, 100))
+        found.append(Trade("bench", SYMBOLS[number % len(SYMBOLS)], at, at, price, size, side, number))
+    return found
+
+
+def tickers(count: int, rate: float) -> list[MarketData]:
+    """Tickers that each show one trade more."""
+    chance = random.Random(2)
+    found: list[MarketData] = []
+    for number in range(count):
+        at = START + int(number * SECOND / rate)
+        price = round(100 + chance.gauss(0, 1), 2)
+        sums = number // len(SYMBOLS)
+        found.append(
+            Ticker(
+                "bench",
+                SYMBOLS[number % len(SYMBOLS)],
+                at,
+                at,
+                last=price,
+                volume=float(sums),
+                turnover=sums * 100.0,
+                trades=sums,
+            )  # fmt: skip
+        )
+    return found
+
+
+def books(count: int, rate: float) -> list[MarketData]:
+    """Books of 10 + 10 levels."""
+    chance = random.Random(3)
+    found: list[MarketData] = []
+    for number in range(count):
+        at = START + int(number * SECOND / rate)
+        middle = 100 + chance.gauss(0, 1)
+        bids = [(round(middle - 0.01 * level, 2), float(chance.randint(1, 100))) for level in range(1, 11)]
+        asks = [(round(middle + 0.01 * level, 2), float(chance.randint(1, 100))) for level in range(1, 11)]
+        found.append(BookSnapshot("bench", SYMBOLS[number % len(SYMBOLS)], at, at, bids, asks, number))
+    return found
+
+
+def measure(events: Sequence[MarketData], options: Options) -> tuple[float, int]:
+    """(CPU microseconds an event, events published)."""
+    batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
+    least = float("inf")
+    published = 0
+    for _ in range(ROUNDS):
+        model = Aggregates(options)
+        published = 0
+        began = time.process_time()
+        for batch in batches:
+            now = (batch[-1].ts_recv - START) / SECOND
+            model.add("bench", batch, now)
+            published += len(model.take(now))
+            model.next_due()
+        least = min(least, time.process_time() - began)
+    return least / len(events) * 1e6, published
+
+
+def main() -> None:
+    """Print a line for each kind of event."""
+    every_book = Options(book_every=0.0)
+    rows = [
+        ("trade", "10,000/s", trades(200_000, 10_000), Options()),
+        ("trade", "200/s: most are published at once", trades(50_000, 200), Options()),
+        ("ticker", "1,500/s", tickers(50_000, 1_500), Options()),
+        ("book", "3,000/s, each one published", books(20_000, 3_000), every_book),
+        ("book", "3,000/s, every 0.25 s an instrument", books(20_000, 3_000), Options()),
+    ]
+    for kind, what, events, options in rows:
+        cost, published = measure(events, options)
+        sys.stdout.write(f"{kind:6} {cost:6.2f} us  {published:7,} published of {len(events):,}  {what}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""The simulators' WebSocket server over real sockets, with a venue of a trivial protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlparse
+
+import pytest
+import trio
+import trio_websocket
+
+from feedbus.sim import server
+from feedbus.sim.seam import Counters, Ending, Frame
+from feedbus.sim.server import Endpoint, serve
+
+
+class Market:
+    """Counts steps, ten milliseconds each; opened by whoever says `opened = True`."""
+
+    def __init__(self) -> None:
+        self.opened = False
+        self.step = 0
+        self.step_ns = 10_000_000
+
+    def advance(self) -> None:
+        self.step += 1
+
+
+class Talk:
+    """Echoes. `go` opens the market, whose steps are then told; `end`, `late` and `abort` end the connection."""
+
+    def __init__(self, market: Market, target: str) -> None:
+        self.ending: Ending = ""
+        self._market = market
+        self._told = False
+        self._late: Ending = ""
+        self._target = target
+
+    def receive(self, data: Frame, now_ns: int) -> list[Frame]:
+        assert now_ns > 0
+        match data:
+            case "go":
+                self._market.opened = self._told = True
+            case "target":
+                return [self._target]
+            case "close" | "refuse" | "abort":
+                self.ending = data
+            case "late close":
+                self._market.opened, self._late = True, "close"
+        return [data]
+
+    def due(self) -> list[Frame]:
+        self.ending = self._late
+        return [f"step {self._market.step}"] if self._told or self._late else []
+
+    def goodbye(self) -> list[Frame]:
+        return ["goodbye", b"all"]
+
+
+@asynccontextmanager
+async def venue(endpoint: Endpoint | None = None) -> AsyncIterator[tuple[str, Market, Counters, trio.CancelScope]]:
+    market, counters = Market(), Counters()
+
+    def converse(target: str, now_ns: int) -> Talk | None:
+        assert now_ns > 0
+        market.opened |= target == "/talk?go"
+        return Talk(market, target) if target.startswith("/talk") else None
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            wanted = endpoint or Endpoint(path="/talk")
+            url = await nursery.start(partial(serve, market, converse, wanted, "127.0.0.1", 0, counters=counters))
+            yield url, market, counters, nursery.cancel_scope
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def websocket(
+    url: str, path: str = "/talk", subprotocols: tuple[str, ...] = ()
+) -> AsyncIterator[trio_websocket.WebSocketConnection]:
+    place = urlparse(url)
+    stream = await trio.open_tcp_stream(str(place.hostname), place.port or 0)
+    async with stream, trio.open_nursery() as nursery:
+        socket = await trio_websocket.wrap_client_stream(nursery, stream, "venue", path, subprotocols=subprotocols)
+        yield socket
+        with trio.move_on_after(2):
+            await socket.aclose()
+        nursery.cancel_scope.cancel()
+
+
+async def read_on(socket: trio_websocket.WebSocketConnection, frames: list[Frame]) -> None:
+    while True:
+        frames.append(await socket.get_message())
+
+
+async def closed_with(socket: trio_websocket.WebSocketConnection) -> tuple[list[Frame], int]:
+    """What still comes, and the code of the closing."""
+    frames: list[Frame] = []
+    with pytest.raises(trio_websocket.ConnectionClosed) as closed:
+        await read_on(socket, frames)
+    assert closed.value.reason is not None
+    return frames, closed.value.reason.code
+
+
+@pytest.mark.parametrize("data", ["text", b"binary", "ünïcode", b"", "x" * 10_000])
+async def test_text_is_sent_as_text_and_bytes_as_bytes(data: Frame) -> None:
+    async with venue() as (url, _, counters, _), websocket(url) as socket:
+        assert url.endswith("/talk")
+        await socket.send_message(data)
+        assert await socket.get_message() == data
+        assert counters.frames_sent == 1
+
+
+async def test_the_venue_sees_path_and_query_and_decides_what_there_is() -> None:
+    async with venue() as (url, _, counters, _):
+        async with websocket(url, "/talk/a?b=c") as socket:
+            await socket.send_message("target")
+            assert await socket.get_message() == "/talk/a?b=c"
+        with pytest.RaisesGroup(trio_websocket.ConnectionRejected, allow_unwrapped=True) as refused:
+            async with websocket(url, "/other"):
+                pass
+        rejected = refused.value.exceptions[0]
+        assert isinstance(rejected, trio_websocket.ConnectionRejected)
+        assert rejected.status_code == 404
+        assert counters.connections == 2
+
+
+@pytest.mark.parametrize(("offered", "chosen"), [(("a", "c", "b"), "c"), (("a",), None), ((), None)])
+async def test_the_first_subprotocol_that_both_know_is_chosen(offered: tuple[str, ...], chosen: str | None) -> None:
+    endpoint = Endpoint(path="/talk", subprotocols=("b", "c"))
+    async with venue(endpoint) as (url, _, _, _), websocket(url, subprotocols=offered) as socket:
+        assert socket.subprotocol == chosen
+
+
+async def test_the_markets_clock_begins_with_the_message_that_opens_it() -> None:
+    async with venue() as (url, market, counters, _), websocket(url) as socket:
+        await socket.send_message("hello")
+        assert await socket.get_message() == "hello"
+        assert (market.step, counters.steps) == (0, 0)
+        await socket.send_message("go")
+        assert [await socket.get_message() for _ in range(4)] == ["go", "step 1", "step 2", "step 3"]
+
+
+async def test_a_venue_may_open_its_market_when_a_client_connects() -> None:
+    async with venue() as (url, market, _, _), websocket(url, "/talk?go") as socket:
+        await socket.send_message("go")
+        await socket.get_message()
+        await socket.get_message()
+        assert market.step > 0
+
+
+@pytest.mark.parametrize(
+    ("said", "frames", "code"),
+    [("close", ["close"], 1000), ("refuse", ["refuse"], 1008), ("late close", ["late close", "step 1"], 1000)],
+)
+async def test_a_conversation_ends_after_its_last_word(said: str, frames: list[Frame], code: int) -> None:
+    async with venue() as (url, _, counters, _), websocket(url) as socket:
+        await socket.send_message(said)
+        assert await closed_with(socket) == (frames, code)
+        assert counters.connections_open == 0
+
+
+async def test_an_aborted_connection_has_no_closing() -> None:
+    async with venue() as (url, _, _, _), websocket(url) as socket:
+        await socket.send_message("abort")
+        assert (await closed_with(socket))[1] == 1006
+
+
+async def test_a_stopping_server_says_what_the_venue_says_last() -> None:
+    async with venue() as (url, _, counters, scope), websocket(url) as socket:
+        await socket.send_message("hello")
+        assert await socket.get_message() == "hello"
+        with trio.CancelScope(shield=True):
+            scope.cancel()
+            assert await closed_with(socket) == (["goodbye", b"all"], 1001)
+    assert counters.connections_open == 0
+
+
+async def test_clients_are_pinged_and_those_that_do_not_answer_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PONG_S", 0.05)
+    async with venue(Endpoint(path="/talk", ping_every=0.01)) as (url, _, counters, _):
+        place = urlparse(url)
+        async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as stream:
+            await stream.send_all(
+                b"GET /talk HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            received = b"".join([part async for part in stream])
+        assert received.partition(b"\r\n\r\n")[2][:1] == b"\x89"
+        async with websocket(url):
+            assert counters.connections_broken == 1
+
+
+async def test_a_client_that_answers_pings_stays() -> None:
+    async with venue(Endpoint(path="/talk", ping_every=0.001)) as (url, _, counters, _), websocket(url) as socket:
+        await socket.send_message("go")
+        for _ in range(20):
+            await socket.get_message()
+        await socket.send_message("close")  # by the server: the library can't answer a ping while it closes
+        assert (await closed_with(socket))[1] == 1000
+        assert counters.connections_broken == 0
+
+
+async def test_too_large_a_message_ends_the_connection() -> None:
+    async with venue(Endpoint(path="/talk", max_message=100)) as (url, _, _, _), websocket(url) as socket:
+        await socket.send_message("x" * 101)
+        assert await closed_with(socket) == ([], 1009)
