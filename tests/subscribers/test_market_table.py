@@ -3,10 +3,12 @@
 import math
 from typing import get_args
 
+import msgspec
 import pytest
 
 from feedbus.events import (
     Alert,
+    Bar,
     BookDelta,
     BookSnapshot,
     Event,
@@ -18,6 +20,8 @@ from feedbus.events import (
     Trade,
 )
 from feedbus.subscribers import market_table
+from feedbus.subscribers.alert_table import AlertView
+from feedbus.subscribers.bar_table import NO_BAR, BarsSeen, BarView
 from feedbus.subscribers.connection_table import SECOND
 from feedbus.subscribers.market_table import MarketTable, Order, RowView, Snapshot, Sort, decimals, spread
 
@@ -56,6 +60,15 @@ def delta(at: int = NOW) -> BookDelta:
 
 def feed(state: str, delay_s: float | None, at: int = NOW) -> FeedStatus:
     return FeedStatus("moex", "moex/0", 0, at, state, "", 1, 1, {"live": 1}, 0.0, delay_s, 1)  # type: ignore[arg-type]
+
+
+def bar(symbol: str = "SBER", at: int = NOW) -> Bar:
+    prices = (10.0, 12.0, 9.0, 11.0)
+    return Bar("moex", symbol, at, at, "trades", 60, 0, *prices, 8.0, 88.0, 3, 6.0, 2.0, 10.5, False, 0, True)
+
+
+def alert(state: str = "firing", symbol: str = "SBER") -> Alert:
+    return Alert("moex", symbol, 0, NOW, "spread", "critical", state, None, "text")  # type: ignore[arg-type]
 
 
 def table(*events: Event) -> MarketTable:
@@ -117,9 +130,52 @@ def test_volume_and_status_are_the_tickers() -> None:
 
 def test_every_kind_of_market_data_is_an_update_and_other_kinds_are_not() -> None:
     made = table(book(1.0, 2.0), delta(), quote(1.0, 2.0), trade(1.0), ticker(), feed("online", None))
-    made.add(Alert("moex", "SBER", 0, NOW, "rule", "page", "firing", None, "text"))
-    snapshot = look(made)
-    assert (snapshot.updates, snapshot.rows[0].updates) == (5, 5)
+    for derived in (alert(), bar(at=NOW + SECOND), bar("GAZP")):
+        made.add(derived)
+    snapshot = look(made, NOW + 3 * SECOND)
+    (only,) = snapshot.rows
+    assert (snapshot.updates, round(snapshot.rate * 13, 9), only.updates) == (5, 5, 5)
+    assert (only.age_ns, only.updated_at, snapshot.with_data) == (3 * SECOND, NOW, 1)
+
+
+def test_a_row_has_the_newest_bar_of_its_instrument() -> None:
+    snapshot = look(table(trade(1.0), trade(1.0, symbol="GAZP"), bar()))
+    assert {shown.symbol: shown.bar for shown in snapshot.rows} == {
+        "SBER": BarView(11.0 / 10.0 - 1, 10.5, 8.0, 0.75),
+        "GAZP": NO_BAR,
+    }
+    assert snapshot.bars == BarsSeen(60, change=True, vwap=True, volume=True, buys=True)
+
+
+def test_a_snapshot_stays_as_it_is() -> None:
+    first = msgspec.structs.replace(bar(), vwap=None)
+    made = table(first)
+    before = look(made)
+    made.add(bar())
+    assert before.bars == BarsSeen(60, change=True, volume=True, buys=True)
+    assert look(made).bars == BarsSeen(60, change=True, vwap=True, volume=True, buys=True)
+
+
+def test_without_bars_and_alerts_there_is_nothing_of_them() -> None:
+    snapshot = look(table(trade(1.0)))
+    assert (snapshot.bars, snapshot.alerts, snapshot.rows[0].bar) == (None, None, NO_BAR)
+
+
+def test_alerts_fire_until_they_are_resolved_or_their_publisher_starts_anew() -> None:
+    made = MarketTable(NOW)
+    for symbol in ("SBER", "GAZP"):
+        made.add(alert(symbol=symbol), "alerting")
+    made.add(alert("resolved", "GAZP"), "alerting")
+    assert look(made).alerts == [AlertView("spread", "critical", "moex", "SBER")]
+    for gap in (
+        Gap("", "moex", 1, None, None, "restart"),
+        Gap("", "alerting", 1, None, None, "heartbeat"),
+        Gap("alert.moex.SBER", "alerting", 1, 1, 2, "lost"),
+    ):
+        made.add(gap, gap.publisher)
+        assert look(made).alerts
+    made.add(Gap("", "alerting", 1, None, None, "restart"), "alerting")
+    assert (look(made).alerts, made.gaps) == ([], 4)
 
 
 def test_gaps_are_counted() -> None:
@@ -296,6 +352,12 @@ def test_a_lag_ends_with_the_first_interval_in_time() -> None:
     assert look(made).delays
     made.add(book(1.0, 2.0, lag=0))
     assert not look(made, NOW + SECOND).delays
+
+
+def test_bars_and_alerts_beyond_their_limits_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedbus.subscribers.bar_table.MAX_BARS", 1)
+    monkeypatch.setattr("feedbus.subscribers.alert_table.MAX_ALERTS", 1)
+    assert look(table(bar("A"), bar("B"), bar("C"), alert(symbol="A"), alert(symbol="B"))).not_shown == 3
 
 
 def test_instruments_beyond_the_limit_are_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

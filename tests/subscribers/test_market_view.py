@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.segment import Segment
 
 from feedbus.events import (
+    Alert,
+    Bar,
     BookDelta,
     BookSnapshot,
     Event,
@@ -26,7 +28,7 @@ from feedbus.events import (
 )
 from feedbus.subscribers.connection_table import SECOND
 from feedbus.subscribers.market_table import MarketTable, Order, Snapshot
-from feedbus.subscribers.market_view import age_style, connection_lines, plain_lines, render
+from feedbus.subscribers.market_view import age_style, alert_lines, connection_lines, plain_lines, render
 from feedbus.subscribers.table_columns import printable, span_text
 from feedbus.subscribers.table_keys import SORTS, View
 
@@ -52,6 +54,16 @@ def feed(
     name: str, state: FeedState = "online", reason: str = "", up: int = 1, wanted: int = 1, age: int = 0
 ) -> FeedStatus:
     return FeedStatus(name.partition("/")[0], name, 0, NOW - age, state, reason, up, wanted, {"live": 50}, 0.0, None, 1)
+
+
+def bar(symbol: str, venue: str = "moex", vwap: float | None = 306.12, sides: tuple[float, float] | None = None) -> Bar:
+    prices = (306.0, 306.2, 305.9, 306.1)
+    bought, sold = sides or (None, None)
+    return Bar(venue, symbol, 0, NOW, "trades", 60, 0, *prices, 1234.0, None, 9, bought, sold, vwap, False, 0, True)
+
+
+def alert(rule: str, symbol: str = "", severity: str = "warning", state: str = "firing", at: int = NOW) -> Alert:
+    return Alert("moex", symbol, 0, at, rule, severity, state, None, "")  # type: ignore[arg-type]
 
 
 KEYS = View()
@@ -277,6 +289,89 @@ def test_refused_instruments_are_told() -> None:
     assert drawn(snapshot(status))[1].startswith("instruments 0 data, 0 price, 50 wanted, 2 refused  uptime")
 
 
+ALL = bar("TQBR.SBER", sides=(3.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (200, "Last, Chg 1m %, VWAP 1m, Vol 1m, Buy 1m %, Volume"),
+        (132, "Last, Chg 1m %, VWAP 1m, Vol 1m, Volume"),
+        (100, "Last, VWAP 1m, Vol 1m, Volume"),
+        (80, "Last, VWAP 1m, Volume"),
+        (72, "Last, Volume"),
+    ],
+)
+def test_the_newest_bars_have_columns_after_the_last_price_where_there_is_room(width: int, columns: str) -> None:
+    titles = drawn(snapshot(ticker("TQBR.SBER"), ALL), width)[4]
+    known = ["Last", "Chg 1m %", "VWAP 1m", "Vol 1m", "Buy 1m %", "Volume"]
+    found = {titles.index(f" {title} "): title for title in known if f" {title} " in titles}
+    assert ", ".join(found[at] for at in sorted(found)) == columns
+
+
+def test_a_bar_is_written_in_its_row() -> None:
+    line = drawn(snapshot(ticker("TQBR.SBER"), ALL), 200)[5]
+    assert line.split()[5:10] == ["0.033", "306.120", "1,234", "75", "1,234,567"]
+
+
+def test_what_no_bar_ever_said_has_no_column() -> None:
+    titles = drawn(snapshot(ticker("TQBR.SBER"), bar("TQBR.SBER", vwap=None)), 200)[4]
+    assert ("Chg 1m %" in titles, "VWAP" in titles, "Vol 1m" in titles, "Buy" in titles) == (True, False, True, False)
+
+
+def test_instruments_without_a_bar_have_none_in_its_columns() -> None:
+    lines = drawn(snapshot(ticker("TQBR.SBER"), ticker("TQBR.GAZP"), bar("TQBR.SBER", vwap=None)), 200)
+    assert [line.split()[5:7] for line in lines[5:7]] == [["-", "-"], ["0.033", "1,234"]]
+
+
+def test_firing_alerts_have_a_line_above_the_table() -> None:
+    shown = snapshot(ticker("TQBR.SBER"), alert("spread", "TQBR.SBER"), alert("stale", "TQBR.GAZP", at=NOW - 1))
+    assert drawn(shown)[3:6] == [
+        "no connection has spoken yet",
+        "alerts 2: spread TQBR.SBER; stale TQBR.GAZP",
+        "Instrument      Bid      Ask     Last      Volume Updates▼    Age Status        ",
+    ]
+
+
+@pytest.mark.parametrize("height", [8, 9, 24])
+def test_the_line_of_alerts_takes_the_place_of_a_row(height: int) -> None:
+    lines = drawn(snapshot(*(ticker(f"S{i:03}") for i in range(100)), alert("spread")), height=height)
+    assert len(lines) == height
+    assert sum(line.startswith("S") for line in lines) == height - 7
+
+
+@pytest.mark.parametrize(
+    ("severities", "style"),
+    [(["warning"], "yellow"), (["info", "strange"], "yellow"), (["warning", "critical"], "bold red")],
+)
+def test_alerts_are_red_when_one_is_critical_and_else_yellow(severities: list[str], style: str) -> None:
+    (line,) = alert_lines(snapshot(*(alert(f"r{severity}", "A", severity) for severity in severities)).alerts, 80)
+    assert str(line.style) == style
+
+
+def test_when_all_alerts_are_over_it_says_so_and_nothing_when_there_never_was_one() -> None:
+    over = snapshot(alert("spread"), alert("spread", state="resolved")).alerts
+    assert [line.plain for line in alert_lines(over, 80)] == ["alerts 0"]
+    assert alert_lines(snapshot().alerts, 80) == []
+
+
+def test_alerts_of_one_rule_are_named_together_and_one_about_no_instrument_by_its_venue() -> None:
+    alerts = [alert("down", f"moex/{number}", "critical") for number in (3, 4, 5, 9)]
+    found = snapshot(alert("stale"), *alerts, alert("stale", "SBER", at=NOW + 1)).alerts
+    (line,) = alert_lines(found, 80)
+    assert line.plain == "alerts 6: down moex/3-5 moex/9; stale SBER moex"
+
+
+def test_alerts_that_have_no_room_are_counted() -> None:
+    found = snapshot(*(alert("wide_spread", f"TQBR.T{number}", at=NOW - number) for number in range(9))).alerts
+    lines = [alert_lines(found, width)[0].plain for width in (200, 80, 30)]
+    assert lines == [
+        f"alerts 9: wide_spread {' '.join(f'TQBR.T{number}' for number in range(9))}",
+        "alerts 9: wide_spread TQBR.T0; wide_spread TQBR.T1; … and 7 more",
+        "alerts 9: wide_…; … and 8 more",
+    ]
+
+
 def test_thirty_connections_online_take_one_line() -> None:
     assert connections(*(feed(f"moex/{i}") for i in range(30))) == ["online 30: moex/0-29", "not online: none"]
 
@@ -328,6 +423,14 @@ def test_plain_lines_name_every_number() -> None:
     ]
 
 
+def test_plain_lines_have_alerts_and_bars_too() -> None:
+    shown = snapshot(ticker("TQBR.SBER"), ALL, feed("moex/0"), alert("spread", "TQBR.SBER"))
+    alerts, line = plain_lines(shown, 1)[2:]
+    assert alerts == "alerts 1: spread TQBR.SBER"
+    assert line.startswith("  moex TQBR.SBER  bid 306.10  ask 306.15  last 306.10  Chg 1m % 0.033  VWAP 1m 306.120  ")
+    assert line.endswith("  Vol 1m 1,234  Buy 1m % 75  volume 1,234,567  updates 1  age 0.0 s")
+
+
 TEXTS = st.one_of(
     st.sampled_from(["A", "moex/1", "moex/2", "TQBR.SBER", "日本語", "e\u0301\u200d"]), st.text(max_size=40)
 )
@@ -352,6 +455,15 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         st.dictionaries(st.sampled_from(["live", "refused"]), COUNTS), NUMBERS, FLOATS, COUNTS,
     ),
     st.just(Gap("", "moex", 1, None, None, "lost")),
+    st.builds(
+        Bar, st.just("A"), st.just("A"), TIMES, TIMES, st.sampled_from(["venue", "trades", "ticker"]),
+        st.integers(1, 2**40), TIMES, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, st.none(), FLOATS, FLOATS, FLOATS,
+        st.booleans(), st.just(0), st.booleans(),
+    ),
+    st.builds(
+        Alert, TEXTS, TEXTS, TIMES, TIMES, TEXTS, st.sampled_from(["critical", "warning"]) | TEXTS,
+        st.sampled_from(["firing", "resolved"]), FLOATS, TEXTS,
+    ),
 )  # fmt: skip
 
 
