@@ -15,7 +15,7 @@ import msgspec
 METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 Id = int | str | None
 
-_ID = re.compile(r"[A-Za-z0-9]{1,36}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _INT64 = 2**63
 
@@ -91,7 +91,7 @@ def check_property(asked: Asked, values: int) -> None:
 
 
 def _is_id(value: object) -> bool:
-    """A signed 64-bit number, an alphanumeric text of up to 36 characters, or null."""
+    """A signed 64-bit number, null, or a text of up to 36 characters, as of a UUID: the venue's own client sends those."""
     if isinstance(value, str):
         return _ID.fullmatch(value) is not None
     if isinstance(value, int) and not isinstance(value, bool):

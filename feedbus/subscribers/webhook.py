@@ -147,10 +147,7 @@ class Webhook:
             log.log(logging.WARNING if last else logging.INFO, "webhook: %s%s", error, "; given up" if last else "")
             if last:
                 break
-            delay = backoff.failed(trio.current_time(), self._draw())
-            if isinstance(error, RateLimited) and error.retry_after is not None:
-                delay = max(delay, min(error.retry_after, MAX_RETRY_AFTER))
-            await trio.sleep(delay)
+            await trio.sleep(pause(error, backoff.failed(trio.current_time(), self._draw())))
         return False
 
     async def _failure(self, client: http.Client, payload: bytes) -> VenueError | None:
@@ -170,6 +167,12 @@ class Rejected(BadData):
     def __init__(self, place: str, status: int) -> None:
         super().__init__(place, f"HTTP {status}")
         self.status = status
+
+
+def pause(error: VenueError, delay: float) -> float:
+    """Seconds until the next attempt: ours, or the receiver's `Retry-After` if that is longer, within reason."""
+    wanted = error.retry_after if isinstance(error, RateLimited) else None
+    return delay if wanted is None else max(delay, min(wanted, MAX_RETRY_AFTER))
 
 
 def _may_pass(error: VenueError) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import httpx
 import msgspec
@@ -65,8 +65,9 @@ class Client:
         headers = {"content-type": content_type} if body else None
         with trio.move_on_after(self._answer_within):
             try:
-                url = self._base + path
-                async with self._http.stream(method, url, content=body or None, headers=headers) as response:
+                request = self._http.build_request(method, self._base + path, content=body or None, headers=headers)
+                request.stream = _Body(body)
+                async with aclosing(await self._http.send(request, stream=True)) as response:
                     answer = Answer(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
@@ -102,6 +103,22 @@ class Client:
         if len(body) > self._max_size:
             raise BadData(place, f"an answer of more than {self._max_size} bytes")
         return bytes(body)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own is an async generator, which a request that fails would leave half-way."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        part, self._left = self._left, b""
+        if not part:
+            raise StopAsyncIteration
+        return part
 
 
 @asynccontextmanager

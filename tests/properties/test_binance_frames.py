@@ -93,32 +93,33 @@ def changed(draw: st.DrawFn, channel: str) -> dict[str, Any]:
     return {key: raw[key] for key in draw(st.permutations(sorted(raw)))}
 
 
-def by_hand(channel: str, raw: dict[str, Any]) -> MarketEvent:
+def by_hand(channel: str, raw: dict[str, Any]) -> Any:
     """What the documentation says that a payload means."""
-    head = ("binance", SYMBOLS[0])
+
+    def event(of: Any, *fields: Any) -> Any:
+        return of("binance", SYMBOLS[0], *fields)
 
     def price(text: str) -> float | None:
         return float(text) or None
 
     match channel:
         case "trade":
-            side: Any = "sell" if raw["m"] else "buy"
-            return Trade(*head, raw["T"] * MS, 7, float(raw["p"]), float(raw["q"]), side, raw["t"])
+            side = "sell" if raw["m"] else "buy"
+            return event(Trade, raw["T"] * MS, 7, float(raw["p"]), float(raw["q"]), side, raw["t"])
         case "bookTicker":
             sizes = [float(raw[size]) if float(raw[side]) else None for side, size in ("bB", "aA")]
-            return Quote(*head, 0, 7, price(raw["b"]), sizes[0], price(raw["a"]), sizes[1], raw["u"])
+            return event(Quote, 0, 7, price(raw["b"]), sizes[0], price(raw["a"]), sizes[1], raw["u"])
         case "depth5@100ms":
             bids, asks = ([(float(at), float(size)) for at, size in raw[side]] for side in ("bids", "asks"))
-            return BookSnapshot(*head, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"])
+            return event(BookSnapshot, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"])
         case "ticker":
-            cells: list[Any] = [raw["E"] * MS, 7, *(price(raw[key]) for key in "bacohlx"), float(raw["v"])]
-            return Ticker(*head, *cells, turnover=float(raw["q"]), trades=raw["n"])
+            prices = [price(raw[key]) for key in "bacohlx"]
+            return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"])
     kline = raw["k"]
     volume, turnover, bought = (float(kline[key]) for key in "vqV")
-    begin: list[Any] = [raw["E"] * MS, 7, "venue", 60, kline["t"] * MS, *(price(kline[key]) for key in "ohlc")]
     sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume else None
-    totals: list[Any] = [volume, turnover, kline["n"], bought, sold, vwap, kline["x"]]
-    return Bar(*head, *begin, *totals, revision=0, complete=True)
+    begin = [raw["E"] * MS, 7, "venue", 60, kline["t"] * MS, *(price(kline[key]) for key in "ohlc")]
+    return event(Bar, *begin, volume, turnover, kline["n"], bought, sold, vwap, kline["x"], 0, True)
 
 
 @examples(300)

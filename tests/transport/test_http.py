@@ -127,14 +127,13 @@ async def test_a_post_is_not_sent_again_to_where_a_redirect_points() -> None:
 
 
 async def test_errors_name_no_path_where_it_is_a_secret() -> None:
-    async with served(Script(answer(b"", "429 Too Many Requests"))) as base:
-        async with client(base, show_paths=False) as http:
-            with pytest.raises(RateLimited) as caught:
-                await http.request("POST", "/s3cret?and=s3cret", b"s3cret")
-            with pytest.raises(VenueError) as closed:
-                await http.request("POST", "/s3cret", b"s3cret")
-            with pytest.raises(ConfigError) as unusable:
-                await http.request("POST", "/s3cret\n", b"")
+    async with served(Script(answer(b"", "429 Too Many Requests"))) as base, client(base, show_paths=False) as http:
+        with pytest.raises(RateLimited) as caught:
+            await http.request("POST", "/s3cret?and=s3cret", b"s3cret")
+        with pytest.raises(VenueError) as closed:
+            await http.request("POST", "/s3cret", b"s3cret")
+        with pytest.raises(ConfigError) as unusable:
+            await http.request("POST", "/s3cret\n", b"")
     assert str(caught.value) == f"{base}: HTTP 429"
     assert str(unusable.value) == f"{base}: not a URL"
     assert "s3cret" not in str(closed.value)
