@@ -81,6 +81,10 @@ class Sequences:
             published.update(_published(known))
         return {word: count for word, count in published.items() if count}
 
+    def publishers(self) -> dict[str, tuple[int, int]]:
+        """By name, each publisher's present epoch, and the number of its newest heartbeat: 0 when none came yet."""
+        return {name: (known.epoch, known.beat) for name, known in self._publishers.items()}
+
     def _begin(self, publisher: str, epoch: int) -> Gap | None:
         before = self._publishers.get(publisher)
         if before is None and len(self._publishers) >= MAX_PUBLISHERS:

@@ -187,6 +187,17 @@ def test_a_heartbeat_too_tells_of_a_new_epoch() -> None:
     assert follower.message(2, epoch=2) == [lost(1, 1, SBER, 2)]
 
 
+def test_publishers_are_known_by_their_epoch_and_newest_heartbeat() -> None:
+    follower = Follower()
+    follower.message(1, publisher="q", epoch=5)
+    follower.message(1)
+    for number in (3, 4, 2):
+        follower.beat(number)
+    assert follower.sequences.publishers() == {"q": (5, 0), "p": (1, 4)}
+    follower.beat(1, epoch=2)
+    assert follower.sequences.publishers()["p"] == (2, 1)
+
+
 def test_publishers_are_followed_apart() -> None:
     follower = Follower()
     assert follower.message(7, publisher="p") == []

@@ -119,6 +119,10 @@ class Receiver:
             unknown_kinds=self.unknown_kinds,
         )
 
+    def publishers(self) -> dict[str, tuple[int, int]]:
+        """By name, each publisher's present epoch, and the number of its newest heartbeat: 0 when none came yet."""
+        return self._sequences.publishers()
+
     def _heartbeat(self, data: bytes) -> Batch | None:
         gaps: list[MarketData | Gap] = []
         beats = codec.decode_heartbeats(data)
@@ -211,6 +215,11 @@ class Reader(ABC):
     def stats(self) -> Stats:
         """The balance sheet up to now."""
         return self._receiver.stats()
+
+    def publishers(self) -> dict[str, tuple[int, int]]:
+        """By name, each publisher's present epoch, and the number of its newest heartbeat: 0 when none came yet. They
+        are heard, whatever was subscribed."""
+        return self._receiver.publishers()
 
     def messages(self) -> AsyncIterator[Batch]:
         """(header, events) for each bus message that held something wanted."""

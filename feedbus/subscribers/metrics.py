@@ -20,7 +20,7 @@ from feedbus.bus.subscriber import Reader, Stats
 from feedbus.errors import ConfigError
 from feedbus.events import EVENT_TYPES
 from feedbus.subscribers.actor import Given
-from feedbus.subscribers.bus_figures import SECOND, BusFigures, Feed, Spread, Stream
+from feedbus.subscribers.bus_figures import MAX_FEEDS, SECOND, BusFigures, Feed, Spread, Stream, is_label
 from feedbus.telemetry.metrics import CollectorRegistry, Group, Series, Summary, add
 from feedbus.telemetry.server import Server
 from feedbus.urls import is_loopback
@@ -133,12 +133,17 @@ def registry(figures: BusFigures, reader: Reader, given: Given) -> CollectorRegi
             for stream in feed.streams.values()
         ]
 
+    def publishers() -> Iterable[tuple[tuple[str, ...], tuple[int, int]]]:
+        named = [((name,), heard) for name, heard in reader.publishers().items() if is_label(name)]
+        return named[:MAX_FEEDS]
+
     def alerts() -> Iterable[tuple[tuple[str, ...], tuple[int, int]]]:
         return [(pair, (count, figures.fired[pair])) for pair, count in figures.firing().items()]
 
     made = CollectorRegistry()
     add(made, Group(("feed", "kind"), streams, STREAM))
     add(made, Group(("feed",), feeds, FEED))
+    add(made, Group(("feed",), publishers, PUBLISHER))
     add(made, Group(("rule", "severity"), alerts, ALERTS))
     add(made, Group((), lambda: [((), figures)], FIGURES))
     add(made, Group((), lambda: [((), reader.stats())], SUBSCRIPTION))
@@ -181,11 +186,6 @@ STREAM: Sequence[Series[_StreamAt]] = (
 FEED: Sequence[Series[_At]] = (
     Series("feedbus_bus_gaps_total", "Holes in what came, by cause.", lambda it: it.feed.gaps, by="cause"),
     Series("feedbus_bus_lost_events_total", "Events in the holes whose size is known.", lambda it: it.feed.lost),
-    Series(
-        "feedbus_bus_publisher_epoch_timestamp_seconds",
-        "When the publisher began to number.",
-        lambda it: None if it.feed.epoch is None else it.feed.epoch / SECOND,
-    ),
     Series("feedbus_bus_publisher_restarts_total", "Times that the publisher began anew.", lambda it: it.feed.restarts),
     Series(
         "feedbus_bus_last_message_timestamp_seconds",
@@ -201,6 +201,19 @@ FEED: Sequence[Series[_At]] = (
         "feedbus_bus_connections_wanted",
         "Connections of the shard plan, by the feed's newest word.",
         lambda it: it.feed.status.connections_wanted if it.feed.status else None,
+    ),
+)
+
+PUBLISHER: Sequence[Series[tuple[int, int]]] = (
+    Series(
+        "feedbus_bus_publisher_epoch_timestamp_seconds",
+        "When the publisher began to number.",
+        lambda it: it[0] / SECOND,
+    ),
+    Series(
+        "feedbus_bus_publisher_heartbeats_total",
+        "Heartbeats of the publisher in this epoch, by the newest one's number: one a second while it lives.",
+        lambda it: it[1],
     ),
 )
 

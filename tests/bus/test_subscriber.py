@@ -163,6 +163,7 @@ def test_heartbeats_are_not_yielded_and_show_a_lost_last_message() -> None:
         heartbeat(2, [("trade.moex.A", 3), ("trade.moex.B", 9)]),
     )
     assert out == [(1, trade(1)), (None, Gap("trade.moex.A", "moex", 7, 2, 3, "lost"))]
+    assert receiver.publishers() == {"moex": (7, 2)}
 
 
 def test_new_epoch_is_one_gap_before_its_first_events() -> None:

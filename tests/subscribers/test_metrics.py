@@ -93,6 +93,8 @@ async def test_what_is_on_the_bus_is_said_by_feed_and_kind(mock_clock: MockClock
         moex.publish([BookSnapshot("moex", "TQBR.SBER", 0, at, [], [], None)])
         moex.publish([FeedStatus("moex", "moex/0", 0, at, "online", "", 2, 3, {}, 0.0, None, 1)])
         alerting.publish([Alert("moex", "TQBR.SBER", 0, at, "spread", "page", "firing", 1.0, "wide")])
+        for publisher in (moex, moex, scene.publisher("quiet"), scene.publisher("a\nb")):
+            publisher.beat()
         await wait_all_tasks_blocked()
         found = scene.scrape()
     trades = {"feed": "moex", "kind": "trade"}
@@ -105,6 +107,11 @@ async def test_what_is_on_the_bus_is_said_by_feed_and_kind(mock_clock: MockClock
     assert of(found, "feedbus_bus_venue_delay_seconds", quantile="0.5", **trades) == pytest.approx(2, rel=0.032)
     assert of(found, "feedbus_bus_venue_delay_seconds_count", feed="moex", kind="book") is None
     assert of(found, "feedbus_bus_publisher_epoch_timestamp_seconds", feed="moex") == START / SECOND
+    assert of(found, "feedbus_bus_publisher_heartbeats_total", feed="moex") == 2
+    assert of(found, "feedbus_bus_publisher_heartbeats_total", feed="alerting") == 0
+    assert of(found, "feedbus_bus_publisher_heartbeats_total", feed="quiet") == 1
+    assert of(found, "feedbus_bus_publisher_epoch_timestamp_seconds", feed="quiet") == START / SECOND + 10
+    assert of(found, "feedbus_bus_publisher_heartbeats_total", feed="a\nb") is None
     assert of(found, "feedbus_bus_last_message_timestamp_seconds", feed="alerting") == START / SECOND + 10
     assert of(found, "feedbus_bus_connections_up", feed="moex") == 2
     assert of(found, "feedbus_bus_connections_wanted", feed="moex") == 3

@@ -62,6 +62,7 @@ async def test_a_subscription_yields_what_it_asked_for() -> None:
         assert (header.publisher, events, header.sequences()) == ("fake", [trade("A", 1.0), trade("A", 3.0)], [1, 2])
         assert len(await read(all_of_it, 4)) == 4
         assert subscription.stats().delivered == {"trade": 2}
+        assert subscription.publishers() == {"fake": (of.epoch, 0)}
         assert (subscription.mailbox.put_count, all_of_it.mailbox.put_count) == (1, 2)
 
 
