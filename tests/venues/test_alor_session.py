@@ -96,6 +96,7 @@ class Script:
             self.has_token("tok1")
         self.session = Session(self.tokens, Options(**options), channels, symbols)
         self.talk: list[str] = []
+        self.wake = 0.0  # the last WakeAt
 
     def has_token(self, text: str) -> Self:
         """The Account gets a token, which lives for 30 minutes; what was granted before is not forgotten."""
@@ -112,6 +113,7 @@ class Script:
 
     def yields(self, call: str, effects: Iterable[Effect], expected: Sequence[object] | None) -> list[Effect]:
         found = list(effects)
+        self.wake = next((effect.when for effect in reversed(found) if isinstance(effect, WakeAt)), self.wake)
         self.talk.append(f"{self.now:8.2f} {call}\n" + "".join(f"           -> {effect}\n" for effect in found))
         if expected is not None:
             assert [plain(effect) for effect in found] == [plain(effect) for effect in expected], "\n".join(self.talk)
@@ -267,12 +269,11 @@ def test_what_was_refused_is_asked_for_again_later_and_later_each_time_by_a_new_
     script = Script("SBER").asked()
     pauses = []
     for number in range(1, 13):
-        refused, wake = script.yields("no", script.session.frame(ack(f"o{number}", 503, "no"), 7, script.now), None)
+        refused, *_ = script.yields("no", script.session.frame(ack(f"o{number}", 503, "no"), 7, script.now), None)
         assert refused == Refused(SBER, "503 no")
-        assert isinstance(wake, WakeAt)
-        pauses.append(wake.when - script.now)
-        script.stands(refused=1).at(wake.when).has_token(f"tok{number}")
-        script.ticked(asks(f"o{number + 1}", SBER, f"tok{number}"), WakeAt(wake.when + 10)).stands(sent=1)
+        pauses.append(script.wake - script.now)
+        script.stands(refused=1).at(script.wake).has_token(f"tok{number}")
+        script.ticked(asks(f"o{number + 1}", SBER, f"tok{number}"), WakeAt(script.now + 10)).stands(sent=1)
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]
 
 
@@ -280,10 +281,12 @@ def test_what_was_live_for_long_is_asked_for_soon() -> None:
     script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
     script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0))
     script.received(book("o2", 1.5), Ready(), WakeAt(15.0 + 5), Confirmed(SBER), book_of("SBER", 1.5))
-    script.at(905.0).received(ack("o2", 503, "no"), Refused(SBER, "503 no"), WakeAt(905.0 + 10))
-    script.at(915.0).has_token("tok2").ticked(pings("p3", "tok2"), asks("o4", SBER, "tok2"), WakeAt(925.0))
+    script.at(905.0).ticked(pings("p3"), WakeAt(920.0))
+    script.received(ack("o2", 503, "no"), Refused(SBER, "503 no"), WakeAt(915.0))  # not longer than the longest pause
+    script.at(915.0).has_token("tok2").ticked(asks("o4", SBER, "tok2"), WakeAt(920.0))
     script.received(book("o4", 1.5), Confirmed(SBER), book_of("SBER", 1.5))
-    script.at(915.0 + 900.1).received(ack("o4", 503, "no"), Refused(SBER, "503 no"), WakeAt(915.0 + 900.1 + 5))
+    script.at(1815.1).ticked(pings("p5", "tok2"), WakeAt(1830.1))
+    script.received(ack("o4", 503, "no"), Refused(SBER, "503 no"), WakeAt(1820.1))
 
 
 def test_what_comes_for_the_guid_of_a_refused_request_is_late() -> None:
@@ -302,7 +305,7 @@ def test_a_live_subscription_may_be_ended_by_the_venue() -> None:
 
 def test_a_refused_token_is_told_to_the_account_once_and_all_is_asked_again_with_the_next() -> None:
     script = Script("SBER", "GAZP").asked().at(1.0)
-    script.received(ack("o1", 401, UNAUTHORIZED), AccountDue(), WakeAt(10.0)).stands(wanted=1, sent=1)
+    script.received(ack("o1", 401, UNAUTHORIZED), AccountDue()).stands(wanted=1, sent=1)
     script.received(ack("o2", 401, UNAUTHORIZED)).stands(wanted=2).counted(unauthorized=2)
     script.at(2.0).ticked().at(12.0).ticked().stands(wanted=2)
     script.has_token("tok2").ticked(asks("o3", SBER, "tok2"), asks("o4", GAZP, "tok2"), WakeAt(22.0))
@@ -397,7 +400,7 @@ def test_neither_spaces_nor_the_order_of_keys_matter(spaced: str, order: int) ->
     ],
 )
 def test_a_guid_that_is_not_subscribed_is_counted_and_passed_over(guid: str, counter: str) -> None:
-    script = Script("SBER", "GAZP").live("o1", "o2").unsubscribed(["GAZP"]).at(1.0).ticked(ends("o2"), WakeAt(15.0))
+    script = Script("SBER", "GAZP").live("o1", "o2").at(1.0).unsubscribed(["GAZP"], ends("o2"), WakeAt(15.0))
     script.received(ack("o2")).received(book(guid, 1.5)).received(ack(guid)).received(ack(guid, 500, "x"))
     script.counted(**{counter: 3}).stands(live=1)
 
@@ -422,7 +425,7 @@ def test_a_guid_that_is_a_number_is_nobody_s() -> None:
         (b'{"requestGuid":"o1","httpCode":"200"}', "frame: Expected `int | null`, got `str` - at `$.httpCode`"),
         (b'{"data":null,"guid":"o1"}', "orderbook SBER: Expected `object`, got `null` - at `$.data`"),
         (book("o1", 1.5)[:-3], "frame: Input data was truncated"),
-        (book("o1", 1.5) + b"x", "frame: JSON is malformed: trailing characters (byte 76)"),
+        (book("o1", 1.5) + b"x", "frame: JSON is malformed: trailing characters (byte 85)"),
         (data("o1", '{"b":[],"a":[{"p":1,"v":-1}]}'), "orderbook SBER: Expected `float` >= 0.0 - at `$.data.a[0].v`"),
         (b'{"data":' * 3000, "frame: maximum recursion depth exceeded while deserializing an object"),
     ],
@@ -517,7 +520,8 @@ def test_what_is_taken_up_again_has_a_new_guid() -> None:
 
 def test_what_was_not_asked_for_yet_is_given_up_in_silence() -> None:
     script = Script(*(f"S{number}" for number in range(12))).asked().stands(sent=10, wanted=2)
-    script.at(1.0).unsubscribed(["S10", "S11", "nobody"]).stands(sent=10).at(2.0).ticked(WakeAt(10.0))
+    script.at(1.0).unsubscribed(["S10", "S11", "nobody"], WakeAt(10.0)).stands(sent=10)
+    script.at(2.0).ticked(WakeAt(10.0))
 
 
 def test_what_is_refused_is_given_up_in_silence() -> None:
@@ -552,7 +556,7 @@ def test_a_401_of_a_request_that_is_given_up_already_is_the_token_s() -> None:
 def test_ends_wait_for_a_token_and_go_first() -> None:
     script = Script("SBER").live("o1").at(1800.0).unsubscribed(["SBER"]).subscribed(["GAZP"]).stands(wanted=1)
     script.received(book("o1", 1.5)).counted(late_frames=1).has_token("tok2")
-    script.ticked(ends("o1", "tok2"), asks("o2", GAZP, "tok2"), WakeAt(1810.0))
+    script.ticked(pings("p2", "tok2"), ends("o1", "tok2"), asks("o3", GAZP, "tok2"), WakeAt(1810.0))
 
 
 def test_ends_that_are_never_answered_are_forgotten_at_last() -> None:
@@ -628,7 +632,8 @@ def test_no_text_shows_a_secret_that_the_venue_speaks_of(secret: str) -> None:
     script.received(ack("a1", 503, f"no: {secret}"), Refused(trades, "503 no: ***"), WakeAt(5.0))
     said = f'{{"httpCode":400,"message":"of {secret}!"}}'.encode()
     script.received(said, Notice("an answer to no request: 400 of ***!"))
-    script.at(5.0).ticked(asks("a2", trades), WakeAt(15.0)).received(ack("a2"), Ready(), Confirmed(trades))
+    script.at(5.0).ticked(asks("a2", trades), WakeAt(15.0))
+    script.received(ack("a2"), Ready(), WakeAt(20.0), Confirmed(trades))
     frame = data("a2", f'{{"id":1,"sym":"SBER","q":1,"px":1,"t":1,"s":"{secret}"}}')
     script.received(frame, Skipped(BadData("alltrades SBER", "Invalid enum value '***' - at `$.data.s`")))
     script.at(20.0).ticked(pings("p3"), WakeAt(35.0))
