@@ -207,7 +207,7 @@ async def drained(stream: trio.SocketStream) -> bytes:
     received = b""
     try:
         async for part in stream:
-            received = part
+            received = bytes(part)
     except trio.BrokenResourceError:
         pass
     return received
