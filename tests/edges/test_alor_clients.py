@@ -40,7 +40,8 @@ def _run(environment: Path, *command: str | Path) -> None:
         pytest.skip(f"there is no {command[0]}")
     if result.returncode:
         shutil.rmtree(environment, ignore_errors=True)
-        tail = (result.stderr or result.stdout).strip().splitlines()[-1:]
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        tail = [line.strip() for line in lines if not line.startswith(("note:", "hint:"))][-1:]
         pytest.skip(f"{environment.name} can't be made: {' '.join(tail)}")
 
 
