@@ -1,4 +1,4 @@
-"""The simulated ALOR venue as a WebSocket server: its path and its limits. The rest is server.py's.
+"""The simulated ALOR venue as a WebSocket server: its paths and its limits. The rest is server.py's.
 
 A Venue is the market, and serves both interfaces: `serve` its WebSocket, rest.serve(Rest(venue), ...) its REST, on
 ports of their own. Each of them works alone as well: a token is good for every venue of the same seed.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import trio
 
 from feedbus.sim import server
+from feedbus.sim.alor_commands import Commands
 from feedbus.sim.alor_conversation import Conversation
 from feedbus.sim.alor_rest import Rest
 from feedbus.sim.alor_venue import Counters, Options, Venue
@@ -16,6 +17,7 @@ from feedbus.sim.alor_venue import Counters, Options, Venue
 __all__ = ["PATH", "Counters", "Options", "Rest", "Venue", "serve"]
 
 PATH = "/ws"
+_CONVERSATIONS: dict[str, type[Conversation | Commands]] = {PATH: Conversation, "/cws": Commands}
 
 
 async def serve(
@@ -33,18 +35,19 @@ async def serve(
     """
     venue = venue or Venue(options, counters)
 
-    def converse(target: str, _now_ns: int) -> Conversation | int | None:
+    def converse(target: str, _now_ns: int) -> Conversation | Commands | int | None:
         return _converse(venue, target)
 
     endpoint = server.Endpoint(path=PATH, max_message=venue.options.max_frame, most_unsent=venue.options.max_unsent)
     await server.serve(venue.market, converse, endpoint, host, port, counters=venue.counters, task_status=task_status)
 
 
-def _converse(venue: Venue, target: str) -> Conversation | int | None:
+def _converse(venue: Venue, target: str) -> Conversation | Commands | int | None:
     """The conversation with a new client; one that is over at once, or an HTTP status, for a client too many."""
-    if target.partition("?")[0] != PATH:
+    begin = _CONVERSATIONS.get(target.partition("?")[0])
+    if begin is None:
         return None
     if venue.counters.connections_open < venue.options.max_connections:
-        return Conversation(venue)
+        return begin(venue)
     venue.counters.connections_refused += 1
-    return venue.options.connection_refusal or Conversation(venue, ending="refuse")
+    return venue.options.connection_refusal or begin(venue, ending="refuse")

@@ -71,8 +71,8 @@ class Conversation:
         self._counters.frames_received += 1
         guid = '""'
         try:
-            request = _decoded(data)
-            guid = _guid(request)
+            request = decoded(data)
+            guid = guid_of(request)
             if not self._venue.tokens.good(request.get("token"), now_ns):
                 self._counters.tokens_refused += 1
                 raise Refusal(wire.BAD_TOKEN, 401)
@@ -176,7 +176,8 @@ def minutes_of(frame: object) -> int:
     return seconds // 60
 
 
-def _decoded(data: Frame) -> Request:
+def decoded(data: Frame) -> Request:
+    """A client's message. Raises Refusal for what is no JSON object."""
     try:
         request = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -186,8 +187,8 @@ def _decoded(data: Frame) -> Request:
     return request
 
 
-def _guid(request: Request) -> str:
-    """The guid as JSON; a number counts as its digits."""
+def guid_of(request: Request) -> str:
+    """The guid as JSON; a number counts as its digits. Raises Refusal when there is none."""
     guid = request.get("guid")
     if isinstance(guid, int) and not isinstance(guid, bool):
         guid = str(guid)

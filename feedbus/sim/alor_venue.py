@@ -155,27 +155,23 @@ class Listing:
 
     def book(self, depth: int, *, existing: bool) -> wire.Book:
         """The best `depth` levels of both sides, as far as there are so many."""
-        sides = self.options.book_sides
-        bids = self._levels(self.instrument.bids.prices, self.instrument.bids.sizes, depth)
-        asks = self._levels(self.instrument.asks.prices, self.instrument.asks.sizes, depth)
-        step = 0 if sides == "none" else self.instrument.moved_at
+        sides, instrument = self.options.book_sides, self.instrument
+        bid_prices = instrument.bids.prices[:depth] if sides in ("both", "bids") else []
+        ask_prices = instrument.asks.prices[:depth] if sides in ("both", "asks") else []
+        yields = None
+        if self.paper.kind == "bond":
+            yields = [_yield(each) for each in bid_prices], [_yield(each) for each in ask_prices]
         return wire.Book(
-            bids if sides in ("both", "bids") else (),
-            asks if sides in ("both", "asks") else (),
-            self.market.time_ms(step),
+            self._levels(bid_prices, instrument.bids.sizes),
+            self._levels(ask_prices, instrument.asks.sizes),
+            self.market.time_ms(0 if sides == "none" else instrument.moved_at),
             existing,
+            yields,
         )
 
-    def _levels(self, prices: list[int], sizes: list[int], depth: int) -> list[wire.Level]:
-        paper = self.paper
-        pairs = zip(prices[:depth], sizes[:depth], strict=True)
-        if paper.kind != "bond":
-            return [wire.Level(wire.short(price, paper.decimals), size) for price, size in pairs]
-        # A made-up yield, in per cent, that falls as the price rises.
-        return [
-            wire.Level(wire.short(price, paper.decimals), size, wire.short(max(0, 26_000 - price) // 10, 2))
-            for price, size in pairs
-        ]
+    def _levels(self, prices: list[int], sizes: list[int]) -> list[tuple[str, int]]:
+        decimals = self.paper.decimals
+        return [(wire.short(price, decimals), size) for price, size in zip(prices, sizes, strict=False)]
 
     @property
     def number(self) -> int:
@@ -319,3 +315,8 @@ class Listing:
 
     def _price(self, value: int) -> msgspec.Raw:
         return wire.raw(wire.short(value, self.paper.decimals))
+
+
+def _yield(price: int) -> str:
+    """Made up, in per cent; it falls as the price, which has two decimals, rises."""
+    return wire.short(max(0, 26_000 - price) // 10, 2)

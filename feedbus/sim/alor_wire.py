@@ -44,21 +44,15 @@ class Deal(NamedTuple):
     open_interest: int | None
 
 
-class Level(NamedTuple):
-    """One price of a book, and how many lots; bonds have a yield besides, as text."""
-
-    price: str
-    lots: int
-    bond_yield: str | None = None
-
-
 class Book(NamedTuple):
-    """A book, best level first. `existing` is true in what was there before the subscription."""
+    """A book, best level first: prices as they are written, and lots. `existing` is true in what was there before the
+    subscription. Bonds have the yields of their levels besides, bids' and asks'."""
 
-    bids: Sequence[Level]
-    asks: Sequence[Level]
+    bids: Sequence[tuple[str, int]]
+    asks: Sequence[tuple[str, int]]
     time_ms: int
     existing: bool
+    yields: tuple[Sequence[str], Sequence[str]] | None = None
 
 
 class Bar(NamedTuple):
@@ -102,7 +96,8 @@ def book(form: Format, what: Book) -> str:
     """A book of OrderBookGetAndSubscribe. The yield of bonds is told in Slim alone."""
     time_ms, existing = what.time_ms, _flag(what.existing)
     if form == "slim":
-        bids, asks = _slim_side(what.bids), _slim_side(what.asks)
+        bid_yields, ask_yields = what.yields or (None, None)
+        bids, asks = _slim_side(what.bids, bid_yields), _slim_side(what.asks, ask_yields)
         return f'{{"b":[{bids}],"a":[{asks}],"t":{time_ms},"h":{existing}}}'
     sides = f'"bids":[{_side(what.bids)}],"asks":[{_side(what.asks)}]'
     if form == "heavy":
@@ -111,19 +106,15 @@ def book(form: Format, what: Book) -> str:
     return f'{{"snapshot":true,{sides},{times},"existing":{existing}}}'
 
 
-def _side(levels: Sequence[Level]) -> str:
-    return ",".join([f'{{"price":{level.price},"volume":{level.lots}}}' for level in levels])
+def _side(levels: Sequence[tuple[str, int]]) -> str:
+    return ",".join([f'{{"price":{price},"volume":{lots}}}' for price, lots in levels])
 
 
-def _slim_side(levels: Sequence[Level]) -> str:
-    return ",".join(
-        [
-            f'{{"p":{level.price},"v":{level.lots}}}'
-            if level.bond_yield is None
-            else f'{{"p":{level.price},"v":{level.lots},"y":{level.bond_yield}}}'
-            for level in levels
-        ]
-    )
+def _slim_side(levels: Sequence[tuple[str, int]], yields: Sequence[str] | None) -> str:
+    if yields is None:
+        return ",".join([f'{{"p":{price},"v":{lots}}}' for price, lots in levels])
+    rows = zip(levels, yields, strict=True)
+    return ",".join([f'{{"p":{price},"v":{lots},"y":{each}}}' for (price, lots), each in rows])
 
 
 class Tape:

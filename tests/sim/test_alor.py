@@ -140,8 +140,16 @@ async def test_pings_are_answered_and_another_path_is_not_found() -> None:
         async with websocket(url) as socket:
             await socket.ping(b"hello")
         async with await tcp(url) as stream:
-            await stream.send_all(HANDSHAKE.replace(b"/ws", b"/cws"))
+            await stream.send_all(HANDSHAKE.replace(b"/ws", b"/other"))
             assert (await stream.receive_some()).startswith(b"HTTP/1.1 404")
+
+
+async def test_commands_have_a_path_of_their_own() -> None:
+    async with running() as (url, venue), websocket(url.replace("/ws", "/cws")) as socket:
+        await socket.send_message(request(venue, "authorize", "a"))
+        (answer,) = await frames(socket, 1)
+        assert answer["message"] == "The connection has been initialized."
+        assert venue.counters.connections_open == 1
 
 
 async def test_a_connection_too_many_is_closed_or_refused_as_the_options_say() -> None:
@@ -207,7 +215,7 @@ async def drained(stream: trio.SocketStream) -> bytes:
     received = b""
     try:
         async for part in stream:
-            received = part
+            received = bytes(part)
     except trio.BrokenResourceError:
         pass
     return received

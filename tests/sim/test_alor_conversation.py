@@ -93,7 +93,7 @@ def test_without_a_format_and_a_depth_it_is_simple_and_twenty_deep() -> None:
     ("keys", "levels"),
     [({"depth": 1}, 1), ({"depth": 7}, 7), ({"depth": 0}, 1), ({"depth": -5}, 1), ({"depth": 999}, 10)],
 )
-def test_a_depth_out_of_range_is_the_nearest(keys: dict[str, int], levels: int) -> None:
+def test_a_depth_out_of_range_is_the_nearest(keys: dict[str, Any], levels: int) -> None:
     _, book = Client().subscribe("OrderBookGetAndSubscribe", **keys)
     assert len(book["data"]["asks"]) == levels
 
@@ -194,7 +194,7 @@ def test_a_guid_is_echoed(guid: object, echoed: str) -> None:
 
 def test_keys_that_are_not_known_are_passed_over() -> None:
     client = Client()
-    keys = {
+    keys: dict[str, Any] = {
         "repeatCount": 3,
         "delayed": False,
         "confirm": True,

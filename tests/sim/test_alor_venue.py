@@ -87,14 +87,17 @@ def test_a_book_has_the_sides_that_it_shall_have(sides: str, bids: int, asks: in
 
 def test_levels_of_a_book_are_best_first_and_bonds_have_yields() -> None:
     share = sber().book(50, existing=False)
-    assert [float(level.price) for level in share.bids] == sorted([float(each.price) for each in share.bids])[::-1]
-    assert [float(level.price) for level in share.asks] == sorted([float(each.price) for each in share.asks])
-    assert float(share.bids[0].price) < float(share.asks[0].price)
-    assert len(share.bids) == 10
-    assert {level.bond_yield for level in share.bids} == {None}
+    bids, asks = ([float(price) for price, _ in side] for side in (share.bids, share.asks))
+    assert bids == sorted(bids, reverse=True)
+    assert asks == sorted(asks)
+    assert bids[0] < asks[0]
+    assert len(bids) == 10
+    assert share.yields is None
     bond = venue().find("MOEX", papers()[-1].secid)
     assert bond is not None
-    yields = [float(level.bond_yield or "nan") for level in bond.book(10, existing=False).asks]
+    book = bond.book(10, existing=False)
+    assert book.yields is not None
+    yields = [float(each) for each in (*reversed(book.yields[0]), *book.yields[1])]
     assert yields == sorted(yields, reverse=True)
     assert yields[-1] > 0
 
@@ -207,7 +210,7 @@ def test_a_market_that_is_not_open_yet_forgets_the_bars_that_it_told() -> None:
 def test_a_quote_agrees_with_the_book() -> None:
     listing = sber(30)
     quote, book = listing.quote(), listing.book(1, existing=True)
-    assert (bytes(quote["bid"]).decode(), quote["bid_lots"]) == (book.bids[0].price, book.bids[0].lots)  # type: ignore[call-overload]
-    assert (bytes(quote["ask"]).decode(), quote["ask_lots"]) == (book.asks[0].price, book.asks[0].lots)  # type: ignore[call-overload]
+    assert (bytes(quote["bid"]).decode(), quote["bid_lots"]) == book.bids[0]  # type: ignore[call-overload]
+    assert (bytes(quote["ask"]).decode(), quote["ask_lots"]) == book.asks[0]  # type: ignore[call-overload]
     assert quote["interest"] is None
     assert quote["book_ms"] is None

@@ -1,0 +1,235 @@
+"""The simulated ALOR against three public clients of ALOR, as anyone installs them: none knows of it.
+
+brokapi (PyPI), alor-api (npm) and AlorPy (its author's repository); each in an environment of its own. The simulator's
+two interfaces are put behind one address, as ALOR's are, and behind another one with TLS, which AlorPy insists on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import msgspec
+import pytest
+import trio
+import trustme
+
+from feedbus.sim import rest
+from feedbus.sim.alor import Options, Rest, Venue, serve
+
+pytestmark = pytest.mark.edge
+
+ROOT = Path(__file__).parents[2]
+CLIENTS = Path(__file__).parent / "clients"
+ALORPY = "git+https://github.com/cia76/AlorPy.git"
+
+
+def _run(environment: Path, *command: str | Path) -> None:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except FileNotFoundError:
+        pytest.skip(f"there is no {command[0]}")
+    if result.returncode:
+        shutil.rmtree(environment, ignore_errors=True)
+        lines = (result.stderr or result.stdout).strip().splitlines()
+        tail = [line.strip() for line in lines if not line.startswith(("note:", "hint:"))][-1:]
+        pytest.skip(f"{environment.name} can't be made: {' '.join(tail)}")
+
+
+def _made(name: str, make: Callable[[Path], None]) -> Path:
+    """An environment; it is kept for the next time."""
+    environment = ROOT / f".venv-{name}"
+    ready = environment / ".ready"
+    if not ready.exists():
+        shutil.rmtree(environment, ignore_errors=True)
+        make(environment)
+        ready.touch()
+    return environment
+
+
+def _interpreters() -> Iterator[str]:
+    yield sys.executable
+    for minor in range(15, 11, -1):
+        if found := shutil.which(f"python3.{minor}"):
+            yield found
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    yield from sorted(str(path) for path in pyenv.glob("versions/3.1[2-9]*/bin/python3"))
+
+
+def _is_new(python: str) -> bool:
+    """Whether it runs and is 3.12 or newer; a shim for a version that isn't chosen doesn't run."""
+    command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 12))"]
+    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
+
+
+def _python(environment: Path, package: str, python: str = sys.executable) -> None:
+    _run(environment, python, "-m", "venv", environment)
+    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run(environment, *pip, package)
+
+
+@pytest.fixture(scope="module")
+def brokapi() -> Path:
+    """An interpreter that has it."""
+    return _made("brokapi", partial(_python, package="brokapi==0.1.0a6")) / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def alor_api() -> Path:
+    """The folder that it is in."""
+
+    def make(environment: Path) -> None:
+        environment.mkdir()
+        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix"]
+        _run(environment, *npm, environment, "alor-api@1.0.66")
+
+    return _made("alor-api", make) / "node_modules" / "alor-api"
+
+
+@pytest.fixture(scope="module")
+def alorpy() -> Path:
+    """An interpreter that has it."""
+    python = next((each for each in _interpreters() if _is_new(each)), None)
+    if python is None:
+        pytest.skip("AlorPy asks for Python 3.12")
+    return _made("alorpy", partial(_python, package=ALORPY, python=python)) / "bin" / "python"
+
+
+@asynccontextmanager
+async def _simulated(options: Options) -> AsyncIterator[tuple[str, str, Venue]]:
+    """The address of everything, that of everything with TLS, and the venue."""
+    venue = Venue(options)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with trio.fail_after(90):
+        async with trio.open_nursery() as nursery:
+            websocket = await nursery.start(partial(serve, options, "127.0.0.1", 0, venue=venue))
+            base = await nursery.start(rest.serve, Rest(venue), "127.0.0.1", 0)
+            front = partial(_front, websocket, base)
+            plain = await nursery.start(trio.serve_tcp, front, 0)
+            encrypted = await nursery.start(partial(trio.serve_ssl_over_tcp, front, 0, context))
+            ports = [plain[0], encrypted[0].transport_listener]
+            plain_port, tls_port = [each.socket.getsockname()[1] for each in ports]
+            yield f"http://127.0.0.1:{plain_port}", f"https://127.0.0.1:{tls_port}", venue
+            nursery.cancel_scope.cancel()
+
+
+async def _front(websocket: str, base: str, client: trio.abc.Stream) -> None:
+    """Pass a connection on to the one server or the other, by the path of its first request."""
+    try:
+        head = await client.receive_some(65536)
+        place = urlparse(websocket if head.split(b" ", 2)[1:2] == [b"/ws"] else base)
+        async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as server, client:
+            await server.send_all(head)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_pass_on, client, server, nursery.cancel_scope)
+                nursery.start_soon(_pass_on, server, client, nursery.cancel_scope)
+    except* (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+
+
+async def _pass_on(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, scope: trio.CancelScope) -> None:
+    async for data in source:
+        await sink.send_all(data)
+    scope.cancel()
+
+
+async def _seen(*command: str | Path, **environment: str) -> Any:
+    """What the client says that it saw."""
+    result = await trio.run_process(
+        command, capture_stdout=True, capture_stderr=True, check=False, env={**os.environ, **environment}
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    (line,) = result.stdout.decode().splitlines()
+    return msgspec.json.decode(line)
+
+
+def _check_book(bids: list[float], asks: list[float], depth: int) -> None:
+    assert len(bids) == len(asks) == depth
+    assert bids == sorted(set(bids), reverse=True)
+    assert asks == sorted(set(asks))
+    assert bids[0] < asks[0]
+
+
+def _check_ids(ids: list[int]) -> None:
+    assert ids == sorted(set(ids))
+    assert all(each > 2**53 for each in ids)
+
+
+@pytest.mark.parametrize("order_numbers", ["text", "number"])
+async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
+    """brokapi reads a trade's `orderno` as text, as the specification says, and drops the trades that have it as the
+    exchange sends it: a number."""
+    options = Options(order_numbers=order_numbers, refresh_tokens=("refresh",))
+    async with _simulated(options) as (url, _, venue):
+        script = CLIENTS / "brokapi_client.py"
+        expected = "trades" if order_numbers == "text" else "no trades"
+        seen = await _seen(brokapi, script, url, expected)
+    assert seen["instrument"] == ["RU0009029540", "MOEX", "RUB"]
+    assert seen["steps"] == ["0.01", "0.001"]
+    events = seen["events"]
+    for book, depth in ((seen["book"], 3), *((book, 5) for book in events["books"])):
+        bids, asks = ([float(level[0]) for level in book[side]] for side in ("bids", "asks"))
+        _check_book(bids, asks, depth)
+    assert all(float(quote["bid"]) < float(quote["ask"]) for quote in events["quotes"])
+    assert bool(events["trades"]) is (order_numbers == "text")
+    _check_ids([int(trade["id"]) for trade in events["trades"]])
+    assert {trade["side"] for trade in events["trades"]} <= {"Buy", "Sell"}
+    assert all(len(trade["price"].partition(".")[2]) == 5 for trade in events["trades"])
+    assert set(seen["after unsubscribe"]) == {"Quote"}
+    assert seen["unknown"] == ["Rejected", "rejected: subscription_refused: Bad request: no such instrument"]
+    assert seen["refused"] is not None
+    assert venue.counters.logins_refused > 0
+    assert venue.counters.subscriptions == 3
+
+
+async def test_alor_api(alor_api: Path) -> None:
+    async with _simulated(Options()) as (url, _, venue):
+        seen = await _seen("node", CLIENTS / "alor_api_client.cjs", alor_api, url)
+    assert seen["refreshed"] == ["AccessToken"]
+    assert (seen["card"]["symbol"], seen["card"]["lotsize"], seen["card"]["minstep"]) == ("SBER", 1, 0.01)
+    data = seen["data"]
+    for book in data["books"]:
+        _check_book([level["price"] for level in book["bids"]], [level["price"] for level in book["asks"]], 5)
+    for book in data["slim"]:
+        _check_book([level["p"] for level in book["b"]], [level["p"] for level in book["a"]], 5)
+    assert all(trade["symbol"] == "CNY-12.26" and trade["side"] in ("buy", "sell") for trade in data["trades"])
+    assert all(trade["id"] > 2**53 for trade in data["trades"])  # rounded, as numbers are in JavaScript
+    assert all(quote["bid"] < quote["ask"] and quote["open_interest"] is None for quote in data["quotes"])
+    times = [bar["time"] for bar in data["candles"]]
+    assert times == sorted(times)
+    assert seen["afterUnsubscribe"] <= 1
+    assert seen["unknown"]["httpCode"] == 400
+    assert venue.counters.subscriptions == 5
+
+
+async def test_alorpy(alorpy: Path) -> None:
+    async with _simulated(Options()) as (url, encrypted, venue):
+        script, websocket = CLIENTS / "alorpy_client.py", encrypted.replace("https", "wss") + "/ws"
+        keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
+        seen = await _seen(alorpy, script, url, websocket, **keyring)
+    assert [account["type"] for account in seen["accounts"]] == ["securities", "fx", "derivatives"]
+    assert seen["board"] == ["TQBR", "SBER"]
+    assert seen["card"]["primary_board"] == "TQBR"
+    assert [bar["time"] for bar in seen["history"]["history"]] == sorted(
+        bar["time"] for bar in seen["history"]["history"]
+    )
+    assert [book["data"]["existing"] for book in seen["books"]] == [True] + [False] * 4
+    for book in seen["books"]:
+        bids, asks = ([level["price"] for level in book["data"][side]] for side in ("bids", "asks"))
+        _check_book(bids, asks, 5)
+    trades = [trade["data"] for trade in (*seen["trades"], *seen["after"])]
+    assert [trade["existing"] for trade in trades] == [True, True] + [False] * 8
+    _check_ids([trade["id"] for trade in trades])
+    assert all(quote["data"]["bid"] < quote["data"]["ask"] for quote in seen["quotes"])
+    assert venue.counters.subscriptions == 3
+    assert venue.counters.errors_sent == 0
