@@ -91,7 +91,7 @@ def check_property(asked: Asked, values: int) -> None:
 
 
 def _is_id(value: object) -> bool:
-    """A signed 64-bit number, null, or a text of up to 36 characters, as of a UUID: the venue's own client sends those."""
+    """A signed 64-bit number, null, or a text of up to 36 characters, as a UUID: the venue's own client sends those."""
     if isinstance(value, str):
         return _ID.fullmatch(value) is not None
     if isinstance(value, int) and not isinstance(value, bool):

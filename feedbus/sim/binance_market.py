@@ -98,7 +98,7 @@ class Instrument:
         "bids", "changes", "day", "fills", "moved_at", "pair", "tape", "tops", "traded_at", "update",
     )  # fmt: skip
 
-    def __init__(self, pair: Pair, seed: int, quiet: int) -> None:
+    def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int) -> None:
         self._rng = rng = random.Random(f"{seed}/{pair.symbol}")
         self.pair = pair
         self._tick = pair.tick
@@ -115,7 +115,7 @@ class Instrument:
         """The id of the book's last change."""
         self.day = Day(rng, pair, self.bids.prices[0], self._size)
         self._orders = rng.randrange(1_000_000, 3_000_000_000)
-        self.tape = Tape(0, self.day.close)
+        self.tape = Tape(start_ns, self.day.close)
         self.moved_at = -rng.randrange(quiet)
         """The step of the book's last change."""
         self.traded_at = 0
@@ -272,7 +272,7 @@ class Market:
 
     def __init__(self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair]) -> None:
         quiet = max(1, 900_000_000 // step_ns)
-        self.instruments = {pair.symbol: Instrument(pair, seed, quiet) for pair in pairs}
+        self.instruments = {pair.symbol: Instrument(pair, seed, start_ns or 0, quiet) for pair in pairs}
         self.start_ns = start_ns
         self.step_ns = step_ns
         self.step = 0
