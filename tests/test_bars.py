@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -131,7 +132,7 @@ def test_revisions_count_what_was_published_before() -> None:
 
 def test_a_late_trade_corrects_the_last_closed_bar_and_no_other() -> None:
     series = Series(60, "trades", empty=0)
-    finished, too_late = add(series, [trade(1, 10.0), trade(61, 11.0), trade(121, 12.0)])
+    finished, _ = add(series, [trade(1, 10.0), trade(61, 11.0), trade(121, 12.0)])
     assert [bar.publish(60, "trades").close for bar in finished] == [10.0, 11.0]
     assert add(series, [trade(119, 15.0), trade(60.5, 9.0), trade(59, 99.0)]) == ([], 1)
     assert series.closed is finished[1]
@@ -379,7 +380,7 @@ def test_bars_do_not_depend_on_when_they_are_looked_at(trades: list[Trade], peri
     series = Series(period_s, "trades", empty=0)
     finished: list[Period] = []
     edges = [0, *sorted(cuts), len(trades)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         finished += add(series, trades[begin:end])[0]
         if series.bar is not None:
             series.bar.publish(period_s, "trades")

@@ -100,7 +100,7 @@ def test_a_book_with_numbers_that_are_none_has_no_metrics(bad: Level, at: int) -
         kept, side[at] = side[at], bad
         assert of_book(BookSnapshot("fake", "A", 1, 2, bids, asks, None), bids, asks, LEVELS) is None
         side[at] = kept
-    assert metrics(bids, asks)
+    assert metrics(bids, asks).mid == 100.5
 
 
 @pytest.mark.parametrize(

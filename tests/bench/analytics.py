@@ -43,19 +43,10 @@ def tickers(count: int, rate: float) -> list[MarketData]:
     for number in range(count):
         at = START + int(number * SECOND / rate)
         price = round(100 + chance.gauss(0, 1), 2)
-        sums = number // len(SYMBOLS)
-        found.append(
-            Ticker(
-                "bench",
-                SYMBOLS[number % len(SYMBOLS)],
-                at,
-                at,
-                last=price,
-                volume=float(sums),
-                turnover=sums * 100.0,
-                trades=sums,
-            )  # fmt: skip
-        )
+        so_far = number // len(SYMBOLS)
+        symbol = SYMBOLS[number % len(SYMBOLS)]
+        day = Ticker("bench", symbol, at, at, last=price, volume=so_far, turnover=so_far * 100.0, trades=so_far)
+        found.append(day)
     return found
 
 

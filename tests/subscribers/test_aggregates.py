@@ -93,8 +93,7 @@ def with_two_of_each() -> Aggregates:
     model = Aggregates(OPTIONS)
     for publisher, venue in (("fake", "fake"), ("fake/1", "fake"), ("second", "other")):
         for symbol in ("A", "B.C"):
-            events = [trade(1, venue, symbol), trade(61, venue, symbol), book(61, venue, symbol)]
-            model.add(publisher, events, 61.0)
+            model.add(publisher, [trade(1, venue, symbol), trade(61, venue, symbol), book(61, venue, symbol)], 61.0)
     model.take(63.0)
     return model
 
@@ -130,8 +129,9 @@ SYMBOLS = st.sampled_from(["A", "B"])
 VENUES = st.just("fake")
 LEVELS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3)
 SIZES = st.none() | NUMBERS
+SIDES = st.sampled_from(["buy", "sell", None])
 ANY_INPUT = st.one_of(
-    st.builds(Trade, VENUES, SYMBOLS, TIMES, TIMES, NUMBERS, NUMBERS, st.sampled_from(["buy", "sell", None]), st.none()),
+    st.builds(Trade, VENUES, SYMBOLS, TIMES, TIMES, NUMBERS, NUMBERS, SIDES, st.none()),
     st.builds(
         Ticker, VENUES, SYMBOLS, TIMES, TIMES, last=SIZES, volume=SIZES, turnover=SIZES,
         trades=st.none() | st.integers(-3, 2**63),

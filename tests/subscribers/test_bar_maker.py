@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from math import inf, nan
 from typing import Any
 
@@ -372,7 +373,7 @@ def published(trades: list[Trade], cuts: list[int], options: Options) -> list[Ma
     rig = Rig(options)
     found: list[MarketData] = []
     edges = [0, *sorted(cuts), len(trades)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         if begin < end:
             found += rig.add(*trades[begin:end])
     return found + rig.maker.take(1e9)
