@@ -97,9 +97,10 @@ class Actor:
         for event in events:
             if isinstance(event, Gap):
                 self._gaps += 1
-            elif found := add(event, now_ns):
+                continue
+            self._events += 1
+            if found := add(event, now_ns):
                 alerts += found
-        self._events += len(events)
         if alerts:
             self._tell(alerts)
         self._set_timer()
