@@ -101,7 +101,7 @@ class LargeTrade(Moment):
         """Each trade is judged by itself."""
         value = event.price * event.size if self._is_notional else event.size
         if value >= self.rule.threshold:
-            self._trade = event if self.state == QUIET else self._trade
+            self._trade = event
             self.happened(value, now, event.ts_event)
 
     def says(self) -> tuple[float | None, str]:

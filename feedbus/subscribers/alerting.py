@@ -22,6 +22,7 @@ from feedbus.events import Alert, Gap, MarketData
 from feedbus.subscribers.actor import Given
 from feedbus.subscribers.webhook import Webhook, WebhookOptions
 
+SHORTEST_SLEEP = 0.001  # seconds: what is due together wakes us once
 LONGEST_SLEEP = 5.0  # seconds: the wall clock that rules are due by may be set meanwhile
 OVERDUE_AFTER = 5.0  # seconds
 MINUTE = 60.0
@@ -97,9 +98,10 @@ class Actor:
         for event in events:
             if isinstance(event, Gap):
                 self._gaps += 1
-            elif found := add(event, now_ns):
+                continue
+            self._events += 1
+            if found := add(event, now_ns):
                 alerts += found
-        self._events += len(events)
         if alerts:
             self._tell(alerts)
         self._set_timer()
@@ -119,7 +121,7 @@ class Actor:
         """Have the ticker wake when the next rule is due, if it doesn't by then."""
         due = self.anomalies.next_due()
         wait = LONGEST_SLEEP if due is None else (due - self._given.wall_ns()) / 1e9
-        at = trio.current_time() + min(max(wait, 0.0), LONGEST_SLEEP)
+        at = trio.current_time() + min(max(wait, SHORTEST_SLEEP), LONGEST_SLEEP)
         if at < self._next_tick:
             self._next_tick = self._timer.deadline = at
 

@@ -13,6 +13,7 @@ import random
 import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from math import inf
 from typing import Annotated, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -102,6 +103,8 @@ class Webhook:
         self._tls = tls
         self._mailbox = Mailbox[Alert](options.queue, "drop_oldest")
         self._in_flight = 0
+        self._backoff = Backoff(FIRST_DELAY, MAX_DELAY, reset_after=0)
+        self._not_before = -inf  # by trio's clock
 
     def offer(self, alerts: Iterable[Alert]) -> None:
         """Have these posted; doesn't wait."""
@@ -135,19 +138,22 @@ class Webhook:
                 self._in_flight = 0
 
     async def _delivered(self, client: http.Client, payload: bytes) -> bool:
-        """Post it, and again while that may help and is allowed."""
-        backoff = Backoff(FIRST_DELAY, MAX_DELAY, reset_after=0)
-        for attempt in range(1, self._options.retries + 2):
+        """Post it, and again while that may help and is allowed. After a failure the next one waits too, whatever it is
+        of, so that a receiver that is down isn't hammered."""
+        for attempt in range(self._options.retries + 1):
+            await trio.sleep_until(self._not_before)
             self.attempts += 1
             error = await self._failure(client, payload)
+            now = trio.current_time()
             if error is None:
+                self._backoff.data(now)
                 return True
             self.attempts_failed += 1
-            last = attempt > self._options.retries or not _may_pass(error)
+            self._not_before = now + pause(error, self._backoff.failed(now, self._draw()))
+            last = attempt == self._options.retries or not _may_pass(error)
             log.log(logging.WARNING if last else logging.INFO, "webhook: %s%s", error, "; given up" if last else "")
             if last:
                 break
-            await trio.sleep(pause(error, backoff.failed(trio.current_time(), self._draw())))
         return False
 
     async def _failure(self, client: http.Client, payload: bytes) -> VenueError | None:

@@ -282,6 +282,31 @@ async def test_where_nobody_listens_it_is_tried_again_until_somebody_does(heard:
     assert heard.lines[0].endswith("Connection refused")
 
 
+async def test_after_a_failure_the_next_post_waits_too(heard: Heard) -> None:
+    async with served(Receiver((500, {}))) as receiver:
+        webhook = Webhook(WebhookOptions(receiver.url, retries=0), draw=lambda: 1000.0)
+        async with posting(webhook):
+            webhook.offer([alert(1)])
+            await heard.wait("given up")
+            webhook.offer([alert(2)])
+            await trio.testing.wait_all_tasks_blocked()
+            counts = webhook.counts()
+    assert receiver.symbols() == [["A1"]]
+    assert (counts["attempts"], counts["failed"], counts["waiting"]) == (1, 1, 1)
+
+
+async def test_a_success_ends_the_back_off() -> None:
+    async with served(Receiver((500, {}), (500, {}), (204, {}))) as receiver:
+        webhook = made(receiver, retries=2)
+        async with posting(webhook):
+            webhook.offer([alert(1)])
+            await receiver.asked(3)
+            assert webhook._backoff.failures == 2
+            webhook.offer([alert(2)])
+            await receiver.asked(4)
+            assert webhook._backoff.failures == 0
+
+
 async def test_the_oldest_are_dropped_while_it_hangs_and_each_is_counted(heard: Heard) -> None:
     async with served(Receiver("hang")) as receiver:
         webhook = made(receiver, retries=0, timeout=0.5, queue=3)
