@@ -13,16 +13,21 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import feedbus
 from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
+if TYPE_CHECKING:
+    from feedbus.processes import Process
+    from feedbus.sim.simulations import Simulation
+
 T = TypeVar("T")
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
+SIMULATED = ("moex", "alor", "binance")
+OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,10 +77,11 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run)
         return added
 
-    demo = command("demo", _demo, "a simulated exchange, the feed, the bus and the live table, all on this machine")
+    demo = command("demo", _demo, "simulated venues, feeds, actors, bus and the live table, all on this machine")
     demo.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
+    demo.add_argument("--processes", action="store_true", help="each feed and actor in a process of its own")
     _log_argument(demo)
-    run = command("run", _run, "the service: the feeds of a configuration, published on its bus")
+    run = command("run", _run, "the service: the feeds and actors of a configuration, published on its bus")
     run.add_argument("config", metavar="CONFIG", help="a YAML file")
     run.add_argument(
         "--only", action="append", metavar="NAME", help="run this feed or actor alone (repeatable); none: all of them"
@@ -83,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
-    _sim_arguments(command("sim", _sim, "a simulated exchange alone"))
+    _sim_arguments(command("sim", _sim, "simulated venues alone"))
     tail = command("tail", _tail, "events off the bus as JSON lines")
     tail.add_argument("topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; none: all")
     _bus_arguments(tail)
@@ -101,26 +107,35 @@ def _bus_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _sim_arguments(sim: argparse.ArgumentParser) -> None:
-    sim.add_argument("venues", nargs="*", choices=["moex"], default="moex", metavar="VENUE", help="moex")
-    sim.add_argument("--listen", type=_host_port, default=_host_port(DEFAULT_LISTEN), metavar="HOST:PORT")
+    sim.add_argument("venues", nargs="*", metavar="VENUE", help=f"{', '.join(SIMULATED)}; none: all of them")
+    sim.add_argument(
+        "--listen",
+        type=_host_port,
+        default=_host_port(DEFAULT_LISTEN),
+        metavar="HOST:PORT",
+        help="of the first venue; each further one is ten ports further",
+    )
     sim.add_argument("--seed", type=int, default=1, help="the same seed, start and requests give the same bytes")
     sim.add_argument("--start", type=_time, metavar="TIME", help="market time at the first subscription (ISO 8601)")
-    sim.add_argument("--rate", type=float, default=4.0, help="market steps a second (default 4)")
+    sim.add_argument("--rate", type=float, help="market steps a second (by default the venue's own)")
     sim.add_argument(
-        "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="answer to UNSUBSCRIBE"
+        "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="moex: answer to UNSUBSCRIBE"
     )
     sim.add_argument(
-        "--late-messages", type=_count, default=0, metavar="N", help="MESSAGEs still sent after UNSUBSCRIBE"
+        "--late-messages", type=_count, default=0, metavar="N", help="moex: MESSAGEs still sent after UNSUBSCRIBE"
     )
     sim.add_argument(
-        "--connect-headers", choices=["accept", "refuse"], default="accept", help="CONNECT with further headers"
+        "--connect-headers", choices=["accept", "refuse"], default="accept", help="moex: CONNECT with further headers"
     )
-    sim.add_argument("--crlf", choices=["accept", "disconnect"], default="accept", help="frames with CRLF")
+    sim.add_argument("--crlf", choices=["accept", "disconnect"], default="accept", help="moex: frames with CRLF")
     sim.add_argument(
-        "--rest", type=_host_port, metavar="HOST:PORT", help="where lists of papers are served (default: the next port)"
+        "--rest", type=_host_port, metavar="HOST:PORT", help="REST of a single venue (default: the next port)"
     )
     sim.add_argument(
-        "--rest-failure", choices=["none", "html"], default="none", help="html: HTTP 200 and a page, to every request"
+        "--rest-failure",
+        choices=["none", "html"],
+        default="none",
+        help="moex, html: a page and HTTP 200 for all",
     )
     _log_argument(sim)
 
@@ -155,7 +170,7 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from feedbus import app
+    from feedbus import demo
     from feedbus.telemetry import logs
 
     console = Console()
@@ -166,11 +181,18 @@ def _demo(arguments: argparse.Namespace) -> None:
     else:
         logs.to_stderr(style=arguments.log_format)
 
-    def on_start(address: str) -> None:
-        print(f"bus: {address}\nin another terminal: feedbus monitor --bus {address}", flush=True)
+    def on_start(address: str, where: str) -> None:
+        print(f"bus: {address}\nin another terminal: feedbus monitor {where}", flush=True)
 
     async def run() -> str:
-        return await app.demo(console=console, seconds=arguments.seconds, on_start=on_start, last_log=last_log)
+        return await demo.demo(
+            console=console,
+            seconds=arguments.seconds,
+            apart=arguments.processes,
+            log_format=arguments.log_format,
+            on_start=on_start,
+            last_log=last_log,
+        )
 
     print(_run_to_the_end(run))
 
@@ -185,7 +207,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from feedbus import config, sharding
+    from feedbus import config, processes, sharding
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
@@ -200,33 +222,50 @@ def _check(arguments: argparse.Namespace) -> None:
         print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}")
         for number, symbols in enumerate(filter(None, plan)):
             print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
+    if loaded.actors:
+        print(f"actors: {', '.join(loaded.actors)}")
+        print("in processes of their own (--only NAME):")
+        for name in processes.names(loaded):
+            _print_process(name, processes.process(loaded, [name]))
+
+
+def _print_process(name: str, process: Process) -> None:
+    publishes = f"publishes at {process.publish}" if process.publish else "publishes nothing"
+    metrics = f", metrics at {process.telemetry.listen}" if process.telemetry else ""
+    print(f"  {name}  {publishes}{metrics}")
 
 
 def _sim(arguments: argparse.Namespace) -> None:
     from feedbus import app
-    from feedbus.sim import moex
+    from feedbus.sim import simulations
     from feedbus.telemetry import logs
 
     logs.to_stderr(style=arguments.log_format)
+    names = list(dict.fromkeys(arguments.venues)) or list(simulations.NAMES)
+    host, port = arguments.listen
+    places = simulations.places(host, port, names)
+    if arguments.rest is not None:
+        if len(names) > 1:
+            raise ConfigError("--rest is for a single venue")
+        places[names[0]] = (places[names[0]][0], arguments.rest)
     try:
-        options = moex.Options(
-            seed=arguments.seed,
-            start_ns=arguments.start,
-            rate=arguments.rate,
-            unsubscribe_reply=arguments.unsubscribe_reply,
-            late_messages=arguments.late_messages,
-            connect_headers=arguments.connect_headers,
-            crlf=arguments.crlf,
-        )
+        found = [(_simulation(name, arguments), places[name]) for name in names]
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    host, port = arguments.listen
 
-    def on_start(url: str, rest_url: str) -> None:
-        print(f"moex: {url}\niss: {rest_url}", flush=True)
+    def on_start(name: str, url: str, rest_url: str) -> None:
+        print(f"{name}: {url}\n{name} rest: {rest_url}", flush=True)
 
-    simulate = partial(app.simulate, rest=arguments.rest, rest_failure=arguments.rest_failure)
-    print(_run_to_the_end(simulate, options, host, port, on_start))
+    print(_run_to_the_end(app.simulate, found, on_start))
+
+
+def _simulation(name: str, arguments: argparse.Namespace) -> Simulation:
+    from feedbus.sim.simulations import simulation
+
+    own: dict[str, Any] = {}
+    if name == "moex":
+        own = {key: getattr(arguments, key) for key in OF_MOEX}
+    return simulation(name, seed=arguments.seed, start_ns=arguments.start, rate=arguments.rate, **own)
 
 
 def _tail(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,16 +21,14 @@ from feedbus import processes
 from feedbus.app import stop_signal, watch
 from feedbus.config import Config, parse
 from feedbus.service import running
-from feedbus.sim import catalogue
-from feedbus.sim.binance_catalogue import pairs
+from feedbus.sim import binance_catalogue, catalogue
 from feedbus.sim.simulations import NAMES, places, simulation
 from feedbus.subscribers.market_table import MarketTable
-from feedbus.subscribers.run_totals import totals_lines
+from feedbus.subscribers.run_view import run_lines
 
 SYMBOLS = {"moex": 12, "alor": 8, "binance": 10}
 MOST_ACTIVE = 10  # in the final statistics
 RESTART_AFTER = 1.0  # seconds
-LONGEST_LINE = 500  # of a process' log, in bytes
 
 CONFIG = """\
 bus: {{publish: "ipc://{folder}/events.ipc"}}
@@ -75,22 +72,25 @@ async def demo(
     console: Console,
     seconds: float | None,
     apart: bool,
-    on_start: Callable[[str], None],
+    log_format: str,
+    on_start: Callable[[str, str], None],
     last_log: Callable[[], str] | None,
 ) -> str:
     """Run it until q, a signal, or the end of its time; `apart` puts each part into a process of its own.
 
-    `on_start` is told where the bus is, `last_log` says what else should be read beneath the table. Returns the final
-    statistics.
+    `on_start` is told where the bus is and what `monitor` takes for it, `last_log` says what else should be read beneath a table on a screen; where
+    there is none, processes write their logs in `log_format` to standard error. Returns the final statistics.
     """
     with stop_signal() as stop, TemporaryDirectory(prefix="feedbus-demo-") as folder:
         async with trio.open_nursery() as nursery:
             path = Path(folder) / "demo.yaml"
             path.write_text(await _simulated(nursery, folder))
             config = parse(path.read_text(), name=str(path), directory=path.parent, environ={"HOME": folder})
-            on_start(f"--config {path}" if apart else f"--bus {config.bus.publish}")
+            on_start(config.bus.publish, f"--config {path}" if apart else f"--bus {config.bus.publish}")
             if apart:
-                summary = await _apart(config, path, stop, console=console, seconds=seconds, quiet=last_log is not None)
+                summary = await _apart(
+                    config, path, stop, console=console, seconds=seconds, log_format=None if last_log else log_format
+                )
             else:
                 async with running(config) as service:
                     table, stats = await watch(
@@ -103,7 +103,7 @@ async def demo(
 
 def most_active(table: MarketTable) -> str:
     """What was traded of the instruments that changed most, for the end."""
-    return "\n".join(totals_lines(table.totals(MOST_ACTIVE)))
+    return "\n".join(run_lines(table.totals(MOST_ACTIVE)))
 
 
 async def _simulated(nursery: trio.Nursery, folder: str) -> str:
@@ -117,15 +117,15 @@ async def _simulated(nursery: trio.Nursery, folder: str) -> str:
         urls=urls,
         moex=", ".join(shares),
         alor=", ".join(symbol.partition(".")[2] for symbol in shares[: SYMBOLS["alor"]]),
-        binance=", ".join(pair.symbol for pair in pairs()[: SYMBOLS["binance"]]),
+        binance=", ".join(binance_catalogue.symbols()[: SYMBOLS["binance"]]),
     )
 
 
 async def _apart(
-    config: Config, path: Path, stop: trio.Event, *, console: Console, seconds: float | None, quiet: bool
+    config: Config, path: Path, stop: trio.Event, *, console: Console, seconds: float | None, log_format: str | None
 ) -> str:
     """Every part in a process, and the table in this one."""
-    parts = [_Part(path, name, quiet=quiet) for name in processes.names(config)]
+    parts = [_Part(path, name, log_format) for name in processes.names(config)]
     async with trio.open_nursery() as nursery:
         for part in parts:
             nursery.start_soon(part.run)
@@ -144,13 +144,14 @@ def _said(parts: Sequence[_Part]) -> str:
 class _Part:
     """One part of the configuration in a process, which is started again whenever it ends."""
 
-    def __init__(self, path: Path, name: str, *, quiet: bool) -> None:
-        """With `quiet` its log goes nowhere: there is a table on the screen."""
+    def __init__(self, path: Path, name: str, log_format: str | None) -> None:
+        """Without a format its log goes nowhere: there is a table on the screen."""
         self.name = name
         self.starts = 0
         self.pid: int | None = None
         self._command = [sys.executable, "-m", "feedbus", "run", str(path), "--only", name]
-        self._stderr = subprocess.DEVNULL if quiet else None
+        self._command += ["--log-format", log_format or "auto"]
+        self._stderr = None if log_format else subprocess.DEVNULL
 
     async def run(self) -> None:
         """Until cancelled; then it is asked to end, as systemd would."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from feedbus.events import Trade
+from feedbus.events import Side, Trade
 
 CAPTURE = Path(__file__).resolve().parents[2] / "shared" / "captures" / "binance" / "spot_btcusdt_20240808.gz"
 
@@ -41,7 +41,7 @@ def captured_trades() -> list[Trade]:
             received, _, frame = line.partition(b" ")
             if b"@trade" in frame[:60]:
                 raw = _decode(frame).data
-                side = "sell" if raw.m else "buy"
+                side: Side = "sell" if raw.m else "buy"
                 at = raw.T * 1_000_000
                 found.append(Trade("binance", raw.s, at, int(received), float(raw.p), float(raw.q), side, raw.t))
     return found

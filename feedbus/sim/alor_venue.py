@@ -68,7 +68,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_subscriptions: int = 5000
     """Of a connection."""
     max_unsent: int = 5000
-    """A client for which more messages wait, and grow no fewer, is cut without a closing frame."""
+    """A client for which more messages wait is cut without a closing frame, unless it is taking them."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
 

@@ -32,6 +32,7 @@ CATCH_UP_S = 2.0
 CLOSE_S = 0.7
 HANDSHAKE_S = 10.0
 PONG_S = 60.0
+STUCK_S = 0.25
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
@@ -47,8 +48,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ping_every: float | None = None
     """Seconds between pings to a client, which is dropped when its pong takes a minute; None: no pings."""
     most_unsent: int | None = None
-    """A client for which more frames than this wait at a step, and no fewer at the next, is cut without a closing
-    frame; until then it misses nothing. None: at a full outbox, steps are left out."""
+    """A client for which more frames than this wait, and that takes none of them for a quarter of a second, or for
+    which twice as many wait, is cut without a closing frame; until then it misses nothing. None: at a full outbox,
+    steps are left out."""
 
 
 async def serve(
@@ -215,7 +217,7 @@ class _Link:
         self._endpoint = endpoint
         self._counters = counters
         self._full = endpoint.most_unsent or OUTBOX
-        self._unsent_before = 0
+        self._taken_at = trio.current_time()
         self._outbox: deque[Frame] = deque()
         self._work = trio.Event()
         self._room = trio.Event()
@@ -245,9 +247,10 @@ class _Link:
         self._put(self.conversation.due())
 
     def _cut_when_too_slow(self, most_unsent: int) -> None:
-        unsent, before = len(self._outbox), self._unsent_before
-        self._unsent_before = unsent
-        if unsent >= before > most_unsent and not self.cut:
+        """A client that reads has a moment: a burst of answers may be more than should ever wait."""
+        unsent = len(self._outbox)
+        stuck = trio.current_time() - self._taken_at > STUCK_S
+        if not self.cut and (unsent > 2 * most_unsent or (stuck and unsent > most_unsent)):
             self.cut = True
             self._counters.connections_cut += 1
             self.stop()
@@ -302,6 +305,7 @@ class _Link:
             except trio_websocket.ConnectionClosed:
                 self.stop()
                 return
+            self._taken_at = trio.current_time()
             self._counters.frames_sent += 1
             self._counters.bytes_sent += len(frame)
         self._room.set()

@@ -152,7 +152,8 @@ class Lines:
             return
         self._written += 1
         level = logging.WARNING if alert.state == "firing" else logging.INFO
-        log.log(level, "%s %s: %s:%s: %s", alert.rule, alert.state, alert.venue, alert.symbol, alert.text)
+        about = f"{alert.venue}:{alert.symbol}"
+        log.log(level, "%s %s %s: %s: %s", alert.severity, alert.rule, alert.state, about, alert.text)
 
     def end_minute(self, now: float) -> None:
         """Begin a new minute, if the last one is over."""

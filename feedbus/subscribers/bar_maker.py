@@ -22,6 +22,8 @@ MAX_NUMBER = 1e100
 """A price or a size beyond it is taken for garbage; sums of products of those within stay finite."""
 MAX_AHEAD = 3600 * SECOND
 """A venue's time so far ahead of the receipt is none: one such event would make all that follow late."""
+LATEST = 2**62
+"""The year 2116: no time is later, so that none of what is counted on from it is too large for the bus."""
 GAP_REACHES = 10 * SECOND
 """A gap is found within two heartbeats, so from a bar that ended earlier than this nothing is missing."""
 
@@ -89,7 +91,7 @@ class BarMaker:
             counters.unusable += 1
             return
         at = trade.ts_event
-        if not at or at - trade.ts_recv > MAX_AHEAD:
+        if not 0 < at < LATEST or at - trade.ts_recv > MAX_AHEAD:
             at = self._receipt(trade)
         if trading.source == "ticker":
             self._begin_trades(trading)
@@ -111,7 +113,7 @@ class BarMaker:
         if trading is None or trading.source == "trades":
             return
         at = ticker.ts_event
-        if not at or at - ticker.ts_recv > MAX_AHEAD:
+        if not 0 < at < LATEST or at - ticker.ts_recv > MAX_AHEAD:
             at = self._receipt(ticker)
         if at < trading.newest_at:
             self._counters.stale += 1
@@ -194,7 +196,7 @@ class BarMaker:
     def _receipt(self, event: MarketEvent) -> int:
         """The time of an event whose venue gives none, or one that can't be."""
         self._counters.odd_times += event.ts_event != 0
-        return event.ts_recv
+        return min(max(0, event.ts_recv), LATEST)
 
     def _taint(self, trading: Trading, now: float) -> None:
         since = trading.venue_time(now) - GAP_REACHES if trading.lines else 0

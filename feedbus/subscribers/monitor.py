@@ -64,12 +64,13 @@ async def run_monitor(
     seconds: float | None = None,
     last_log: Callable[[], str] | None = None,
     interval: float = 1.0,
+    table: MarketTable | None = None,
 ) -> MarketTable:
     """Draw until q is typed, `seconds` have passed, the subscription ends, or it is cancelled.
 
-    `title` says in the last line what is watched (the bus address), `last_log` what else should be read there.
+    `table` is the one to be drawn, for who needs it however this ends. `title` says in the last line what is watched (the bus address), `last_log` what else should be read there.
     """
-    table = MarketTable(time.time_ns())
+    table = table or MarketTable(time.time_ns())
     fd = _keyboard() if keys else None
     typed = None if fd is None else Keys()
     with _keys_of(fd), _display(table, console, typed, _foot(title, last_log)) as display:

@@ -65,7 +65,6 @@ MAX_NOTICES = 8  # of a connection, about what the venue says
 
 _DATA = b',"data":'
 _END = ord("}")
-_LONGEST_KEY = 320  # bytes of {"stream":"…","data": at the most: 50 characters of UTF-8, and a channel
 
 
 class Account(OpenAccount):
@@ -125,11 +124,11 @@ class Session(NoFetches):
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a stream that is live, written as the venue writes it."""
         text = data if type(data) is bytes else bytes(data)
-        start = text.find(_DATA, 0, _LONGEST_KEY) + len(_DATA)
-        read = self._live.get(text[:start])
-        if read is not None and text[-1] == _END:
+        begin, _, rest = text.partition(_DATA)
+        read = self._live.get(begin)
+        if read is not None and rest and rest[-1] == _END:
             try:
-                return (read(text[start:-1], ts_recv),)
+                return (read(rest[:-1], ts_recv),)
             except UNREADABLE:
                 pass  # another shape, or nothing that can be used: the long way says which
         return list(self._any_message(text, ts_recv, now))

@@ -96,8 +96,8 @@ def request(method: str, names: Sequence[str], number: int) -> str:
 
 
 def key_of(name: str) -> bytes:
-    """How data of a stream begins, as the venue writes it."""
-    return b'{"stream":' + _encode(name) + b',"data":'
+    """How data of a stream begins, as the venue writes it, up to `,"data":`."""
+    return b'{"stream":' + _encode(name)
 
 
 def one_line(text: str) -> str:

@@ -184,8 +184,10 @@ def nanoseconds(time: int) -> int:
 
 def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
     raw = decode(payload)
+    time = raw.time
+    ts_event = time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000  # `nanoseconds`, without a call
     side: Side = "sell" if raw.sold else "buy"
-    return Trade(VENUE, symbol, nanoseconds(raw.time), ts_recv, raw.price, raw.size, side, raw.number)
+    return Trade(VENUE, symbol, ts_event, ts_recv, raw.price, raw.size, side, raw.number)
 
 
 def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from feedbus.events import BookSnapshot, MarketData, Ticker, Trade
+from feedbus.events import BookSnapshot, MarketData, Side, Ticker, Trade
 from feedbus.subscribers.aggregates import Aggregates
 from feedbus.subscribers.aggregator_options import Options
 
@@ -30,8 +30,8 @@ def trades(count: int, rate: float) -> list[MarketData]:
     for number in range(count):
         at = START + int(number * SECOND / rate)
         price = round(100 + chance.gauss(0, 1), 2)
-        side = chance.choice(("buy", "sell"))
         size = float(chance.randint(1, 100))
+        side: Side = "buy" if chance.random() < 0.5 else "sell"
         found.append(Trade("bench", SYMBOLS[number % len(SYMBOLS)], at, at, price, size, side, number))
     return found
 

@@ -214,7 +214,7 @@ async def drained(stream: trio.SocketStream) -> bytes:
 
 
 async def test_a_burst_of_history_to_a_client_that_reads_is_no_reason_to_cut_it() -> None:
-    async with running(Options(rate=100, max_unsent=50)) as (url, venue), websocket(url) as socket:
+    async with running(Options(rate=100, max_unsent=250)) as (url, venue), websocket(url) as socket:
         await socket.send_message(request(venue, "AllTradesGetAndSubscribe", "t", depth=400))
         received = await frames(socket, 401)
         assert sum("data" in each for each in received) >= 400

@@ -59,13 +59,24 @@ class Talk:
         return ["goodbye", b"all"]
 
 
+class Chatter(Talk):
+    """Says much at every step, once its market is open."""
+
+    def due(self) -> list[Frame]:
+        return ["x" * 1000] * 100 if self._told else []
+
+
 @asynccontextmanager
 async def venue(endpoint: Endpoint | None = None) -> AsyncIterator[tuple[str, Market, Counters, trio.CancelScope]]:
     market, counters = Market(), Counters()
 
-    def converse(target: str, now_ns: int) -> Talk | None:
+    def converse(target: str, now_ns: int) -> Talk | int | None:
         assert now_ns > 0
         market.opened |= target == "/talk?go"
+        if target == "/busy":
+            return 503
+        if target == "/chatter":
+            return Chatter(market, target)
         return Talk(market, target) if target.startswith("/talk") else None
 
     with trio.fail_after(20):
@@ -118,13 +129,14 @@ async def test_the_venue_sees_path_and_query_and_decides_what_there_is() -> None
         async with websocket(url, "/talk/a?b=c") as socket:
             await socket.send_message("target")
             assert await socket.get_message() == "/talk/a?b=c"
-        with pytest.RaisesGroup(trio_websocket.ConnectionRejected, allow_unwrapped=True) as refused:
-            async with websocket(url, "/other"):
-                pass
-        rejected = refused.value.exceptions[0]
-        assert isinstance(rejected, trio_websocket.ConnectionRejected)
-        assert rejected.status_code == 404
-        assert counters.connections == 2
+        for path, status in (("/other", 404), ("/busy", 503)):
+            with pytest.RaisesGroup(trio_websocket.ConnectionRejected, allow_unwrapped=True) as refused:
+                async with websocket(url, path):
+                    pass
+            rejected = refused.value.exceptions[0]
+            assert isinstance(rejected, trio_websocket.ConnectionRejected)
+            assert rejected.status_code == status
+        assert counters.connections == 3
 
 
 @pytest.mark.parametrize(("offered", "chosen"), [(("a", "c", "b"), "c"), (("a",), None), ((), None)])
@@ -207,3 +219,22 @@ async def test_too_large_a_message_ends_the_connection() -> None:
     async with venue(Endpoint(path="/talk", max_message=100)) as (url, _, _, _), websocket(url) as socket:
         await socket.send_message("x" * 101)
         assert await closed_with(socket) == ([], 1009)
+
+
+@pytest.mark.parametrize(("most_unsent", "cut"), [(2000, True), (None, False)])
+async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_unsent: int | None, cut: bool) -> None:
+    async with venue(Endpoint(path="/chatter", most_unsent=most_unsent)) as (url, _, counters, _):
+        place = urlparse(url)
+        async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as stream, websocket(url) as steady:
+            await stream.send_all(
+                b"GET /chatter HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            while b"\r\n\r\n" not in await stream.receive_some():
+                pass
+            await stream.send_all(b"\x81\x82\0\0\0\0go")
+            await steady.send_message("go")
+            while not counters.connections_cut and not counters.conflations:
+                await steady.get_message()
+            assert (counters.connections_cut, counters.conflations > 0) == (int(cut), not cut)
+            assert str(await steady.get_message()).startswith("step")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import h11
@@ -35,12 +35,17 @@ def alert(number: int = 1, text: str = "so") -> Alert:
 
 
 class Receiver:
-    """Answers the requests with these, one after the other, and with 204 when there are none left."""
+    """Answers the requests with these, one after the other, and with 204 when there are none left.
+
+    `counts` are the webhook's when each request has come: all before it are settled then, and this one waits.
+    """
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
         self.bodies: list[bytes] = []
         self.targets: list[str] = []
         self.url = ""
+        self.counts: list[dict[str, int]] = []
+        self.webhook: Webhook | None = None
         self._replies = [*replies]
         self._tls = tls
         self._came = trio.Condition()
@@ -59,17 +64,15 @@ class Receiver:
     async def __call__(self, stream: trio.abc.Stream) -> None:
         if self._tls is not None:
             stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-        try:
+        with suppress(trio.BrokenResourceError, h11.RemoteProtocolError):
             await self._serve(stream, h11.Connection(h11.SERVER))
-        except (trio.BrokenResourceError, h11.RemoteProtocolError):
-            pass
 
     async def _serve(self, stream: trio.abc.Stream, http: h11.Connection) -> None:
         content = bytearray()
         while True:
             event = http.next_event()
             if event is h11.NEED_DATA:
-                http.receive_data(await stream.receive_some())
+                http.receive_data(bytes(await stream.receive_some()))
             elif isinstance(event, h11.Request):
                 self.targets.append(event.target.decode())
             elif isinstance(event, h11.Data):
@@ -77,6 +80,7 @@ class Receiver:
             elif isinstance(event, h11.EndOfMessage):
                 async with self._came:
                     self.bodies.append(bytes(content))
+                    self.counts.append(self.webhook.counts() if self.webhook else {})
                     self._came.notify_all()
                 content.clear()
                 if not await self._answer(stream, http):
@@ -98,9 +102,6 @@ class Receiver:
         await stream.send_all(http.send(h11.Response(status_code=reply[0], headers=headers)) or b"")
         await stream.send_all(http.send(h11.EndOfMessage()) or b"")
         return True
-
-
-Served = Callable[[Receiver], Awaitable[Receiver]]
 
 
 @asynccontextmanager
@@ -126,7 +127,9 @@ async def posting(webhook: Webhook) -> AsyncIterator[Webhook]:
 
 def made(receiver: Receiver, retries: int = 2, timeout: float = 10.0, queue: int = 1000) -> Webhook:
     """Doesn't wait between attempts."""
-    return Webhook(WebhookOptions(receiver.url, timeout=timeout, retries=retries, queue=queue), draw=float)
+    options = WebhookOptions(receiver.url, timeout=timeout, retries=retries, queue=queue)
+    receiver.webhook = Webhook(options, draw=float)
+    return receiver.webhook
 
 
 def is_balanced(counts: dict[str, int]) -> bool:
@@ -197,9 +200,9 @@ async def test_alerts_are_posted_in_order_and_what_waits_goes_together(heard: He
             webhook.offer([alert(BATCH + 2)])
             await receiver.asked(3)
     assert [len(symbols) for symbols in receiver.symbols()] == [BATCH, 2, 1]
-    assert sum(receiver.symbols(), []) == [f"A{number}" for number in range(BATCH + 3)]
+    assert [symbol for each in receiver.symbols() for symbol in each] == [f"A{number}" for number in range(BATCH + 3)]
     assert set(receiver.targets) == {f"/services/{SECRET}?token={SECRET}"}
-    assert webhook.counts() == {
+    assert receiver.counts[2] == {
         "offered": BATCH + 3,
         "delivered": BATCH + 2,
         "failed": 0,
@@ -243,7 +246,7 @@ async def test_a_failure_is_tried_again_where_that_may_help_and_counted(
             await receiver.asked(attempts)
             webhook.offer([alert(2)])
             await receiver.asked(attempts + 1)
-            counts = webhook.counts()
+    counts = receiver.counts[attempts]
     assert receiver.symbols() == [["A1"]] * attempts + [["A2"]]
     assert (counts["delivered"], counts["failed"], counts["waiting"]) == (delivered, failed, 1)
     assert (counts["attempts"], counts["attempts_failed"]) == (attempts + 1, attempts - delivered)
@@ -263,7 +266,7 @@ async def test_where_nobody_listens_it_is_tried_again_until_somebody_does(heard:
         again.set()
         return 0.0
 
-    webhook = Webhook(WebhookOptions(receiver.url, retries=100), draw=draw)
+    webhook = receiver.webhook = Webhook(WebhookOptions(receiver.url, retries=100), draw=draw)
     async with posting(webhook):
         webhook.offer([alert()])
         await again.wait()
@@ -273,7 +276,7 @@ async def test_where_nobody_listens_it_is_tried_again_until_somebody_does(heard:
             webhook.offer([alert(2)])
             await receiver.asked(2)
             nursery.cancel_scope.cancel()
-    counts = webhook.counts()
+    counts = receiver.counts[1]
     assert (counts["delivered"], counts["failed"], counts["waiting"]) == (1, 0, 1)
     assert "INFO webhook: http://localhost:" in heard.lines[0]
     assert heard.lines[0].endswith("Connection refused")
@@ -294,7 +297,7 @@ async def test_the_oldest_are_dropped_while_it_hangs_and_each_is_counted(heard: 
             webhook.offer([alert(11)])
             await receiver.asked(3)
     assert receiver.symbols() == [["A0"], ["A8", "A9", "A10"], ["A11"]]
-    counts = webhook.counts()
+    counts = receiver.counts[2]
     assert (counts["delivered"], counts["failed"], counts["dropped"], counts["waiting"]) == (3, 1, 7, 1)
 
 
@@ -323,10 +326,9 @@ async def test_the_actor_goes_on_while_its_webhook_hangs(heard: Heard) -> None:
 
 
 async def test_stopping_it_ends_a_post_at_once() -> None:
-    async with served(Receiver("hang")) as receiver:
-        async with posting(made(receiver)) as webhook:
-            webhook.offer([alert()])
-            await receiver.asked(1)
+    async with served(Receiver("hang")) as receiver, posting(made(receiver)) as webhook:
+        webhook.offer([alert()])
+        await receiver.asked(1)
     assert webhook.counts()["waiting"] == 1
 
 

@@ -519,6 +519,8 @@ def test_the_stream_of_the_wrapping_alone_says_whose_it_is() -> None:
         (b'{"stream":"btcusdt@trade","data":null}', "trade BTCUSDT: Expected `object`, got `null`"),
         (data("btcusdt@trade", **fill())[:-1] + b"]", "message: JSON is malformed"),
         (data("btcusdt@trade", **fill())[:-1], "message: Input data was truncated"),
+        (b'{"stream":"btcusdt@trade"', "message: Input data was truncated"),
+        (b'{"stream":"btcusdt@trade","data":', "message: Input data was truncated"),
         (data("btcusdt@trade", **fill("nan")), "trade BTCUSDT: Expected `float` > 0.0 - at `$.p`"),
         (data("btcusdt@trade", **fill("1_0")), "trade BTCUSDT: Expected `float`, got `str` - at `$.p`"),
     ],

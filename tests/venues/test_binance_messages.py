@@ -21,8 +21,8 @@ def test_requests_are_what_the_venue_documents() -> None:
 
 
 def test_the_key_of_a_stream_is_how_its_data_begins() -> None:
-    assert key_of("btcusdt@trade") == b'{"stream":"btcusdt@trade","data":'
-    assert key_of("币usdt@trade") == '{"stream":"币usdt@trade","data":'.encode()
+    assert key_of("btcusdt@trade") == b'{"stream":"btcusdt@trade"'
+    assert key_of("币usdt@trade") == '{"stream":"币usdt@trade"'.encode()
 
 
 def test_data_is_told_by_its_wrapping() -> None:
