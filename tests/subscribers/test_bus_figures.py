@@ -68,6 +68,17 @@ def test_the_first_event_of_each_kind_stands_for_all_of_the_message() -> None:
     assert (deltas.sum, deltas.quantiles) == (0, dict.fromkeys(QUANTILES, 0.0))
 
 
+def test_quantiles_are_of_events_and_not_of_messages() -> None:
+    made = figures(*[trade(age=SECOND, delay=SECOND)] * 9)
+    for _ in range(3):
+        made.add("moex", 1, [trade(delay=0)], NOW)
+    trades = feed(made).streams[Trade]
+    delays = trades.delays(NOW)
+    assert delays is not None
+    for spread in (trades.ages(NOW), delays):
+        assert spread.quantiles[0.5] == pytest.approx(SECOND, rel=0.032)
+
+
 def test_delays_are_by_the_venues_time_where_it_gives_one() -> None:
     made = figures(trade())
     trades = feed(made).streams[Trade]
@@ -143,9 +154,9 @@ def test_gaps_are_counted_by_cause_with_what_is_known_to_be_lost() -> None:
 
 
 def test_a_new_epoch_is_a_restart_and_ends_the_alerts_of_the_old_one() -> None:
-    made = figures(alert(), alert(symbol="B"))
+    made = figures(alert(), alert(symbol="B"), alert(symbol="C"))
     made.add("other one", 5, [alert()], NOW)
-    assert made.firing() == {("spread", "page"): 3}
+    assert made.firing() == {("spread", "page"): 4}
     made.add("moex", 2, [alert(symbol="B")], NOW + SECOND)
     assert (feed(made).epoch, feed(made).restarts, feed(made).heard_at) == (2, 1, NOW + SECOND)
     assert made.firing() == {("spread", "page"): 2}
@@ -169,7 +180,7 @@ def test_an_alert_that_grows_worse_counts_as_what_it_is_now() -> None:
 
 
 def test_connections_are_as_the_newest_word_says_and_0_once_it_is_old() -> None:
-    made = figures(status(2), status(1, NOW - SECOND), status(3, NOW + 1, name="moex/1"))
+    made = figures(status(2), status(3, NOW + 1, name="moex/1"), status(1, NOW - SECOND))
     found = feed(made)
     assert [found.connections_up(NOW + second * SECOND) for second in (0, 15, 16)] == [3, 3, 0]
     assert found.silent_s(NOW + 16 * SECOND) == pytest.approx(16)

@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from feedbus import subscribers
+from feedbus import codec, subscribers
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import CantServe, ConfigError
 from feedbus.events import Alert, BookSnapshot, FeedStatus, MarketData, Trade
@@ -130,6 +130,19 @@ async def test_no_symbol_is_a_label(mock_clock: MockClock) -> None:
     labels = {value for _, pairs in found for _, value in pairs}
     assert "trade" in labels
     assert not any("SBER" in value for value in labels)
+
+
+async def test_words_from_the_wire_are_no_labels(mock_clock: MockClock) -> None:
+    scene = Scene()
+    async with running(scene):
+        for word in ("strange", "trade"):
+            header = codec.Header(word, "moex", "moex", 1, START)
+            scene.bus.send(codec.encode(header, [("A", 1, [trade(START)])]))
+        await wait_all_tasks_blocked()
+        found = scene.scrape()
+    assert of(found, "feedbus_bus_events_total", feed="moex", kind="trade") == 2
+    words = {pairs for name, pairs in found if name == "feedbus_bus_balance_delivered_total"}
+    assert words == {(("word", "trade"),)}
 
 
 async def test_what_is_lost_on_the_way_here_is_said(mock_clock: MockClock) -> None:
