@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,10 +18,13 @@ from feedbus import codec, subscribers
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import CantServe, ConfigError
 from feedbus.events import Alert, BookSnapshot, FeedStatus, MarketData, Trade
+from feedbus.subscribers import metrics
 from feedbus.subscribers.actor import Given
 from feedbus.subscribers.metrics import Actor
+from feedbus.telemetry.metrics import Series
 from feedbus.testing.bus import MemoryBus
 
+DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 SECOND = 1_000_000_000
 START = 1_000_000 * 60 * SECOND
 
@@ -198,6 +203,23 @@ async def test_an_address_that_is_taken_is_an_error_of_the_start() -> None:
                 async with running(second):
                     pass
     assert caught.group_contains(CantServe)
+
+
+def test_the_documentation_has_exactly_these_series() -> None:
+    tables: list[tuple[str, Sequence[Series[Any]]]] = [
+        ("feed, kind", metrics.STREAM),
+        ("feed", metrics.FEED),
+        ("feed", metrics.PUBLISHER),
+        ("rule, severity", metrics.ALERTS),
+        ("", metrics.FIGURES),
+        ("", metrics.SUBSCRIPTION),
+    ]
+    rows = []
+    for labels, table in tables:
+        for each in table:
+            every = ", ".join(label for label in (labels, each.by) if label)
+            rows.append(f"| `{each.name}` | {each.type} | {every} | {each.help} |")
+    assert [line for line in DOCS.read_text().splitlines() if line.startswith("| `feedbus_bus_")] == rows
 
 
 def made(**options: object) -> Actor:
