@@ -1,5 +1,5 @@
-"""Which address each process of a configuration publishes at. Pure: computed from the configuration alone, so that
-every process knows the addresses of all.
+"""Which address each process of a configuration publishes at: computed from the configuration alone, so that every
+process knows the addresses of all. Touches nothing.
 
 The parts of a configuration are its feeds and then its actors, in the order of the file. Those that run in one process
 share one address, that of the first of them that publishes. `bus.publish` is the address of the first part; each
