@@ -51,7 +51,7 @@ class Envelope(msgspec.Struct, gc=False):
     data: msgspec.Raw = NO_DATA
     guid: str | int | None = None
     about: str | int | None = field(name="requestGuid", default=None)
-    code: int | None = field(name="httpCode", default=None)
+    code: Annotated[int, Meta(ge=0, lt=10_000)] | None = field(name="httpCode", default=None)
     message: Any = None
 
 

@@ -146,7 +146,7 @@ class Tokens:
         pause = min(RETRY_FIRST * 2 ** min(self._failures, 16), RETRY_CAP)
         self._failures += 1
         self._due_at = now + pause
-        return (Notice(self.clean(f"no access token, trying again in {pause:g} s: {reason}")), WakeAt(self._due_at))
+        return (Notice(self.clean(f"no new access token, trying again in {pause:g} s: {reason}")), WakeAt(self._due_at))
 
 
 def life_of(token: str) -> float:

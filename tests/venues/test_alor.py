@@ -25,7 +25,8 @@ from feedbus.session import (
     Subscription,
     WakeAt,
 )
-from feedbus.venues.alor import Account, Options
+from feedbus.venues.alor import Account
+from feedbus.venues.alor_streams import Options
 from feedbus.yaml_text import compose
 
 SECRET = {"refresh_token": "5c2f1a90-refresh"}
@@ -112,7 +113,7 @@ def test_connections_may_be_made_when_the_token_has_come() -> None:
     account = Account(SECRET, ["orderbook"])
     assert list(account.start(0.0)) == [FETCH]
     assert list(account.fetched(FETCH, TimedOut("no answer"), 1.0)) == [
-        Notice("no access token, trying again in 2 s: no answer"),
+        Notice("no new access token, trying again in 2 s: no answer"),
         WakeAt(3.0),
     ]
     assert list(account.tick(3.0)) == [FETCH]
@@ -150,7 +151,8 @@ def test_a_renewal_does_not_disturb_what_is_subscribed() -> None:
     list(session.frame(ack("o1"), 1, 0.0))
     assert list(account.tick(1200.0)) == [FETCH]
     account.fetched(FETCH, ok("tok2"), 1200.0)
-    assert [json.loads(effect.data)["opcode"] for effect in session.tick(1200.0) if isinstance(effect, Send)] == ["ping"]
+    (ping,) = (json.loads(effect.data) for effect in session.tick(1200.0) if isinstance(effect, Send))
+    assert (ping["opcode"], ping["token"]) == ("ping", "tok2")
     assert session.instruments() == {"confirmed": 1}
 
 

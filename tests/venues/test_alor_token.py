@@ -155,7 +155,7 @@ def test_what_is_no_token_is_asked_for_again(answer: Answer | VenueError, reason
     script = Script().started(FETCH).at(1.0)
     notice, wake = script.tokens.fetched(FETCH, answer, 1.0)
     assert isinstance(notice, Notice)
-    assert notice.text.startswith(f"no access token, trying again in 2 s: {reason}")
+    assert notice.text.startswith(f"no new access token, trying again in 2 s: {reason}")
     assert wake == WakeAt(3.0)
     script.has(None).at(2.9).ticked(WakeAt(3.0)).at(3.0).ticked(FETCH)
     script.answered(ok(token("a")), Ready(), WakeAt(1203.0))
@@ -211,7 +211,7 @@ def test_a_refused_token_does_not_hurry_a_request_that_failed() -> None:
         *_, wake = script.tokens.fetched(FETCH, Answer(500, b"", 1), script.now)
         assert isinstance(wake, WakeAt)
         script.at(wake.when).ticked(FETCH)
-    script.answered(Answer(500, b"", 1), Notice("no access token, trying again in 64 s: HTTP 500"), WakeAt(1326.0))
+    script.answered(Answer(500, b"", 1), Notice("no new access token, trying again in 64 s: HTTP 500"), WakeAt(1326.0))
     script.at(1270.0).refused(1, True).ticked(WakeAt(1326.0)).has(None)
 
 
