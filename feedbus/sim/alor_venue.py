@@ -30,6 +30,7 @@ TYPES = {"share": "CS", "fund": "MF", "bond": "CORP", "future": "FUT"}
 _PAUSE_US = (400_000, 4_000_000, 60_000_000)  # by tier: half the longest time between two made-up trades
 _LOTS = (600, 120, 20)
 _OPEN_INTEREST = 9_000_000
+_DAY_MS, _EVENING_MS = 86_400_000, 75_002_393  # books are cleared at 23:50:02 in Moscow
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ class Listing:
         return wire.Book(
             self._levels(bid_prices, instrument.bids.sizes),
             self._levels(ask_prices, instrument.asks.sizes),
-            self.market.time_ms(0 if sides == "none" else instrument.moved_at),
+            _evening(self.market.time_ms(0)) if sides == "none" else self.market.time_ms(instrument.moved_at),
             existing,
             yields,
         )
@@ -315,6 +316,11 @@ class Listing:
 
     def _price(self, value: int) -> msgspec.Raw:
         return wire.raw(wire.short(value, self.paper.decimals))
+
+
+def _evening(time_ms: int) -> int:
+    """When books were last cleared."""
+    return (time_ms - _EVENING_MS) // _DAY_MS * _DAY_MS + _EVENING_MS
 
 
 def _yield(price: int) -> str:

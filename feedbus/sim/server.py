@@ -136,9 +136,9 @@ class _Server:
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE_S):
-                    accepted = await self._accept(nursery, stream)
-                if accepted is not None:
-                    await self._converse(*accepted)
+                    limit = self._endpoint.max_message
+                    request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=limit)
+                await self._answer(request)
                 nursery.cancel_scope.cancel()
         except* (
             trio_websocket.ConnectionClosed,
@@ -152,24 +152,26 @@ class _Server:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _accept(
-        self, nursery: trio.Nursery, stream: trio.SocketStream
-    ) -> tuple[trio_websocket.WebSocketConnection, Conversation] | None:
-        limit = self._endpoint.max_message
-        request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=limit)
+    async def _answer(self, request: trio_websocket.WebSocketRequest) -> None:
         conversation = self._converse_with(request.path, time.time_ns())
         if conversation is None or isinstance(conversation, int):
             await request.reject(conversation or 404)
-            return None
-        self.handled()
-        offered = request.proposed_subprotocols
-        chosen = next((name for name in offered if name in self._endpoint.subprotocols), None)
-        return await request.accept(subprotocol=chosen), conversation
+            return
+        self._counters.connections_open += 1  # already, as a venue may limit how many there are
+        socket = None
+        try:
+            self.handled()
+            offered = request.proposed_subprotocols
+            chosen = next((name for name in offered if name in self._endpoint.subprotocols), None)
+            with trio.fail_after(HANDSHAKE_S):
+                socket = await request.accept(subprotocol=chosen)
+        finally:
+            self._counters.connections_open -= socket is None
+        await self._converse(socket, conversation)
 
     async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
         link = _Link(self, socket, conversation, self._endpoint, self._counters)
         self._links.add(link)
-        self._counters.connections_open += 1
         try:
             await link.run()
         finally:

@@ -166,6 +166,24 @@ async def test_a_connection_too_many_is_closed_or_refused_as_the_options_say() -
         await first.ping()
 
 
+async def test_connections_that_come_at_once_are_counted() -> None:
+    async with running(Options(max_connections=3, connection_refusal=503)) as (url, venue):
+        statuses: list[bytes] = []
+
+        async def knock() -> None:
+            async with await tcp(url) as stream:
+                await stream.send_all(HANDSHAKE)
+                statuses.append((await stream.receive_some())[9:12])
+                while len(statuses) < 8:
+                    await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(knock)
+        assert sorted(statuses) == [b"101"] * 3 + [b"503"] * 5
+        assert venue.counters.connections_refused == 5
+
+
 async def test_a_connection_that_ends_makes_room_for_another() -> None:
     async with running(Options(max_connections=1)) as (url, venue):
         for _ in range(3):

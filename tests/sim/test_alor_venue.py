@@ -81,8 +81,12 @@ def test_the_rate_has_its_bounds(rate: float) -> None:
 def test_a_book_has_the_sides_that_it_shall_have(sides: str, bids: int, asks: int) -> None:
     book = sber(40, book_sides=sides).book(5, existing=True)
     assert (len(book.bids), len(book.asks)) == (bids, asks)
-    stale = sides == "none"
-    assert (book.time_ms == START_NS // 1_000_000) is stale
+    start_ms = START_NS // 1_000_000
+    if sides == "none":
+        assert start_ms - 86_400_000 < book.time_ms < start_ms
+        assert book.time_ms // 1000 % 86400 == (20 * 60 + 50) * 60 + 2
+    else:
+        assert book.time_ms > start_ms
 
 
 def test_levels_of_a_book_are_best_first_and_bonds_have_yields() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedbus.sim.candles import MINUTES, ROWS, Candle, Tape, folded, joined, moscow_minute, past
+from feedbus.sim.candles import MINUTES, ROWS, Candle, Tape, continued, folded, joined, moscow_minute, past
 from feedbus.sim.catalogue import Paper, papers
 
 SAMPLE = [paper for paper in papers() if paper.secid in ("SBER", "AKRN", "TGKA", "LQDT")] + list(papers()[-2:])
@@ -54,6 +54,14 @@ def test_256_candles_are_kept() -> None:
         tape.trade(NINE + minute, 5, 1)
     candles = tape.candles("M1")
     assert [candle.start - NINE for candle in candles] == list(range(2 * ROWS, 3 * ROWS))
+
+
+def test_the_past_goes_on_in_the_first_live_candle_of_its_own_period() -> None:
+    first, second, third = (Candle(start, 5, 9, 1, 6, 10, 60) for start in (0, 1, 2))
+    assert continued([first, second], []) == [first, second]
+    assert continued([first, second], [third]) == [first, second, third]
+    live = Candle(1, 6, 12, 2, 3, 1, 6)
+    assert continued([first, second], [live, third]) == [first, Candle(1, 5, 12, 1, 3, 11, 66), third]
 
 
 def check(candles: list[Candle], minutes: int) -> None:
