@@ -27,7 +27,7 @@ async def venue(options: Options | None = None) -> AsyncIterator[tuple[str, str,
     shared = Venue(options or Options(rate=50), counters)
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(partial(serve, shared, "127.0.0.1", 0))
+            url = await nursery.start(partial(serve, shared.options, "127.0.0.1", 0, venue=shared))
             rest_url = await nursery.start(partial(rest.serve, Rest(shared), "127.0.0.1", 0))
             yield url, rest_url, counters
             nursery.cancel_scope.cancel()
