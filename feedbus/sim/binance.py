@@ -1,7 +1,7 @@
 """The simulated Binance spot venue: its WebSocket streams as a server, and its REST interface as a handler.
 
-    venue = Venue(Options())
-    ws_url = await nursery.start(partial(serve, venue, "127.0.0.1", 0))
+    venue = Venue(options)
+    ws_url = await nursery.start(partial(serve, options, "127.0.0.1", 0, venue=venue))
     rest_url = await nursery.start(partial(rest.serve, Rest(venue), "127.0.0.1", 0))
 
 Both have to be of one Venue: the book that REST tells is the one that the streams go on from.
@@ -22,19 +22,19 @@ PATH = "/stream"
 
 
 async def serve(
-    venue: Venue | Options,
+    options: Options,
     host: str,
     port: int,
     *,
     counters: Counters | None = None,
+    venue: Venue | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to.
 
-    `venue` is one that others have, too (`counters` are its own then), or the Options of one for this server alone.
+    `venue` is the one to serve, whose options and counters are then the ones that hold; without it a new one is made.
     """
-    if isinstance(venue, Options):
-        venue = Venue(venue, counters)
+    venue = venue or Venue(options, counters)
     options = venue.options
     endpoint = server.Endpoint(path=PATH, max_message=options.max_frame, ping_every=options.ping_every)
     await server.serve(venue, venue.converse, endpoint, host, port, counters=venue.counters, task_status=task_status)

@@ -50,7 +50,7 @@ async def run_client(package: str, script: str, counters: Counters) -> dict[str,
     python = environment(package)
     venue = Venue(Options(), counters)
     async with trio.open_nursery() as nursery:
-        ws_url = await nursery.start(partial(serve, venue, "127.0.0.1", 0))
+        ws_url = await nursery.start(partial(serve, venue.options, "127.0.0.1", 0, venue=venue))
         rest_url = await nursery.start(partial(rest.serve, Rest(venue), "127.0.0.1", 0))
         command = [python, str(SCRIPTS / script), ws_url, rest_url]
         with trio.fail_after(90):
