@@ -38,7 +38,7 @@ def test_the_options_are_named_with_their_usual_values() -> None:
     for name, written in found.items():
         if name == "indicators":
             pairs = re.findall(r"name: (\w+), window: (\d+)", written)
-            assert tuple(IndicatorOptions(of, int(window)) for of, window in pairs) == Options().indicators  # type: ignore[arg-type]
+            assert tuple(IndicatorOptions(of, int(window)) for of, window in pairs) == Options().indicators
         else:
             assert msgspec.json.decode(written) == msgspec.json.decode(msgspec.json.encode(usual[name])), name
 
