@@ -74,8 +74,6 @@ def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> Best:
     mid = (bid + ask) / 2
     size = bid_size + ask_size
     relative = spread / mid if mid > 0 else None
-    if relative == inf:
-        relative = None
     # Rounded, the weighted mean may leave its bounds by its last digit.
     micro = min(max((bid * ask_size + ask * bid_size) / size, bid), ask) if size > 0 else None
     return spread, relative, mid, micro

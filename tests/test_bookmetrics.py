@@ -103,6 +103,11 @@ def test_a_book_with_numbers_that_are_none_has_no_metrics(bad: Level, at: int) -
     assert metrics(bids, asks).mid == 100.5
 
 
+def test_sizes_whose_sum_would_be_infinite_are_garbage_too() -> None:
+    bids: list[Level] = [(0.0, 1e308)] * 2
+    assert of_book(BookSnapshot("fake", "A", 1, 2, bids, [], None), bids, [], LEVELS) is None
+
+
 @pytest.mark.parametrize(
     ("sides", "best", "depths"),
     [

@@ -168,6 +168,26 @@ async def test_instruments_that_are_due_one_by_one_do_not_wake_it_one_by_one(aut
         assert rig.published - before <= 0.1 / TICK + 2
 
 
+async def test_under_load_it_is_the_messages_that_publish(autojump_clock: MockClock) -> None:
+    """So that somebody is due every fraction of a millisecond doesn't mean that somebody is woken as often."""
+    wakings = 0
+
+    class Count(trio.abc.Instrument):
+        def before_task_step(self, task: trio.lowlevel.Task) -> None:
+            nonlocal wakings
+            wakings += task.name.endswith("_keep_time")
+
+    async with running(Options(periods=(), book_every=0.25)) as rig:
+        for number in range(2000):  # each of 500 instruments twice within its 0.25 s
+            if number == 1000:
+                trio.lowlevel.add_instrument(Count())
+            at = number // 2 * 0.00037
+            await rig.send(BookSnapshot("fake", f"S{number % 500}", 0, START, [(1.0, number)], [], None))
+            await trio.sleep_until(at)
+        assert rig.actor.counters()["metrics"] > 700
+    assert wakings <= 1000 // 2 * 0.00037 / TICK + 2
+
+
 async def test_quiet_instruments_wake_nobody(autojump_clock: MockClock) -> None:
     async with running(MINUTE) as rig:
         await rig.send(*[trade(0, 1.0, symbol=f"S{number}") for number in range(100)])

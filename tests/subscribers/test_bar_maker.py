@@ -177,6 +177,14 @@ def test_a_correction_is_published_before_the_next_bar_is_final() -> None:
     ]  # fmt: skip
 
 
+def test_a_late_trade_does_not_set_the_venues_clock_back() -> None:
+    rig = Rig()
+    rig.add(trade(30.0))
+    rig.add(trade(10.0), now=40.0)
+    rig.maker.take(61.0)
+    assert rig.counters.bars_final == 1
+
+
 def test_an_older_bar_is_not_corrected_and_that_is_counted_by_period() -> None:
     rig = Rig(Options(periods=(60, 900), indicators=()))
     rig.add(trade(30.0), trade(61.0), trade(121.0))
@@ -253,6 +261,22 @@ def test_what_tickers_have_begun_gives_no_empty_bars_after_the_first_trade() -> 
     rig.add(trade(70.0, 20.0))
     later = [bar for now in (121.0, 181.0, 241.0) for bar in rig.maker.take(now)]
     assert {bar.source for bar in later if isinstance(bar, Bar)} == {"trades"}
+
+
+def test_a_correction_of_what_tickers_made_is_published_before_the_first_trade() -> None:
+    rig = Rig()
+    rig.add(ticker(1.0, 10.0, 100.0), ticker(2.0, 11.0, 103.0))
+    rig.maker.take(61.0)
+    assert brief(rig.add(ticker(59.0, 15.0, 105.0), now=61.0)) == [(0, 15.0, 2, True)]
+    assert rig.add(ticker(59.5, 16.0, 106.0), now=61.1) == []
+    assert brief(rig.add(trade(61.2, 20.0))) == [(0, 16.0, 3, True)]
+
+
+def test_the_clock_of_tickers_is_not_that_of_trades() -> None:
+    rig = Rig()
+    rig.add(ticker(100.0, 10.0, 100.0), now=30.0)
+    rig.add(trade(30.0, 20.0))
+    assert rig.maker.next_due() == 61.0
 
 
 # Odd times and numbers
@@ -342,6 +366,14 @@ def test_a_gap_in_the_source_of_the_bars_is_published_with_them() -> None:
         (START + 120 * SECOND, False),
         (START + 180 * SECOND, True),
     ]
+
+
+def test_a_gap_within_a_bar_does_not_concern_the_next_one() -> None:
+    rig = Rig()
+    rig.add(trade(1.0), trade(61.0))
+    rig.maker.lost("trades", "fake", "A", 62.0)
+    found = rig.add(trade(63.0), trade(121.0), trade(181.0))
+    assert [bar.complete for bar in found if isinstance(bar, Bar) and bar.final] == [False, True]
 
 
 @pytest.mark.parametrize(("seconds_after", "published"), [(5.0, 1), (GAP_REACHES / SECOND + 1, 0)])

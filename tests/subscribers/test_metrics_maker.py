@@ -135,6 +135,8 @@ def test_a_gap_drops_what_came_on_its_topic(event: MarketData, word: str, symbol
     rig.maker.lost(word, "fake", symbol, 1.0)
     rig.maker.lost(word, "fake", symbol, 1.0)
     assert rig.mids(1.0) == [None] * dropped
+    rig.maker.lost_any({"fake"}, 1.5)
+    assert rig.mids(1.5) == [None] * (not dropped)  # once
     assert rig.add(2.0, event) == [6.0]
 
 
