@@ -75,6 +75,15 @@ def test_an_event_happens_when_it_was_received_but_never_later_than_now() -> Non
     assert anomalies.add(trade("B", 50, recv=START + 99), START)[0].ts_recv == START
 
 
+def test_an_event_that_comes_late_makes_nothing_older() -> None:
+    anomalies = Anomalies([Rule("stale", 10)])
+    now = START + 9 * SECOND
+    anomalies.add(trade("A", 1, recv=now), now)
+    anomalies.add(trade("A", 1, recv=START), now)
+    assert not anomalies.tick(now + 10 * SECOND - 1)
+    assert anomalies.tick(now + 10 * SECOND)
+
+
 def test_what_is_due_before_an_event_comes_first() -> None:
     anomalies = Anomalies([Rule("stale", 10)])
     anomalies.add(trade("A", 1), START)

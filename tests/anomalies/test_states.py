@@ -129,7 +129,7 @@ def test_a_timer_keeps_the_earlier_time_and_an_outdated_entry_calls_nobody() -> 
     timers.run(30)
     assert (timers.next, timers.waiting) == (50, 0)
     timers.run(60)
-    assert (timers.next, len(timers)) == (NEVER, 0)
+    assert (timers.next, len(timers), timers.waiting) == (NEVER, 0, 0)
 
 
 def test_outdated_entries_are_bounded() -> None:

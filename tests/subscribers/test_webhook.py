@@ -12,6 +12,7 @@ from functools import partial
 import h11
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from feedbus.anomalies import Rule
