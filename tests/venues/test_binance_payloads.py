@@ -138,6 +138,8 @@ def test_revisions_count_the_versions_of_a_bar_also_of_a_corrected_one() -> None
     take = reader(subscription, kept)
     assert (revision(2, False), revision(3, False), revision(4, False)) == ((1, False), (0, False), (0, False))
     assert revision(2, True) == (0, True), "more than two bars are not remembered"
+    told = [revision(5, False), revision(6, False), revision(5, False), revision(7, False), revision(5, False)]
+    assert [number for number, _ in told] == [0, 0, 1, 0, 2], "what came last is"
 
 
 def test_a_bar_that_can_not_be_read_counts_for_nothing() -> None:
