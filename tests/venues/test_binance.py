@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -13,6 +17,7 @@ from feedbus.events import Bar, BookSnapshot, Quote, Ticker, Trade
 from feedbus.session import Close, Confirmed, Effect, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues.binance import MAX_STREAMS, Account, Session
 
+CAPTURE = Path(__file__).resolve().parents[3] / "shared" / "captures" / "binance" / "spot_btcusdt_20240808.gz"
 TRADES = ("trade",)
 TIME = 1723161255342
 BTC, ETH, BNB = (Subscription("trade", symbol) for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT"))
@@ -622,6 +627,36 @@ def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_gi
     assert (revisions(first), revisions(second)) == ([0, 1], [2, 3])
     list(second.unsubscribe(["NKNUSDT"], 0.0))
     assert revisions(account.session(["NKNUSDT"])) == [0, 1]
+
+
+@pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")
+def test_every_frame_of_a_capture_is_taken_and_every_price_and_size_survives() -> None:
+    session, seen = Account({}, ["trade", "bookTicker"]).session(["BTCUSDT"]), Counter[str]()
+    list(session.opened(0.0))
+    session.frame(answer(1), 1, 0.0)
+    for line in gzip.decompress(CAPTURE.read_bytes()).splitlines():
+        frame = line.partition(b" ")[2]
+        message = json.loads(frame)
+        name, payload = message.get("stream", ""), message.get("data", {})
+        effects = session.frame(frame, 7, 0.0)
+        seen[name] += 1
+        match name, list(effects):
+            case "btcusdt@trade", [Trade() as event]:
+                pairs = {"p": event.price, "q": event.size}
+                rest = event.ts_event, event.side, event.trade_id
+                assert rest == (payload["T"] * 1_000_000, "sell" if payload["m"] else "buy", payload["t"])
+            case "btcusdt@bookTicker", [Quote() as event]:
+                pairs = {"b": event.bid, "B": event.bid_size, "a": event.ask, "A": event.ask_size}
+                assert event.venue_sequence == payload["u"]
+            case "btcusdt@depth@100ms", []:
+                continue
+            case _:
+                assert "lastUpdateId" in message, effects  # what REST answered
+                continue
+        assert all(Decimal(repr(number)) == Decimal(payload[key]) for key, number in pairs.items())
+    assert (seen["btcusdt@trade"], seen["btcusdt@bookTicker"]) == (9757, 28040)
+    assert session.counters()["unknown_streams"] == seen["btcusdt@depth@100ms"]
+    assert session.instruments() == {"live": 1}
 
 
 def test_nothing_is_said_at_the_end() -> None:
