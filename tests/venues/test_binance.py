@@ -631,6 +631,7 @@ def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_gi
 
 @pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")
 def test_every_frame_of_a_capture_is_taken_and_every_price_and_size_survives() -> None:
+    pairs: dict[str, float | None]
     session, seen = Account({}, ["trade", "bookTicker"]).session(["BTCUSDT"]), Counter[str]()
     list(session.opened(0.0))
     session.frame(answer(1), 1, 0.0)
