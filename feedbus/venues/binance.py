@@ -312,7 +312,6 @@ class Session(NoFetches):
         """By word or by data; also what was refused before, if data comes all the same."""
         if stream.state in ("sent", "refused"):
             stream.state = "confirmed"
-            stream.attempts = 0
             yield Confirmed(stream.subscription)
 
     def _refuse(self, stream: Stream, reason: str, now: float) -> Iterator[Effect]:

@@ -38,7 +38,7 @@ class Stream:
         self.key = key_of(self.name)
         self.read = reader(subscription, revisions)
         self.state = "wanted"
-        self.attempts = 0  # SUBSCRIBEs that failed since it was last confirmed
+        self.attempts = 0  # SUBSCRIBEs that failed
         self.retry_at = inf
 
 

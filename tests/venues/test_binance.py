@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -13,6 +17,7 @@ from feedbus.events import Bar, BookSnapshot, Quote, Ticker, Trade
 from feedbus.session import Close, Confirmed, Effect, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues.binance import MAX_STREAMS, Account, Session
 
+CAPTURE = Path(__file__).resolve().parents[3] / "shared" / "captures" / "binance" / "spot_btcusdt_20240808.gz"
 TRADES = ("trade",)
 TIME = 1723161255342
 BTC, ETH, BNB = (Subscription("trade", symbol) for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT"))
@@ -91,7 +96,7 @@ class Script:
         self.yields("opened", self.session.opened(self.now), expected)
         return self
 
-    def received(self, data: bytes, *expected: object) -> Self:
+    def received(self, data: bytes | bytearray, *expected: object) -> Self:
         self.yields(f"received {data[:300]!r}", self.session.frame(data, 7, self.now), expected)
         return self
 
@@ -201,6 +206,10 @@ def test_an_answer_confirms_every_stream_of_its_request_and_only_once() -> None:
     script.received(answer(1)).counted(answers=2, unknown_ids=1).at(10.0).ticked().stands(confirmed=2)
 
 
+def test_what_is_subscribed_already_is_not_asked_for_again() -> None:
+    Script("BTCUSDT").live().at(1.0).subscribed(["BTCUSDT"]).stands(live=1)
+
+
 def test_silence_after_the_answer_is_not_a_failure() -> None:
     script = Script("NOSUCH").begun().received(answer(1), Confirmed(Subscription("trade", "NOSUCH")))
     script.at(1000.0).ticked().stands(confirmed=1)
@@ -275,7 +284,7 @@ def test_a_batch_is_half_as_large_after_each_failure() -> None:
     assert len(json.loads(sent.data)["params"]) == 100
 
 
-def test_delays_begin_anew_once_it_was_confirmed() -> None:
+def test_delays_begin_anew_for_what_was_given_up_and_is_wanted_again() -> None:
     script = Script("BTCUSDT").begun()
     script.received(error(id=1), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(5.0))
     script.at(5.0).ticked(subscribe(2, "btcusdt@trade"), WakeAt(15.0)).received(answer(2), Confirmed(BTC))
@@ -284,6 +293,19 @@ def test_delays_begin_anew_once_it_was_confirmed() -> None:
     script.at(6.4).ticked(subscribe(4, "btcusdt@trade"), WakeAt(16.0))
     script.received(answer(3), WakeAt(16.4))
     script.received(error(id=4), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(11.4))
+
+
+def test_a_delay_of_what_was_given_up_meanwhile_does_not_shorten_a_later_one() -> None:
+    reason = "Invalid request: no (code 2)"
+    script = Script("BTCUSDT").begun().received(error(id=1), Refused(BTC, reason), WakeAt(5.0))
+    script.at(4.0).unsubscribed(["BTCUSDT"]).subscribed(["BTCUSDT"], subscribe(2, "btcusdt@trade"))
+    script.received(error(id=2), Refused(BTC, reason))
+    script.at(5.0).ticked(WakeAt(9.0)).stands(refused=1).at(9.0).ticked(subscribe(3, "btcusdt@trade"), WakeAt(19.0))
+
+
+def test_an_error_refuses_nothing_that_sends_data_or_is_not_wanted_any_more() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").begun().received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade())
+    script.unsubscribed(["ETHUSDT"], WakeAt(0.35)).received(error(id=1)).stands(live=1)
 
 
 @pytest.mark.parametrize(
@@ -353,9 +375,8 @@ def test_what_is_not_answered_is_asked_after_once_and_what_is_listed_is_confirme
     script = Script("BTCUSDT", "ETHUSDT", "BNBUSDT").begun().at(9.99).ticked(WakeAt(10.0))
     script.at(10.0).ticked(listing(2), WakeAt(20.0)).at(12.0).ticked(WakeAt(20.0))
     confirmed = [Confirmed(BTC), Confirmed(BNB)]
-    script.received(
-        answer(2, ["bnbusdt@trade", 7, None, "btcusdt@trade"]), *confirmed, subscribe(3, "ethusdt@trade"), WakeAt(22.0)
-    )
+    listed = answer(2, ["bnbusdt@trade", 7, None, [], "btcusdt@trade"])
+    script.received(listed, *confirmed, subscribe(3, "ethusdt@trade"), WakeAt(22.0))
     script.stands(confirmed=2, sent=1).counted(unanswered=1)
     script.received(answer(1)).counted(unknown_ids=1)
     script.at(20.0).ticked(WakeAt(22.0)).received(answer(3), Confirmed(ETH)).at(22.0).ticked()
@@ -485,15 +506,16 @@ def test_data_of_an_unknown_stream_is_counted_and_passed_over(name: str) -> None
     Script("BTCUSDT").live().received(data(name, **fill())).counted(unknown_streams=1).stands(live=1)
 
 
+USUAL = data("btcusdt@trade", **fill())
 SPACED = json.dumps({"stream": "btcusdt@trade", "data": fill()}, indent=1).encode()
 TURNED = json.dumps({"data": dict(reversed(fill().items())), "stream": "btcusdt@trade"}).encode()
-ESCAPED = data("btcusdt@trade", **fill()).replace(b"btc", b"\\u0062tc")
+ESCAPED = USUAL.replace(b"btc", b"\\u0062tc")
 MORE = json.dumps({"stream": "btcusdt@trade", "data": {**fill(), "new": [{}]}, "more": [1]}).encode()
 
 
-@pytest.mark.parametrize("frame", [SPACED, TURNED, ESCAPED, MORE, data("btcusdt@trade", **fill()) + b"\r\n "])
+@pytest.mark.parametrize("frame", [USUAL, SPACED, TURNED, ESCAPED, MORE, USUAL + b"\r\n "])
 def test_data_may_be_written_in_any_way_that_json_allows(frame: bytes) -> None:
-    Script("BTCUSDT").live().received(frame, trade())
+    Script("BTCUSDT").live().received(frame, trade()).received(bytearray(frame), trade())
 
 
 def test_the_stream_of_the_wrapping_alone_says_whose_it_is() -> None:
@@ -605,6 +627,37 @@ def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_gi
     assert (revisions(first), revisions(second)) == ([0, 1], [2, 3])
     list(second.unsubscribe(["NKNUSDT"], 0.0))
     assert revisions(account.session(["NKNUSDT"])) == [0, 1]
+
+
+@pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")
+def test_every_frame_of_a_capture_is_taken_and_every_price_and_size_survives() -> None:
+    pairs: dict[str, float | None]
+    session, seen = Account({}, ["trade", "bookTicker"]).session(["BTCUSDT"]), Counter[str]()
+    list(session.opened(0.0))
+    session.frame(answer(1), 1, 0.0)
+    for line in gzip.decompress(CAPTURE.read_bytes()).splitlines():
+        frame = line.partition(b" ")[2]
+        message = json.loads(frame)
+        name, payload = message.get("stream", ""), message.get("data", {})
+        effects = session.frame(frame, 7, 0.0)
+        seen[name] += 1
+        match name, list(effects):
+            case "btcusdt@trade", [Trade() as event]:
+                pairs = {"p": event.price, "q": event.size}
+                rest = event.ts_event, event.side, event.trade_id
+                assert rest == (payload["T"] * 1_000_000, "sell" if payload["m"] else "buy", payload["t"])
+            case "btcusdt@bookTicker", [Quote() as event]:
+                pairs = {"b": event.bid, "B": event.bid_size, "a": event.ask, "A": event.ask_size}
+                assert event.venue_sequence == payload["u"]
+            case "btcusdt@depth@100ms", []:
+                continue
+            case _:
+                assert "lastUpdateId" in message, effects  # what REST answered
+                continue
+        assert all(Decimal(repr(number)) == Decimal(payload[key]) for key, number in pairs.items())
+    assert (seen["btcusdt@trade"], seen["btcusdt@bookTicker"]) == (9757, 28040)
+    assert session.counters()["unknown_streams"] == seen["btcusdt@depth@100ms"]
+    assert session.instruments() == {"live": 1}
 
 
 def test_nothing_is_said_at_the_end() -> None:
