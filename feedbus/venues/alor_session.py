@@ -233,7 +233,6 @@ class Session(NoFetches):
             return
         if code == 401 and not leaving.retried:
             leaving.retried = True
-            leaving.acks_due = 1
             self._to_leave.append(leaving)
             yield from self._send_batch(now)
             yield from self._schedule(now)

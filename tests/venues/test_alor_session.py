@@ -287,6 +287,19 @@ def test_what_was_live_for_long_is_asked_for_soon() -> None:
     script.received(book("o4", 1.5), Confirmed(SBER), book_of("SBER", 1.5))
     script.at(1815.1).ticked(pings("p5", "tok2"), WakeAt(1830.1))
     script.received(ack("o4", 503, "no"), Refused(SBER, "503 no"), WakeAt(1820.1))
+    script.at(1820.1).ticked(asks("o6", SBER, "tok2"), WakeAt(1830.1))
+    script.received(ack("o6", 503, "no"), Refused(SBER, "503 no")).at(1830.1).ticked(
+        pings("p7", "tok2"), asks("o8", SBER, "tok2"), WakeAt(1840.1)
+    )
+
+
+def test_a_retry_of_what_was_given_up_and_taken_up_again_is_nobody_s() -> None:
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER)).at(5.0).ticked(WakeAt(12.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER))
+    script.at(4.0).received(ack("o2", 503, "no"), Refused(SBER, "503 no")).at(5.0).ticked(WakeAt(9.0))
+    script.at(9.0).ticked(asks("o3", SBER), WakeAt(19.0))
 
 
 def test_what_comes_for_the_guid_of_a_refused_request_is_late() -> None:
@@ -540,6 +553,12 @@ def test_the_answers_of_a_request_and_of_its_end_are_told_apart_by_their_order()
     script.received(ack("o1")).received(ack("o1", 400, "no such subscription"))
     script.counted(refused_requests=1, late_frames=0).received(ack("o1")).counted(late_frames=1)
     script.at(10.0).ticked(Close(TimedOut("no answer to orderbook GAZP within 10 s")))
+
+
+def test_an_answer_to_an_earlier_request_is_not_one_to_the_last() -> None:
+    script = Script("SBER").live("o1").received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0)).at(6.0).unsubscribed(["SBER"], ends("o2"))
+    script.received(ack("o2", 503, "no")).received(ack("o2")).counted(refused_requests=0, late_frames=0)
 
 
 def test_an_end_that_is_refused_for_its_token_is_asked_for_once_more() -> None:

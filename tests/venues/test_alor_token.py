@@ -241,6 +241,15 @@ def test_a_new_start_forgets_what_there_was() -> None:
     script.answered(ok(token("b")), Ready(), WakeAt(1250.0)).has(token("b"), 2)
 
 
+def test_a_new_start_begins_with_the_shortest_pause() -> None:
+    script = Script().started(FETCH)
+    for _ in range(3):
+        script.tokens.fetched(FETCH, Answer(500, b"", 1), 0.0)
+        script.tokens.tick(1e3)
+    script.at(2e3).started(FETCH)
+    script.answered(Answer(500, b"", 1), Notice("no new access token, trying again in 2 s: HTTP 500"), WakeAt(2002.0))
+
+
 def test_nothing_is_due_before_the_start() -> None:
     Script().ticked().at(inf).ticked()
 
