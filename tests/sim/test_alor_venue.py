@@ -138,6 +138,14 @@ def test_trades_before_the_first_step_are_the_same_however_many_are_asked_for() 
     assert sber(seed=2).newest_deals(5) != many[-5:]
 
 
+def test_trades_after_a_number_are_those_and_no_others() -> None:
+    listing = sber(100)
+    for count in range(40):
+        deals = listing.deals_after(listing.number - count)
+        assert [deal.id for deal in deals] == [deal.id for deal in listing.newest_deals(count)]
+        assert len(deals) == count
+
+
 def test_there_were_no_more_trades_than_the_days_count_says() -> None:
     made = venue([papers()[-1]])
     ((listing,),) = made.listings.values()

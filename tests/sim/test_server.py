@@ -43,6 +43,8 @@ class Talk:
         match data:
             case "go":
                 self._market.opened = self._told = True
+            case "burst":
+                return ["x" * 200_000] * 199
             case "target":
                 return [self._target]
             case "close" | "refuse" | "abort":
@@ -221,20 +223,46 @@ async def test_too_large_a_message_ends_the_connection() -> None:
         assert await closed_with(socket) == ([], 1009)
 
 
+UPGRADE = (
+    b"GET %b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+async def stuck_client(url: str, path: bytes, said: bytes) -> trio.SocketStream:
+    """Says one word, and doesn't read what comes of it."""
+    place = urlparse(url)
+    stream = await trio.open_tcp_stream(str(place.hostname), place.port or 0)
+    await stream.send_all(UPGRADE % path)
+    while b"\r\n\r\n" not in await stream.receive_some():
+        pass
+    await stream.send_all(b"\x81" + bytes([0x80 + len(said)]) + bytes(4) + said)
+    return stream
+
+
 @pytest.mark.parametrize(("most_unsent", "cut"), [(2000, True), (None, False)])
 async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_unsent: int | None, cut: bool) -> None:
-    async with venue(Endpoint(path="/chatter", most_unsent=most_unsent)) as (url, _, counters, _):
-        place = urlparse(url)
-        async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as stream, websocket(url) as steady:
-            await stream.send_all(
-                b"GET /chatter HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
-            while b"\r\n\r\n" not in await stream.receive_some():
-                pass
-            await stream.send_all(b"\x81\x82\0\0\0\0go")
+    endpoint = Endpoint(path="/chatter", most_unsent=most_unsent)
+    async with (
+        venue(endpoint) as (url, _, counters, _),
+        await stuck_client(url, b"/chatter", b"go"),
+        websocket(url) as steady,
+    ):
+        await steady.send_message("go")
+        while not counters.connections_cut and not counters.conflations:
+            await steady.get_message()
+        assert (counters.connections_cut, counters.conflations > 0) == (int(cut), not cut)
+        assert str(await steady.get_message()).startswith("step")
+
+
+async def test_a_client_that_takes_nothing_of_a_burst_is_cut_though_no_more_comes() -> None:
+    async with venue(Endpoint(path="/talk", most_unsent=100)) as (url, _, counters, _):
+        async with await stuck_client(url, b"/talk", b"burst") as stream, websocket(url) as steady:
             await steady.send_message("go")
-            while not counters.connections_cut and not counters.conflations:
+            while not counters.connections_cut:
                 await steady.get_message()
-            assert (counters.connections_cut, counters.conflations > 0) == (int(cut), not cut)
-            assert str(await steady.get_message()).startswith("step")
+            end = b""
+            async for part in stream:
+                end = (end + part)[-4:]
+        assert counters.connections_cut == 1
+        assert end == b"xxxx"  # in the middle of a frame: no closing one
