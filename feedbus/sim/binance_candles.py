@@ -70,22 +70,20 @@ class Candle:
             self.bought += quantity
             self.bought_turnover += price * quantity
 
-    def joined(self, then: Candle) -> Candle:
-        """This one and a shorter one after it, which has a trade or none; a new candle of this one's period."""
-        both = Candle(self.start, self.end, then.close)
-        for candle in (self, then):
-            if candle.first == _NO_TRADE:
-                continue
-            if both.first == _NO_TRADE:
-                both.first, both.open, both.high, both.low = candle.first, candle.open, candle.high, candle.low
-            both.high, both.low = max(both.high, candle.high), min(both.low, candle.low)
-            both.last, both.close = candle.last, candle.close
-            both.volume += candle.volume
-            both.turnover += candle.turnover
-            both.trades += candle.trades
-            both.bought += candle.bought
-            both.bought_turnover += candle.bought_turnover
-        return both
+    def extend(self, then: Candle) -> None:
+        """Count the trades of a candle that comes after."""
+        if then.first == _NO_TRADE:
+            return
+        if self.first == _NO_TRADE:
+            self.first, self.open, self.high, self.low = then.first, then.open, then.high, then.low
+        else:
+            self.high, self.low = max(self.high, then.high), min(self.low, then.low)
+        self.last, self.close = then.last, then.close
+        self.volume += then.volume
+        self.turnover += then.turnover
+        self.trades += then.trades
+        self.bought += then.bought
+        self.bought_turnover += then.bought_turnover
 
 
 class Tape:
@@ -111,16 +109,20 @@ class Tape:
 
     def current(self, interval: str) -> Candle:
         """The candle that goes on."""
-        return self._second if interval == "1s" else self._longer[interval].joined(self._second)
+        if interval == "1s":
+            return self._second
+        before = self._longer[interval]
+        candle = Candle(before.start, before.end, before.close)
+        candle.extend(before)
+        candle.extend(self._second)
+        return candle
 
     def _end_second(self) -> None:
         second = self._second
         self.ended.append(("1s", second))
         self._second = Candle(second.end, second.end + _SECOND_NS, second.close)
-        for interval in self._longer:
-            if second.trades:
-                self._longer[interval] = self._longer[interval].joined(second)
-            candle = self._longer[interval]
+        for interval, candle in self._longer.items():
+            candle.extend(second)
             if second.end >= candle.end:
                 self.ended.append((interval, candle))
                 self._longer[interval] = Candle(candle.end, candle.end + INTERVALS[interval], second.close)

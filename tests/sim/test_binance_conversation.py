@@ -170,6 +170,7 @@ def test_an_old_connection_is_told_and_closed(target: str) -> None:
     assert it.ending == ""
     younger = begun(shared, target)
     (*_, last) = steps(shared, it, 1)
+    younger.due()
     shutdown = {"e": "serverShutdown", "E": START_NS // 1_000_000 + 2000}
     assert last == (shutdown if "ws" in target else {"stream": "!serverShutdown", "data": shutdown})
     assert (it.ending, younger.ending) == ("close", "")

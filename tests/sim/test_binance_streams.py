@@ -92,6 +92,7 @@ def test_depth_updates_lead_from_the_snapshot_to_every_later_book(seed: int, ste
         for event in events:
             assert event["U"] == update + 1
             update = event["u"]
+            assert 0 < len(event["b"]) + len(event["a"]) <= event["u"] - event["U"] + 1
             for side in "ba":
                 book[side].update(event[side])
         if events:
