@@ -23,10 +23,11 @@ class WideSpread(Watch):
 
     HANDLES: ClassVar[dict[type, str]] = {Quote: "quote", BookSnapshot: "book", BookDelta: "delta", Ticker: "ticker"}
 
-    __slots__ = ("_ask", "_bid", "_has_deltas", "_source")
+    __slots__ = ("_ask", "_bid", "_has_deltas", "_share", "_source")
 
     def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
         super().__init__(rule, subject, scene)
+        self._share = rule.threshold / 200  # of bid + ask, that the spread may be
         self._source = 0
         self._has_deltas = False
         self._bid = self._ask = 0.0
@@ -41,8 +42,12 @@ class WideSpread(Watch):
         """The second best, if it comes whole each time."""
         if self._source <= _BOOK and not self._has_deltas:
             self._source = _BOOK
-            if event.bids and event.asks:
-                self._judge(event.bids[0][0], event.asks[0][0], now, event.ts_event)
+            bids, asks = event.bids, event.asks
+            if bids and asks:
+                bid, ask = bids[0][0], asks[0][0]
+                # What most books come to costs no call.
+                if self.state != QUIET or ask - bid > self._share * (ask + bid):
+                    self._judge(bid, ask, now, event.ts_event)
 
     def delta(self, event: BookDelta, now: int) -> None:
         """From now on the snapshots say how a book was, and not how it is."""
@@ -62,7 +67,7 @@ class WideSpread(Watch):
         twice_mid = ask + bid
         if twice_mid <= 0:
             return
-        if (ask - bid) * 200 > self.rule.threshold * twice_mid:
+        if ask - bid > self._share * twice_mid:
             self._bid, self._ask = bid, ask
             self.holds(now, now, ts_event)
         elif self.state != QUIET:
