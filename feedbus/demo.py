@@ -78,9 +78,9 @@ async def demo(
 ) -> str:
     """Run it until q, a signal, or the end of its time; `apart` puts each part into a process of its own.
 
-    `on_start` is told where the bus is and what `monitor` takes for it, `last_log` says what else should be read beneath
-    a table on a screen; where there is none, processes write their logs in `log_format` to standard error. Returns the
-    final statistics.
+    `on_start` is told where the bus is and what `monitor` takes for it, `last_log` says what else should be read
+    beneath a table on a screen; where there is none, processes write their logs in `log_format` to standard error.
+    Returns the final statistics.
     """
     with stop_signal() as stop, TemporaryDirectory(prefix="feedbus-demo-") as folder:
         async with trio.open_nursery() as nursery:

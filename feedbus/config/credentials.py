@@ -77,6 +77,8 @@ def check_keys(cls: type[Account], node: Node) -> None:
             cls({key: "x"}, ())
         except ConfigError as error:
             _, found, known = str(error).partition(f"unknown key {key!r}; there are: ")
+            if known == "none":
+                raise _unnamed(node, child).error("unknown key; there are none") from None
             if found:
                 raise _unnamed(node, child).error(unknown("key", key, known.split(", "))) from None
 

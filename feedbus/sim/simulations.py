@@ -13,6 +13,7 @@ from feedbus.sim import alor, binance, moex, rest
 from feedbus.sim.iss import Failure, Iss
 from feedbus.sim.seam import Handler
 
+MAX_PORT = 65535
 NAMES = ("moex", "alor", "binance")
 
 Place = tuple[str, int]
@@ -63,7 +64,7 @@ def simulation(
             return Simulation(name, serve, alor.Rest(alor_venue), alor_venue.counters)
         case "binance":
             binance_venue = binance.Venue(binance.Options(**given))
-            serve = partial(binance.serve, binance_venue)
+            serve = partial(binance.serve, binance_venue.options, venue=binance_venue)
             return Simulation(name, serve, binance.Rest(binance_venue), binance_venue.counters)
         case _:
             raise ValueError(f"no simulated venue {name!r}; there are: {', '.join(NAMES)}")
@@ -75,16 +76,17 @@ def places(host: str, port: int, names: Sequence[str]) -> dict[str, tuple[Place,
     found = {}
     for number, name in enumerate(names):
         first = port + 10 * number if port else 0
-        found[name] = ((host, first), (host, first + 1 if 0 < first < 65535 else 0))
+        found[name] = ((host, first), (host, first + 1 if first else 0))
     return found
 
 
 async def _listening(nursery: trio.Nursery, serve: Callable[..., Awaitable[None]], place: Place) -> str:
     """The URL of a server that has begun."""
     host, port = place
+    if port > MAX_PORT:
+        raise CantServe(f"can't listen at {host}:{port}: there are {MAX_PORT} ports")
     try:
         url: str = await nursery.start(partial(serve, host=host, port=port))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CantServe(f"can't listen at {host}:{port}: {reason}") from error
+    except OSError as error:
+        raise CantServe(f"can't listen at {host}:{port}: {error.strerror or error}") from error
     return url

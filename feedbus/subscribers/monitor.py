@@ -68,8 +68,8 @@ async def run_monitor(
 ) -> MarketTable:
     """Draw until q is typed, `seconds` have passed, the subscription ends, or it is cancelled.
 
-    `table` is the one to be drawn, for who needs it however this ends. `title` says in the last line what is watched (the
-    bus address), `last_log` what else should be read there.
+    `table` is the one to be drawn, for who needs it however this ends. `title` says in the last line what is watched
+    (the bus address), `last_log` what else should be read there.
     """
     table = table or MarketTable(time.time_ns())
     fd = _keyboard() if keys else None

@@ -76,7 +76,7 @@ class Talk:
         self.account: Account = venues.account_class(name)(credentials(name), samples(name).CHANNELS)
         self.started = self.of_account(self.account.start(self.now))
         self.session: Session = self.account.session(self.symbols)
-        self.sound(self.session.opened(self.now))
+        self.opened = self.sound(self.session.opened(self.now))
 
     def of_account(self, effects: Iterable[AccountEffect]) -> list[Effect]:
         """Effects of the Account, and those of the answers to its Fetches."""

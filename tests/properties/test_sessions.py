@@ -27,7 +27,7 @@ def events(effects: list[Effect]) -> list[MarketEvent]:
 @pytest.mark.parametrize("name", VENUES)
 def test_the_samples_are_a_conversation_that_goes_well(name: str) -> None:
     talk = Talk(name)
-    effects = [effect for frame in samples(name).FRAMES for effect in talk.frame(frame)]
+    effects = [*talk.opened, *(effect for frame in samples(name).FRAMES for effect in talk.frame(frame))]
     assert any(isinstance(effect, Ready) for effect in effects)
     assert {event.symbol for event in events(effects)} == talk.wanted
     assert talk.session.instruments() == {"live": len(talk.wanted)}
