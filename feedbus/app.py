@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import trio
 from rich.console import Console
@@ -15,9 +16,11 @@ import feedbus
 from feedbus.bus.subscriber import Stats
 from feedbus.config import Config
 from feedbus.service import running
-from feedbus.sim.simulations import Place, Simulation
 from feedbus.subscribers.market_table import MarketTable
 from feedbus.subscribers.monitor import TOPICS, run_monitor
+
+if TYPE_CHECKING:
+    from feedbus.sim.simulations import Place, Simulation
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -1,4 +1,4 @@
-"""A configuration of three simulated venues and all actors, each part in a process of its own: for tests and benches."""
+"""Three simulated venues and all actors, each part in a process of its own: for tests and benches."""
 
 from __future__ import annotations
 
