@@ -34,6 +34,17 @@ def test_the_samples_are_a_conversation_that_goes_well(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VENUES)
+def test_each_frame_that_turns_a_talk_is_taken_at_its_beginning_and_at_its_end(name: str) -> None:
+    for begun in ([], samples(name).FRAMES):
+        for frame in samples(name).OTHERS:
+            talk = Talk(name)
+            for usual in begun:
+                talk.frame(usual)
+            talk.frame(frame)
+            assert sum(talk.session.instruments().values()) == len(talk.wanted)
+
+
+@pytest.mark.parametrize("name", VENUES)
 @examples(80)
 @given(data=st.data())
 def test_any_frames_in_any_order_are_taken_while_the_clock_goes_on(name: str, data: st.DataObject) -> None:

@@ -302,6 +302,14 @@ def test_a_retry_of_what_was_given_up_and_taken_up_again_is_nobody_s() -> None:
     script.at(9.0).ticked(asks("o3", SBER), WakeAt(19.0))
 
 
+def test_an_old_retry_does_not_ask_again_for_what_was_asked_meanwhile() -> None:
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0)).received(ack("o2", 503, "no"), Refused(SBER, "503 no"))
+    script.at(6.0).unsubscribed(["SBER"]).subscribed(["SBER"], asks("o3", SBER))
+    script.received(ack("o3", 503, "no"), Refused(SBER, "503 no"), WakeAt(11.0))
+    script.at(11.0).ticked(asks("o4", SBER), WakeAt(15.0)).at(15.0).ticked(WakeAt(21.0)).stands(sent=1)
+
+
 def test_what_comes_for_the_guid_of_a_refused_request_is_late() -> None:
     script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
     script.received(book("o1", 1.5)).received(ack("o1")).counted(late_frames=2).stands(refused=1)
