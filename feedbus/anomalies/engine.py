@@ -37,8 +37,8 @@ class _Space:
     __slots__ = ("by_venue", "kinds", "rules", "unwatched", "watched")
 
     def __init__(self, kinds: Iterable[type[Event]], rules: Iterable[RuleInUse]) -> None:
-        self.kinds = frozenset(kinds)
-        self.rules = [rule for rule in rules if self.kinds & KINDS[rule.rule.kind].HANDLES.keys()]
+        self.kinds = tuple(kinds)
+        self.rules = [rule for rule in rules if KINDS[rule.rule.kind].HANDLES.keys() & set(self.kinds)]
         self.by_venue: dict[str, dict[str, Subject]] = {}
         self.watched = 0
         self.unwatched = 0  # that are kept in mind, so that the patterns needn't be looked at again
@@ -56,14 +56,15 @@ class Anomalies:
         self._timers = self._scene.timers
         used = [RuleInUse(rule) for rule in rules]
         groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]
-        spaces = [_Space(kinds, used) for kinds in groups]
-        self._spaces = {kind: space for space in spaces if space.rules for kind in space.kinds}
+        self._all = [space for space in (_Space(kinds, used) for kinds in groups) if space.rules]
+        self._spaces = {kind: (space, number) for space in self._all for number, kind in enumerate(space.kinds)}
 
     def add(self, event: MarketEvent, now_ns: int) -> Sequence[Alert]:
         """What fires or is resolved by this event, and by the time that has passed before it."""
-        space = self._spaces.get(type(event))
-        if space is None:
+        found = self._spaces.get(type(event))
+        if found is None:
             return _NO_ALERTS
+        space, kind = found
         now = event.ts_recv
         if now > now_ns:
             now = now_ns
@@ -79,7 +80,7 @@ class Anomalies:
             awaiting, subject.awaiting = subject.awaiting, []
             for handle in awaiting:
                 handle(event, now)
-        for handle in subject.handlers.get(type(event), ()):
+        for handle in subject.handlers[kind]:
             handle(event, now)
         subject.last = now
         return self._take() if self._scene.alerts else _NO_ALERTS
@@ -96,7 +97,7 @@ class Anomalies:
     @property
     def watched(self) -> int:
         """Instruments and connections that a rule is about."""
-        return sum(space.watched for space in dict.fromkeys(self._spaces.values()))
+        return sum(space.watched for space in self._all)
 
     def _take(self) -> list[Alert]:
         alerts, self._scene.alerts = self._scene.alerts, []
@@ -105,6 +106,7 @@ class Anomalies:
     def _subject(self, space: _Space, event: MarketEvent, now: int) -> Subject:
         """A new one, with all that watches it."""
         subject = Subject(event.venue, event.symbol, now)
+        subject.handlers = ((),) * len(space.kinds)
         rules = [rule for rule in space.rules if rule.is_about(event.venue, event.symbol)]
         if not rules:
             if space.unwatched < self._max:
@@ -117,8 +119,8 @@ class Anomalies:
         space.watched += 1
         space.by_venue.setdefault(event.venue, {})[event.symbol] = subject
         subject.watches = [KINDS[rule.rule.kind](rule, subject, self._scene) for rule in rules]
-        for kind in space.kinds:
-            handlers = [getattr(watch, watch.HANDLES[kind]) for watch in subject.watches if watch.HANDLES.get(kind)]
-            if handlers:
-                subject.handlers[kind] = tuple(handlers)
+        subject.handlers = tuple(
+            tuple(getattr(watch, watch.HANDLES[kind]) for watch in subject.watches if watch.HANDLES.get(kind))
+            for kind in space.kinds
+        )
         return subject

@@ -93,7 +93,7 @@ class Pattern:
         """What has to be subscribed to: exactly this, or more."""
         if not self.venue:
             return word
-        if not self.is_prefix and not self.symbol.endswith("."):
+        if not self.is_prefix:
             return topic_of(word, self.venue, self.symbol)
         # Only what ends in a dot is a prefix on the bus.
         whole, dot, _ = self.symbol.rpartition(".")

@@ -89,7 +89,8 @@ class Subject:
         self.last = now
         self.watches: list[Watch] = []
         self.awaiting: list[Callable[[MarketEvent, int], None]] = []
-        self.handlers: dict[type, tuple[Callable[[Any, int], None], ...]] = {}
+        self.handlers: tuple[tuple[Callable[[Any, int], None], ...], ...] = ()
+        """Who takes an event, by the number of its kind."""
 
     def others(self, watch: Watch) -> Iterator[str]:
         """The names of the other rules that fire about it."""

@@ -65,7 +65,7 @@ def test_instruments_that_no_rule_is_about_are_remembered_up_to_the_limit_only()
     anomalies = Anomalies([Rule("large_trade", 10, symbols=("A*",))], max_instruments=2)
     for number in range(100):
         anomalies.add(trade(f"X{number}", 50), START)
-    (space,) = dict.fromkeys(anomalies._spaces.values())
+    (space,) = anomalies._all
     assert sum(map(len, space.by_venue.values())) == 2
 
 

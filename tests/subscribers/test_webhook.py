@@ -241,7 +241,7 @@ async def test_a_failure_is_tried_again_where_that_may_help_and_counted(
     replies: list[Reply], retries: int, attempts: int, delivered: int, failed: int, heard: Heard
 ) -> None:
     async with served(Receiver(*replies)) as receiver:
-        webhook = made(receiver, retries, timeout=0.3 if "hang" in replies else 10)
+        webhook = made(receiver, retries, timeout=1.5 if "hang" in replies else 10)
         async with posting(webhook):
             webhook.offer([alert(1)])
             await receiver.asked(attempts)
@@ -310,7 +310,7 @@ async def test_a_success_ends_the_back_off() -> None:
 
 async def test_the_oldest_are_dropped_while_it_hangs_and_each_is_counted(heard: Heard) -> None:
     async with served(Receiver("hang")) as receiver:
-        webhook = made(receiver, retries=0, timeout=0.5, queue=3)
+        webhook = made(receiver, retries=0, timeout=1.5, queue=3)
         async with posting(webhook):
             webhook.offer([alert(0)])
             await receiver.asked(1)
