@@ -69,7 +69,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_subscriptions: int = 5000
     """Of a connection."""
     max_unsent: int = 5000
-    """A client for which more messages wait is cut without a closing frame, unless it is taking them."""
+    """A client for which so many messages wait, and that takes none, is cut without a closing frame. One that takes
+    some misses books, not trades."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
 

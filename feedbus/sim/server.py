@@ -33,6 +33,7 @@ CLOSE_S = 0.7
 HANDSHAKE_S = 10.0
 PONG_S = 60.0
 STUCK_S = 0.25
+"""How long a client with a full outbox may take nothing, where the venue cuts such clients off."""
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
@@ -48,9 +49,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ping_every: float | None = None
     """Seconds between pings to a client, which is dropped when its pong takes a minute; None: no pings."""
     most_unsent: int | None = None
-    """A client for which more frames than this wait, and that takes none of them for a quarter of a second, or for
-    which twice as many wait, is cut without a closing frame; until then it misses nothing. None: at a full outbox,
-    steps are left out."""
+    """A client for which so many frames wait, and that takes none of them for a quarter of a second, is cut without a
+    closing frame: it is not the server that is too slow. None: it isn't."""
 
 
 async def serve(
@@ -241,18 +241,15 @@ class _Link:
         """The market has moved. What is left out now comes with the next step that finds room, in its newest state."""
         if self.conversation.ending:
             return
-        if self._endpoint.most_unsent is not None:
-            self._cut_when_too_slow(self._endpoint.most_unsent)
-        elif len(self._outbox) >= self._full:
+        if len(self._outbox) < self._full:
+            self._put(self.conversation.due())
+        elif self._endpoint.most_unsent is not None and trio.current_time() - self._taken_at > STUCK_S:
+            self._cut()
+        else:
             self._counters.conflations += 1
-            return
-        self._put(self.conversation.due())
 
-    def _cut_when_too_slow(self, most_unsent: int) -> None:
-        """A client that reads has a moment: a burst of answers may be more than should ever wait."""
-        unsent = len(self._outbox)
-        stuck = trio.current_time() - self._taken_at > STUCK_S
-        if not self.cut and (unsent > 2 * most_unsent or (stuck and unsent > most_unsent)):
+    def _cut(self) -> None:
+        if not self.cut:
             self.cut = True
             self._counters.connections_cut += 1
             self.stop()

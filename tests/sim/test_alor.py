@@ -210,7 +210,6 @@ async def test_a_client_that_does_not_read_is_cut_and_nobody_else_is() -> None:
             await drain(stream)
             assert len(await frames(steady, 5)) == 5
         assert venue.counters.connections_cut == 1
-        assert venue.counters.conflations == 0
 
 
 async def ask_much(stream: trio.SocketStream, venue: Venue) -> None:
@@ -237,7 +236,7 @@ async def drain(stream: trio.SocketStream) -> None:
 
 
 async def test_a_burst_of_history_to_a_client_that_reads_is_no_reason_to_cut_it() -> None:
-    async with running(Options(rate=100, max_unsent=250)) as (url, venue), websocket(url) as socket:
+    async with running(Options(rate=100, max_unsent=50)) as (url, venue), websocket(url) as socket:
         await socket.send_message(request(venue, "AllTradesGetAndSubscribe", "t", depth=400))
         received = await frames(socket, 401)
         assert sum("data" in each for each in received) >= 400

@@ -258,8 +258,8 @@ async def stuck_client(url: str, path: bytes, said: bytes) -> trio.SocketStream:
     return stream
 
 
-@pytest.mark.parametrize(("most_unsent", "cut"), [(2000, True), (None, False)])
-async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_unsent: int | None, cut: bool) -> None:
+@pytest.mark.parametrize("most_unsent", [2000, None])
+async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_unsent: int | None) -> None:
     endpoint = Endpoint(path="/chatter", most_unsent=most_unsent)
     async with (
         venue(endpoint) as (url, _, counters, _),
@@ -267,9 +267,9 @@ async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_u
         websocket(url) as steady,
     ):
         await steady.send_message("go")
-        while not counters.connections_cut and not counters.conflations:
+        while not (counters.connections_cut if most_unsent else counters.conflations > 100):
             await steady.get_message()
-        assert (counters.connections_cut, counters.conflations > 0) == (int(cut), not cut)
+        assert counters.connections_cut == (most_unsent is not None)
         assert str(await steady.get_message()).startswith("step")
 
 
