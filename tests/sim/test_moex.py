@@ -208,6 +208,7 @@ async def _stuck_client(url: str) -> trio.SocketStream:
 async def test_a_client_that_does_not_read_stops_nobody_and_is_conflated() -> None:
     async with venue(Options(rate=100)) as (url, counters), await _stuck_client(url), connected(url) as socket:
         await socket.send_message(subscribe("a", "TQBR.SBER"))
+        assert (await frame(socket)).command == "RECEIPT"
         while counters.conflations < 3:
             await frame(socket)
         received = [await frame(socket) for _ in range(50)]
