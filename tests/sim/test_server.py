@@ -157,6 +157,7 @@ async def test_a_venue_may_open_its_market_when_a_client_connects() -> None:
 @pytest.mark.parametrize(
     ("said", "frames", "code"),
     [
+        ("close", ["close"], 1000),
         ("close while open", ["close while open"], 1000),
         ("refuse", ["refuse"], 1008),
         ("late close", ["late close", "step 1"], 1000),
@@ -208,7 +209,7 @@ async def test_clients_are_pinged_and_those_that_do_not_answer_dropped(monkeypat
             received = b"".join([part async for part in stream])
         assert received.partition(b"\r\n\r\n")[2][:1] == b"\x89"
         async with websocket(url):
-            assert counters.connections_broken == 1
+            assert counters.connections_broken >= 1
 
 
 async def test_a_client_that_answers_pings_stays() -> None:
