@@ -61,11 +61,17 @@ class Fetch(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back: the HTTP status, whichever it is, the whole body, and when it was there (ns since the epoch)."""
+    """What came back: the HTTP status, whichever it is, the whole body, and when it was there (ns since the epoch).
+    Never shows the body, which may be a token."""
 
     status: int
     body: bytes
     ts_recv: int
+
+    def __repr__(self) -> str:
+        return f"Answer(HTTP {self.status}, {len(self.body)} bytes)"
+
+    __str__ = __repr__
 
 
 class AccountDue(msgspec.Struct, frozen=True):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 import trio
 from rich.console import Console
 
 from feedbus import demo
+from feedbus.config import parse
 from feedbus.errors import ConfigError
 from feedbus.processes import process
 
@@ -60,7 +62,7 @@ async def test_its_configuration_can_be_several_processes() -> None:
         async with trio.open_nursery() as nursery:
             text = await demo._simulated(nursery, "/tmp/f")
             nursery.cancel_scope.cancel()
-    config = demo.parse(text, name="demo", directory=demo.Path(), environ={"HOME": "/"})
+    config = parse(text, name="demo", directory=Path(), environ={"HOME": "/"})
     assert process(config, ["aggregator"]).publish == "ipc:///tmp/f/events.ipc.aggregator"
     with pytest.raises(ConfigError):
         process(config, ["nobody"])

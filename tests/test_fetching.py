@@ -145,3 +145,9 @@ def test_a_fetch_shows_neither_query_nor_body() -> None:
     fetch = Fetch("/refresh?token=hunter2", "auth", "POST", b"hunter2")
     assert "hunter2" not in f"{fetch} {fetch!r}"
     assert repr(fetch) == "Fetch(POST auth /refresh)"
+
+
+def test_an_answer_does_not_show_its_body() -> None:
+    answer = Answer(200, b'{"AccessToken":"hunter2"}', 1)
+    assert "hunter2" not in f"{answer} {answer!r}"
+    assert repr(answer) == "Answer(HTTP 200, 25 bytes)"

@@ -1,8 +1,8 @@
 """One client's conversation with the simulated Binance, and what all of them share. Pure: time is an argument.
 
 The market opens with the first subscription, in a URL or by SUBSCRIBE, so that a seed, a start and the same requests
-give the same bytes. An unknown stream's name is confirmed like any other, and nothing ever comes (nor is it listed). Of
-the venue's limits those on messages and streams are held; a client that is so late that events are lost to it is
+give the same bytes. An unknown stream's name is confirmed like any other, and nothing ever comes (nor is it listed).
+Of the venue's limits those on messages and streams are held; a client that is so late that events are lost to it is
 dropped, as there.
 """
 
