@@ -99,6 +99,7 @@ def test_a_killed_part_is_missed_by_nobody_and_works_again(running: Apart, part:
 
 
 def test_the_view_of_the_bus_is_there_again_and_knows_everybody(running: Apart) -> None:
+    missing = PUBLISHERS
     with feedbus.subscribe_sync(running.addresses()) as subscription:
         for _ in range(100):
             all_speak(subscription, PUBLISHERS)
@@ -106,4 +107,4 @@ def test_the_view_of_the_bus_is_there_again_and_knows_everybody(running: Apart) 
             missing = [name for name in PUBLISHERS if f'feed="{name}"' not in text]
             if not missing:
                 break
-        assert missing == []
+    assert missing == []

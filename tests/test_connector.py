@@ -379,7 +379,7 @@ async def test_answers_that_come_together_are_given_one_by_one(fetching: Stage, 
         for number in range(3):
             fetching.owner.fetches[0][1](Answer(number, b"", 1))
         connection = await fetching.connection()
-        assert [str(sent)[-10:] for sent in connection.sent] == [f"{number}, 0 bytes)" for number in range(3)]
+        assert [str(sent).partition("HTTP ")[2][:1] for sent in connection.sent] == ["0", "1", "2"]
 
 
 async def test_an_answer_to_a_session_that_is_over_is_dropped(fetching: Stage, mock_clock: MockClock) -> None:

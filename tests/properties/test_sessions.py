@@ -35,7 +35,8 @@ def test_the_samples_are_a_conversation_that_goes_well(name: str) -> None:
 
 @pytest.mark.parametrize("name", VENUES)
 def test_each_frame_that_turns_a_talk_is_taken_at_its_beginning_and_at_its_end(name: str) -> None:
-    for begun in ([], samples(name).FRAMES):
+    beginnings: tuple[list[bytes], ...] = ([], samples(name).FRAMES)
+    for begun in beginnings:
         for frame in samples(name).OTHERS:
             talk = Talk(name)
             for usual in begun:
