@@ -1,17 +1,16 @@
-"""The simulated ALOR against three public clients of ALOR, as anyone installs them: none knows of it.
+"""The simulated ALOR against two public clients of ALOR, as anyone installs them: neither knows of it.
 
-brokapi (PyPI), alor-api (npm) and AlorPy (its author's repository); each in an environment of its own. The simulator's
-two interfaces are put behind one address, as ALOR's are, and behind another one with TLS, which AlorPy insists on.
+brokapi (PyPI) and alor-api (npm), each in an environment of its own. The simulator's two interfaces are put behind one
+address, as ALOR's are.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,6 @@ from urllib.parse import urlparse
 import msgspec
 import pytest
 import trio
-import trustme
 
 from feedbus.sim import rest
 from feedbus.sim.alor import Options, Rest, Venue, serve
@@ -30,7 +28,6 @@ pytestmark = pytest.mark.edge
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = Path(__file__).parent / "clients"
-ALORPY = "git+https://github.com/cia76/AlorPy.git"
 
 
 def _run(environment: Path, *command: str | Path) -> None:
@@ -56,23 +53,8 @@ def _made(name: str, make: Callable[[Path], None]) -> Path:
     return environment
 
 
-def _interpreters() -> Iterator[str]:
-    yield sys.executable
-    for minor in range(15, 11, -1):
-        if found := shutil.which(f"python3.{minor}"):
-            yield found
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    yield from sorted(str(path) for path in pyenv.glob("versions/3.1[2-9]*/bin/python3"))
-
-
-def _is_new(python: str) -> bool:
-    """Whether it runs and is 3.12 or newer; a shim for a version that isn't chosen doesn't run."""
-    command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 12))"]
-    return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
-
-
-def _python(environment: Path, package: str, python: str = sys.executable) -> None:
-    _run(environment, python, "-m", "venv", environment)
+def _python(environment: Path, package: str) -> None:
+    _run(environment, sys.executable, "-m", "venv", environment)
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run(environment, *pip, package)
 
@@ -95,31 +77,18 @@ def alor_api() -> Path:
     return _made("alor-api", make) / "node_modules" / "alor-api"
 
 
-@pytest.fixture(scope="module")
-def alorpy() -> Path:
-    """An interpreter that has it."""
-    python = next((each for each in _interpreters() if _is_new(each)), None)
-    if python is None:
-        pytest.skip("AlorPy asks for Python 3.12")
-    return _made("alorpy", partial(_python, package=ALORPY, python=python)) / "bin" / "python"
-
-
 @asynccontextmanager
-async def _simulated(options: Options) -> AsyncIterator[tuple[str, str, Venue]]:
-    """The address of everything, that of everything with TLS, and the venue."""
+async def _simulated(options: Options) -> AsyncIterator[tuple[str, Venue]]:
+    """The address of everything, and the venue."""
     venue = Venue(options)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     with trio.fail_after(90):
         async with trio.open_nursery() as nursery:
             websocket = await nursery.start(partial(serve, options, "127.0.0.1", 0, venue=venue))
             base = await nursery.start(rest.serve, Rest(venue), "127.0.0.1", 0)
-            front = partial(_front, websocket, base)
-            plain = await nursery.start(trio.serve_tcp, front, 0)
-            encrypted = await nursery.start(partial(trio.serve_ssl_over_tcp, front, 0, context))
-            ports = [plain[0], encrypted[0].transport_listener]
-            plain_port, tls_port = [each.socket.getsockname()[1] for each in ports]
-            yield f"http://127.0.0.1:{plain_port}", f"https://127.0.0.1:{tls_port}", venue
+            (listener,) = await nursery.start(
+                partial(trio.serve_tcp, partial(_front, websocket, base), 0, host="127.0.0.1")
+            )
+            yield f"http://127.0.0.1:{listener.socket.getsockname()[1]}", venue
             nursery.cancel_scope.cancel()
 
 
@@ -170,7 +139,7 @@ async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
     """brokapi reads a trade's `orderno` as text, as the specification says, and drops the trades that have it as the
     exchange sends it: a number."""
     options = Options(order_numbers=order_numbers, refresh_tokens=("refresh",))
-    async with _simulated(options) as (url, _, venue):
+    async with _simulated(options) as (url, venue):
         script = CLIENTS / "brokapi_client.py"
         expected = "trades" if order_numbers == "text" else "no trades"
         seen = await _seen(brokapi, script, url, expected)
@@ -193,7 +162,7 @@ async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
 
 
 async def test_alor_api(alor_api: Path) -> None:
-    async with _simulated(Options()) as (url, _, venue):
+    async with _simulated(Options()) as (url, venue):
         seen = await _seen("node", CLIENTS / "alor_api_client.cjs", alor_api, url)
     assert seen["refreshed"] == ["AccessToken"]
     assert (seen["card"]["symbol"], seen["card"]["lotsize"], seen["card"]["minstep"]) == ("SBER", 1, 0.01)
@@ -210,26 +179,3 @@ async def test_alor_api(alor_api: Path) -> None:
     assert seen["afterUnsubscribe"] <= 1
     assert seen["unknown"]["httpCode"] == 400
     assert venue.counters.subscriptions == 5
-
-
-async def test_alorpy(alorpy: Path) -> None:
-    async with _simulated(Options()) as (url, encrypted, venue):
-        script, websocket = CLIENTS / "alorpy_client.py", encrypted.replace("https", "wss") + "/ws"
-        keyring = {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
-        seen = await _seen(alorpy, script, url, websocket, **keyring)
-    assert [account["type"] for account in seen["accounts"]] == ["securities", "fx", "derivatives"]
-    assert seen["board"] == ["TQBR", "SBER"]
-    assert seen["card"]["primary_board"] == "TQBR"
-    assert [bar["time"] for bar in seen["history"]["history"]] == sorted(
-        bar["time"] for bar in seen["history"]["history"]
-    )
-    assert [book["data"]["existing"] for book in seen["books"]] == [True] + [False] * 4
-    for book in seen["books"]:
-        bids, asks = ([level["price"] for level in book["data"][side]] for side in ("bids", "asks"))
-        _check_book(bids, asks, 5)
-    trades = [trade["data"] for trade in (*seen["trades"], *seen["after"])]
-    assert [trade["existing"] for trade in trades] == [True, True] + [False] * 8
-    _check_ids([trade["id"] for trade in trades])
-    assert all(quote["data"]["bid"] < quote["data"]["ask"] for quote in seen["quotes"])
-    assert venue.counters.subscriptions == 3
-    assert venue.counters.errors_sent == 0
