@@ -11,12 +11,14 @@ from prometheus_client import Metric
 from trio.testing import MockClock
 
 from feedbus import metrics
+from feedbus.actor import ActorShell
 from feedbus.bus.publisher import Publisher
 from feedbus.config import Feed as FeedConfig
 from feedbus.config import Sharding
 from feedbus.errors import ClosedByPeer, ConnectFailed
 from feedbus.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.subscribers import actor_class
 from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.metrics import CollectorRegistry
 from feedbus.telemetry.server import Server
@@ -54,10 +56,17 @@ class Scene:
         self.supervisor = Supervisor("top", [])
         self.lag = LoopLag()
         self.watchdog = Watchdog(Notifier({}), list, str, trio.Event().wait)
+        self.actor = ActorShell(
+            "aggregator",
+            actor_class("aggregator").Options(),
+            addresses=(),
+            publisher=self.publisher,
+            stalled_bytes=1 << 20,
+        )
         self.registry = metrics.registry(
             [self.feed],
             [self.publisher],
-            [],
+            [self.actor],
             lambda: [self.supervisor],
             lag=self.lag,
             watchdog=self.watchdog,
@@ -171,6 +180,27 @@ async def test_a_publishers_counters_are_series(scene: Scene, autojump_clock: Mo
     assert scene.value("feedbus_publisher_oversized_events_total", **labels) == 5
 
 
+def test_an_actors_counters_are_series_over_all_its_lives() -> None:
+    scene = Scene()
+    scene.actor.starts = 3
+    scene.actor._past_counts.update(trades=7)
+    scene.actor._past_received.update(events=9, gaps=1)
+    labels = {"actor": "aggregator"}
+    assert scene.value("feedbus_actor_starts_total", **labels) == 3
+    assert scene.value("feedbus_actor_occurrences_total", occurrence="trades", **labels) == 7
+    received = [scene.value("feedbus_actor_received_total", what=what, **labels) for what in ("events", "gaps", "lost")]
+    assert received == [9, 1, 0]
+
+
+def test_a_feeds_requests_over_http_are_series() -> None:
+    scene = Scene()
+    scene.feed.fetcher.requests = 5
+    scene.feed.fetcher.failures["timed_out"] = 2
+    assert scene.value("feedbus_feed_http_requests_total", feed="moex") == 5
+    failures = [scene.value("feedbus_feed_http_failures_total", feed="moex", cause=cause) for cause in metrics.CAUSES]
+    assert sorted(failures) == [0, 0, 0, 0, 0, 2]
+
+
 def test_a_supervisors_counters_are_series() -> None:
     scene = Scene()
     scene.supervisor.crashes["moex"] = 2
@@ -208,6 +238,7 @@ async def test_the_documentation_has_exactly_these_series(scene: Scene, autojump
     server = Server("127.0.0.1", 0, scene.registry, list, list)
     server.answers["200"] = 1
     scene.feed.connectors[0].delay = 1.5
+    scene.actor._past_counts["trades"] = 1
     rows = []
     for name, family in families(scene.registry).items():
         assert family.samples, f"{name} has no sample here"

@@ -108,7 +108,7 @@ async def service() -> AsyncIterator[tuple[Feed, Server]]:
         config = FeedConfig(name="moex", venue="moex", url=url, symbols=symbols, sharding=Sharding(2, 2))
         feed = Feed(config, publisher, websocket.dial, Options(subprotocols=("STOMP",)))
         figures = {"lag": lag, "watchdog": watchdog, "log_lines": lambda: {"info": 1}}
-        registry = metrics.registry([feed], [publisher], lambda: [supervisor], **figures)  # type: ignore[arg-type]
+        registry = metrics.registry([feed], [publisher], [], lambda: [supervisor], **figures)  # type: ignore[arg-type]
         server = Server("127.0.0.1", 0, registry, list, list)
         await nursery.start(server.serve)
         await nursery.start(publisher.run)

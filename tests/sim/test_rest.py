@@ -119,7 +119,7 @@ async def test_the_command_serves_it_beside_the_websocket(arguments: tuple[str, 
             assert process.stdout is not None
             first, second = await lines(process.stdout, 2)
             assert first.startswith("moex: ws://127.0.0.1:")
-            async with client(second.removeprefix("iss: ")) as http:
+            async with client(second.removeprefix("moex rest: ")) as http:
                 answer = await http.get(PATH)
             process.terminate()
             (final,) = await lines(process.stdout, 1)
