@@ -107,7 +107,8 @@ def _bus_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def _sim_arguments(sim: argparse.ArgumentParser) -> None:
-    sim.add_argument("venues", nargs="*", metavar="VENUE", help=f"{', '.join(SIMULATED)}; none: all of them")
+    known = ", ".join(SIMULATED)
+    sim.add_argument("venues", nargs="*", type=_venue, metavar="VENUE", help=f"{known}; none: all of them")
     sim.add_argument(
         "--listen",
         type=_host_port,
@@ -332,6 +333,12 @@ def _count(text: str) -> int:
     return value
 
 
+def _venue(text: str) -> str:
+    if text not in SIMULATED:
+        raise ValueError("not simulated")
+    return text
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e9:
@@ -365,6 +372,7 @@ def _time(text: str) -> int:
 for _checked, _name in (
     (_positive, "positive number"),
     (_count, "count"),
+    (_venue, f"venue (there are {', '.join(SIMULATED)})"),
     (_seconds, "number of seconds"),
     (_rate, "number, 0 or more"),
     (_host_port, "HOST:PORT"),

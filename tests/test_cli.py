@@ -201,8 +201,8 @@ def test_demo_without_a_terminal_prints_plain_lines_and_the_final_statistics(sta
     assert demo.returncode == 0
     assert output.startswith("bus: ipc://")
     assert "\x1b" not in output
-    assert "TQBR.SBER" in output or "moex TQBR." in output
-    assert "instruments      24 of 24 with a price" in output
+    assert "  bid " in output
+    assert "instruments      30 of 30 with a price" in output
     assert "gaps             0" in output
 
 
@@ -212,7 +212,7 @@ def test_demo_and_monitor_end_cleanly_at_a_signal(start: Start, stop: signal.Sig
     address = line(demo).removeprefix("bus: ")
     monitor = start("monitor", "--bus", address)
     assert monitor.stdout is not None
-    while "moex TQBR." not in (text := monitor.stdout.readline()):
+    while "  bid " not in (text := monitor.stdout.readline()):
         assert text, "the monitor ended"
     monitor.send_signal(stop)
     monitor.communicate(timeout=5)
