@@ -23,6 +23,7 @@ from feedbus.events import Gap, MarketData
 from feedbus.sequence import Sequences
 from feedbus.topics import HEARTBEAT, MAX_TOPIC, TopicFilter
 
+WAIT_MS = 1000  # the longest that a plain program waits before its signals have their turn
 DRAIN = 64  # messages taken from the socket before others get their turn
 
 
@@ -283,7 +284,8 @@ class SyncSubscription:
             while not self._batches:
                 if self._socket.closed:
                     raise BusError("the subscription is closed")
-                self._poll.poll()
+                # A signal that comes just before the call doesn't interrupt it: it has its turn when the wait is over.
+                self._poll.poll(WAIT_MS)
                 _receive_all(self._socket, self._receiver, self._batches)
             yield self._batches.popleft()
 
