@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/.installed
+PARSE := .venv-parse
+PARSE_STAMP := $(PARSE)/.installed
 
-.PHONY: demo install test test-edges bench fuzz soak check format clean autobahn
+.PHONY: demo install test test-edges bench bench-parts bench-parse fuzz soak check format clean autobahn
 
 demo: $(STAMP)          ## the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
@@ -22,7 +24,8 @@ test-edges: $(STAMP)    ## the venues' own clients against the simulators, each 
 fuzz: $(STAMP)          ## the properties with fresh examples, round by round for FUZZ_SECONDS, FUZZ_EXAMPLES in each
 	@end=$$(( $$(date +%s) + $${FUZZ_SECONDS:-300} )); while \
 		FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
-			tests/properties tests/venues tests/subscribers tests/test_codec.py tests/test_config.py \
+			tests/properties tests/venues tests/subscribers tests/anomalies tests/test_codec.py tests/test_config.py \
+			tests/test_bars.py tests/test_indicators.py tests/test_bookmetrics.py tests/test_pacing.py \
 			tests/transport/test_contract_fuzz.py tests/transport/test_watch.py || exit 1; \
 		[ $$(date +%s) -lt $$end ]; do :; done
 
@@ -31,6 +34,13 @@ soak: $(STAMP)          ## a service, cut and stalled again and again for SOAK_S
 
 bench: $(STAMP) $(BENCH_STAMP)  ## what an event costs, by turns with the hand-written rivals (docs/benchmarks.md)
 	$(BIN)/feedbus bench --compare
+
+bench-parts: $(STAMP)   ## what bars and book metrics cost, and what killing a process does to the others
+	$(BIN)/python -m tests.bench.analytics
+	$(BIN)/python -m tests.bench.killed
+
+bench-parse: $(STAMP) $(PARSE_STAMP)  ## CAPTURE=FILE.gz: what Binance's frames cost, by turns with cryptofeed's handler
+	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python
 
 check: $(STAMP)         ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -55,7 +65,10 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-$(BENCH_STAMP): tests/bench/requirements.txt  # the rivals' own: nothing of it is feedbus's
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+# The rivals' own: nothing of it is feedbus's.
+$(BENCH_STAMP): tests/bench/requirements.txt
+$(PARSE_STAMP): tests/bench/requirements-parse.txt
+$(BENCH_STAMP) $(PARSE_STAMP):
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

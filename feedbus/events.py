@@ -103,8 +103,9 @@ class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
 class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
     """Open, high, low, close over `period_s` seconds from `start` (ns). `source` says what it was made of.
 
-    `volume` of source venue is in the venue's own unit for bars (on MOEX securities, not lots), `turnover` in the quote
-    currency. `revision` counts the versions of this bar that were published before; `final`: there will be none after
+    `volume` of source trades is in the unit of a trade's size, of source ticker in that of the ticker's volume, and of
+    source venue in the venue's own unit for bars (on MOEX securities, not lots); `turnover` is in the quote currency, of
+    source trades per unit of size. `vwap` is in the unit of prices. docs/analytics.md has the formulas. `revision` counts the versions of this bar that were published before; `final`: there will be none after
     it, but a correction; `complete`: no trade of the period is missing, as far as we know.
     """
 
@@ -128,7 +129,11 @@ class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
 
 
 class BookMetrics(MarketEvent, frozen=True, array_like=True, gc=False, tag="bookmetrics"):
-    """Numbers drawn from a book. `bid_depth`, `ask_depth` and `imbalance` are parallel to `levels`."""
+    """Numbers drawn from a book. `bid_depth`, `ask_depth` and `imbalance` are parallel to `levels`.
+
+    Spread, mid and microprice are in the quote currency, depths in the unit of size, `liquidity` in both multiplied;
+    `relative_spread` (of the mid) and `imbalance` (-1 to 1) have none. docs/analytics.md has the formulas.
+    """
 
     WORD: ClassVar[str] = "bookmetrics"
     spread: float | None

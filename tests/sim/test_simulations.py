@@ -38,8 +38,8 @@ async def test_each_is_served_at_two_addresses_and_counts(name: str) -> None:
     assert "rest requests 1" in simulated.totals()
 
 
-def test_every_venue_is_simulated_and_the_command_knows_them() -> None:
-    assert sorted(NAMES) == venues.names()
+def test_they_are_venues_and_the_command_knows_them() -> None:
+    assert set(NAMES) <= set(venues.names())
     assert cli.SIMULATED == NAMES
 
 
