@@ -104,8 +104,8 @@ class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
     """Open, high, low, close over `period_s` seconds from `start` (ns). `source` says what it was made of.
 
     `volume` of source trades is in the unit of a trade's size, of source ticker in that of the ticker's volume, and of
-    source venue in the venue's own unit for bars (on MOEX securities, not lots); `turnover` is in the quote currency, of
-    source trades per unit of size. `vwap` is in the unit of prices. docs/analytics.md has the formulas. `revision`
+    source venue in the venue's own unit for bars (on MOEX securities, not lots). `turnover` is in the quote currency,
+    of source trades per unit of size; `vwap` in the unit of prices. docs/analytics.md has the formulas. `revision`
     counts the versions of this bar that were published before; `final`: there will be none after it, but a correction;
     `complete`: no trade of the period is missing, as far as we know.
     """
