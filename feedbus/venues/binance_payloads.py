@@ -192,9 +192,11 @@ def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes |
 
 def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     raw = _decode_book_ticker(payload)
-    bid, ask = raw.bid or None, raw.ask or None
+    bid, ask = raw.bid, raw.ask
+    if bid and ask:
+        return Quote(VENUE, symbol, 0, ts_recv, bid, raw.bid_size, ask, raw.ask_size, raw.update)
     bid_size, ask_size = raw.bid_size if bid else None, raw.ask_size if ask else None
-    return Quote(VENUE, symbol, 0, ts_recv, bid, bid_size, ask, ask_size, raw.update)
+    return Quote(VENUE, symbol, 0, ts_recv, bid or None, bid_size, ask or None, ask_size, raw.update)
 
 
 def _book(symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
