@@ -188,15 +188,21 @@ class Feed:
 
     async def login_turn(self, connector: Connector) -> None:
         """Wait until this connector may try to log in."""
+        if not self.account_shell.is_ready.is_set():
+            self._show_account(connector)
+            await self.account_shell.is_ready.wait()
         if self._login.refused is not None:
             connector.set_state("refused", self._login.refused)
         elif self._login.must_wait():
             connector.set_state("waiting", connector.last_failure or "another connection logs in first")
         await self._login.turn(connector)
-        if not self.account_shell.is_ready.is_set():
-            if self._login.refused is None:
-                connector.set_state("waiting", self._account_failure or "the account is got ready")
-            await self.account_shell.is_ready.wait()
+
+    def _show_account(self, connector: Connector) -> None:
+        """Why a connector waits for the account."""
+        if self._login.refused is not None:
+            connector.set_state("refused", self._login.refused)
+        else:
+            connector.set_state("waiting", self._account_failure or "the account is got ready")
 
     def login_accepted(self) -> None:
         """Let everybody connect."""
@@ -218,8 +224,8 @@ class Feed:
         self._log.warning("account: %s", reason)
         if not self.account_shell.is_ready.is_set():
             for connector in self.connectors:
-                if connector.state == "waiting":
-                    connector.set_state("waiting", reason)
+                if connector.state in ("waiting", "refused"):
+                    self._show_account(connector)
 
     def account_changed(self) -> None:
         """What sessions wait for may be there."""

@@ -1,8 +1,8 @@
 """What one feed asks of its venue over HTTP: a few Fetches at a time, in their order. Touches sockets, through
 transport/http.py.
 
-A client is made for each service when it is first needed, and kept. Whatever comes of a Fetch, it is answered once; one
-that finds too many waiting is answered at once, with an error.
+A client is made for each service when it is first needed, and kept. Whatever comes of a Fetch, it is answered once:
+with an error when too many wait, and when this part ends half-way; those that wait then are asked once it runs again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
+from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
 from feedbus.session import Answer, Fetch
 from feedbus.transport import http
 from feedbus.transport.tls import tls_context
@@ -72,6 +72,10 @@ class Fetcher:
                 self._failed(error, answered)
             except ConfigError as error:
                 self._failed(BadData("a request", str(error)), answered)
+            except BaseException:
+                # Whoever asked would wait for ever: of those that are under way nothing is known after a crash.
+                self._failed(TimedOut(f"{fetch!r}: given up half-way"), answered)
+                raise
             else:
                 answered(Answer(got.status, got.body, self._wall_ns()))
 

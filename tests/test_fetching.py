@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import trio
 
-from feedbus.errors import BadData, ConnectFailed, RateLimited, VenueError
+from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.fetching import AT_A_TIME, MAX_WAITING, Fetcher
 from feedbus.session import Answer, Fetch
 
@@ -46,9 +46,9 @@ class Place:
             await self._came.wait()
 
 
-async def begin(nursery: trio.Nursery, place: Place, **services: str) -> Fetcher:
+async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None = None, **services: str) -> Fetcher:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    nursery.start_soon(partial(trio.serve_listeners, place.connection, listeners))
+    (server or nursery).start_soon(partial(trio.serve_listeners, place.connection, listeners))
     port = listeners[0].socket.getsockname()[1]
     fetcher = Fetcher({"rest": f"http://127.0.0.1:{port}/base", **services}, wall_ns=lambda: 42)
     await nursery.start(fetcher.run)
@@ -115,6 +115,7 @@ async def test_what_comes_of_no_answer_is_told_and_counted_and_the_next_is_asked
 async def test_only_some_are_under_way_and_only_so_many_wait() -> None:
     release = trio.Event()
     here = 0
+    asked = MAX_WAITING + AT_A_TIME + 2
 
     async def serve(head: bytes) -> bytes:
         nonlocal here
@@ -126,19 +127,47 @@ async def test_only_some_are_under_way_and_only_so_many_wait() -> None:
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             fetcher = await begin(nursery, place)
-            for number in range(MAX_WAITING + 2):
+            for number in range(asked):
                 fetcher.fetch(Fetch("/"), partial(place.answered, str(number)))
             refused = len(place.answers)
-            assert 0 < refused <= 2
+            assert 2 <= refused <= 2 + AT_A_TIME  # workers that wait already take theirs at once
             assert all(isinstance(answer, RateLimited) for _, answer in place.answers)
             while here < AT_A_TIME:
                 await trio.lowlevel.checkpoint()
             assert fetcher.requests == AT_A_TIME
             release.set()
-            await place.wait_for(MAX_WAITING + 2)
+            await place.wait_for(asked)
             nursery.cancel_scope.cancel()
-    assert fetcher.requests == MAX_WAITING + 2 - refused
+    assert fetcher.requests == asked - refused
     assert fetcher.failures == {"rate_limited": refused}
+
+
+async def test_what_is_under_way_when_it_ends_is_answered_and_what_waits_is_asked_once_it_runs_again() -> None:
+    hang = True
+
+    async def serve(head: bytes) -> bytes:
+        if hang:
+            await trio.sleep_forever()
+        return await hello(head)
+
+    place = Place(serve)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as server:
+            async with trio.open_nursery() as first:
+                fetcher = await begin(first, place, server)
+                for number in range(AT_A_TIME + 1):
+                    fetcher.fetch(Fetch("/"), partial(place.answered, str(number)))
+                while len(place.requests) < AT_A_TIME:
+                    await trio.lowlevel.checkpoint()
+                first.cancel_scope.cancel()
+            assert sorted(name for name, _ in place.answers) == [str(number) for number in range(AT_A_TIME)]
+            assert {type(answer) for _, answer in place.answers} == {TimedOut}
+            hang = False
+            await server.start(fetcher.run)
+            await place.wait_for(AT_A_TIME + 1)
+            server.cancel_scope.cancel()
+    assert place.answers[-1] == (str(AT_A_TIME), Answer(200, b"hi", 42))
+    assert fetcher.failures == {"timed_out": AT_A_TIME}
 
 
 def test_a_fetch_shows_neither_query_nor_body() -> None:
