@@ -62,6 +62,7 @@ class AccountShell:
                 pause = self._carry_out(self._account.start(trio.current_time()))
                 while pause is None:
                     pause = self._carry_out(await self._next())
+                self._wake_at = inf  # nothing is due before it is started again
                 await trio.sleep(pause)
         finally:
             self._wake_at = inf
@@ -99,10 +100,11 @@ class AccountShell:
         return self._account.tick(now)
 
     def _tell(self, answer: Answer | VenueError, effects: list[AccountEffect]) -> None:
+        judged = any(isinstance(effect, Ready | Fatal) for effect in effects)
         if isinstance(answer, VenueError):
-            self._owner.account_failed(f"{answer.cause}: {answer}")
-        elif not self.is_ready.is_set() and not any(isinstance(effect, Ready | Fatal) for effect in effects):
-            self._owner.account_failed(f"HTTP {answer.status}")
+            self._owner.account_failed(self._account.clean(f"{answer.cause}: {answer}"))
+        elif not judged and (answer.status >= 300 or not self.is_ready.is_set()):
+            self._owner.account_failed(f"an answer that can't be used (HTTP {answer.status})")
         self._owner.account_changed()
 
     def _carry_out(self, effects: Iterable[AccountEffect]) -> float | None:
@@ -116,11 +118,11 @@ class AccountShell:
                 case Ready():
                     self.is_ready.set()
                 case Notice(text):
-                    self._owner.notice(text)
+                    self._owner.notice(self._account.clean(text))
                 case Fatal(reason):
                     if self.is_ready.is_set():
                         self.is_ready = trio.Event()
-                    return self._owner.account_refused(reason)
+                    return self._owner.account_refused(self._account.clean(reason))
         return None
 
     def _answered(self, life: int, fetch: Fetch, answer: Answer | VenueError) -> None:

@@ -1,5 +1,6 @@
 """The shell around a subscriber actor: makes it anew at each start, gives it the bus, and ends it when it is stuck.
 
+Each life publishes in an epoch of its own, so that subscribers know that what was said in the one before isn't held up.
 A crash is a bug of the actor's and nobody else's: it leaves `run` so that the supervisor counts it and starts the actor
 again, which then waits, longer from crash to crash. So an actor that can't live costs its own events and a log line.
 """
@@ -49,6 +50,7 @@ class ActorShell:
         self._class = actor_class(name)
         self._options = options
         self._addresses = addresses
+        self._publisher = publisher
         self._publish = publisher.publish if publisher else _publishes_nothing
         self._stalled_bytes = stalled_bytes
         self._wall_ns = wall_ns
@@ -64,6 +66,8 @@ class ActorShell:
         task_status.started()
         await trio.sleep_until(self._not_before)
         self.starts += 1
+        if self.starts > 1 and self._publisher is not None:
+            self._publisher.begin_again()
         began = trio.current_time()
         self._actor = actor = self._class(self._options, Given(self._subscribe, self._publish, self._wall_ns))
         try:

@@ -20,6 +20,7 @@ import feedbus
 from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
 if TYPE_CHECKING:
+    from feedbus.config import Config
     from feedbus.processes import Process
     from feedbus.sim.simulations import Simulation
 
@@ -208,7 +209,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from feedbus import config, processes, sharding
+    from feedbus import config, sharding
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
@@ -225,9 +226,21 @@ def _check(arguments: argparse.Namespace) -> None:
             print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
     if loaded.actors:
         print(f"actors: {', '.join(loaded.actors)}")
-        print("in processes of their own (--only NAME):")
-        for name in processes.names(loaded):
-            _print_process(name, processes.process(loaded, [name]))
+        _print_processes(loaded)
+
+
+def _print_processes(config: Config) -> None:
+    """Where each part is when it has a process of its own; or why none can, which is no fault of the file's."""
+    from feedbus import processes
+
+    try:
+        found = {name: processes.process(config, [name]) for name in processes.names(config)}
+    except ConfigError as error:
+        print(f"they can't run in processes of their own (--only NAME): {error}")
+        return
+    print("in processes of their own (--only NAME):")
+    for name, process in found.items():
+        _print_process(name, process)
 
 
 def _print_process(name: str, process: Process) -> None:

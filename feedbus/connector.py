@@ -195,14 +195,14 @@ class Connector:
                 await self._converse(connection)
         except LoginRefused as error:
             self.failures[error.cause] += 1
-            self._owner.login_refused(str(error))
+            self._owner.login_refused(self._account.clean(str(error)))
         except VenueError as error:
             self.failures[error.cause] += 1
             self._owner.login_unknown(self)
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
-            self.last_failure = f"{error.cause}: {error}"
+            self.last_failure = f"{error.cause}: {self._account.clean(str(error))}"
             self.set_state("waiting", self.last_failure)
-            self._log.warning("%s: %s; next attempt in %.1f s", error.cause, error, delay)
+            self._log.warning("%s; next attempt in %.1f s", self.last_failure, delay)
             self._due = trio.current_time() + delay
             await trio.sleep(delay)
         self._due = inf
@@ -310,11 +310,11 @@ class Connector:
             case Refused(subscription, reason):
                 self.refusals += 1
                 self.refused.add(subscription)
-                self._log.warning("%s refused: %s", subscription, reason)
+                self._log.warning("%s refused: %s", subscription, self._account.clean(reason))
             case Skipped(error):
                 self._note_skipped(error)
             case Notice(text):
-                self._owner.notice(text)
+                self._owner.notice(self._account.clean(text))
             case Confirmed(subscription):
                 self.refused.discard(subscription)
 
@@ -330,7 +330,7 @@ class Connector:
         now = trio.current_time()
         if now - self._skipped_logged >= LOG_SKIPPED_EVERY:
             self._skipped_logged = now
-            self._log.warning("skipped bad data: %s (%d so far)", error, self.skipped)
+            self._log.warning("skipped bad data: %s (%d so far)", self._account.clean(str(error)), self.skipped)
 
     async def _say_goodbye(self, session: Session, connection: Connection) -> None:
         last_words = [effect.data for effect in session.closing() if isinstance(effect, Send)]

@@ -3,8 +3,9 @@
 The first ticker is where it begins: of what was traded before it, nothing is known. From then on something was traded
 when the last price is another, or a sum (volume, turnover, trades) has risen.
 
-A sum that falls to less than half begins a new day: all of it was traded since. One that falls less was corrected, or
-isn't the day's at all but the last 24 hours': how much was traded isn't known then, until a new day begins.
+A sum that falls to less than half begins a new day: all of it was traded since. One that falls less was corrected: how
+much was traded isn't known then, until a new day begins. Of a window that rolls (`window_s`) it is never known: what is
+traded comes in as what is old goes out.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class DayChanges:
         A ticker without a last price says no price that anything was traded at: its sums are left to the next one."""
         if ticker.last is None:
             return None
+        if ticker.window_s is not None:
+            return self._rolled(ticker)
         new_day = self._is_new_day(ticker)
         volume = self._risen(self._volume, ticker.volume, new_day=new_day)
         turnover = self._risen(self._turnover, ticker.turnover, new_day=new_day)
@@ -79,3 +82,9 @@ class DayChanges:
         if before is None or now is None or not self._trusted:
             return None
         return now if new_day else now - before
+
+    def _rolled(self, ticker: Ticker) -> Change | None:
+        """What a ticker of a window that rolls says: whether the last price is another."""
+        begun, self._begun = self._begun, True
+        moved, self._last = ticker.last != self._last, ticker.last
+        return Change(ticker.last, None, None, None) if begun and moved and ticker.last is not None else None

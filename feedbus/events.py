@@ -84,7 +84,8 @@ class BookDelta(MarketEvent, frozen=True, array_like=True, gc=False, tag="delta"
 
 class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
     """Statistics of the day. `volume` is in the unit that the venue's module names, `turnover` in quote
-    currency, `trades` a count, `status` the venue's own word for the trading phase ("T" on MOEX)."""
+    currency, `trades` a count, `status` the venue's own word for the trading phase ("T" on MOEX). `window_s`: the
+    statistics are of the last so many seconds, at any time, and sums may fall; None: of the day, from its begin."""
 
     WORD: ClassVar[str] = "ticker"
     bid: float | None = None
@@ -98,6 +99,7 @@ class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
     turnover: float | None = None
     trades: int | None = None
     status: str | None = None
+    window_s: int | None = None
 
 
 class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):

@@ -19,7 +19,7 @@ from feedbus.backoff import Backoff
 from feedbus.bus.publisher import Publisher
 from feedbus.config import Feed as FeedConfig
 from feedbus.connector import Connector
-from feedbus.errors import VenueError
+from feedbus.errors import LoginRefused, VenueError
 from feedbus.events import FeedState, FeedStatus, MarketData
 from feedbus.fetching import Fetcher
 from feedbus.listing import sampled, symbols_of
@@ -210,8 +210,8 @@ class Feed:
         self._login.accept()
 
     def login_refused(self, reason: str) -> None:
-        """One clear line, and nobody tries but one, now and then."""
-        self.account_refused(reason)
+        """A connection was told so."""
+        self._refused(reason)
 
     def account_due(self) -> None:
         """A session told the account something."""
@@ -233,6 +233,11 @@ class Feed:
             connector.wake()
 
     def account_refused(self, reason: str) -> float:
+        """The venue refuses the credentials that it was asked with over HTTP: the pause until the next attempt."""
+        self.fetcher.failures[LoginRefused.cause] += 1
+        return self._refused(reason)
+
+    def _refused(self, reason: str) -> float:
         """One clear line, and nobody tries but one, now and then: the pause until then, in seconds."""
         self.first_attempt.set()
         pause = self._login.refuse(reason, trio.current_time())

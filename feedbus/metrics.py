@@ -114,7 +114,7 @@ FEED: Sequence[Series[Feed]] = (
     Series("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
     Series(
         "feedbus_feed_http_failures_total",
-        "HTTP requests that were not answered, by cause.",
+        "HTTP requests that were not answered, or refused our credentials, by cause.",
         lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,
         by="cause",
     ),

@@ -158,8 +158,8 @@ class Service:
         for actor in self.actors:
             counted = (f"{name.replace('_', ' ')} {number:,}" for name, number in actor.counters().items() if number)
             lines[actor.name] = ", ".join([f"{actor.received()['events']:,} events taken", *counted])
-        if self.feeds:
-            lines["gaps"] = "not watched: no subscriber in this process" if gaps is None else f"{gaps:,}"
+        seen = [*([] if gaps is None else [gaps]), *(actor.received()["gaps"] for actor in self.actors)]
+        lines["gaps"] = f"{sum(seen):,}" if seen else "not watched: no subscriber in this process"
         width = max(map(len, lines))
         return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in lines.items())
 

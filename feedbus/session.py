@@ -218,6 +218,9 @@ class Account(Protocol):
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
 
+    def clean(self, text: str) -> str:
+        """Text that came from outside (what a peer closed with, say, or answered) without our secrets in it."""
+
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
 
@@ -249,6 +252,10 @@ class OpenAccount(NoFetches):
     def tick(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002
         """Nothing is due."""
         return ()
+
+    def clean(self, text: str) -> str:
+        """There is no secret."""
+        return text
 
 
 @runtime_checkable

@@ -24,6 +24,9 @@ class FakeAccount:
 
     venue = "fake"
 
+    def clean(self, text: str) -> str:
+        return text.replace("s3cret", "***")
+
     def __init__(self) -> None:
         self.calls: list[object] = []
         self.says: list[list[AccountEffect]] = []
@@ -112,7 +115,12 @@ async def test_an_answer_makes_it_ready_and_everybody_is_told(nursery: trio.Nurs
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(TimedOut("late"), "timed_out: late"), (Answer(500, b"", 1), "HTTP 500")],
+    [
+        (TimedOut("late"), "timed_out: late"),
+        (TimedOut("s3cret"), "timed_out: ***"),
+        (Answer(500, b"", 1), "an answer that can't be used (HTTP 500)"),
+        (Answer(200, b"", 1), "an answer that can't be used (HTTP 200)"),
+    ],
 )
 async def test_an_answer_that_is_no_good_is_told_and_the_account_asks_again(
     nursery: trio.Nursery, mock_clock: MockClock, answer: Answer | VenueError, said: str
@@ -149,6 +157,34 @@ async def test_a_refusal_of_a_renewal_takes_readiness_back(nursery: trio.Nursery
     assert scene.shell.is_ready.is_set()
     await scene.answer(Answer(403, b"", 1))
     assert not scene.shell.is_ready.is_set()
+
+
+async def test_a_renewal_that_fails_is_told_while_the_old_token_is_good(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    scene = await begun(nursery, [TOKEN], [Ready(), WakeAt(5.0)], [TOKEN], [WakeAt(9.0)], [TOKEN], [WakeAt(99.0)])
+    await scene.answer(GOOD)
+    await passes(mock_clock, 5.1)
+    await scene.answer(Answer(500, b"", 1))
+    assert scene.feed.failed == ["an answer that can't be used (HTTP 500)"]
+    await passes(mock_clock, 4)
+    await scene.answer(GOOD)
+    assert len(scene.feed.failed) == 1
+    assert scene.shell.is_ready.is_set()
+
+
+async def test_what_was_due_before_a_refusal_is_not_overdue_after_it(
+    nursery: trio.Nursery, mock_clock: MockClock
+) -> None:
+    scene = await begun(nursery, [TOKEN], [Ready(), WakeAt(1200.0)], [TOKEN], [Fatal("revoked")])
+    await scene.answer(GOOD)
+    await passes(mock_clock, 1000)
+    scene.shell.due()
+    await wait_all_tasks_blocked()
+    await scene.answer(Answer(403, b"", 1))
+    assert scene.feed.refused == ["revoked"]
+    await passes(mock_clock, 500)
+    assert scene.shell.overdue(1500.0) is None
 
 
 async def test_a_session_may_ask_for_its_tick(nursery: trio.Nursery, mock_clock: MockClock) -> None:

@@ -29,7 +29,7 @@ CONTRACT = {
     "delta": ("book", FIRST + "bids asks first_venue_sequence last_venue_sequence"),
     "ticker": (
         "ticker",
-        FIRST + "bid ask last open high low previous_close volume turnover trades status",
+        FIRST + "bid ask last open high low previous_close volume turnover trades status window_s",
     ),
     "bar": (
         "bar",
@@ -82,7 +82,7 @@ def test_every_kind_is_frozen_tagged_and_an_array(tag: str) -> None:
 
 def test_an_event_is_encoded_as_its_tag_and_then_its_fields() -> None:
     assert msgspec.json.encode(BOOK) == b'["book","moex","TQBR.SBER",1,2,[[327.95,1044.0]],[],569811206658952028]'
-    assert msgspec.json.encode(TICKER) == b'["ticker","moex","TQBR.SBER",1,2' + b",null" * 11 + b"]"
+    assert msgspec.json.encode(TICKER) == b'["ticker","moex","TQBR.SBER",1,2' + b",null" * 12 + b"]"
 
 
 def test_an_event_can_not_be_changed() -> None:

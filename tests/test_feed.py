@@ -317,7 +317,7 @@ async def test_no_connection_is_made_before_the_account_is_ready(
         await trio.sleep(3)
         assert len(stage.asked) == 2
         await stage.answer(Answer(503, b"", 1))
-        assert ("waiting", "HTTP 503") in stage.states()
+        assert ("waiting", "an answer that can't be used (HTTP 503)") in stage.states()
         assert stage.venue.dial.attempts == []
         await trio.sleep(3)
         await stage.answer(Answer(200, b"", 1))

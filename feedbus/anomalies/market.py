@@ -218,7 +218,7 @@ class VolumeSpike(Moment):
         if event.start > newest:
             if event.start != self._fired:
                 self._judge(event, volume, now)
-            if event.final:
+            if event.final and event.complete:
                 self._remember(event.start, volume)
         elif event.start == newest and event.final:
             self._finals.pop()

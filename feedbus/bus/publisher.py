@@ -112,6 +112,15 @@ class Publisher:
             if stream.pending_count:
                 self._flush_or_wait(stream, now)
 
+    def begin_again(self) -> None:
+        """A new epoch: whoever publishes here has forgotten what it said before. What is pending goes out first."""
+        self.flush()
+        self.epoch = max(self.epoch + 1, self._wall_ns())
+        self._beat = 0
+        for stream in self._streams.values():
+            stream.next.clear()
+            stream.changed.clear()
+
     def counts(self) -> dict[str, int]:
         """Events published so far, by kind."""
         return {str(of.__struct_config__.tag): found.count for of, found in self._kinds.items() if found.count}

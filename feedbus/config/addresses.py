@@ -5,6 +5,8 @@ Whatever we listen at is reached from this machine alone, unless the operator sa
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from feedbus.config.model import Telemetry
 from feedbus.urls import is_loopback, split
 from feedbus.yaml_text import Node, Reader
@@ -40,6 +42,14 @@ def telemetry(reader: Reader, node: Node) -> Telemetry:
             "isn't a loopback host, and there is neither TLS nor a login: add insecure: true, or take 127.0.0.1"
         )
     return made
+
+
+def token_url(reader: Reader, node: Node) -> str:
+    """The base of a venue's token service, which is told a secret."""
+    url = rest_url(reader, node)
+    if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+        raise node.place.error("must be https://: a secret is sent there, and http:// is for a loopback host only")
+    return url
 
 
 def _listen(reader: Reader, node: Node) -> str:

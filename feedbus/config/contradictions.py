@@ -33,7 +33,12 @@ def _within_feed(feed: Feed, document: Node) -> None:
         raise _place(document, *at, "backoff").error(reason)
     if feed.compression and feed.transport == "trio-websocket":
         raise _place(document, *at, "compression").error("transport trio-websocket has none: sansio has")
-    over_tls = [feed.url.startswith("wss:"), feed.boards and not (feed.rest or "").startswith("http:")]
+    asked = [feed.rest or "", feed.auth or ""]
+    over_tls = [
+        feed.url.startswith("wss:"),
+        *(each.startswith("https:") for each in asked),
+        feed.boards and not feed.rest,
+    ]
     if feed.ca_file and not any(over_tls):
         raise _place(document, *at, "ca_file").error("nothing is encrypted here: url is ws:// and not wss://")
     _carried(feed, _place(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
@@ -70,8 +75,15 @@ def _addresses(config: Config, document: Node) -> None:
         if collide(listen, ours["bus.publish"]):
             raise _place(document, "telemetry", "listen").error("is the address of bus.publish too")
         ours["telemetry.listen"] = listen
+    for name, options in config.actors.items():
+        if (written := getattr(options, "listen", None)) is not None:
+            listen = endpoint(f"tcp://{written}")
+            taken = next((key for key, other in ours.items() if collide(listen, other)), None)
+            if taken is not None:
+                raise _place(document, "actors", name, "listen").error(f"is the address of {taken} too")
+            ours[f"actors.{name}.listen"] = listen
     for feed in config.feeds:
-        for key, url in (("url", feed.url), ("rest", feed.rest)):
+        for key, url in (("url", feed.url), ("rest", feed.rest), ("auth", feed.auth)):
             for name, listens in ours.items():
                 if url is not None and collide(endpoint(url), listens):
                     raise _place(document, "feeds", feed.name, key).error(f"is the address of {name}")

@@ -41,7 +41,7 @@ def _feed(reader: Reader, name: str, node: Node, directory: Path) -> Feed:
         "channels": lambda child: symbols.listed(reader, child, "channel"),
         "ca_file": lambda child: _ca_file(reader, child, directory),
         "rest": lambda child: addresses.rest_url(reader, child),
-        "auth": lambda child: addresses.rest_url(reader, child),
+        "auth": lambda child: addresses.token_url(reader, child),
         "options": lambda child: _options(reader, node, child),
     }
     values = reader.fields(Feed, node, special, given=("name", "boards"))

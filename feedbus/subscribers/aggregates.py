@@ -56,10 +56,8 @@ class Aggregates:
         return min(self._bars.next_due(), self._metrics.next_due())
 
     def counts(self) -> dict[str, int]:
-        """Plain totals, and how many instruments there are."""
-        counters = self.counters
-        totals: dict[str, int] = {name: getattr(counters, name) for name in counters.__struct_fields__}
-        return totals | {"instruments_bars": len(self._bars), "instruments_books": len(self._metrics)}
+        """Plain totals."""
+        return {name: getattr(self.counters, name) for name in self.counters.__struct_fields__}
 
     def _gap(self, gap: Gap, now: float) -> None:
         self.counters.gaps += 1

@@ -96,7 +96,7 @@ class Stream:
         recent = self._recent(now_ns)
         if not recent:
             return 0.0
-        since = max(self._began, min(each.number for each in recent) * self._slice_ns)
+        since = max(self._began, (now_ns // self._slice_ns - SLICES + 1) * self._slice_ns)
         return sum(each.events for each in recent) * SECOND / max(SECOND, now_ns - since)
 
     def ages(self, now_ns: int) -> Spread:

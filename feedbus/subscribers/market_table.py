@@ -266,7 +266,7 @@ def _read_ticker(row: Row, ticker: Ticker) -> None:
     """A ticker's None takes back only what a ticker gave: where books or trades come, it just isn't in the ticker."""
     volume = ticker.volume
     row.volume, row.status = volume, ticker.status
-    if volume is not None:
+    if volume is not None and ticker.window_s is None:
         day = row.day
         if day is None:
             row.day = Day(ticker, ticker)

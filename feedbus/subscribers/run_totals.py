@@ -1,8 +1,8 @@
 """What was traded of an instrument while the table watched. Pure.
 
 Where trades come, they are added up. Else it is what the ticker's sums of the day have risen by: a sum that falls to
-less than half begins a new day, of which all counts; one that falls less was corrected, or is no sum of the day (of
-the last 24 hours, say), and how much was traded isn't known then. The ticker doesn't tell buyers from sellers.
+less than half begins a new day, of which all counts; one that falls less was corrected, and how much was traded isn't
+known then, nor where the sums are of a window that rolls. The ticker doesn't tell buyers from sellers.
 
 Bars aren't needed for it, and those that a venue sends would count what was traded before the table began.
 """

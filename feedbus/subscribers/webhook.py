@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import trio
@@ -26,7 +26,7 @@ from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
 from feedbus.events import Alert
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.transport import http
-from feedbus.urls import is_loopback
+from feedbus.urls import is_loopback, split
 
 BATCH = 100  # alerts of one POST
 MAX_ANSWER = 64 * 1024  # bytes; nobody reads it
@@ -200,16 +200,7 @@ def _wire(alert: Alert) -> WireAlert:
 
 def origin(url: str) -> str:
     """Scheme, host and port of an address. Raises ConfigError, which never shows it."""
-    parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    parts = split(url)
+    if parts is None or parts.scheme not in ("http", "https") or parts.port == 0:
         raise ConfigError("webhook.url: must be https://HOST/PATH or http://HOST/PATH, with no user and no fragment")
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        usable = url.isprintable() and " " not in url and parts.port != 0 and not parts.fragment
-    except ValueError:
-        return None
-    return parts if usable else None

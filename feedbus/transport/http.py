@@ -72,7 +72,10 @@ class Client:
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
             except httpx.HTTPError as error:
-                raise _venue_error(error, place) from None
+                raise _venue_error(error, place, quote=self._show_paths) from None
+            except UnicodeError:
+                # A host name that no name is, out of the URL or a header of the answer's: httpx leaves it to Python.
+                raise BadData(place, "a host name that can't be written") from None
             except httpx.InvalidURL as error:
                 raise ConfigError(f"{place}: {one_line(str(error)) if self._show_paths else 'not a URL'}") from None
             if answer.status == RATE_LIMITED:
@@ -88,7 +91,8 @@ class Client:
     async def _body(self, response: httpx.Response, place: str) -> bytes:
         """All of it, bounded while it comes; as it is on the wire, since what is small there may be huge unpacked."""
         if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
-            raise BadData(place, f"content-encoding {one_line(coding)}, which we didn't ask for")
+            shown = one_line(coding) if self._show_paths else "of some kind"
+            raise BadData(place, f"content-encoding {shown}, which we didn't ask for")
         body = bytearray()
         try:
             async for part in response.aiter_raw():
@@ -147,8 +151,8 @@ async def client(
         yield Client(http, base, answer_within, max_size, show_paths)
 
 
-def _venue_error(error: httpx.HTTPError, place: str) -> VenueError:
-    """Ours for httpx's."""
+def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:
+    """Ours for httpx's. What the peer wrote may hold what we asked: without `quote` only the kind of error is said."""
     # httpcore, beneath httpx, cuts the chain of causes, but hands on what it caught as its argument.
     caught = error.__cause__.args[:1] if error.__cause__ else ()
     reason = why(caught[0] if caught and isinstance(caught[0], Exception) else error)
@@ -158,7 +162,7 @@ def _venue_error(error: httpx.HTTPError, place: str) -> VenueError:
         case httpx.NetworkError():
             return ClosedByPeer(1006, f"{place}: {reason}")
         case _:
-            return BadData(place, reason)
+            return BadData(place, reason if quote else type(error).__name__)
 
 
 def _retry_after(response: httpx.Response) -> int | None:

@@ -64,6 +64,10 @@ class Account:
         self._options = _checked(Options() if options is None else options)
         self._tokens = Tokens(secret)
 
+    def clean(self, text: str) -> str:
+        """Without the refresh token and whatever looks like an access token."""
+        return self._tokens.clean(text)
+
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
         return why_not(symbol)

@@ -14,21 +14,24 @@ SILENCE = 60.0  # seconds without a single frame, after which a connection that 
 
 
 class Pings:
-    """The pings of one connection. `heard_at` is set by its owner at every frame, of whatever kind."""
+    """The pings of one connection. Its owner says of every frame that it came (`heard`)."""
 
-    __slots__ = ("answers", "heard_at", "next_at", "sent", "serial", "unanswered", "waiting")
+    __slots__ = ("answers", "begun", "heard_at", "next_at", "sent", "serial", "unanswered", "unheard", "waiting")
 
     def __init__(self) -> None:
+        self.begun = False
         self.next_at = inf
         self.heard_at = -inf
         self.sent = 0
         self.serial = 0  # of the token that the last one carried
         self.answers = 0
         self.unanswered = 0
+        self.unheard = 0  # sent since the venue was last heard of
         self.waiting = False  # the last one is not answered yet
 
     def begin(self, now: float) -> None:
         """The conversation is open."""
+        self.begun = True
         self.next_at = now + PING_EVERY
 
     def due(self, now: float) -> bool:
@@ -43,6 +46,7 @@ class Pings:
     def went(self, serial: int) -> None:
         """A ping was sent, with the token of this number."""
         self.sent += 1
+        self.unheard += 1
         self.serial = serial
         self.waiting = True
 
@@ -54,5 +58,12 @@ class Pings:
             self.next_at = inf
 
     def dead(self, now: float) -> bool:
-        """True when a venue that answered pings has fallen silent."""
-        return self.answers > 0 and self.next_at != inf and now - self.heard_at >= SILENCE
+        """True when a venue that answered pings has fallen silent: several since it was last heard of are unanswered.
+        Where none could be sent (there is no token) silence says nothing."""
+        asked = self.unheard >= SILENCE // PING_EVERY - 1
+        return self.answers > 0 and self.next_at != inf and asked and now - self.heard_at >= SILENCE
+
+    def heard(self, now: float) -> None:
+        """A frame came, of whatever kind."""
+        self.heard_at = now
+        self.unheard = 0

@@ -82,7 +82,7 @@ class Session(NoFetches):
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a subscription that is live."""
-        self._pings.heard_at = now
+        self._pings.heard(now)
         at = data.rfind(GUID, -TAIL)
         if at < 0:
             return list(self._any_frame(data, ts_recv, now))
@@ -219,10 +219,8 @@ class Session(NoFetches):
                 yield from self._confirm(stream, now)
             case 401:
                 yield from self._unauthorized(stream, text, now)
-            case 400 | 404:  # of the instrument: the token was looked at before
-                yield from self._let_in(now)
-                yield from self._refuse(stream, f"{code} {text}", now)
-            case _:
+            case _:  # of the instrument, since the token was looked at before; or the venue's own trouble
+                yield from self._let_in(now) if code in (400, 404) else self._heard_out()
                 yield from self._refuse(stream, f"{code} {text}", now)
 
     def _leaving_answer(self, leaving: Leaving, code: int, now: float) -> Iterator[Effect]:
@@ -318,11 +316,17 @@ class Session(NoFetches):
         return f"{what[0]}{self._last_guid}"
 
     def _let_in(self, now: float) -> Iterator[Effect]:
+        """The venue took our token."""
+        yield from self._heard_out()
+        if not self._pings.begun:
+            self._pings.begin(now)
+            yield from self._schedule(now)
+
+    def _heard_out(self) -> Iterator[Effect]:
+        """The venue answered a request, and not that the token is no good."""
         if not self._ready:
             self._ready = True
-            self._pings.begin(now)
             yield Ready()
-            yield from self._schedule(now)
 
     def _confirm(self, stream: Stream, now: float) -> Iterator[Effect]:
         self._deadlines.pop(stream.guid, None)

@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from feedbus.errors import VenueError
+from feedbus.errors import RateLimited, VenueError
 from feedbus.session import AccountEffect, Answer, Fatal, Fetch, Notice, Ready, WakeAt
 from feedbus.venues.alor_text import clean
 
@@ -28,6 +28,7 @@ RENEW_AFTER = 2 / 3  # of its life
 LEAST_BETWEEN = 10.0  # seconds between two requests for a token
 RETRY_FIRST = 2.0  # seconds until a failed request is made again; doubles
 RETRY_CAP = 300.0
+LONGEST_PAUSE = 3600.0  # that the service may ask for
 MAX_TOKEN = 16384
 
 REFUSALS = (400, 401, 403)  # of /refresh: the refresh token is wrong, expired or revoked
@@ -89,7 +90,8 @@ class Tokens:
             return ()
         self._asking = False
         if isinstance(answer, VenueError):
-            return self._failed(str(answer), now)
+            asked = answer.retry_after if isinstance(answer, RateLimited) else None
+            return self._failed(str(answer), now, float(asked or 0))
         if answer.status in REFUSALS:
             self._due_at = inf
             return (Fatal(f"the refresh token is refused (HTTP {answer.status}): wrong, expired or revoked"),)
@@ -142,8 +144,8 @@ class Tokens:
         self._begun = True
         return (Ready(), WakeAt(self._due_at)) if first else (WakeAt(self._due_at),)
 
-    def _failed(self, reason: str, now: float) -> Sequence[AccountEffect]:
-        pause = min(RETRY_FIRST * 2 ** min(self._failures, 16), RETRY_CAP)
+    def _failed(self, reason: str, now: float, at_least: float = 0.0) -> Sequence[AccountEffect]:
+        pause = max(min(RETRY_FIRST * 2 ** min(self._failures, 16), RETRY_CAP), min(at_least, LONGEST_PAUSE))
         self._failures += 1
         self._due_at = now + pause
         return (Notice(self.clean(f"no new access token, trying again in {pause:g} s: {reason}")), WakeAt(self._due_at))

@@ -37,6 +37,7 @@ from feedbus.session import Subscription
 from feedbus.venues.binance_channels import DEPTHS, PERIODS
 
 VENUE = "binance"
+WINDOW_S = 86_400  # of tickers: the last 24 hours, at any time
 MAX_LEVELS = 20  # of a side
 MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or April 1970 in microseconds
 
@@ -250,6 +251,7 @@ def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
         low=raw.low or None,
         volume=raw.volume,
         turnover=raw.turnover,
+        window_s=WINDOW_S,
     )
 
 
@@ -269,6 +271,7 @@ def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
         previous_close=raw.previous or None,
         volume=raw.volume,
         turnover=raw.turnover,
+        window_s=WINDOW_S,
         trades=raw.trades,
     )
 

@@ -10,8 +10,7 @@
 | candles.D1  | bar, 86400 s    |                                                                                  |
 
 Units: sizes in books are lots; a ticker's `volume` is VOLTODAY, in securities (not lots), its `turnover` VALTODAY, in
-the settlement currency. A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID elsewhere.
-Without `channels` it is orderbooks and securities.
+the settlement currency. Symbols: see moex_symbols.py. Without `channels` it is orderbooks and securities.
 
 The conversation: CONNECT, CONNECTED (with a catalogue of ~104 KB), then a SUBSCRIBE per channel and symbol, each
 answered by RECEIPT or ERROR, and MESSAGEs that are routed by their `subscription` header alone. Source of the rules:
@@ -93,6 +92,10 @@ class Account(OpenAccount):
         self.channels = tuple(dict.fromkeys(channels)) or USUAL
         self._kept: dict[Subscription, Kept] = {}
 
+    def clean(self, text: str) -> str:
+        """Without the passcode; the guest's is everybody's."""
+        return _clean(text, self._credentials["passcode"])
+
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
         return why_not(symbol)
@@ -123,7 +126,6 @@ class Session(NoFetches):
     ) -> None:
         self._credentials = credentials
         self._kept = kept
-        self._has_secret = credentials["passcode"] != GUEST["passcode"]  # the venue might echo it in an ERROR
         self._channels = channels
         self._streams: dict[Subscription, Stream] = {}
         self._by_id: dict[bytes, Stream] = {}
@@ -284,7 +286,7 @@ class Session(NoFetches):
     def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
         self._counts["errors"] += 1
         said = error_text(frame)
-        text = one_line(said.replace(self._credentials["passcode"], "***") if self._has_secret else said)
+        text = one_line(_clean(said, self._credentials["passcode"]))  # the venue might echo it
         if not self._ready:
             if is_transient(said):
                 yield Close(VenueError(f"login failed: {text}"))
@@ -394,3 +396,7 @@ class Session(NoFetches):
         if wake != self._wake and wake != inf:
             self._wake = wake
             yield WakeAt(wake)
+
+
+def _clean(text: str, passcode: str) -> str:
+    return text if passcode == GUEST["passcode"] else text.replace(passcode, "***")

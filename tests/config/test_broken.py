@@ -54,6 +54,7 @@ class Rule(Struct):
 class Options(Struct):
     rules: Annotated[tuple[Rule, ...], Meta(max_length=2)] = ()
     twice: bool = False
+    listen: str = "127.0.0.1:1"
 class Actor:
     Options = Options
     publishes = True

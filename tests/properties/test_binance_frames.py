@@ -114,7 +114,7 @@ def by_hand(channel: str, raw: dict[str, Any]) -> Any:
             return event(BookSnapshot, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"])
         case "ticker":
             prices = [price(raw[key]) for key in "bacohlx"]
-            return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"])
+            return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"], None, 86_400)
     kline = raw["k"]
     volume, turnover, bought = (float(kline[key]) for key in "vqV")
     sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume else None

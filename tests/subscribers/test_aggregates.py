@@ -67,7 +67,6 @@ def test_each_kind_goes_where_it_belongs() -> None:
     counts = model.counts()
     assert {name: count for name, count in counts.items() if count} == {
         "trades": 1, "tickers": 1, "books": 1, "deltas": 1, "quotes": 1, "gaps": 1, "bars": 1, "metrics": 2,
-        "instruments_bars": 2, "instruments_books": 2,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from feedbus.venues.alor_ping import PING_EVERY, SILENCE, Pings
 
 def begun() -> Pings:
     pings = Pings()
-    pings.heard_at = 0.0
+    pings.heard(0.0)
     pings.begin(0.0)
     return pings
 
@@ -50,8 +50,21 @@ def test_silence_is_death_where_they_were(heard_at: float, dead: bool) -> None:
     pings = begun()
     pings.went(1)
     pings.answered(understood=True)
-    pings.heard_at = heard_at
+    pings.heard(heard_at)
+    for _ in range(3):
+        assert not pings.dead(SILENCE)
+        pings.went(1)
     assert pings.dead(SILENCE) is dead
+    pings.heard(SILENCE)
+    assert not pings.dead(2 * SILENCE)
+
+
+def test_silence_says_nothing_while_no_ping_can_be_sent() -> None:
+    pings = begun()
+    pings.went(1)
+    pings.answered(understood=True)
+    pings.heard(0.0)
+    assert not pings.dead(1e6)
 
 
 def test_no_more_pings_are_sent_where_they_are_not_understood() -> None:

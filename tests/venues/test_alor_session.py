@@ -261,7 +261,7 @@ def test_an_answer_about_the_instrument_opens_the_conversation_too(code: int) ->
 
 @pytest.mark.parametrize("code", [403, 429, 500, 503, 0, 201])
 def test_another_answer_refuses_and_says_nothing_of_the_token(code: int) -> None:
-    script = Script("SBER").asked().received(ack("o1", code, "no"), Refused(SBER, f"{code} no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", code, "no"), Ready(), Refused(SBER, f"{code} no"), WakeAt(5.0))
     assert not script.tokens.granted
 
 
@@ -269,8 +269,8 @@ def test_what_was_refused_is_asked_for_again_later_and_later_each_time_by_a_new_
     script = Script("SBER").asked()
     pauses = []
     for number in range(1, 13):
-        refused, *_ = script.yields("no", script.session.frame(ack(f"o{number}", 503, "no"), 7, script.now), None)
-        assert refused == Refused(SBER, "503 no")
+        found = script.yields("no", script.session.frame(ack(f"o{number}", 503, "no"), 7, script.now), None)
+        assert Refused(SBER, "503 no") in found
         pauses.append(script.wake - script.now)
         script.stands(refused=1).at(script.wake).has_token(f"tok{number}")
         script.ticked(asks(f"o{number + 1}", SBER, f"tok{number}"), WakeAt(script.now + 10)).stands(sent=1)
@@ -278,9 +278,9 @@ def test_what_was_refused_is_asked_for_again_later_and_later_each_time_by_a_new_
 
 
 def test_what_was_live_for_long_is_asked_for_soon() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
     script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0))
-    script.received(book("o2", 1.5), Ready(), WakeAt(15.0 + 5), Confirmed(SBER), book_of("SBER", 1.5))
+    script.received(book("o2", 1.5), WakeAt(15.0 + 5), Confirmed(SBER), book_of("SBER", 1.5))
     script.at(905.0).ticked(pings("p3"), WakeAt(920.0))
     script.received(ack("o2", 503, "no"), Refused(SBER, "503 no"), WakeAt(915.0))  # not longer than the longest pause
     script.at(915.0).has_token("tok2").ticked(asks("o4", SBER, "tok2"), WakeAt(920.0))
@@ -294,16 +294,16 @@ def test_what_was_live_for_long_is_asked_for_soon() -> None:
 
 
 def test_a_retry_of_what_was_given_up_and_taken_up_again_is_nobody_s() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
     script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER)).at(5.0).ticked(WakeAt(12.0))
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
     script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER))
     script.at(4.0).received(ack("o2", 503, "no"), Refused(SBER, "503 no")).at(5.0).ticked(WakeAt(9.0))
     script.at(9.0).ticked(asks("o3", SBER), WakeAt(19.0))
 
 
 def test_an_old_retry_does_not_ask_again_for_what_was_asked_meanwhile() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
     script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0)).received(ack("o2", 503, "no"), Refused(SBER, "503 no"))
     script.at(6.0).unsubscribed(["SBER"]).subscribed(["SBER"], asks("o3", SBER))
     script.received(ack("o3", 503, "no"), Refused(SBER, "503 no"), WakeAt(11.0))
@@ -311,7 +311,7 @@ def test_an_old_retry_does_not_ask_again_for_what_was_asked_meanwhile() -> None:
 
 
 def test_what_comes_for_the_guid_of_a_refused_request_is_late() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
+    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
     script.received(book("o1", 1.5)).received(ack("o1")).counted(late_frames=2).stands(refused=1)
 
 
@@ -662,11 +662,11 @@ def test_pings_that_are_not_understood_are_sent_no_more() -> None:
 def test_no_text_shows_a_secret_that_the_venue_speaks_of(secret: str) -> None:
     script = Script("SBER", channels=("alltrades",)).asked()
     trades = Subscription("alltrades", "SBER")
-    script.received(ack("a1", 503, f"no: {secret}"), Refused(trades, "503 no: ***"), WakeAt(5.0))
+    script.received(ack("a1", 503, f"no: {secret}"), Ready(), Refused(trades, "503 no: ***"), WakeAt(5.0))
     said = f'{{"httpCode":400,"message":"of {secret}!"}}'.encode()
     script.received(said, Notice("an answer to no request: 400 of ***!"))
     script.at(5.0).ticked(asks("a2", trades), WakeAt(15.0))
-    script.received(ack("a2"), Ready(), WakeAt(20.0), Confirmed(trades))
+    script.received(ack("a2"), WakeAt(20.0), Confirmed(trades))
     frame = data("a2", f'{{"id":1,"sym":"SBER","q":1,"px":1,"t":1,"s":"{secret}"}}')
     script.received(frame, Skipped(BadData("alltrades SBER", "Invalid enum value '***' - at `$.data.s`")))
     script.at(20.0).ticked(pings("p3"), WakeAt(35.0))

@@ -588,12 +588,16 @@ MINI = {"E": 5, "s": "NKNUSDT", "c": "4", "o": "1", "h": "4.5", "l": "0.5", "v":
         (
             "miniTicker",
             {"e": "24hrMiniTicker", **MINI},
-            Ticker("binance", "NKNUSDT", 5_000_000, 7, None, None, 4.0, 1.0, 4.5, 0.5, None, 100.0, 180.0),
+            Ticker(
+                "binance", "NKNUSDT", 5_000_000, 7, None, None, 4.0, 1.0, 4.5, 0.5, None, 100.0, 180.0, window_s=86_400
+            ),
         ),
         (
             "ticker",
             {"e": "24hrTicker", **MINI, "x": "0.9", "b": "3.9", "a": "4.1", "n": 18, "Q": "1", "p": "3"},
-            Ticker("binance", "NKNUSDT", 5_000_000, 7, 3.9, 4.1, 4.0, 1.0, 4.5, 0.5, 0.9, 100.0, 180.0, 18),
+            Ticker(
+                "binance", "NKNUSDT", 5_000_000, 7, 3.9, 4.1, 4.0, 1.0, 4.5, 0.5, 0.9, 100.0, 180.0, 18, window_s=86_400
+            ),
         ),
     ],
 )

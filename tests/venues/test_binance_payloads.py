@@ -63,7 +63,7 @@ def test_a_price_of_nothing_is_none() -> None:
     assert empty == Quote("binance", "BTCUSDT", 0, 7, 61837.63, 3.78826, None, None, 50093239212)
     quiet = read("ticker", {**TICKER, **dict.fromkeys("cohlxba", "0.00000000"), "v": "0.0", "q": "0", "n": 0}, "BNBBTC")
     time = 1672515782136_000_000
-    assert quiet == Ticker("binance", "BNBBTC", time, 7, volume=0.0, turnover=0.0, trades=0)
+    assert quiet == Ticker("binance", "BNBBTC", time, 7, volume=0.0, turnover=0.0, trades=0, window_s=86_400)
 
 
 @pytest.mark.parametrize("channel", ["depth5", "depth20@100ms"])
@@ -154,11 +154,11 @@ def test_a_bar_that_can_not_be_read_counts_for_nothing() -> None:
 def test_tickers_are_the_last_24_hours() -> None:
     mini = Ticker(
         "binance", "BNBBTC", 1672515782136_000_000, 7, last=0.0025, open=0.001, high=0.0026, low=0.0009, volume=10000.0,
-        turnover=18.0,
+        turnover=18.0, window_s=86_400,
     )  # fmt: skip
     full = Ticker(
         "binance", "BNBBTC", 1672515782136_000_000, 7, 0.0024, 0.0027, 0.0025, 0.001, 0.0026, 0.0009, 0.0008, 10000.0,
-        18.0, 18151, None,
+        18.0, 18151, None, 86_400,
     )  # fmt: skip
     assert read("miniTicker", MINI, "BNBBTC") == mini
     assert read("ticker", TICKER, "BNBBTC") == full
