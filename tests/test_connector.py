@@ -414,6 +414,26 @@ async def test_when_the_account_changes_the_session_is_called_and_its_timer_stay
         assert len(connection.sent) == 2
 
 
+class DiscreetAccount(FetchingAccount):
+    def clean(self, text: str) -> str:
+        return text.replace("s3cret", "***")
+
+
+@pytest.mark.parametrize("error", [ClosedByPeer(1008, "bad token s3cret"), ConnectFailed("s3cret"), TimedOut("s3cret")])
+async def test_no_reason_of_a_peer_shows_a_secret_of_the_accounts(
+    error: VenueError, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(FakeDial(), DiscreetAccount({}, []))
+    with caplog.at_level(logging.INFO):
+        async with stage.running():
+            (await stage.connection()).fail(error)
+            await wait_all_tasks_blocked()
+            assert stage.connector.state == "waiting"
+    assert "***" in stage.connector.last_failure
+    assert "***" in caplog.text
+    assert "s3cret" not in f"{stage.owner.states} {stage.connector.last_failure} {caplog.text}"
+
+
 async def test_waking_a_connector_that_is_not_connected_does_no_harm(fetching: Stage, mock_clock: MockClock) -> None:
     fetching.connector.wake()
     async with fetching.running():

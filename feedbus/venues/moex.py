@@ -50,7 +50,7 @@ from feedbus.venues import stomp
 from feedbus.venues.moex_body import VENUE, OutOfStep
 from feedbus.venues.moex_candles import Kept
 from feedbus.venues.moex_catalogue import stream_names
-from feedbus.venues.moex_errors import error_text, is_transient, one_line
+from feedbus.venues.moex_errors import error_text, is_transient, masked, one_line
 from feedbus.venues.moex_listing import Listing, why_no_board
 from feedbus.venues.moex_streams import CHANNELS, STATES, USUAL, AllKept, Stream, decoder
 from feedbus.venues.moex_symbols import destination, selector, why_not
@@ -94,7 +94,7 @@ class Account(OpenAccount):
 
     def clean(self, text: str) -> str:
         """Without the passcode; the guest's is everybody's."""
-        return _clean(text, self._credentials["passcode"])
+        return masked(text, self._credentials["passcode"])
 
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
@@ -286,7 +286,7 @@ class Session(NoFetches):
     def _error(self, frame: stomp.Frame, now: float) -> Iterator[Effect]:
         self._counts["errors"] += 1
         said = error_text(frame)
-        text = one_line(_clean(said, self._credentials["passcode"]))  # the venue might echo it
+        text = one_line(masked(said, self._credentials["passcode"]))  # the venue might echo it
         if not self._ready:
             if is_transient(said):
                 yield Close(VenueError(f"login failed: {text}"))
@@ -396,7 +396,3 @@ class Session(NoFetches):
         if wake != self._wake and wake != inf:
             self._wake = wake
             yield WakeAt(wake)
-
-
-def _clean(text: str, passcode: str) -> str:
-    return text if passcode == GUEST["passcode"] else text.replace(passcode, "***")

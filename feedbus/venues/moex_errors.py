@@ -23,3 +23,8 @@ def one_line(text: str) -> str:
     """Foreign text, fit for a log and a terminal."""
     words = "".join(char if char.isprintable() else " " for char in text[:400]).split()
     return " ".join(words)[:200] or "no message"
+
+
+def masked(text: str, passcode: str) -> str:
+    """Without the passcode, unless it is the guest's, which is everybody's."""
+    return text if passcode == "guest" else text.replace(passcode, "***")

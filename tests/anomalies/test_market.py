@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,6 +196,11 @@ def bar(start: int, volume: float | None, *, final: bool = True, revision: int =
     )  # fmt: skip
 
 
+def half(start: int, volume: float) -> Bar:
+    """A bar of which something is missing."""
+    return msgspec.structs.replace(bar(start, volume), complete=False)
+
+
 SPIKE = Rule("volume_spike", 3, bars=3, cooldown=0)
 
 
@@ -217,6 +223,8 @@ def fired(events: Sequence[MarketEvent], rule: Rule = SPIKE) -> list[float | Non
         ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, None), bar(5, 30)], [3]),
         ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 99, period=300)], []),
         ([bar(1, 0), bar(2, 0), bar(3, 0), bar(4, 10)], []),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), half(4, 1), half(5, 1), bar(6, 30)], [3]),
+        ([half(1, 1), half(2, 1), half(3, 1), bar(4, 60)], []),
         ([bar(1, 10, final=False), bar(2, 10, final=False), bar(3, 10, final=False), bar(4, 90)], []),
     ],
 )

@@ -249,6 +249,30 @@ def test_publishers_of_one_sink_number_their_streams_apart() -> None:
     assert [groups[0][1] for groups in bench.sent.groups()] == [1, 1, 2]
 
 
+def test_who_begins_again_says_what_is_pending_and_numbers_anew_in_a_later_epoch() -> None:
+    bench = Bench()
+    publisher = bench.publisher
+    publisher.publish([trade(1)])
+    publisher.publish([trade(2)])
+    publisher.beat()
+    first = publisher.epoch
+    publisher.publish([trade(3)])
+    publisher.begin_again()
+    publisher.publish([trade(4)])
+    publisher.beat()
+    assert publisher.epoch > first
+    told = [
+        (header.epoch, number, event.ts_event)
+        for header, groups in map(codec.decode, bench.sent.data())
+        for _, begin, events in groups
+        for number, event in enumerate(events, begin)
+        if isinstance(event, Trade)
+    ]
+    assert told == [(first, 1, 1), (first, 2, 2), (first, 3, 3), (publisher.epoch, 1, 4)]
+    beats = [(beat.epoch, beat.beat, beat.heads) for beat in bench.sent.beats()]
+    assert beats[-1] == (publisher.epoch, 1, [("trade.moex.TQBR.SBER", 1)])
+
+
 def test_a_closed_sink_is_an_error_of_the_bus() -> None:
     class Closed:
         def send(self, message: bytes) -> None:

@@ -118,6 +118,12 @@ def test_a_rate_is_over_the_window_or_since_the_first_event() -> None:
     assert trades.rate(NOW + 199 * SECOND) == pytest.approx(7, rel=0.03)
 
 
+def test_a_rate_counts_the_silence_before_a_burst_too() -> None:
+    made = figures(trade())
+    made.add("moex", 1, [trade()] * 60, NOW + 600 * SECOND)
+    assert 1 <= feed(made).streams[Trade].rate(NOW + 600 * SECOND) <= 1.25  # the window ends with a whole slice
+
+
 @given(st.integers(-(2**65), 2**65))
 def test_a_class_has_values_within_a_sixteenth_of_one_another(ns: int) -> None:
     middle = middle_of(size_of(ns))

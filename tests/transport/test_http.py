@@ -139,6 +139,23 @@ async def test_errors_name_no_path_where_it_is_a_secret() -> None:
     assert "s3cret" not in str(closed.value)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [b"POST /s3cret HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 s3cret\r\ncontent-encoding: s3cret\r\ncontent-length: 0\r\n\r\n"],
+)
+async def test_what_a_peer_echoes_is_not_shown_where_paths_are_secret(raw: bytes) -> None:
+    async with served(Script(raw)) as base, client(base, show_paths=False) as http:
+        with pytest.raises(BadData) as caught:
+            await http.request("POST", "/s3cret", b"s3cret")
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_redirect_to_a_host_that_is_no_name_is_bad_data_and_no_crash() -> None:
+    found = await failure(Script(answer(b"", "302 Found", "Location: http://xn--/")))
+    assert isinstance(found, BadData)
+    assert "a host name that can't be written" in str(found)
+
+
 async def test_a_chunked_answer_is_put_together() -> None:
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
     assert await get(Script(chunks)) == Answer(200, b"onetwo")

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from feedbus.errors import ConnectFailed, TimedOut, VenueError
+from feedbus.errors import ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.session import AccountEffect, Answer, Fatal, Fetch, Notice, Ready, WakeAt
 from feedbus.venues.alor_token import Tokens, life_of
 
@@ -128,6 +128,15 @@ def test_the_life_is_read_from_the_token_or_is_thirty_minutes(text: str, life: f
 def test_a_token_is_used_until_it_ends_by_the_time_when_it_was_asked_for() -> None:
     script = Script().started(FETCH).at(30.0).answered(ok(token("a")), Ready(), WakeAt(1200.0))
     script.at(1799.9).has(token("a")).at(1800.0).has(None)
+
+
+def test_a_service_that_asks_for_a_pause_is_given_one_of_an_hour_at_most() -> None:
+    script = Script().started(FETCH).at(1.0)
+    *_, wake = script.tokens.fetched(FETCH, RateLimited("HTTP 429", 600), 1.0)
+    assert wake == WakeAt(601.0)
+    script.at(601.0).ticked(FETCH)
+    *_, wake = script.tokens.fetched(FETCH, RateLimited("HTTP 429", 10**6), 601.0)
+    assert wake == WakeAt(4201.0)
 
 
 @pytest.mark.parametrize(

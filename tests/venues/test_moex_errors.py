@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedbus.venues.moex_errors import error_text, is_transient, one_line
+from feedbus.venues.moex_errors import error_text, is_transient, masked, one_line
 from feedbus.venues.stomp import Frame
 
 
@@ -32,3 +32,8 @@ def test_foreign_text_becomes_one_short_line() -> None:
     assert one_line("a\x1b[2J\n b") == "a [2J b"
     assert one_line("x" * 900) == "x" * 200
     assert one_line("\n") == "no message"
+
+
+def test_a_passcode_is_hidden_unless_it_is_the_guests() -> None:
+    assert masked("hush and hush", "hush") == "*** and ***"
+    assert masked("no guest here", "guest") == "no guest here"
