@@ -8,6 +8,7 @@ holds. A connection is judged once it has spoken, an instrument once it has had 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Annotated, ClassVar
@@ -136,23 +137,24 @@ class Actor:
 
 
 class Lines:
-    """One line an alert in the log, and at most so many a minute; then one that says how many were left out."""
+    """One line an alert in the log, and at most so many a minute of each severity, so that what is critical isn't
+    drowned by the rest; then one that says how many were left out."""
 
     def __init__(self, per_minute: int) -> None:
         self.left_out = 0
         self._per_minute = per_minute
-        self._written = 0
+        self._written = Counter[str]()  # by severity
         self._left_out_now = 0
         self._ends = -inf
 
     def write(self, alert: Alert, now: float) -> None:
         """Log it, if there is room."""
         self.end_minute(now)
-        if self._written >= self._per_minute:
+        if self._written[alert.severity] >= self._per_minute:
             self.left_out += 1
             self._left_out_now += 1
             return
-        self._written += 1
+        self._written[alert.severity] += 1
         level = logging.WARNING if alert.state == "firing" else logging.INFO
         about = f"{alert.venue}:{alert.symbol}"
         log.log(level, "%s %s %s: %s: %s", alert.severity, alert.rule, alert.state, about, alert.text)
@@ -163,5 +165,6 @@ class Lines:
             return
         if self._left_out_now:
             log.warning("%d more alerts within a minute: not logged, but published", self._left_out_now)
-        self._written = self._left_out_now = 0
+        self._written.clear()
+        self._left_out_now = 0
         self._ends = now + MINUTE

@@ -164,6 +164,16 @@ async def test_a_storm_is_so_many_lines_a_minute_and_one_that_counts_the_others(
         assert bench.actor.counters()["log_lines_left_out"] == 997
 
 
+async def test_a_storm_of_one_severity_leaves_the_lines_of_another(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = Rule("large_trade", 10, name="noise", cooldown=1000, severity="info")
+    grave = Rule("large_trade", 99, name="grave", cooldown=1000, severity="critical")
+    async with running(noise, grave, log_per_minute=2) as bench:
+        await bench.put(*(trade(f"S{number}") for number in range(50)), trade("A", 100))
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["noise", "noise", "grave"]
+
+
 def test_a_quiet_minute_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     lines = Lines(1)
     for now in (0.0, 61.0, 200.0):
