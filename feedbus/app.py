@@ -73,7 +73,7 @@ async def watch(
     last_log: Callable[[], str] | None = None,
 ) -> tuple[MarketTable, Stats]:
     """The live table of these addresses, until q, `stop`, or the end of its time; what it held, and what it got."""
-    title = addresses[0] if len(addresses) == 1 else f"{addresses[0]} and {len(addresses) - 1} more"
+    title = addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses"
     table = MarketTable(time.time_ns())
     async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
 

@@ -19,7 +19,7 @@ import trio
 
 from feedbus.backoff import Backoff
 from feedbus.errors import BadData, LoginRefused, VenueError
-from feedbus.events import Event, FeedState, MarketData, has_price
+from feedbus.events import OLD_PICTURE, Event, FeedState, MarketData, has_price
 from feedbus.session import (
     Account,
     AccountDue,
@@ -273,7 +273,7 @@ class Connector:
         last = events[-1]
         if last.ts_event:
             delay = last.ts_recv - last.ts_event
-            if self.least_delay is None or delay < self.least_delay:
+            if delay < OLD_PICTURE and (self.least_delay is None or delay < self.least_delay):
                 self.least_delay = delay
 
     async def _carry_out(self, effects: Iterable[Effect], connection: Connection) -> None:

@@ -26,6 +26,10 @@ Side = Literal["buy", "sell"]
 Level = tuple[float, float]
 """(price, size)"""
 
+OLD_PICTURE = 3_600_000_000_000
+"""Nanoseconds. An event so much older than its receipt tells how long the market has been still (a book of after the
+session), not how late a venue's data is."""
+
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="kind"):
     """What all events share. WORD is the first part of the topic that a kind is published on."""
@@ -181,7 +185,7 @@ FeedState = Literal["connecting", "online", "delayed", "waiting", "refused", "st
 class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"):
     """A connection's life; the symbol is the connection's name ("moex/3"). Sent at each change and every 5 s.
 
-    `state`: connecting; online (logged in); delayed (online, and events lag receipt by more than 60 s);
+    `state`: connecting; online (logged in); delayed (online, and events lag receipt by 60 s to an hour);
     waiting (between two attempts); refused (the venue refuses our credentials); stopped.
     `reason` says why it is not online, "" when it is. `connections_up` and `connections_wanted` are the whole
     feed's. `instruments` counts this connection's instruments by state: wanted (nothing sent yet), sent,

@@ -202,6 +202,14 @@ async def test_a_feed_that_lags_by_more_than_a_minute_is_delayed_and_still_up(
         assert {status.state for status in stage.sink.statuses()} == {"online"}
 
 
+async def test_a_picture_of_hours_ago_is_no_delay(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=8 * 3600 * 1_000_000_000)
+        await trio.sleep(5)
+        assert {(status.state, status.delay_s) for status in stage.sink.statuses()[-3:]} == {("online", None)}
+
+
 async def test_a_feed_that_falls_behind_after_being_on_time_becomes_delayed(
     stage: Stage, autojump_clock: MockClock
 ) -> None:

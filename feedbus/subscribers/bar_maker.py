@@ -20,8 +20,8 @@ from feedbus.subscribers.aggregator_options import Counters, Options
 
 MAX_NUMBER = 1e100
 """A price or a size beyond it is taken for garbage; sums of products of those within stay finite."""
-MAX_AHEAD = 3600 * SECOND
-"""A venue's time so far ahead of the receipt is none: one such event would make all that follow late."""
+MAX_AHEAD = 60 * SECOND
+"""A venue's time so far ahead of the receipt is none: one such event makes all that follow late, for so long."""
 LATEST = 2**62
 """The year 2116: no time is later, so that none of what is counted on from it is too large for the bus."""
 GAP_REACHES = 10 * SECOND

@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from feedbus.events import (
+    OLD_PICTURE,
     Alert,
     Bar,
     BookDelta,
@@ -174,7 +175,7 @@ class MarketTable:
             row.updated_at = at
         if event.ts_event:
             lag = at - event.ts_event
-            if lag < self._least_lag.get(event.venue, math.inf):
+            if lag < self._least_lag.get(event.venue, OLD_PICTURE):
                 self._least_lag[event.venue] = lag
         read(row, event)
 

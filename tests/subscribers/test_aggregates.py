@@ -32,11 +32,11 @@ OPTIONS = Options(periods=(60,), indicators=())
 
 
 def trade(at: int, venue: str = "fake", symbol: str = "A") -> Trade:
-    return Trade(venue, symbol, START + at * SECOND, START, 10.0, 1.0, "buy", None)
+    return Trade(venue, symbol, START + at * SECOND, START + at * SECOND, 10.0, 1.0, "buy", None)
 
 
 def book(at: int, venue: str = "fake", symbol: str = "A") -> BookSnapshot:
-    return BookSnapshot(venue, symbol, START + at * SECOND, START, [(9.0, 1.0)], [(11.0, 1.0)], None)
+    return BookSnapshot(venue, symbol, START + at * SECOND, START + at * SECOND, [(9.0, 1.0)], [(11.0, 1.0)], None)
 
 
 def gap(topic: str, publisher: str = "fake") -> Gap:

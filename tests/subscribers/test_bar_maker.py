@@ -285,9 +285,9 @@ def test_the_clock_of_tickers_is_not_that_of_trades() -> None:
 @pytest.mark.parametrize(
     ("ts_event", "ts_recv", "begin"),
     [
-        (START + 61 * SECOND, START + 1, 60),
+        (START + 61 * SECOND, START + 2 * SECOND, 60),
         (0, START + 61 * SECOND, 60),  # the venue gives none
-        (START + MAX_AHEAD, START, 3600),
+        (START + MAX_AHEAD, START, MAX_AHEAD // SECOND),
         (START + MAX_AHEAD + 1, START, 0),  # can't be
         (-5, START + 1, 0),
     ],
@@ -391,7 +391,8 @@ def test_a_gap_in_anything_concerns_the_instruments_of_some_venues(venues: set[s
     rig = Rig()
     for venue in ("fake", "other"):
         for at in (1, 61):
-            rig.maker.trade(Trade(venue, "A", START + at * SECOND, START, 1.0, 1.0, None, None), float(at))
+            time = START + at * SECOND
+            rig.maker.trade(Trade(venue, "A", time, time, 1.0, 1.0, None, None), float(at))
     rig.maker.take(62.0)
     rig.maker.lost_any(venues, 63.0)
     assert sum(not bar.complete for bar in rig.maker.take(70.0) if isinstance(bar, Bar)) == tainted

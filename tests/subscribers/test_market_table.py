@@ -332,6 +332,7 @@ MINUTE = 60 * SECOND
         ([book(1.0, 2.0, lag=15 * MINUTE), book(1.0, 2.0, lag=SECOND)], {}),
         ([book(1.0, 2.0, lag=15 * MINUTE), book(1.0, 2.0, lag=16 * MINUTE)], {"moex": 900.0}),
         ([trade(1.0)], {}),
+        ([feed("online", None), book(1.0, 2.0, lag=8 * 60 * MINUTE)], {}),
         ([feed("delayed", 901.0)], {"moex": 901.0}),
         ([feed("delayed", 901.0), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 901.0}),
         ([feed("delayed", None), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 840.0}),
