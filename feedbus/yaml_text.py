@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -261,7 +262,8 @@ class Reader:
     ) -> dict[str, Any]:
         """The fields of a struct that a mapping holds; those that it leaves out have defaults, or it is an error.
 
-        `special` reads some of them its own way. `given` are fields that don't come from the file.
+        `special` reads some of them its own way. `given` are fields that don't come from the file. What a struct with a
+        true SECRET holds is never quoted.
         """
         entries = self.table(node)
         fields = {field.encode_name: field for field in msgspec.structs.fields(cls) if field.name not in given}
@@ -272,7 +274,8 @@ class Reader:
         for name, field in fields.items():
             entry = entries.get(name)
             if entry is not None and not self.nothing(entry):
-                values[field.name] = special[name](entry) if name in special else self.value(field.type, entry)
+                read = special[name] if name in special else partial(self.value, field.type)
+                values[field.name] = _unquoted(read, field.type, entry) if _is_secret(cls) else read(entry)
             elif field.required:
                 place = node.place.key(name) if entry is None else entry.place
                 raise place.error("is missing" if entry is None else "has no value")
@@ -302,6 +305,19 @@ class Reader:
             return msgspec.convert(values, kind)
         except msgspec.ValidationError as error:
             raise node.place.error(str(error).partition(" - at")[0]) from None
+
+
+def _is_secret(cls: type[msgspec.Struct]) -> bool:
+    """Whether a mapping of this struct may hold a secret, and so in a wrong place too."""
+    return bool(getattr(cls, "SECRET", False))
+
+
+def _unquoted(read: Callable[[Node], Any], kind: Any, node: Node) -> Any:
+    """Read a value; what is wrong with it is said without quoting it."""
+    try:
+        return read(node)
+    except ConfigError:
+        raise node.place.error(f"must be {_wanted(kind)}") from None
 
 
 def _bare(kind: Any) -> Any:

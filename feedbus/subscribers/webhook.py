@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,6 +43,8 @@ _encode = msgspec.json.Encoder().encode
 class WebhookOptions(msgspec.Struct, frozen=True):
     """Where alerts are posted. `timeout` is seconds for a whole POST, `retries` how often one is tried again, `queue`
     how many alerts may wait. Plain http to a host that isn't loopback takes `insecure`. Never shows the URL's path."""
+
+    SECRET: ClassVar[bool] = True
 
     url: str
     timeout: Annotated[float, Meta(ge=0.1, le=300)] = 10.0

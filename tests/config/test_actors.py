@@ -61,6 +61,14 @@ actors:
         ("actors: {alerting: {rules: [{threshold: 3}]}}", "actors.alerting.rules.kind: is missing"),
         ("actors: {alerting: {webhook: {url: 'https://h/s3cret', x: 1}}}", "actors.alerting.webhook.x: unknown key"),
         ("actors: {alerting: {webhook: {url: 'http://h/s3cret'}}}", "actors.alerting: webhook.url: plain http"),
+        (
+            "actors: {alerting: {webhook: {url: 'https://h/x', insecure: 'https://h/s3cret'}}}",
+            "actors.alerting.webhook.insecure: must be true or false",
+        ),
+        (
+            "actors: {alerting: {webhook: {url: 'https://h/x', retries: '${HOOK}'}}}",
+            "actors.alerting.webhook.retries: must be a whole number from 0 to 100",
+        ),
         ("actors: {metrics: {listen: '0.0.0.0:1'}}", "actors.metrics: listen"),
     ],
 )

@@ -46,12 +46,16 @@ class Account:
         return None
 """
 ACTOR = """\
-from typing import Annotated
+from typing import Annotated, ClassVar
 from msgspec import Meta, Struct
 from feedbus.errors import ConfigError
 class Rule(Struct):
     seconds: Annotated[int, Meta(ge=1, le=60)] = 1
+class Hook(Struct):
+    SECRET: ClassVar[bool] = True
+    retries: Annotated[int, Meta(ge=0, le=9)] = 1
 class Options(Struct):
+    hook: Hook | None = None
     rules: Annotated[tuple[Rule, ...], Meta(max_length=2)] = ()
     twice: bool = False
     listen: str = "127.0.0.1:1"
