@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,6 @@ from feedbus.session import (
     Answer,
     Close,
     Confirmed,
-    Effect,
     Fatal,
     Fetch,
     Notice,
@@ -30,6 +29,7 @@ from feedbus.session import (
 from feedbus.venues.alor_session import MAX_LEAVING, Session
 from feedbus.venues.alor_streams import CHANNELS, Options
 from feedbus.venues.alor_token import Tokens
+from tests.venues import script
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures" / "alor"
 SECRET = "the-refresh-token"
@@ -86,17 +86,14 @@ def book_of(symbol: str, bid: float) -> BookSnapshot:
     return BookSnapshot("alor", symbol, MS * 1_000_000, 7, [(bid, 10.0)], [], None)
 
 
-class Script:
-    """Calls a Session at the times given, compares what it yields, and shows the whole talk when it differs."""
+class Script(script.Script[Session]):
+    """Up to where a test begins."""
 
     def __init__(self, *symbols: str, channels: Sequence[str] = BOOKS, token: bool = True, **options: Any) -> None:
         self.tokens = Tokens(SECRET)
-        self.now = 0.0
+        super().__init__(Session(self.tokens, Options(**options), channels, symbols))
         if token:
             self.has_token("tok1")
-        self.session = Session(self.tokens, Options(**options), channels, symbols)
-        self.talk: list[str] = []
-        self.wake = 0.0  # the last WakeAt
 
     def has_token(self, text: str) -> Self:
         """The Account gets a token, which lives for 30 minutes; what was granted before is not forgotten."""
@@ -107,51 +104,6 @@ class Script:
         self.tokens.granted = granted
         return self
 
-    def at(self, now: float) -> Self:
-        self.now = now
-        return self
-
-    def yields(self, call: str, effects: Iterable[Effect], expected: Sequence[object] | None) -> list[Effect]:
-        found = list(effects)
-        self.wake = next((effect.when for effect in reversed(found) if isinstance(effect, WakeAt)), self.wake)
-        self.talk.append(f"{self.now:8.2f} {call}\n" + "".join(f"           -> {effect}\n" for effect in found))
-        if expected is not None:
-            assert [plain(effect) for effect in found] == [plain(effect) for effect in expected], "\n".join(self.talk)
-        return found
-
-    def opened(self, *expected: object) -> Self:
-        self.yields("opened", self.session.opened(self.now), expected)
-        return self
-
-    def received(self, frame: bytes, *expected: object) -> Self:
-        self.yields(f"received {frame[:300]!r}", self.session.frame(frame, 7, self.now), expected)
-        return self
-
-    def ticked(self, *expected: object) -> Self:
-        self.yields("tick", self.session.tick(self.now), expected)
-        return self
-
-    def subscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"subscribe {symbols}", self.session.subscribe(symbols, self.now), expected)
-        return self
-
-    def unsubscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"unsubscribe {symbols}", self.session.unsubscribe(symbols, self.now), expected)
-        return self
-
-    def counted(self, **expected: int) -> Self:
-        assert {name: self.session.counters().get(name, 0) for name in expected} == expected, "\n".join(self.talk)
-        return self
-
-    def stands(self, **expected: int) -> Self:
-        assert self.session.instruments() == expected, "\n".join(self.talk)
-        return self
-
-    def asked(self) -> Self:
-        """Open, with everything asked for; the effects are other tests' matter."""
-        self.yields("opened", self.session.opened(self.now), None)
-        return self
-
     def live(self, *guids: str) -> Self:
         """Open, with the first book of each of these."""
         self.asked()
@@ -159,17 +111,6 @@ class Script:
             self.yields("ack", self.session.frame(ack(guid), 7, self.now), None)
             self.yields("book", self.session.frame(book(guid, 1.5), 7, self.now), None)
         return self
-
-
-def plain(effect: object) -> object:
-    """Errors compare by type and text."""
-    match effect:
-        case Close(error):
-            return (Close, type(error), str(error))
-        case Skipped(error):
-            return (Skipped, str(error))
-        case _:
-            return effect
 
 
 # Opening

@@ -14,8 +14,9 @@ import pytest
 
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
 from feedbus.events import Bar, BookSnapshot, Quote, Ticker, Trade
-from feedbus.session import Close, Confirmed, Effect, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from feedbus.session import Close, Confirmed, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
 from feedbus.venues.binance import MAX_STREAMS, Account, Session
+from tests.venues import script
 
 CAPTURE = Path(__file__).resolve().parents[3] / "shared" / "captures" / "binance" / "spot_btcusdt_20240808.gz"
 TRADES = ("trade",)
@@ -73,52 +74,11 @@ def streams(symbols: Iterable[str]) -> list[str]:
     return [f"{symbol.lower()}@trade" for symbol in symbols]
 
 
-class Script:
-    """Calls a Session at the times given, compares what it yields, and shows the whole talk when it differs."""
+class Script(script.Script[Session]):
+    """Up to where a test begins."""
 
     def __init__(self, *symbols: str, channels: Sequence[str] = TRADES) -> None:
-        self.session: Session = Account({}, channels).session(symbols)
-        self.now = 0.0
-        self.talk: list[str] = []
-
-    def at(self, now: float) -> Self:
-        self.now = now
-        return self
-
-    def yields(self, call: str, effects: Iterable[Effect], expected: Sequence[object] | None) -> list[Effect]:
-        found = list(effects)
-        self.talk.append(f"{self.now:8.2f} {call}\n" + "".join(f"           -> {effect}\n" for effect in found))
-        if expected is not None:
-            assert [plain(effect) for effect in found] == [plain(effect) for effect in expected], "\n".join(self.talk)
-        return found
-
-    def opened(self, *expected: object) -> Self:
-        self.yields("opened", self.session.opened(self.now), expected)
-        return self
-
-    def received(self, data: bytes | bytearray, *expected: object) -> Self:
-        self.yields(f"received {data[:300]!r}", self.session.frame(data, 7, self.now), expected)
-        return self
-
-    def ticked(self, *expected: object) -> Self:
-        self.yields("tick", self.session.tick(self.now), expected)
-        return self
-
-    def subscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"subscribe {symbols}", self.session.subscribe(symbols, self.now), expected)
-        return self
-
-    def unsubscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"unsubscribe {symbols}", self.session.unsubscribe(symbols, self.now), expected)
-        return self
-
-    def counted(self, **expected: int) -> Self:
-        assert {name: self.session.counters().get(name, 0) for name in expected} == expected, "\n".join(self.talk)
-        return self
-
-    def stands(self, **expected: int) -> Self:
-        assert self.session.instruments() == expected, "\n".join(self.talk)
-        return self
+        super().__init__(Account({}, channels).session(symbols))
 
     def begun(self) -> Self:
         """Opened, at the time given; its effects are other tests'."""
@@ -131,17 +91,6 @@ class Script:
         self.yields("answer", self.session.frame(answer(1), 7, self.now), None)
         self.yields("trade", self.session.frame(data("btcusdt@trade", **fill()), 7, self.now), None)
         return self
-
-
-def plain(effect: object) -> object:
-    """Errors compare by type and text."""
-    match effect:
-        case Close(error):
-            return (Close, type(error), str(error))
-        case Skipped(error):
-            return (Skipped, str(error))
-        case _:
-            return effect
 
 
 # The account

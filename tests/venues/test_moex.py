@@ -13,9 +13,11 @@ import pytest
 from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
 from feedbus.events import Bar, BookSnapshot, Ticker
 from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
-from feedbus.venues.moex import Account
+from feedbus.venues.moex import Account, Session
 from feedbus.venues.moex_streams import CHANNELS
 from feedbus.venues.stomp import build, parse
+from tests.venues import script
+from tests.venues.script import plain
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures" / "moex"
 CONNECT = Send(b"CONNECT\ndomain:DEMO\nlogin:guest\npasscode:guest\n\n\0")
@@ -64,52 +66,11 @@ def book_of(symbol: str, bid: float, seqnum: int = 1) -> BookSnapshot:
     return BookSnapshot("moex", symbol, TIME * 1_000_000, 7, [(bid, 10.0)], [], seqnum)
 
 
-class Script:
-    """Calls a Session at the times given, compares what it yields, and shows the whole talk when it differs."""
+class Script(script.Script[Session]):
+    """Up to where a test begins."""
 
     def __init__(self, *symbols: str, channels: Sequence[str] = BOOKS, **credentials: str) -> None:
-        self.session = Account(credentials, channels).session(symbols)
-        self.now = 0.0
-        self.talk: list[str] = []
-
-    def at(self, now: float) -> Self:
-        self.now = now
-        return self
-
-    def yields(self, call: str, effects: Iterable[Effect], expected: Sequence[object] | None) -> list[Effect]:
-        found = list(effects)
-        self.talk.append(f"{self.now:8.2f} {call}\n" + "".join(f"           -> {effect}\n" for effect in found))
-        if expected is not None:
-            assert [plain(effect) for effect in found] == [plain(effect) for effect in expected], "\n".join(self.talk)
-        return found
-
-    def opened(self, *expected: object) -> Self:
-        self.yields("opened", self.session.opened(self.now), expected)
-        return self
-
-    def received(self, data: bytes, *expected: object) -> Self:
-        self.yields(f"received {data[:300]!r}", self.session.frame(data, 7, self.now), expected)
-        return self
-
-    def ticked(self, *expected: object) -> Self:
-        self.yields("tick", self.session.tick(self.now), expected)
-        return self
-
-    def subscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"subscribe {symbols}", self.session.subscribe(symbols, self.now), expected)
-        return self
-
-    def unsubscribed(self, symbols: Sequence[str], *expected: object) -> Self:
-        self.yields(f"unsubscribe {symbols}", self.session.unsubscribe(symbols, self.now), expected)
-        return self
-
-    def counted(self, **expected: int) -> Self:
-        assert {name: self.session.counters().get(name, 0) for name in expected} == expected, "\n".join(self.talk)
-        return self
-
-    def stands(self, **expected: int) -> Self:
-        assert self.session.instruments() == expected, "\n".join(self.talk)
-        return self
+        super().__init__(Account(credentials, channels).session(symbols))
 
     def logged_in(self) -> Self:
         """Up to CONNECTED, whose effects other tests look at."""
@@ -124,17 +85,6 @@ class Script:
             self.yields("receipt", self.session.frame(receipt(number), 7, self.now), None)
             self.yields("book", self.session.frame(message(number, book_body(1.5)), 7, self.now), None)
         return self
-
-
-def plain(effect: object) -> object:
-    """Errors compare by type and text."""
-    match effect:
-        case Close(error):
-            return (Close, type(error), str(error))
-        case Skipped(error):
-            return (Skipped, str(error))
-        case _:
-            return effect
 
 
 # Logging in
