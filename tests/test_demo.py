@@ -49,7 +49,7 @@ async def test_it_shows_three_venues_bars_and_alerts_and_ends_with_the_most_acti
 
 
 async def test_every_part_in_a_process_of_its_own() -> None:
-    lines, summary, (address, where) = await run(15, apart=True)
+    lines, summary, (address, where) = await run(25, apart=True)
     assert where.startswith("--config ")
     assert address.startswith("ipc://")
     assert "connections 7/7" in lines

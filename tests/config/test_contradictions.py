@@ -33,6 +33,8 @@ def config(
         config(**BOARDS, ca_file="x", url="ws://h/"),
         config(**BOARDS, ca_file="x", url="ws://h/", rest="https://h/"),
         config(ca_file="x"),
+        config(ca_file="x", url="ws://h/", auth="https://h/"),
+        config(ca_file="x", url="ws://h/", rest="https://h/"),
         config(compression=True),
         config(transport="trio-websocket"),
         config(backoff=Backoff(1, 1)),
