@@ -21,7 +21,7 @@ from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
 if TYPE_CHECKING:
     from feedbus.config import Config
-    from feedbus.processes import Process
+    from feedbus.service.processes import Process
     from feedbus.sim.simulations import Simulation
 
 T = TypeVar("T")
@@ -172,7 +172,7 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
 def _demo(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from feedbus import demo
+    from feedbus.commands import demo
     from feedbus.telemetry import logs
 
     console = Console()
@@ -200,7 +200,8 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from feedbus import app, config
+    from feedbus import config
+    from feedbus.commands import app
     from feedbus.telemetry import logs
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
@@ -209,7 +210,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from feedbus import config, sharding
+    from feedbus import config
+    from feedbus.feed import sharding
 
     loaded = config.load(arguments.config, config.environment(Path.cwd()))
     print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
@@ -231,7 +233,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 def _print_processes(config: Config) -> None:
     """Where each part is when it has a process of its own; or why none can, which is no fault of the file's."""
-    from feedbus import processes
+    from feedbus.service import processes
 
     try:
         found = {name: processes.process(config, [name]) for name in processes.names(config)}
@@ -250,7 +252,7 @@ def _print_process(name: str, process: Process) -> None:
 
 
 def _sim(arguments: argparse.Namespace) -> None:
-    from feedbus import app
+    from feedbus.commands import app
     from feedbus.sim import simulations
     from feedbus.telemetry import logs
 
@@ -283,7 +285,7 @@ def _simulation(name: str, arguments: argparse.Namespace) -> Simulation:
 
 
 def _tail(arguments: argparse.Namespace) -> None:
-    from feedbus.subscribers import tail
+    from feedbus.table import tail
 
     tail.run(_addresses(arguments), arguments.topics or [""], arguments.count, sys.stdout.buffer)
 
@@ -299,7 +301,7 @@ def _bench(arguments: argparse.Namespace) -> None:
 def _monitor(arguments: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from feedbus import app
+    from feedbus.commands import app
 
     console = Console()
 
@@ -321,7 +323,8 @@ def _run_to_the_end(command: Callable[..., Awaitable[T]], *arguments: object) ->
 
 def _addresses(arguments: argparse.Namespace) -> list[str]:
     """Where the publishers are that a subscriber is to follow."""
-    from feedbus import config, processes
+    from feedbus import config
+    from feedbus.service import processes
 
     environ = config.environment(Path.cwd())
     if arguments.config is not None:

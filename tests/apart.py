@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedbus import config, processes
+from feedbus import config
 from feedbus.config import Config
+from feedbus.service import processes
 
 ENDS_WITHIN = 20.0  # seconds
 

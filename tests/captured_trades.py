@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from feedbus.events import Side, Trade
+from feedbus.schema.events import Side, Trade
+from tests.places import CAPTURES
 
-CAPTURE = Path(__file__).resolve().parents[2] / "shared" / "captures" / "binance" / "spot_btcusdt_20240808.gz"
+CAPTURE = CAPTURES / "binance" / "spot_btcusdt_20240808.gz"
 
 
 class _Raw(msgspec.Struct):

@@ -13,7 +13,7 @@ import pytest
 
 import feedbus
 from feedbus.bus.subscriber import Header, SyncSubscription
-from feedbus.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
+from feedbus.schema.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
 from tests.apart import Apart, apart
 
 PARTS = ["moex", "alor", "binance", "aggregator", "alerting", "metrics"]

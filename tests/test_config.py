@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus import config
-from feedbus.config import Backoff, Boards, Bus, Config, Feed, Sharding, Telemetry
+from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -70,36 +70,36 @@ def refusal(text: str, directory: Path = ROOT) -> str:
 def test_every_key_is_read() -> None:
     assert parse(VALID) == Config(
         path="c.yaml",
-        bus=Bus("ipc:///run/feedbus/events.ipc", linger=0.002),
+        bus=BusConfig("ipc:///run/feedbus/events.ipc", linger=0.002),
         feeds=(
-            Feed(
+            FeedConfig(
                 name="moex",
                 venue="moex",
                 url="wss://iss.moex.com/infocx/v3/websocket",
                 credentials={"domain": "DEMO", "login": "s3cr3t-l0gin", "passcode": "s3cr3t-p4ss"},
                 channels=("orderbooks", "securities"),
                 symbols=("TQBR.SBER", "TQBR.GAZP"),
-                sharding=Sharding(30, 50),
-                backoff=Backoff(first=1.0, cap=30.0),
+                sharding=ShardingConfig(30, 50),
+                backoff=BackoffConfig(first=1.0, cap=30.0),
                 login_retry=60.0,
                 compression=True,
                 rest="https://iss.moex.com/iss",
             ),
         ),
-        telemetry=Telemetry("127.0.0.1:9469"),
+        telemetry=TelemetryConfig("127.0.0.1:9469"),
         cache_dir="/var/cache/feedbus",
     )
 
 
 def test_what_is_left_out_has_a_default() -> None:
     feed = parse(SMALL).feeds[0]
-    assert feed == Feed(name="moex", venue="moex", url="ws://127.0.0.1:9000/", symbols=("TQBR.SBER",))
-    assert (feed.sharding, feed.channels, feed.transport, feed.ca_file) == (Sharding(1, 50), (), "sansio", None)
+    assert feed == FeedConfig(name="moex", venue="moex", url="ws://127.0.0.1:9000/", symbols=("TQBR.SBER",))
+    assert (feed.sharding, feed.channels, feed.transport, feed.ca_file) == (ShardingConfig(1, 50), (), "sansio", None)
     assert (feed.connect_timeout, feed.ping_interval, feed.ping_timeout) == (10, 20, 20)
     assert (feed.max_message_size, feed.login_retry) == (4 * 1024 * 1024, 900)
-    assert feed.backoff == Backoff(0.5, 60, 30)
+    assert feed.backoff == BackoffConfig(0.5, 60, 30)
     assert (feed.compression, feed.boards, feed.rest) == (False, None, None)
-    assert parse(SMALL).bus == Bus("inproc://bus", linger=0.001, stalled_bytes=64 * 1024 * 1024)
+    assert parse(SMALL).bus == BusConfig("inproc://bus", linger=0.001, stalled_bytes=64 * 1024 * 1024)
     assert (parse(SMALL).telemetry, parse(SMALL).cache_dir) == (None, "")
 
 
@@ -112,7 +112,7 @@ def test_keys_with_nothing_have_their_defaults() -> None:
 
 def test_telemetry_takes_another_host_when_it_is_told_to() -> None:
     text = SMALL + "telemetry: {listen: '[::]:0', insecure: true}\n"
-    assert parse(text).telemetry == Telemetry("[::]:0", insecure=True)
+    assert parse(text).telemetry == TelemetryConfig("[::]:0", insecure=True)
 
 
 def test_downloaded_lists_are_kept_where_the_environment_says_or_the_configuration(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_two_feeds_keep_their_order() -> None:
 
 def test_printing_a_configuration_shows_no_secret() -> None:
     made = parse(VALID)
-    by_hand = Feed(name="a", venue="moex", url="ws://h", symbols=(), credentials=dict(SECRETS))
+    by_hand = FeedConfig(name="a", venue="moex", url="ws://h", symbols=(), credentials=dict(SECRETS))
     for shown in (repr(made), str(made.feeds[0]), f"{made.feeds[0].credentials}", repr(by_hand)):
         assert "s3cr3t" not in shown
     assert "credentials=<domain, login, passcode>" in repr(made)
@@ -202,7 +202,7 @@ def test_the_shipped_configurations_are_valid(path: Path) -> None:
     if path.name == "moex-1500.yaml":
         assert len(made.feeds[0].symbols) == 1500
     if path.name == "moex-boards.yaml":
-        assert made.feeds[0].boards == Boards(("TQBR", "TQTF"), sample=1500)
+        assert made.feeds[0].boards == BoardsConfig(("TQBR", "TQTF"), sample=1500)
 
 
 def test_the_example_of_an_env_file_names_the_variables_of_the_configurations() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 
-from feedbus.events import Bar, BookMetrics, MarketEvent
-from feedbus.subscribers.aggregates import Aggregates
-from feedbus.subscribers.aggregator_options import IndicatorOptions, Options
+from feedbus.analytics.aggregates import Aggregates
+from feedbus.analytics.options import IndicatorOptions, Options
+from feedbus.schema.events import Bar, BookMetrics, MarketEvent
+from tests.places import DOCS
 
-TEXT = (Path(__file__).parents[1] / "docs" / "analytics.md").read_text()
+TEXT = (DOCS / "analytics.md").read_text()
 
 
 def section(title: str) -> str:

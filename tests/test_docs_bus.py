@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import struct
-from pathlib import Path
 from types import NoneType
 from typing import Any, get_type_hints
 
 import msgspec
 import pytest
 
-from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, QUEUE_LIMIT, RECV_MAX_SIZE
-from feedbus.events import EVENT_TYPES, SCHEMA_VERSION, End, Event, Gap, Heartbeat, Marker, Trade
-from feedbus.topics import MAX_TOPIC
+from feedbus.schema import codec
+from feedbus.schema.events import EVENT_TYPES, SCHEMA_VERSION, End, Event, Gap, Heartbeat, Marker, Trade
+from feedbus.schema.topics import MAX_TOPIC
+from tests.places import DOCS
 
-PAGE = (Path(__file__).parents[1] / "docs" / "bus.md").read_text()
+PAGE = (DOCS / "bus.md").read_text()
 EPOCH = 1795384347000000000
 TRADE = Trade("moex", "TQBR.SBER", EPOCH + 120_000_000, EPOCH + 123_000_000, 306.12, 6.0, "buy", 1234)
 BEAT = Heartbeat("moex", EPOCH, 1, 1, 1, [("trade.moex.TQBR.SBER", 41)])
@@ -67,7 +67,7 @@ def test_the_examples_are_what_is_sent_and_what_the_page_says(
     number: int, word: str, symbol: str, first: int, event: Event, published: int
 ) -> None:
     data = examples()[number]
-    assert codec.encode(codec.Header(word, "moex", "moex", EPOCH, published), [(symbol, first, [event])]) == data
+    assert codec.encode(codec.MessageHeader(word, "moex", "moex", EPOCH, published), [(symbol, first, [event])]) == data
     topic, _, body = data.partition(b"\0")
     assert topic.decode() == f"{word}.moex"
     message, end = read(body)

@@ -17,11 +17,11 @@ import pytest
 import trio
 
 import feedbus
-from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, PubSocket
 from feedbus.bus.publisher import Publisher
-from feedbus.bus.subscriber import Subscription, SyncSubscription
-from feedbus.events import Event, Gap, Trade
+from feedbus.bus.subscriber import BusSubscription, SyncSubscription
+from feedbus.schema import codec
+from feedbus.schema.events import Event, Gap, Trade
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
 
@@ -102,7 +102,7 @@ async def bus(address: str) -> AsyncIterator[Bus]:
         opened.socket.close()
 
 
-async def take(subscription: Subscription, count: int) -> list[Event]:
+async def take(subscription: BusSubscription, count: int) -> list[Event]:
     return [await anext(subscription) for _ in range(count)]
 
 

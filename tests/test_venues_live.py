@@ -13,13 +13,13 @@ import trio
 
 import feedbus
 from feedbus import config
-from feedbus.events import Bar, BookSnapshot, Event, FeedStatus, Quote, Ticker, Trade
-from feedbus.service import Service, running
-from feedbus.session import Confirmed, Effect, Send, WakeAt
-from feedbus.sim import binance as binance_sim
-from feedbus.sim import binance_catalogue
+from feedbus.schema.events import Bar, BookSnapshot, Event, FeedStatus, Quote, Ticker, Trade
+from feedbus.service.tree import Service, running
+from feedbus.sim.binance import catalogue as binance_catalogue
+from feedbus.sim.binance import server as binance_sim
 from feedbus.sim.simulations import Simulation, simulation
-from feedbus.venues import binance
+from feedbus.venues.binance import session as binance
+from feedbus.venues.protocol import Confirmed, Effect, Send, WakeAt
 
 TIMEOUT = 40.0
 ANY = ("127.0.0.1", 0)
@@ -194,7 +194,7 @@ def place_of(url: str) -> tuple[str, int]:
 
 def test_hundreds_of_streams_come_and_go_within_the_venues_budget() -> None:
     """Sans-I/O on both sides: the simulated venue disconnects whoever sends more than 5 messages within a second."""
-    venue = binance_sim.Venue(binance_sim.Options(start_ns=1_700_000_000_000_000_000))
+    venue = binance_sim.BinanceVenue(binance_sim.BinanceSimOptions(start_ns=1_700_000_000_000_000_000))
     conversation = venue.converse("/stream", 0)
     assert conversation is not None
     names = binance_catalogue.symbols()

@@ -15,8 +15,8 @@ import msgspec
 
 import feedbus
 from feedbus.bench import figures, rivals, tables
+from feedbus.bench.child_process import ChildProcess
 from feedbus.bench.figures import Outcome, Turn
-from feedbus.bench.processes import Child
 from feedbus.bench.rig import ROOT, Rig
 from feedbus.bench.scenarios import TABLE, Overrides, Scenario, chosen
 from feedbus.errors import FeedbusError
@@ -26,7 +26,7 @@ DRAWN_WITHIN = 120.0  # seconds
 Say = Callable[[str], None]
 
 
-class Options(msgspec.Struct, frozen=True):
+class BenchOptions(msgspec.Struct, frozen=True):
     """What to run, how often, and where to put it."""
 
     names: list[str] = []
@@ -41,7 +41,7 @@ def main(arguments: Mapping[str, Any], *, out: Say, note: Say) -> None:
 
     Raises FeedbusError when a turn lost something, after all has been said.
     """
-    options, overrides = msgspec.convert(arguments, Options), msgspec.convert(arguments, Overrides)
+    options, overrides = msgspec.convert(arguments, BenchOptions), msgspec.convert(arguments, Overrides)
     scenarios = chosen(options.names, overrides, options.compare)
     checkout = rivals.required() if options.compare else rivals.find()
     results: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ def main(arguments: Mapping[str, Any], *, out: Say, note: Say) -> None:
         raise FeedbusError(f"bench: lost: {'; '.join(lost)}")
 
 
-def _put_out(results: list[dict[str, Any]], options: Options, out: Say) -> None:
+def _put_out(results: list[dict[str, Any]], options: BenchOptions, out: Say) -> None:
     text = msgspec.json.format(msgspec.json.encode({**machine(), "results": results})).decode()
     if options.json is not None:
         Path(options.json).write_text(f"{text}\n")
@@ -98,7 +98,7 @@ def draw() -> dict[str, Any]:
     """What drawing the table costs: `redraw_ms` of CPU, `share` of a core at one redraw a second."""
     with TemporaryDirectory(prefix="feedbus-bench-") as folder, ExitStack() as stack:
         command = [sys.executable, "-m", "feedbus.bench.drawing"]
-        child = Child("drawing", command, Path(folder), {"PYTHONPATH": str(ROOT)})
+        child = ChildProcess("drawing", command, Path(folder), {"PYTHONPATH": str(ROOT)})
         stack.callback(child.stop)
         heard = child.expect("redraws_ns", DRAWN_WITHIN)
     redraws = [ns / 1e6 for ns in heard.pop("redraws_ns")]

@@ -15,11 +15,11 @@ import msgspec
 from rich.console import Console
 from rich.live import Live
 
-from feedbus.bench.frames import symbol
+from feedbus.bench.slotted_frames import symbol
 from feedbus.bench.turn import say
-from feedbus.events import BookSnapshot, FeedStatus, MarketData, Ticker
-from feedbus.subscribers.market_table import MarketTable
-from feedbus.subscribers.market_view import render
+from feedbus.schema.events import BookSnapshot, FeedStatus, MarketData, Ticker
+from feedbus.table.market_table import MarketTable
+from feedbus.table.market_view import render
 
 INSTRUMENTS = 1500
 CONNECTIONS = 30

@@ -67,7 +67,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return sum(not turn.lossless for turn in self.turns)
 
 
-class Spread(msgspec.Struct, frozen=True):
+class TurnSpread(msgspec.Struct, frozen=True):
     """The least, the median and the most of the turns."""
 
     min: float
@@ -75,12 +75,12 @@ class Spread(msgspec.Struct, frozen=True):
     max: float
 
 
-def spread(values: Sequence[float]) -> Spread | None:
+def spread(values: Sequence[float]) -> TurnSpread | None:
     """None of no values."""
-    return Spread(min(values), median(values), max(values)) if values else None
+    return TurnSpread(min(values), median(values), max(values)) if values else None
 
 
-def ratios(outcome: Outcome, baseline: Outcome, value: Callable[[Turn], float]) -> Spread | None:
+def ratios(outcome: Outcome, baseline: Outcome, value: Callable[[Turn], float]) -> TurnSpread | None:
     """A value as a multiple of the baseline's, turn by turn; a turn in which either lost something doesn't count, nor
     one in which the value wasn't measured (0)."""
     pairs = zip(outcome.turns, baseline.turns, strict=True)
@@ -116,12 +116,12 @@ def _ratio_of_least(outcome: Outcome, baseline: Outcome) -> float | None:
     return min(ours) / min(theirs) if ours and theirs else None
 
 
-def _quantiles(latencies: Sequence[Latency | None]) -> dict[str, Spread | None]:
+def _quantiles(latencies: Sequence[Latency | None]) -> dict[str, TurnSpread | None]:
     timed = [latency for latency in latencies if latency is not None]
     return {part: spread([getattr(latency, part) for latency in timed]) for part in Latency.__struct_fields__}
 
 
-def _latency_ratios(outcome: Outcome, baseline: Outcome) -> dict[str, Spread | None]:
+def _latency_ratios(outcome: Outcome, baseline: Outcome) -> dict[str, TurnSpread | None]:
     def value(part: str) -> Callable[[Turn], float]:
         return lambda turn: float(getattr(turn.receive_to_subscriber_us, part, 0.0))
 

@@ -18,11 +18,11 @@ from typing import Any, Self
 
 import msgspec
 
+from feedbus.bench.child_process import ChildProcess, cpu_ns, memory
 from feedbus.bench.figures import Latency, Memory, Turn
-from feedbus.bench.frames import symbol
-from feedbus.bench.processes import Child, cpu_ns, memory
 from feedbus.bench.rivals import Rivals
 from feedbus.bench.scenarios import Contender, Scenario
+from feedbus.bench.slotted_frames import symbol
 from feedbus.errors import FeedbusError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ class Rig:
 
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="feedbus-bench-")))
-        self._venue = self._child("venue", [sys.executable, "-m", "feedbus.bench.venue", self._orders()], folder)
+        self._venue = self._child("venue", [sys.executable, "-m", "feedbus.bench.fast_venue", self._orders()], folder)
         url = f"ws://127.0.0.1:{self._venue.expect('port', START_WITHIN)['port']}/infocx/v3/websocket"
         address = f"ipc://{folder / 'events.ipc'}"
         commands = (
@@ -80,8 +80,8 @@ class Rig:
         names = ("protocol", "connections", "events", "rate", "frames_per_write")
         return json.dumps({name: getattr(self._scenario, name) for name in names} | {"symbols": self._symbols})
 
-    def _child(self, name: str, command: list[str], folder: Path) -> Child:
-        child = Child(name, command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
+    def _child(self, name: str, command: list[str], folder: Path) -> ChildProcess:
+        child = ChildProcess(name, command, folder, {**os.environ, "PYTHONPATH": str(ROOT)})
         self._stack.callback(child.stop)
         return child
 
@@ -90,7 +90,7 @@ class Rig:
         config = folder / "bench.yaml"
         config.write_text(configuration(self._scenario, self._contender, url, address))
         word = WORDS[self._scenario.protocol]
-        subscriber = ["feedbus.bench.subscriber", address, word, *self._subscriber_arguments()]
+        subscriber = ["feedbus.bench.counting_subscriber", address, word, *self._subscriber_arguments()]
         if self._scenario.protocol == "moex":
             connector = ["feedbus", "run", str(config)]
         elif self._rivals is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from feedbus.bench.frames import Protocol
+from feedbus.bench.slotted_frames import Protocol
 from feedbus.errors import FeedbusError
 
 PROGRAMS = {"moex": "rival_books.py", "trades": "rival_trades.py"}

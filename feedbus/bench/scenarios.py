@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from feedbus.bench.frames import Protocol
+from feedbus.bench.slotted_frames import Protocol
 from feedbus.errors import ConfigError
 
 FEEDBUS = "feedbus"

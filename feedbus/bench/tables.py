@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feedbus.bench.figures import Spread, Turn
+from feedbus.bench.figures import Turn, TurnSpread
 
 NOTHING = "-"
 TITLES = (
@@ -71,15 +71,15 @@ def _row(scenario: str, label: str, found: Mapping[str, Any]) -> tuple[str, ...]
     )
 
 
-def _median(values: Spread | None, decimals: int) -> str:
+def _median(values: TurnSpread | None, decimals: int) -> str:
     return NOTHING if values is None else f"{values.median:,.{decimals}f}"
 
 
-def _range(values: Spread | None) -> str:
+def _range(values: TurnSpread | None) -> str:
     return NOTHING if values is None else f"{values.median:.2f} ({values.min:.2f}-{values.max:.2f})"
 
 
-def _percent(values: Spread | None) -> str:
+def _percent(values: TurnSpread | None) -> str:
     return NOTHING if values is None else f"{values.median:.0%}"
 
 

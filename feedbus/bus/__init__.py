@@ -1,1 +1,1 @@
-"""The message bus over nng: publisher and subscriber. The layout of a message is in feedbus.codec."""
+"""The message bus over nng: publisher and subscriber. The layout of a message is in feedbus.schema.codec."""

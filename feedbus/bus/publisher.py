@@ -14,10 +14,10 @@ from typing import Protocol
 
 import trio
 
-from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
-from feedbus.events import EVENT_TYPES, Event, Heartbeat, MarketData
-from feedbus.topics import topic_of
+from feedbus.schema import codec
+from feedbus.schema.events import EVENT_TYPES, Event, Heartbeat, MarketData
+from feedbus.schema.topics import topic_of
 
 LINGER = 0.001  # seconds
 BEAT_EVERY = 1.0  # seconds
@@ -34,7 +34,7 @@ class Sink(Protocol):
         """Take one message without waiting."""
 
 
-class _Stream:
+class _WordStream:
     """All topics of one word and venue, which share messages."""
 
     __slots__ = ("changed", "event_size", "last_sent", "next", "pending", "pending_count", "venue", "word")
@@ -50,13 +50,13 @@ class _Stream:
         self.changed: set[str] = set()  # symbols published since the last heartbeat
 
 
-class _Kind:
+class _KindState:
     __slots__ = ("count", "streams", "word")
 
     def __init__(self, word: str) -> None:
         self.word = word
         self.count = 0
-        self.streams: dict[str, _Stream] = {}
+        self.streams: dict[str, _WordStream] = {}
 
 
 class Publisher:
@@ -85,8 +85,8 @@ class Publisher:
         self._gathering = gathering
         self._clock = clock
         self._wall_ns = wall_ns
-        self._streams: dict[tuple[str, str], _Stream] = {}
-        self._kinds = {event_type: _Kind(event_type.WORD) for event_type in EVENT_TYPES}
+        self._streams: dict[tuple[str, str], _WordStream] = {}
+        self._kinds = {event_type: _KindState(event_type.WORD) for event_type in EVENT_TYPES}
         self._timer = trio.CancelScope()  # its deadline is when the flusher is woken
         self._beat = 0
         self._next_beat = inf
@@ -94,7 +94,7 @@ class Publisher:
     def publish(self, events: Sequence[MarketData]) -> None:
         """Send these events, in order within each topic; at once, or within `linger` seconds."""
         now = self._clock()
-        touched: dict[_Stream, None] = {}
+        touched: dict[_WordStream, None] = {}
         for event in events:
             of_kind = self._kinds[type(event)]
             of_kind.count += 1
@@ -165,16 +165,16 @@ class Publisher:
 
     # Gathering
 
-    def _stream(self, of_kind: _Kind, venue: str) -> _Stream:
+    def _stream(self, of_kind: _KindState, venue: str) -> _WordStream:
         """The stream of a kind; kinds that share a word (a book and its deltas) share it too, and so their order."""
         key = (of_kind.word, venue)
         stream = self._streams.get(key)
         if stream is None:
-            stream = self._streams[key] = _Stream(*key)
+            stream = self._streams[key] = _WordStream(*key)
         of_kind.streams[venue] = stream
         return stream
 
-    def _flush_or_wait(self, stream: _Stream, now: float) -> None:
+    def _flush_or_wait(self, stream: _WordStream, now: float) -> None:
         """The timer is never later than the first that waits. Under load it is this call that finds the time ripe, and
         the timer is moved along before it goes off: that costs a tenth of being woken."""
         due = stream.last_sent + self._linger
@@ -215,7 +215,7 @@ class Publisher:
 
     # Packing
 
-    def _flush(self, stream: _Stream, now: float) -> None:
+    def _flush(self, stream: _WordStream, now: float) -> None:
         pending, stream.pending = stream.pending, {}
         stream.pending_count = 0
         stream.last_sent = now
@@ -227,8 +227,8 @@ class Publisher:
             groups.append((symbol, first, events))
         self._send(stream, groups)
 
-    def _send(self, stream: _Stream, groups: list[codec.Group]) -> None:
-        header = codec.Header(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
+    def _send(self, stream: _WordStream, groups: list[codec.Group]) -> None:
+        header = codec.MessageHeader(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
         message = codec.encode(header, groups)
         count = sum(len(events) for _, _, events in groups)
         stream.event_size += (min(MESSAGE_SIZE, len(message) / count) - stream.event_size) * 0.2

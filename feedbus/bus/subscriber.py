@@ -16,12 +16,12 @@ from typing import Self, cast
 import msgspec
 import trio
 
-from feedbus import codec
 from feedbus.bus.nng import STALLED_BYTES, SubSocket
 from feedbus.errors import BusError
-from feedbus.events import Gap, MarketData
-from feedbus.sequence import Sequences
-from feedbus.topics import HEARTBEAT, MAX_TOPIC, TopicFilter
+from feedbus.schema import codec
+from feedbus.schema.events import Gap, MarketData
+from feedbus.schema.sequence import Sequences
+from feedbus.schema.topics import HEARTBEAT, MAX_TOPIC, TopicFilter
 
 WAIT_MS = 1000  # the longest that a plain program waits before its signals have their turn
 DRAIN = 64  # messages taken from the socket before others get their turn
@@ -153,7 +153,7 @@ class Receiver:
         return self._deliver(header, wanted)
 
     def _deliver(
-        self, header: codec.Header, groups: Sequence[tuple[str, int, Sequence[MarketData | None]]]
+        self, header: codec.MessageHeader, groups: Sequence[tuple[str, int, Sequence[MarketData | None]]]
     ) -> Batch | None:
         out: list[MarketData | Gap | None] = []
         runs: list[tuple[int | None, int]] = []
@@ -185,7 +185,7 @@ class Receiver:
         return self._batch(header, out, runs)
 
     def _without_unknown(
-        self, header: codec.Header, out: list[MarketData | Gap | None], runs: list[tuple[int | None, int]]
+        self, header: codec.MessageHeader, out: list[MarketData | Gap | None], runs: list[tuple[int | None, int]]
     ) -> Batch | None:
         """Leave out the events of unknown kinds; they keep their numbers, so every other one gets a run of its own."""
         numbers = _expand(runs)
@@ -194,7 +194,7 @@ class Receiver:
         return self._batch(header, [event for _, event in known], [(number, 1) for number, _ in known])
 
     def _batch(
-        self, header: codec.Header, out: list[MarketData | Gap | None], runs: list[tuple[int | None, int]]
+        self, header: codec.MessageHeader, out: list[MarketData | Gap | None], runs: list[tuple[int | None, int]]
     ) -> Batch | None:
         if not out:
             return None
@@ -202,7 +202,7 @@ class Receiver:
         return about, cast("list[MarketData | Gap]", out)
 
 
-class Reader(ABC):
+class EventReader(ABC):
     """What a subscription offers to a trio program, however its messages come. One task may iterate."""
 
     def __init__(self, receiver: Receiver) -> None:
@@ -236,7 +236,7 @@ class Reader(ABC):
 
 
 class _Messages:
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: EventReader) -> None:
         self._reader = reader
 
     def __aiter__(self) -> Self:
@@ -246,7 +246,7 @@ class _Messages:
         return await self._reader.next_batch()
 
 
-class Subscription(Reader):
+class BusSubscription(EventReader):
     """An open subscription of a trio program. Iterating yields `MarketData | Gap`; one task may iterate."""
 
     def __init__(self, socket: SubSocket, receiver: Receiver) -> None:
@@ -312,7 +312,7 @@ def _open(
 @asynccontextmanager
 async def subscribe(
     addresses: str | Iterable[str], *, topics: str | Iterable[str] = "", stalled_bytes: int = STALLED_BYTES
-) -> AsyncIterator[Subscription]:
+) -> AsyncIterator[BusSubscription]:
     """Subscribe to the publishers at `addresses`; no topics means all.
 
     Entering neither fails nor waits when a publisher is missing: it is dialled again at least every 100 ms, now and
@@ -322,7 +322,7 @@ async def subscribe(
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:
         await trio.lowlevel.checkpoint()
-        yield Subscription(socket, receiver)
+        yield BusSubscription(socket, receiver)
     finally:
         trio.lowlevel.notify_closing(socket.fd)
         socket.close()

@@ -12,20 +12,29 @@ from stat import S_ISDIR
 
 from feedbus.config import actors, addresses, feeds
 from feedbus.config.contradictions import refuse_contradictions
-from feedbus.config.model import Backoff, Boards, Bus, Config, Credentials, Feed, Sharding, Telemetry
+from feedbus.config.model import (
+    BackoffConfig,
+    BoardsConfig,
+    BusConfig,
+    Config,
+    Credentials,
+    FeedConfig,
+    ShardingConfig,
+    TelemetryConfig,
+)
 from feedbus.config.surroundings import cache_directory, environment
-from feedbus.yaml_text import Node, Reader, compose, read_text, substitute
+from feedbus.config.yaml_text import Node, YamlReader, compose, read_text, substitute
 
 __all__ = [
     "DEFAULT_PUBLISH",
-    "Backoff",
-    "Boards",
-    "Bus",
+    "BackoffConfig",
+    "BoardsConfig",
+    "BusConfig",
     "Config",
     "Credentials",
-    "Feed",
-    "Sharding",
-    "Telemetry",
+    "FeedConfig",
+    "ShardingConfig",
+    "TelemetryConfig",
     "environment",
     "load",
     "parse",
@@ -43,7 +52,7 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Config:
 
 def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) -> Config:
     """Read a configuration; `name` is what errors call it, `directory` where the files that it names are."""
-    reader = Reader(environ)
+    reader = YamlReader(environ)
     document = compose(text, name)
     special = {
         "bus": lambda node: _bus(reader, node),
@@ -58,11 +67,11 @@ def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) 
     return config
 
 
-def _bus(reader: Reader, node: Node) -> Bus:
-    return Bus(**reader.fields(Bus, node, {"publish": lambda child: addresses.publish(reader, child)}))
+def _bus(reader: YamlReader, node: Node) -> BusConfig:
+    return BusConfig(**reader.fields(BusConfig, node, {"publish": lambda child: addresses.publish(reader, child)}))
 
 
-def _cache_dir(reader: Reader, node: Node, directory: Path) -> str:
+def _cache_dir(reader: YamlReader, node: Node, directory: Path) -> str:
     """A directory, which is made when it is needed."""
     path = directory / reader.text(node)
     try:

@@ -7,25 +7,25 @@ from typing import Any
 
 import msgspec
 
-from feedbus import subscribers
+from feedbus import actors as subscribers
+from feedbus.actors.protocol import ActorContext
+from feedbus.config.yaml_text import Node, YamlReader, unknown
 from feedbus.errors import ConfigError
-from feedbus.subscribers.actor import Given
-from feedbus.yaml_text import Node, Reader, unknown
 
 
 def _no_bus(topics: Any) -> Any:  # noqa: ARG001 - the Protocol's signature
     return nullcontext()
 
 
-_NOTHING = Given(subscribe=_no_bus, publish=lambda _: None, wall_ns=lambda: 0)
+_NOTHING = ActorContext(subscribe=_no_bus, publish=lambda _: None, wall_ns=lambda: 0)
 
 
-def read(reader: Reader, node: Node) -> dict[str, msgspec.Struct]:
+def read(reader: YamlReader, node: Node) -> dict[str, msgspec.Struct]:
     """The options of each actor that is wanted, in the order of the file; an actor without any has its defaults."""
     return {name: _options(reader, name, child) for name, child in reader.table(node).items()}
 
 
-def _options(reader: Reader, name: str, node: Node) -> msgspec.Struct:
+def _options(reader: YamlReader, name: str, node: Node) -> msgspec.Struct:
     known = subscribers.names()
     if name not in known:
         raise node.place.error(unknown("actor", name, known))

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from feedbus.config.model import Telemetry
+from feedbus.config.model import TelemetryConfig
+from feedbus.config.yaml_text import Node, YamlReader
 from feedbus.urls import is_loopback, split
-from feedbus.yaml_text import Node, Reader
 
 MAX_IPC_PATH = 107  # the kernel's sun_path, less its NUL
 
 
-def publish(reader: Reader, node: Node) -> str:
+def publish(reader: YamlReader, node: Node) -> str:
     """An address to publish on: nobody but this machine may reach it."""
     address = reader.text(node)
     scheme, _, rest = address.partition("://")
@@ -34,9 +34,9 @@ def publish(reader: Reader, node: Node) -> str:
     return address
 
 
-def telemetry(reader: Reader, node: Node) -> Telemetry:
+def telemetry(reader: YamlReader, node: Node) -> TelemetryConfig:
     """Where to serve metrics. Nobody but this machine may read them, unless `insecure` says otherwise."""
-    made = Telemetry(**reader.fields(Telemetry, node, {"listen": lambda child: _listen(reader, child)}))
+    made = TelemetryConfig(**reader.fields(TelemetryConfig, node, {"listen": lambda child: _listen(reader, child)}))
     if not is_loopback(made.host) and not made.insecure:
         raise reader.table(node)["listen"].place.error(
             "isn't a loopback host, and there is neither TLS nor a login: add insecure: true, or take 127.0.0.1"
@@ -44,7 +44,7 @@ def telemetry(reader: Reader, node: Node) -> Telemetry:
     return made
 
 
-def token_url(reader: Reader, node: Node) -> str:
+def token_url(reader: YamlReader, node: Node) -> str:
     """The base of a venue's token service, which is told a secret."""
     url = rest_url(reader, node)
     if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
@@ -52,7 +52,7 @@ def token_url(reader: Reader, node: Node) -> str:
     return url
 
 
-def _listen(reader: Reader, node: Node) -> str:
+def _listen(reader: YamlReader, node: Node) -> str:
     text = reader.text(node)
     parts = split(f"tcp://{text}")
     if parts is None or parts.port is None or parts.netloc != text:
@@ -60,7 +60,7 @@ def _listen(reader: Reader, node: Node) -> str:
     return text
 
 
-def venue_url(reader: Reader, node: Node) -> str:
+def venue_url(reader: YamlReader, node: Node) -> str:
     """The address of a venue's WebSocket."""
     url = reader.text(node)
     parts = split(url)
@@ -69,7 +69,7 @@ def venue_url(reader: Reader, node: Node) -> str:
     return url
 
 
-def rest_url(reader: Reader, node: Node) -> str:
+def rest_url(reader: YamlReader, node: Node) -> str:
     """The base of a venue's REST addresses."""
     url = reader.text(node)
     parts = split(url)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from feedbus.config.model import Config, Feed
-from feedbus.errors import ConfigError
-from feedbus.sharding import check_fits
+from feedbus.config.model import Config, FeedConfig
+from feedbus.config.yaml_text import Node, Place, YamlMapping
 from feedbus.urls import Endpoint, collide, endpoint
 from feedbus.venues import account_class
-from feedbus.yaml_text import Node, Place, Table
 
 
 def refuse_contradictions(config: Config, document: Node) -> None:
@@ -25,7 +23,7 @@ def refuse_contradictions(config: Config, document: Node) -> None:
         raise document.place.key("cache_dir").error(reason)
 
 
-def _within_feed(feed: Feed, document: Node) -> None:
+def _within_feed(feed: FeedConfig, document: Node) -> None:
     at = ("feeds", feed.name)
     backoff = feed.backoff
     if backoff.first > backoff.cap:
@@ -44,13 +42,13 @@ def _within_feed(feed: Feed, document: Node) -> None:
     _carried(feed, _place(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
 
 
-def _carried(feed: Feed, place: Place) -> None:
+def _carried(feed: FeedConfig, place: Place) -> None:
     """As many symbols as are known to be wanted have to find room."""
     count = feed.boards.sample or 0 if feed.boards else len(feed.symbols)
-    try:
-        check_fits(count, feed.sharding.connections, feed.sharding.per_connection)
-    except ConfigError as error:
-        raise place.error(str(error)) from None
+    sharding = feed.sharding
+    if count > sharding.capacity:
+        room = f"{sharding.connections} connections of {sharding.per_connection} carry {sharding.capacity}"
+        raise place.error(f"{count} symbols are {count - sharding.capacity} too many: {room}")
 
 
 def _shared_accounts(config: Config, document: Node) -> None:
@@ -92,7 +90,7 @@ def _addresses(config: Config, document: Node) -> None:
 def _place(node: Node, *keys: str) -> Place:
     """Where a key is written; where it isn't, the innermost mapping that could hold it."""
     for key in keys:
-        if not isinstance(node, Table) or key not in node.entries:
+        if not isinstance(node, YamlMapping) or key not in node.entries:
             break
         node = node.entries[key]
     return node.place

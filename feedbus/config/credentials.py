@@ -11,11 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from feedbus.config.files import read_regular
 from feedbus.config.model import Credentials
+from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
-from feedbus.files import read_regular
-from feedbus.session import Account
-from feedbus.yaml_text import Node, Place, Reader, Scalar, Table, unknown
+from feedbus.venues.protocol import Account
 
 MAX_FILE_BYTES = 4096
 FILE_SUFFIX = "_file"
@@ -23,16 +23,16 @@ FILE_SUFFIX = "_file"
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
-def read(reader: Reader, node: Node, directory: Path) -> Credentials:
+def read(reader: YamlReader, node: Node, directory: Path) -> Credentials:
     """Texts by name; `NAME_file: PATH` has the text in a file, its path relative to `directory`."""
-    if not isinstance(node, Table):
+    if not isinstance(node, YamlMapping):
         raise node.place.error("must be a mapping of keys")
     found = Credentials()
     for name, child in node.entries.items():
         if not _KEY.fullmatch(name):
             reason = "a key is written in a-z, 0-9 and _, by at most 32 characters, and a space follows its colon"
             raise _unnamed(node, child).error(reason)
-        if not isinstance(child, Scalar):
+        if not isinstance(child, YamlScalar):
             raise child.place.error("must be text")
         # `null` may be a passcode; only a key with nothing after it is left to the venue.
         if child.text or not child.plain:
@@ -40,7 +40,7 @@ def read(reader: Reader, node: Node, directory: Path) -> Credentials:
     return found
 
 
-def _add(found: Credentials, reader: Reader, name: str, child: Node, directory: Path) -> None:
+def _add(found: Credentials, reader: YamlReader, name: str, child: Node, directory: Path) -> None:
     key = name.removesuffix(FILE_SUFFIX)
     if key in found:
         raise child.place.error(f"{key} and {key}{FILE_SUFFIX} exclude one another: give one of them")
@@ -70,7 +70,7 @@ def _in_file(path: Path, place: Place) -> str:
 
 def check_keys(cls: type[Account], node: Node) -> None:
     """Refuse a key that the venue doesn't know, also one without a value."""
-    entries = node.entries if isinstance(node, Table) else {}
+    entries = node.entries if isinstance(node, YamlMapping) else {}
     for name, child in entries.items():
         key = name.removesuffix(FILE_SUFFIX)
         try:

@@ -12,17 +12,17 @@ import msgspec
 
 from feedbus import venues
 from feedbus.config import addresses, credentials, symbols
-from feedbus.config.model import Feed, Sharding
+from feedbus.config.model import FeedConfig, ShardingConfig
+from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
-from feedbus.session import Account
-from feedbus.yaml_text import Node, Reader, Scalar, quote, unknown
+from feedbus.venues.protocol import Account
 
 MAX_FEEDS = 100
 
 _FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
-def read(reader: Reader, node: Node, directory: Path) -> tuple[Feed, ...]:
+def read(reader: YamlReader, node: Node, directory: Path) -> tuple[FeedConfig, ...]:
     """All feeds, in the order of the file; the files that they name are beside it, in `directory`."""
     entries = reader.table(node)
     if not 0 < len(entries) <= MAX_FEEDS:
@@ -30,7 +30,7 @@ def read(reader: Reader, node: Node, directory: Path) -> tuple[Feed, ...]:
     return tuple(_feed(reader, key, child, directory) for key, child in entries.items())
 
 
-def _feed(reader: Reader, name: str, node: Node, directory: Path) -> Feed:
+def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedConfig:
     if not _FEED_NAME.fullmatch(name):
         raise node.place.error("a feed is named in a-z, 0-9, _ and -, from a letter on, by at most 32 characters")
     special = {
@@ -44,17 +44,17 @@ def _feed(reader: Reader, name: str, node: Node, directory: Path) -> Feed:
         "auth": lambda child: addresses.token_url(reader, child),
         "options": lambda child: _options(reader, node, child),
     }
-    values = reader.fields(Feed, node, special, given=("name", "boards"))
+    values = reader.fields(FeedConfig, node, special, given=("name", "boards"))
     wanted: symbols.Wanted = values["symbols"]
-    channels: dict[str, Scalar] = values.get("channels", {})
+    channels: dict[str, YamlScalar] = values.get("channels", {})
     account = _account(reader.table(node), values, channels)
-    _check_limits(account, values.get("sharding", Sharding()), reader.table(node).get("sharding", node))
+    _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
     made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
-    return Feed(**values | made)
+    return FeedConfig(**values | made)
 
 
-def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, Scalar]) -> Account:
+def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, YamlScalar]) -> Account:
     """The venue's judgement of the credentials, of each channel, of all of them, and of the options, so that each error
     has its place."""
     cls, known = venues.account_class(values["venue"]), values.get("credentials", {})
@@ -80,7 +80,7 @@ def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[st
         raise entries["options"].place.error(str(error).removeprefix("options: ")) from None
 
 
-def _check_limits(account: Account, sharding: Sharding, node: Node) -> None:
+def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> None:
     """What the venue allows a connection, and an account."""
     limits, channels = account.limits, len(account.channels)
     if limits.connections is not None and sharding.connections > limits.connections:
@@ -105,25 +105,25 @@ def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
             raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
 
 
-def _unsubstituted(reason: str, value: str, scalar: Scalar) -> str:
+def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
     """A reason that somebody else gave, who may have quoted the value: it is shown as the file has it."""
     return reason.replace(value, scalar.text)
 
 
-def _options(reader: Reader, feed: Node, node: Node) -> msgspec.Struct:
+def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:
     """The venue's own options; `venue` stands before them in the struct, and so has been read."""
     cls = venues.account_class(_venue(reader, reader.table(feed)["venue"]))
     return reader.struct(cls.Options, node)
 
 
-def _venue(reader: Reader, node: Node) -> str:
+def _venue(reader: YamlReader, node: Node) -> str:
     name, known = reader.text(node), venues.names()
     if name not in known:
         raise node.place.error(unknown("venue", name, known))
     return name
 
 
-def _ca_file(reader: Reader, node: Node, directory: Path) -> str:
+def _ca_file(reader: YamlReader, node: Node, directory: Path) -> str:
     path = directory / reader.text(node)
     try:
         ssl.create_default_context(cafile=path)

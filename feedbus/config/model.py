@@ -27,17 +27,18 @@ class Credentials(dict[str, str]):
     __str__ = __repr__
 
 
-class Bus(msgspec.Struct, frozen=True):
-    """Where events are published, by the rule of feedbus.processes. `linger` is how long they are gathered under
-    load (seconds); `stalled_bytes` is
-    what a subscriber that doesn't read may cost us: nng queues 8192 messages of at most 16 KiB, and no more."""
+class BusConfig(msgspec.Struct, frozen=True):
+    """Where events are published; feedbus.service.processes says how one address becomes one for each process.
+
+    `linger` (seconds) is how long events are gathered under load. `stalled_bytes` bounds what a subscriber that doesn't
+    read may cost us; nng queues at most 8192 messages of at most 16 KiB, whatever this number is."""
 
     publish: str
     linger: Annotated[float, Meta(ge=0, le=1)] = 0.001
     stalled_bytes: Annotated[int, Meta(ge=MIB, le=8192 * 16 * KIB)] = 64 * MIB
 
 
-class Telemetry(msgspec.Struct, frozen=True):
+class TelemetryConfig(msgspec.Struct, frozen=True):
     """Where metrics and health are served: `listen` is HOST:PORT, an IPv6 address in brackets, and port 0 lets the
     system choose. There is neither TLS nor a login, so a host that isn't loopback takes `insecure`."""
 
@@ -55,29 +56,34 @@ class Telemetry(msgspec.Struct, frozen=True):
         return int(self.listen.rpartition(":")[2])
 
 
-class Boards(msgspec.Struct, frozen=True):
+class BoardsConfig(msgspec.Struct, frozen=True):
     """All symbols that the venue lists on these boards, or `sample` of them."""
 
     boards: tuple[str, ...]
     sample: Sample | None = None
 
 
-class Sharding(msgspec.Struct, frozen=True):
+class ShardingConfig(msgspec.Struct, frozen=True):
     """How many connections, and how many symbols each may carry."""
 
     connections: Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS)] = 1
     per_connection: Annotated[int, Meta(ge=1, le=MAX_PER_CONNECTION)] = 50
 
+    @property
+    def capacity(self) -> int:
+        """How many symbols all connections together may carry."""
+        return self.connections * self.per_connection
 
-class Backoff(msgspec.Struct, frozen=True):
-    """The numbers of feedbus.backoff, in seconds."""
+
+class BackoffConfig(msgspec.Struct, frozen=True):
+    """The numbers of feedbus.runtime.backoff, in seconds."""
 
     first: Seconds = 0.5
     cap: LongSeconds = 60.0
     reset_after: Annotated[float, Meta(ge=0, le=86400)] = 30.0
 
 
-class Feed(msgspec.Struct, frozen=True):
+class FeedConfig(msgspec.Struct, frozen=True):
     """One venue account and what is wanted from it. Times are seconds, sizes bytes; no channels means the venue's
     usual ones; `options` is the venue's own struct, None for its defaults; `login_retry` is the pause after refused
     credentials. With `boards`, `symbols` is empty: the venue lists them. `rest` and `auth` are the addresses of the
@@ -89,17 +95,17 @@ class Feed(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...]
     credentials: dict[str, str] = {}
     channels: tuple[str, ...] = ()
-    sharding: Sharding = Sharding()
+    sharding: ShardingConfig = ShardingConfig()
     transport: Literal["sansio", "trio-websocket"] = "sansio"
     ca_file: str | None = None
     connect_timeout: Seconds = 10.0
     ping_interval: Seconds = 20.0
     ping_timeout: Seconds = 20.0
     max_message_size: Annotated[int, Meta(ge=KIB, le=1024 * MIB)] = 4 * MIB
-    backoff: Backoff = Backoff()
+    backoff: BackoffConfig = BackoffConfig()
     login_retry: LongSeconds = 900.0
     compression: bool = False
-    boards: Boards | None = None
+    boards: BoardsConfig | None = None
     rest: str | None = None
     auth: str | None = None
     options: msgspec.Struct | None = None
@@ -118,8 +124,8 @@ class Config(msgspec.Struct, frozen=True):
     are kept; "" means nowhere. `actors` are their options by name."""
 
     path: str
-    bus: Bus
-    feeds: tuple[Feed, ...]
+    bus: BusConfig
+    feeds: tuple[FeedConfig, ...]
     actors: dict[str, msgspec.Struct] = {}
-    telemetry: Telemetry | None = None
+    telemetry: TelemetryConfig | None = None
     cache_dir: str = ""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
+from feedbus.config.yaml_text import Place, read_text
 from feedbus.errors import ConfigError
-from feedbus.yaml_text import Place, read_text
 
 
 def environment(directory: Path) -> dict[str, str]:

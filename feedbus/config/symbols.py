@@ -6,36 +6,36 @@ from pathlib import Path
 
 import msgspec
 
-from feedbus.config.model import Boards, Sample
+from feedbus.config.model import BoardsConfig, Sample
+from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, YamlSequence, quote, read_text
 from feedbus.errors import ConfigError
-from feedbus.yaml_text import Items, Node, Place, Reader, Scalar, Table, quote, read_text
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """Symbols, or boards, each with where it is written; `sample` is for boards."""
 
-    symbols: dict[str, Scalar] = {}
-    boards: dict[str, Scalar] = {}
+    symbols: dict[str, YamlScalar] = {}
+    boards: dict[str, YamlScalar] = {}
     sample: int | None = None
 
-    def chosen(self) -> Boards | None:
+    def chosen(self) -> BoardsConfig | None:
         """The boards as the configuration has them; None when the symbols are given."""
-        return Boards(tuple(self.boards), self.sample) if self.boards else None
+        return BoardsConfig(tuple(self.boards), self.sample) if self.boards else None
 
 
 class _Ways(msgspec.Struct):
     """The keys of `symbols` when it is a mapping."""
 
     file: str | None = None
-    boards: dict[str, Scalar] | None = None
+    boards: dict[str, YamlScalar] | None = None
     sample: Sample | None = None
 
 
-def read(reader: Reader, node: Node, directory: Path) -> Wanted:
+def read(reader: YamlReader, node: Node, directory: Path) -> Wanted:
     """What is wanted. Symbols and boards are texts, whatever YAML would make of them."""
-    if isinstance(node, Scalar):
+    if isinstance(node, YamlScalar):
         raise node.place.error(_FORMS)
-    if isinstance(node, Items):
+    if isinstance(node, YamlSequence):
         return Wanted(_some(listed(reader, node, "symbol"), node, "symbol"))
     ways = _ways(reader, node)
     if ways.boards is not None:
@@ -48,7 +48,7 @@ def read(reader: Reader, node: Node, directory: Path) -> Wanted:
 _FORMS = "must be a list of symbols, {file: NAME} or {boards: [BOARD, ...]}"
 
 
-def _ways(reader: Reader, node: Table) -> _Ways:
+def _ways(reader: YamlReader, node: YamlMapping) -> _Ways:
     special = {
         "file": reader.text,
         "boards": lambda child: listed(reader, child, "board"),
@@ -62,39 +62,39 @@ def _ways(reader: Reader, node: Table) -> _Ways:
     return ways
 
 
-def _some(found: dict[str, Scalar], node: Node, what: str) -> dict[str, Scalar]:
+def _some(found: dict[str, YamlScalar], node: Node, what: str) -> dict[str, YamlScalar]:
     if not found:
         raise node.place.error(f"there are no {what}s")
     return found
 
 
-def listed(reader: Reader, node: Node, what: str) -> dict[str, Scalar]:
+def listed(reader: YamlReader, node: Node, what: str) -> dict[str, YamlScalar]:
     """The texts of a list, with where each is written; none may be empty or there twice."""
-    if not isinstance(node, Items):
+    if not isinstance(node, YamlSequence):
         raise node.place.error(f"must be a list of {what}s")
-    found: dict[str, Scalar] = {}
+    found: dict[str, YamlScalar] = {}
     for child in node.nodes:
         _add(found, reader.text(child), child, what)
     return found
 
 
-def _add(found: dict[str, Scalar], text: str, node: Node, what: str) -> None:
-    if not isinstance(node, Scalar) or not text:
+def _add(found: dict[str, YamlScalar], text: str, node: Node, what: str) -> None:
+    if not isinstance(node, YamlScalar) or not text:
         raise node.place.error(f"a {what} is empty")
     if (first := found.get(text)) is not None:
         raise node.place.error(f"{what} {quote(node.text)} is here twice; first on line {first.place.line}")
     found[text] = node
 
 
-def _in_file(name: str, node: Table, directory: Path) -> dict[str, Scalar]:
+def _in_file(name: str, node: YamlMapping, directory: Path) -> dict[str, YamlScalar]:
     """One symbol a line; `#` begins a comment."""
     path = directory / name
-    found: dict[str, Scalar] = {}
+    found: dict[str, YamlScalar] = {}
     try:
         text = read_text(path, str(path))
     except ConfigError as error:
         raise node.place.error(str(error)) from None
     for number, line in enumerate(text.split("\n"), 1):
         if symbol := line.partition("#")[0].strip():
-            _add(found, symbol, Scalar(Place(str(path), number, node.place.path), symbol), "symbol")
+            _add(found, symbol, YamlScalar(Place(str(path), number, node.place.path), symbol), "symbol")
     return found

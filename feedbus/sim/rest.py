@@ -12,7 +12,7 @@ from http import HTTPStatus
 import h11
 import trio
 
-from feedbus.sim.seam import HTML, Answer, Handler, Request
+from feedbus.sim.seam import HTML, Handler, SimRequest, SimResponse
 
 MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
 MAX_BODY = 64 * 1024  # bytes of a request's body
@@ -22,7 +22,7 @@ FINISH_WITHIN = 1.0  # seconds for a client to stop sending, once it was told th
 READ = 4096
 
 
-class Counters:
+class RestCounters:
     """Plain totals over all connections."""
 
     def __init__(self) -> None:
@@ -35,21 +35,21 @@ async def serve(
     host: str,
     port: int,
     *,
-    counters: Counters | None = None,
+    counters: RestCounters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled. Starts with the base URL, which has no path."""
-    server = _Server(handler, counters or Counters())
+    server = _RestServer(handler, counters or RestCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound = listeners[0].socket.getsockname()[1]
     task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{bound}")
     await trio.serve_listeners(server.connection, listeners)
 
 
-class _Server:
+class _RestServer:
     """What the connections share."""
 
-    def __init__(self, handler: Handler, counters: Counters) -> None:
+    def __init__(self, handler: Handler, counters: RestCounters) -> None:
         self._handler = handler
         self._counters = counters
         self._open = 0
@@ -86,7 +86,7 @@ class _Server:
             received = await _receive(http, stream)
         except h11.RemoteProtocolError as error:
             self._counters.rest_errors += 1
-            await _send(http, stream, Answer(error.error_status_hint, HTML, b""), head=False)
+            await _send(http, stream, SimResponse(error.error_status_hint, HTML, b""), head=False)
             return False
         if received is None:
             return False
@@ -123,13 +123,13 @@ async def _receive(http: h11.Connection, stream: trio.SocketStream) -> tuple[h11
             return (request, bytes(body)) if request and isinstance(event, h11.EndOfMessage) else None
 
 
-def _request(received: h11.Request, body: bytes) -> Request:
+def _request(received: h11.Request, body: bytes) -> SimRequest:
     method = "GET" if received.method == b"HEAD" else received.method.decode("ascii")
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in received.headers}
-    return Request(method, received.target.decode("ascii"), body, headers, time.time_ns())
+    return SimRequest(method, received.target.decode("ascii"), body, headers, time.time_ns())
 
 
-async def _send(http: h11.Connection, stream: trio.SocketStream, answer: Answer, *, head: bool) -> None:
+async def _send(http: h11.Connection, stream: trio.SocketStream, answer: SimResponse, *, head: bool) -> None:
     headers = [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body))), *answer.headers]
     reason = HTTPStatus(answer.status).phrase
     data = http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason)) or b""

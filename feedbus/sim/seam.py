@@ -11,7 +11,18 @@ from typing import Literal, Protocol
 
 import msgspec
 
-__all__ = ["HTML", "JSON", "Answer", "Conversation", "Counters", "Ending", "Frame", "Handler", "Market", "Request"]
+__all__ = [
+    "HTML",
+    "JSON",
+    "Conversation",
+    "Ending",
+    "Frame",
+    "Handler",
+    "MarketClock",
+    "ServerCounters",
+    "SimRequest",
+    "SimResponse",
+]
 
 Frame = bytes | str
 """One WebSocket message; a str is sent as a text frame, bytes as a binary one."""
@@ -22,7 +33,7 @@ Ending = Literal["", "close", "refuse", "abort"]
 JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
 
 
-class Market(Protocol):
+class MarketClock(Protocol):
     """The market's clock. The server calls `advance` once every `step_ns` from the moment that `opened` is true,
     which it looks at after each new conversation and each received message: the venue decides what opens it."""
 
@@ -56,7 +67,7 @@ class Conversation(Protocol):
         """What is said last when the server stops."""
 
 
-class Counters:
+class ServerCounters:
     """Plain totals over all connections of a WebSocket server."""
 
     def __init__(self) -> None:
@@ -75,7 +86,7 @@ class Counters:
         self.conflations = 0
 
 
-class Request(msgspec.Struct, frozen=True):
+class SimRequest(msgspec.Struct, frozen=True):
     """An HTTP request. A HEAD comes as a GET; header names are in lower case; `now_ns` is the wall clock."""
 
     method: str
@@ -85,7 +96,7 @@ class Request(msgspec.Struct, frozen=True):
     now_ns: int = 0
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SimResponse(msgspec.Struct, frozen=True):
     """An HTTP response without its framing."""
 
     status: int
@@ -94,5 +105,5 @@ class Answer(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Handler = Callable[[Request], Answer]
+Handler = Callable[[SimRequest], SimResponse]
 """A REST interface. Never raises."""

@@ -17,7 +17,7 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
-from feedbus.sim.seam import Conversation, Counters, Frame, Market
+from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
 
 __all__ = ["Converse", "Endpoint", "serve"]
 
@@ -54,17 +54,17 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def serve(
-    market: Market,
+    market: MarketClock,
     converse: Converse,
     endpoint: Endpoint,
     host: str,
     port: int,
     *,
-    counters: Counters | None = None,
+    counters: ServerCounters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to."""
-    server = _Server(market, converse, endpoint, counters or Counters())
+    server = _WebSocketServer(market, converse, endpoint, counters or ServerCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     async with trio.open_nursery() as nursery:
         connections = await nursery.start(_outlive_cancellation)
@@ -93,15 +93,15 @@ def _place(listener: trio.SocketListener, host: str) -> str:
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
 
-class _Server:
+class _WebSocketServer:
     """The market's clock and the open connections."""
 
-    def __init__(self, market: Market, converse: Converse, endpoint: Endpoint, counters: Counters) -> None:
+    def __init__(self, market: MarketClock, converse: Converse, endpoint: Endpoint, counters: ServerCounters) -> None:
         self._market = market
         self._converse_with = converse
         self._endpoint = endpoint
         self._counters = counters
-        self._links: set[_Link] = set()
+        self._links: set[_ServerLink] = set()
         self._opened = trio.Event()
         self._opened_at = 0.0
         self._empty = trio.Event()
@@ -170,7 +170,7 @@ class _Server:
         await self._converse(socket, conversation)
 
     async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
-        link = _Link(self, socket, conversation, self._endpoint, self._counters)
+        link = _ServerLink(self, socket, conversation, self._endpoint, self._counters)
         self._links.add(link)
         try:
             await link.run()
@@ -183,7 +183,7 @@ class _Server:
             if not self._links:
                 self._empty.set()
 
-    async def _part(self, link: _Link, socket: trio_websocket.WebSocketConnection) -> None:
+    async def _part(self, link: _ServerLink, socket: trio_websocket.WebSocketConnection) -> None:
         """Close in the way that the conversation, or the server's own end, calls for."""
         if self._closing:
             await link.say_goodbye()
@@ -201,16 +201,16 @@ class _Server:
             await self._empty.wait()
 
 
-class _Link:
+class _ServerLink:
     """The outgoing path and the reading loop of one connection."""
 
     def __init__(
         self,
-        server: _Server,
+        server: _WebSocketServer,
         socket: trio_websocket.WebSocketConnection,
         conversation: Conversation,
         endpoint: Endpoint,
-        counters: Counters,
+        counters: ServerCounters,
     ) -> None:
         self.conversation = conversation
         self.cut = False

@@ -9,8 +9,11 @@ from typing import Any
 import trio
 
 from feedbus.errors import CantServe
-from feedbus.sim import alor, binance, moex, rest
-from feedbus.sim.iss import Failure, Iss
+from feedbus.sim import rest
+from feedbus.sim.alor import server as alor
+from feedbus.sim.binance import server as binance
+from feedbus.sim.moex import server as moex
+from feedbus.sim.moex.iss import Failure, Iss
 from feedbus.sim.seam import Handler
 
 MAX_PORT = 65535
@@ -26,7 +29,7 @@ class Simulation:
     def __init__(self, name: str, serve: Callable[..., Awaitable[None]], handler: Handler, counters: object) -> None:
         self.name = name
         self.counters = counters
-        self.rest_counters = rest.Counters()
+        self.rest_counters = rest.RestCounters()
         self._serve = serve
         self._handler = handler
 
@@ -55,17 +58,17 @@ def simulation(
     given = {"seed": seed, "start_ns": start_ns, **({} if rate is None else {"rate": rate}), **options}
     match name:
         case "moex":
-            moex_counters = moex.Counters()
-            serve = partial(moex.serve, moex.Options(**given), counters=moex_counters)
+            moex_counters = moex.ServerCounters()
+            serve = partial(moex.serve, moex.MoexSimOptions(**given), counters=moex_counters)
             return Simulation(name, serve, Iss(start_ns, rest_failure), moex_counters)
         case "alor":
-            alor_venue = alor.Venue(alor.Options(**given))
+            alor_venue = alor.AlorVenue(alor.AlorSimOptions(**given))
             serve = partial(alor.serve, alor_venue.options, venue=alor_venue)
-            return Simulation(name, serve, alor.Rest(alor_venue), alor_venue.counters)
+            return Simulation(name, serve, alor.AlorRest(alor_venue), alor_venue.counters)
         case "binance":
-            binance_venue = binance.Venue(binance.Options(**given))
+            binance_venue = binance.BinanceVenue(binance.BinanceSimOptions(**given))
             serve = partial(binance.serve, binance_venue.options, venue=binance_venue)
-            return Simulation(name, serve, binance.Rest(binance_venue), binance_venue.counters)
+            return Simulation(name, serve, binance.BinanceRest(binance_venue), binance_venue.counters)
         case _:
             raise ValueError(f"no simulated venue {name!r}; there are: {', '.join(NAMES)}")
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from feedbus.telemetry.lines import printable, printable_json
+from feedbus.text import escaped, escaped_json
 
 Style = Literal["auto", "text", "json"]
 
@@ -99,10 +99,10 @@ class TextFormatter(logging.Formatter):
         pass for a record."""
         record.message = _cut(record.getMessage(), MAX_MESSAGE)
         record.asctime = self.formatTime(record, self.datefmt)
-        lines = [printable(self.formatMessage(record))]
+        lines = [escaped(self.formatMessage(record))]
         if record.exc_info:
             traceback = _tail(self.formatException(record.exc_info)).splitlines()
-            lines += ["  | " + printable(line) for line in traceback]
+            lines += ["  | " + escaped(line) for line in traceback]
         return "\n".join(lines)
 
 
@@ -123,7 +123,7 @@ class JsonFormatter(logging.Formatter):
         extra = [name for name in vars(record) if name not in _STANDARD]
         for name in extra[:MAX_FIELDS]:
             line[name + "_" if name in _OWN else name] = _field(getattr(record, name))
-        return printable_json(msgspec.json.encode(_unicode(line)).decode())
+        return escaped_json(msgspec.json.encode(_unicode(line)).decode())
 
 
 def _install(handler: logging.Handler, level: int) -> None:

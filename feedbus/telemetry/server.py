@@ -20,8 +20,8 @@ from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
 from feedbus.errors import CantServe
-from feedbus.telemetry.lines import printable
-from feedbus.telemetry.metrics import CollectorRegistry, Group, Series, add
+from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, add
+from feedbus.text import escaped
 
 MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
 MAX_CONNECTIONS = 16
@@ -70,7 +70,7 @@ class Server:
             b"/readyz": ("ready", ready),
         }
         self._idle: dict[_Link, None] = {}  # between two requests, the longest so first
-        add(registry, Group((), lambda: [((), self)], SERIES))
+        add(registry, MetricGroup((), lambda: [((), self)], SERIES))
 
     async def serve(self, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Starts with `address`, the host and port that are bound; raises FeedbusError when
@@ -166,15 +166,15 @@ class Server:
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"a bug; the log has it\n")
 
 
-SERIES: Sequence[Series[Server]] = (
-    Series("feedbus_http_responses_total", "Answers of the telemetry server.", lambda it: it.answers, by="code"),
-    Series("feedbus_http_connections", "Connections to the telemetry server that are open.", lambda it: it.open),
-    Series(
+SERIES: Sequence[MetricSeries[Server]] = (
+    MetricSeries("feedbus_http_responses_total", "Answers of the telemetry server.", lambda it: it.answers, by="code"),
+    MetricSeries("feedbus_http_connections", "Connections to the telemetry server that are open.", lambda it: it.open),
+    MetricSeries(
         "feedbus_http_connections_crowded_out_total",
         "Connections that found the telemetry server full: the longest idle one was closed, or else the new one.",
         lambda it: it.crowded_out,
     ),
-    Series(
+    MetricSeries(
         "feedbus_http_timeouts_total",
         "Connections to the telemetry server that were closed because a request or its answer took too long.",
         lambda it: it.timeouts,
@@ -277,4 +277,4 @@ class _Only:
 def _verdict(what: str, reasons: Sequence[str]) -> Answer:
     if not reasons:
         return Answer(HTTPStatus.OK, f"{what}\n".encode())
-    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "".join(f"{printable(reason)}\n" for reason in reasons).encode())
+    return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "".join(f"{escaped(reason)}\n" for reason in reasons).encode())

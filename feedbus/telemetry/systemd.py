@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Mapping
 
-from feedbus.telemetry.lines import printable
+from feedbus.text import escaped
 
 MAX_STATUS = 1024  # bytes of a STATUS text; systemd takes 4096 in one datagram
 
@@ -36,11 +36,11 @@ class Notifier:
 
     def ready(self, status: str) -> None:
         """The start is over."""
-        self._send(f"READY=1\nSTATUS={one_line(status)}")
+        self._send(f"READY=1\nSTATUS={status_line(status)}")
 
     def status(self, text: str) -> None:
         """What `systemctl status` shows; cut to MAX_STATUS bytes."""
-        self._send(f"STATUS={one_line(text)}")
+        self._send(f"STATUS={status_line(text)}")
 
     def alive(self) -> None:
         """The watchdog's sign of life."""
@@ -92,9 +92,9 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
     return int(usec) / 1e6
 
 
-def one_line(text: str) -> str:
+def status_line(text: str) -> str:
     """The text with control characters escaped, in at most MAX_STATUS bytes of good UTF-8."""
-    encoded = printable(text).encode()
+    encoded = escaped(text).encode()
     if len(encoded) <= MAX_STATUS:
         return encoded.decode()
     return encoded[: MAX_STATUS - len("…".encode())].decode(errors="ignore") + "…"

@@ -21,7 +21,7 @@ CHECK_EVERY = 5.0  # seconds between two looks at the parts when systemd asks fo
 _log = logging.getLogger("feedbus.watchdog")
 
 
-class Watched(Protocol):
+class HasDeadline(Protocol):
     """A part with deadlines."""
 
     def overdue(self, now: float) -> str | None:
@@ -36,7 +36,7 @@ class Watchdog:
     def __init__(
         self,
         notifier: Notifier,
-        parts: Callable[[], Iterable[Watched]],
+        parts: Callable[[], Iterable[HasDeadline]],
         status: Callable[[], str],
         first_attempts: Callable[[], Awaitable[object]],
     ) -> None:

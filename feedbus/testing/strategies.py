@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from feedbus.events import Event, MarketData
+from feedbus.schema.events import Event, MarketData
 
 T = TypeVar("T")
 

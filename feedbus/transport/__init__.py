@@ -17,7 +17,7 @@ import msgspec
 from feedbus.transport.rounds import Rounds
 
 
-class Options(msgspec.Struct, frozen=True):
+class DialOptions(msgspec.Struct, frozen=True):
     """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection.
 
     `tls` is for wss:// only; without it the system's authorities are trusted. `connect_timeout` is for all of the
@@ -70,6 +70,6 @@ class Dial(Protocol):
     What the body raises leaves the context as itself, never in a group.
     """
 
-    def __call__(self, url: str, options: Options) -> AbstractAsyncContextManager[Connection]:
+    def __call__(self, url: str, options: DialOptions) -> AbstractAsyncContextManager[Connection]:
         """Raises ConnectFailed or TimedOut on entering, ConfigError when `url` isn't a WebSocket URL or the transport
         can't do what the options ask."""

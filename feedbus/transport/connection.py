@@ -17,7 +17,7 @@ from websockets.client import ClientProtocol
 from websockets.frames import CloseCode
 
 from feedbus.errors import ClosedByPeer, TimedOut, VenueError
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.frames import ABNORMAL, FrameReader, Message
 from feedbus.transport.reasons import why
 from feedbus.transport.streams import STREAM_ERRORS, abandon
@@ -39,7 +39,7 @@ class Opened(msgspec.Struct):
 class WebSocketConnection:
     """One open WebSocket; the seam's Connection says what its methods promise."""
 
-    def __init__(self, opened: Opened, options: Options, nursery: trio.Nursery) -> None:
+    def __init__(self, opened: Opened, options: DialOptions, nursery: trio.Nursery) -> None:
         """The nursery must outlive the connection."""
         self.bytes_received = 0
         self.messages_received = 0

@@ -13,7 +13,7 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import Protocol
 
 from feedbus.errors import BadData, ClosedByPeer, VenueError
-from feedbus.transport.reasons import one_line
+from feedbus.text import one_line
 
 PLACE = "websocket"
 ABNORMAL = int(CloseCode.ABNORMAL_CLOSURE)

@@ -13,8 +13,9 @@ from typing import Protocol
 import trio
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, VenueError
+from feedbus.text import one_line
 from feedbus.transport.frames import ABNORMAL, PLACE
-from feedbus.transport.reasons import one_line, why
+from feedbus.transport.reasons import why
 from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
 from feedbus.transport.watch import FrameWatch, HeadWatch

@@ -15,8 +15,9 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from feedbus.errors import ConfigError, ConnectFailed
-from feedbus.transport import Options
-from feedbus.transport.reasons import one_line, why
+from feedbus.text import one_line
+from feedbus.transport import DialOptions
+from feedbus.transport.reasons import why
 
 # Any window; a compressor of 144 KiB instead of 256, since we send little.
 _DEFLATE = ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})
@@ -61,7 +62,7 @@ def parse_address(url: str) -> Address:
 class Handshake:
     """One opening: send `request`, then feed what comes until `feed` returns something."""
 
-    def __init__(self, address: Address, options: Options) -> None:
+    def __init__(self, address: Address, options: DialOptions) -> None:
         self.protocol = ClientProtocol(
             address.uri,
             extensions=[_DEFLATE] if options.compression else None,

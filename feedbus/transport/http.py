@@ -18,7 +18,8 @@ import msgspec
 import trio
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
-from feedbus.transport.reasons import one_line, why
+from feedbus.text import one_line
+from feedbus.transport.reasons import why
 from feedbus.transport.tls import system_tls_context
 
 MAX_SIZE = 8 * 1024 * 1024
@@ -29,14 +30,14 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpResponse(msgspec.Struct, frozen=True):
     """What came back: the HTTP status and the whole body."""
 
     status: int
     body: bytes
 
 
-class Client:
+class HttpClient:
     """Requests under one base URL. Made by `client`."""
 
     def __init__(
@@ -48,13 +49,13 @@ class Client:
         self._max_size = max_size
         self._show_paths = show_paths
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str) -> HttpResponse:
         """The answer to a GET of this path, with its query. Raises as `request` does."""
         return await self.request("GET", path)
 
     async def request(
         self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json"
-    ) -> Answer:
+    ) -> HttpResponse:
         """The answer to one request of this path, with its query; `content_type` is said where there is a body.
 
         Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (not
@@ -68,7 +69,7 @@ class Client:
                 request = self._http.build_request(method, self._base + path, content=body or None, headers=headers)
                 request.stream = _Body(body)
                 async with aclosing(await self._http.send(request, stream=True)) as response:
-                    answer = Answer(response.status_code, await self._body(response, place))
+                    answer = HttpResponse(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
             except httpx.HTTPError as error:
@@ -133,7 +134,7 @@ async def client(
     answer_within: float = 10.0,
     max_size: int = MAX_SIZE,
     show_paths: bool = True,
-) -> AsyncIterator[Client]:
+) -> AsyncIterator[HttpClient]:
     """A Client of `base` (http:// or https://). A whole answer takes `answer_within` seconds and has
     `max_size` bytes at most. Errors name no path without `show_paths`: it may be a secret.
 
@@ -148,7 +149,7 @@ async def client(
     async with httpx.AsyncClient(
         verify=context, headers=headers, timeout=answer_within, follow_redirects=False, trust_env=False
     ) as http:
-        yield Client(http, base, answer_within, max_size, show_paths)
+        yield HttpClient(http, base, answer_within, max_size, show_paths)
 
 
 def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:

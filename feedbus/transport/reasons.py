@@ -9,13 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 
-MAX_LENGTH = 200
-
-
-def one_line(text: str) -> str:
-    """The text without line ends and control characters, cut at 200 characters."""
-    printable = "".join(char if char.isprintable() else " " for char in text[: 2 * MAX_LENGTH])
-    return " ".join(printable.split())[:MAX_LENGTH]
+from feedbus.text import one_line
 
 
 def why(error: BaseException) -> str:

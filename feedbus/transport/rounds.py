@@ -21,7 +21,7 @@ ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
-class Watched:
+class WatchedSocket:
     """One socket in the rounds; one task may wait for it."""
 
     def __init__(self, rounds: Rounds, fd: int) -> None:
@@ -81,11 +81,11 @@ class Rounds:
         self.at_end: list[Callable[[], None]] = []
         self._gather = gather
         self._epoll = select.epoll()
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, WatchedSocket] = {}
 
-    def watch(self, fd: int) -> Watched:
+    def watch(self, fd: int) -> WatchedSocket:
         """Take a connected, non-blocking socket in."""
-        watched = self._watched[fd] = Watched(self, fd)
+        watched = self._watched[fd] = WatchedSocket(self, fd)
         self._epoll.register(fd, EVENTS)
         return watched
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 import trio
 
 from feedbus.errors import ConnectFailed, TimedOut
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.handshake import Address
 from feedbus.transport.reasons import why
 from feedbus.transport.tcp import TcpStream
@@ -24,7 +24,7 @@ async def abandon(stream: trio.abc.Stream) -> None:
 
 
 @contextmanager
-def time_limit(address: Address, options: Options) -> Iterator[None]:
+def time_limit(address: Address, options: DialOptions) -> Iterator[None]:
     """Raises TimedOut when the body takes longer than connect_timeout."""
     with trio.move_on_after(options.connect_timeout) as scope:
         yield
@@ -32,7 +32,7 @@ def time_limit(address: Address, options: Options) -> Iterator[None]:
         raise TimedOut(f"{address.place}: no connection within {options.connect_timeout:g} s")
 
 
-async def open_stream(address: Address, options: Options) -> trio.abc.Stream:
+async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream:
     """Connect, and shake hands by TLS where the URL says so. Raises ConnectFailed."""
     uri = address.uri
     try:

@@ -16,11 +16,12 @@ from wsproto.frame_protocol import CloseReason, FrameProtocol
 from wsproto.utilities import RemoteProtocolError
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut, VenueError
-from feedbus.transport import Options
+from feedbus.text import one_line
+from feedbus.transport import DialOptions
 from feedbus.transport.frames import ABNORMAL, PLACE
 from feedbus.transport.guarded import GuardedStream
 from feedbus.transport.handshake import Address, parse_address
-from feedbus.transport.reasons import one_line, why
+from feedbus.transport.reasons import why
 from feedbus.transport.streams import abandon, background, closed_on_failure, open_stream, time_limit
 from feedbus.transport.tcp import READ_SIZE
 
@@ -29,7 +30,7 @@ QUEUE = 1
 
 
 @asynccontextmanager
-async def dial(url: str, options: Options) -> AsyncIterator[TrioWebSocket]:
+async def dial(url: str, options: DialOptions) -> AsyncIterator[TrioWebSocket]:
     """Open a connection to `url`. Raises ConfigError for a bad URL or when compression is asked, and what the seam
     says."""
     address = _checked(url, options)
@@ -42,7 +43,7 @@ async def dial(url: str, options: Options) -> AsyncIterator[TrioWebSocket]:
 
 
 @asynccontextmanager
-async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIterator[TrioWebSocket]:
+async def wrap(stream: trio.abc.Stream, url: str, options: DialOptions) -> AsyncIterator[TrioWebSocket]:
     """The same over a stream that is connected, and encrypted if it is to be. It is closed in the end, always."""
     try:
         address = _checked(url, options)
@@ -55,13 +56,15 @@ async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIter
         await abandon(stream)
 
 
-def _checked(url: str, options: Options) -> Address:
+def _checked(url: str, options: DialOptions) -> Address:
     if options.compression:
         raise ConfigError("trio-websocket has no compression for clients; use the transport sansio")
     return parse_address(url)
 
 
-async def _open(nursery: trio.Nursery, stream: trio.abc.Stream, address: Address, options: Options) -> TrioWebSocket:
+async def _open(
+    nursery: trio.Nursery, stream: trio.abc.Stream, address: Address, options: DialOptions
+) -> TrioWebSocket:
     async with closed_on_failure(stream, address):
         connection = TrioWebSocket(stream, address, options)
         nursery.start_soon(connection.run_library)
@@ -83,7 +86,7 @@ async def _left_cleanly(nursery: trio.Nursery, connection: TrioWebSocket) -> Asy
 class TrioWebSocket:
     """One WebSocket of trio-websocket's; the seam's Connection says what its methods promise."""
 
-    def __init__(self, stream: trio.abc.Stream, address: Address, options: Options) -> None:
+    def __init__(self, stream: trio.abc.Stream, address: Address, options: DialOptions) -> None:
         self.messages_received = 0
         self._stream = GuardedStream(stream, address.place, options.max_message_size)
         self._raw = stream

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.connection import Opened, WebSocketConnection
 from feedbus.transport.handshake import Address, Handshake, parse_address
 from feedbus.transport.streams import abandon, background, closed_on_failure, open_stream, time_limit
@@ -22,7 +22,7 @@ __all__ = ["dial", "tls_context", "wrap"]
 
 
 @asynccontextmanager
-async def dial(url: str, options: Options) -> AsyncIterator[WebSocketConnection]:
+async def dial(url: str, options: DialOptions) -> AsyncIterator[WebSocketConnection]:
     """Open a connection to `url`. Raises ConfigError for a bad URL, and what the seam says."""
     address = parse_address(url)
     with time_limit(address, options):
@@ -33,7 +33,7 @@ async def dial(url: str, options: Options) -> AsyncIterator[WebSocketConnection]
 
 
 @asynccontextmanager
-async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIterator[WebSocketConnection]:
+async def wrap(stream: trio.abc.Stream, url: str, options: DialOptions) -> AsyncIterator[WebSocketConnection]:
     """The same over a stream that is connected, and encrypted if it is to be. It is closed in the end, always."""
     try:
         address = parse_address(url)
@@ -45,7 +45,7 @@ async def wrap(stream: trio.abc.Stream, url: str, options: Options) -> AsyncIter
         await abandon(stream)
 
 
-async def _shake_hands(stream: trio.abc.Stream, address: Address, options: Options) -> Opened:
+async def _shake_hands(stream: trio.abc.Stream, address: Address, options: DialOptions) -> Opened:
     handshake = Handshake(address, options)
     async with closed_on_failure(stream, address):
         await stream.send_all(handshake.request)
@@ -58,7 +58,7 @@ async def _shake_hands(stream: trio.abc.Stream, address: Address, options: Optio
 
 
 @asynccontextmanager
-async def _running(opened: Opened, options: Options) -> AsyncIterator[WebSocketConnection]:
+async def _running(opened: Opened, options: DialOptions) -> AsyncIterator[WebSocketConnection]:
     """The life of an open connection."""
     async with background() as nursery:
         connection = WebSocketConnection(opened, options, nursery)

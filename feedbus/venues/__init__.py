@@ -1,6 +1,7 @@
-"""The venues, found by the names of the modules in this folder. Pure.
+"""The venues, found by name: each is a package in this folder. Pure.
 
-A venue is a module with a class `Account` (see feedbus.session). Nothing else has to be edited to add one.
+A venue's package exports the class `Account` of feedbus.venues.protocol, and no venue imports another. Nothing else has
+to be edited to add one: a package that is put into this folder is a venue.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import pkgutil
 from typing import cast
 
 from feedbus.errors import ConfigError
-from feedbus.session import Account
+from feedbus.venues.protocol import Account
 
 
 def names() -> list[str]:
-    """The names of all venues: the modules here that define an Account."""
-    found = [module.name for module in pkgutil.iter_modules(__path__)]
-    return sorted(name for name in found if hasattr(importlib.import_module(f"{__name__}.{name}"), "Account"))
+    """The names of all venues, in order. No venue is imported to find them."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
 
 
 def account_class(name: str) -> type[Account]:
@@ -24,5 +24,4 @@ def account_class(name: str) -> type[Account]:
     known = names()
     if name not in known:
         raise ConfigError(f"unknown venue {name!r}; there are: {', '.join(known)}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    return cast("type[Account]", module.Account)
+    return cast("type[Account]", importlib.import_module(f"{__name__}.{name}").Account)

@@ -23,7 +23,7 @@ import msgspec
 import trio
 
 from feedbus.errors import VenueError
-from feedbus.transport import Dial, Options, trio_ws, websocket
+from feedbus.transport import Dial, DialOptions, trio_ws, websocket
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parents[1] / ".venv-autobahn"
@@ -46,8 +46,8 @@ class Transport(msgspec.Struct, frozen=True):
     compression: bool
 
     @property
-    def options(self) -> Options:
-        return Options(ping_interval=inf, max_message_size=32 * 1024 * 1024, compression=self.compression)
+    def options(self) -> DialOptions:
+        return DialOptions(ping_interval=inf, max_message_size=32 * 1024 * 1024, compression=self.compression)
 
 
 TRANSPORTS = {
@@ -158,7 +158,7 @@ async def follow(output: trio.abc.ReceiveStream, task_status: trio.TaskStatus[in
 
 async def ask(url: str) -> bytes:
     """One question to the server that it answers by a message."""
-    async with websocket.dial(url, Options()) as connection:
+    async with websocket.dial(url, DialOptions()) as connection:
         messages, _ = await connection.receive()
         return bytes(messages[0])
 

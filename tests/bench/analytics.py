@@ -12,9 +12,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from feedbus.events import BookSnapshot, MarketData, Side, Ticker, Trade
-from feedbus.subscribers.aggregates import Aggregates
-from feedbus.subscribers.aggregator_options import Options
+from feedbus.analytics.aggregates import Aggregates
+from feedbus.analytics.options import Options
+from feedbus.schema.events import BookSnapshot, MarketData, Side, Ticker, Trade
 
 SECOND = 1_000_000_000
 START = 1_680_000_000 * SECOND

@@ -20,9 +20,9 @@ from pathlib import Path
 import httpx
 
 import feedbus
-from feedbus.bench.processes import cpu_ns
+from feedbus.bench.child_process import cpu_ns
 from feedbus.bus.subscriber import Header, SyncSubscription
-from feedbus.events import FeedStatus, Gap
+from feedbus.schema.events import FeedStatus, Gap
 from tests.apart import Apart, apart
 
 FEEDS = ("moex", "alor", "binance")

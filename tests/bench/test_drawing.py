@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from feedbus.bench.drawing import CONNECTIONS, HEIGHT, INSTRUMENTS, WIDTH, measure, news
-from feedbus.subscribers.market_table import MarketTable
-from feedbus.subscribers.market_view import render
+from feedbus.table.market_table import MarketTable
+from feedbus.table.market_view import render
 
 
 def test_the_news_fill_the_table() -> None:

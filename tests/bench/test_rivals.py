@@ -19,7 +19,7 @@ HERE = Rivals(ROOT)
 
 def test_this_is_a_checkout() -> None:
     assert rivals.find() == HERE
-    assert (HERE.venues / "bench_trades.py").exists()
+    assert (HERE.venues / "bench_trades" / "__init__.py").exists()
 
 
 def test_a_missing_environment_and_a_missing_checkout_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from feedbus.bench.figures import Latency, Memory, Outcome, Spread, Turn, result
+from feedbus.bench.figures import Latency, Memory, Outcome, Turn, TurnSpread, result
 from feedbus.bench.scenarios import RIVAL, SCENARIOS
 from feedbus.bench.tables import TITLES, markdown, plain, turn_line
 
@@ -17,7 +17,7 @@ DRAWING = {
     "instruments": 1500,
     "width": 200,
     "height": 50,
-    "redraw_ms": Spread(5.0, 7.5, 9.0),
+    "redraw_ms": TurnSpread(5.0, 7.5, 9.0),
     "share": 0.0081,
     "add_us": 1.9,
 }

@@ -15,15 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from feedbus.bus.nng import (
-    MESSAGE_SIZE,
-    QUEUE_LIMIT,
-    RECV_MAX_SIZE,
-    STALLED_BYTES,
-    PubSocket,
-    SubSocket,
-    queue_length,
-)
+from feedbus.bus.nng import MESSAGE_SIZE, QUEUE_LIMIT, RECV_MAX_SIZE, STALLED_BYTES, PubSocket, SubSocket, queue_length
 from feedbus.errors import BusError
 
 PATIENCE = 5.0  # seconds; only a failing test waits that long

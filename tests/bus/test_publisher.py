@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from feedbus import codec
 from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
 from feedbus.bus.publisher import LINGER, Publisher
 from feedbus.errors import BusError
-from feedbus.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Trade
+from feedbus.schema import codec
+from feedbus.schema.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Trade
 
 EPOCH = 1_700_000_000_000_000_000
 
@@ -91,7 +91,7 @@ def test_message_says_where_it_came_from() -> None:
     bench = Bench()
     bench.publisher.publish([trade(1)])
     header, _ = codec.decode(bench.sent.messages[0])
-    assert header == codec.Header("trade", "moex", "moex", EPOCH, EPOCH)
+    assert header == codec.MessageHeader("trade", "moex", "moex", EPOCH, EPOCH)
 
 
 def test_what_follows_within_linger_waits_and_goes_as_one_message() -> None:

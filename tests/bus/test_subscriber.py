@@ -11,12 +11,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus import codec
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
-from feedbus.bus.subscriber import DRAIN, Receiver, Subscription, subscribe, subscribe_sync
+from feedbus.bus.subscriber import DRAIN, BusSubscription, Receiver, subscribe, subscribe_sync
 from feedbus.errors import BusError
-from feedbus.events import SCHEMA_VERSION, Event, Gap, Heartbeat, Trade
+from feedbus.schema import codec
+from feedbus.schema.events import SCHEMA_VERSION, Event, Gap, Heartbeat, Trade
 
 PATIENCE = 5.0  # seconds; only a failing test waits that long
 
@@ -30,12 +30,12 @@ def trades(first: int, count: int = 1, symbol: str = "A") -> codec.Group:
 
 
 def message(*groups: codec.Group, epoch: int = 7, publisher: str = "moex", word: str = "trade") -> bytes:
-    return codec.encode(codec.Header(word, "moex", publisher, epoch, 5), groups)
+    return codec.encode(codec.MessageHeader(word, "moex", publisher, epoch, 5), groups)
 
 
 def heartbeat(beat: int, heads: list[tuple[str, int]], epoch: int = 7) -> bytes:
     event = Heartbeat("moex", epoch, beat, 1, 1, heads)
-    return codec.encode(codec.Header("heartbeat", "moex", "moex", epoch, 5), [("", beat, [event])])
+    return codec.encode(codec.MessageHeader("heartbeat", "moex", "moex", epoch, 5), [("", beat, [event])])
 
 
 def raw_message(groups: list[object], schema: int = SCHEMA_VERSION) -> bytes:
@@ -225,7 +225,7 @@ async def test_cancelled_task_loses_nothing_and_the_next_one_goes_on(ipc: str) -
 
 
 async def test_a_task_that_waits_when_the_context_is_left_is_told(ipc: str) -> None:
-    async def wait(subscription: Subscription) -> None:
+    async def wait(subscription: BusSubscription) -> None:
         with pytest.raises(trio.ClosedResourceError):
             await anext(subscription)
 
@@ -249,7 +249,7 @@ async def test_a_left_subscription_refuses_to_wait_on_a_descriptor_that_may_be_a
 async def test_two_tasks_at_once_are_refused_and_the_first_one_goes_on(ipc: str) -> None:
     got = []
 
-    async def first(subscription: Subscription) -> None:
+    async def first(subscription: BusSubscription) -> None:
         got.append(await anext(subscription))
 
     async with subscribe(ipc) as subscription, publishing(ipc) as publisher, trio.open_nursery() as nursery:
@@ -269,7 +269,7 @@ async def test_context_may_be_left_while_messages_wait(ipc: str) -> None:
 
 
 @asynccontextmanager
-async def publishing_while_subscribed(address: str) -> AsyncIterator[Subscription]:
+async def publishing_while_subscribed(address: str) -> AsyncIterator[BusSubscription]:
     async with subscribe(address) as subscription, publishing(address) as publisher:
         for number in range(1, 1001):
             publisher.publish([trade(number)])

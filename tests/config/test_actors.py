@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from feedbus import config, subscribers
+from feedbus import actors as subscribers
+from feedbus import config
 from feedbus.config import Config
 from feedbus.errors import ConfigError
 

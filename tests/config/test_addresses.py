@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from feedbus.config import addresses
-from feedbus.config.model import Telemetry
-from feedbus.yaml_text import Node, Reader, compose
+from feedbus.config.model import TelemetryConfig
+from feedbus.config.yaml_text import Node, YamlReader, compose
 
-READER = Reader({})
+READER = YamlReader({})
 
 
 def quoted(text: str) -> Node:
@@ -46,10 +46,10 @@ def test_the_base_of_rest_may_have_a_port_and_a_path(url: str) -> None:
 @pytest.mark.parametrize("listen", ["127.0.0.1:9469", "localhost:0", "[::1]:65535", "127.9.9.9:1"])
 def test_telemetry_listens_on_this_machine(listen: str) -> None:
     node = compose(f"listen: '{listen}'", "f")
-    assert addresses.telemetry(READER, node) == Telemetry(listen)
+    assert addresses.telemetry(READER, node) == TelemetryConfig(listen)
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:9469", "[::]:9469", "metrics.example:80", "[2001:db8::1]:80"])
 def test_telemetry_listens_elsewhere_when_it_may_be_insecure(listen: str) -> None:
     node = compose(f"listen: '{listen}'\ninsecure: true", "f")
-    assert addresses.telemetry(READER, node) == Telemetry(listen, insecure=True)
+    assert addresses.telemetry(READER, node) == TelemetryConfig(listen, insecure=True)

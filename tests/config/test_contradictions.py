@@ -8,20 +8,28 @@ import msgspec
 import pytest
 
 from feedbus.config.contradictions import refuse_contradictions
-from feedbus.config.model import Backoff, Boards, Bus, Config, Feed, Sharding, Telemetry
+from feedbus.config.model import (
+    BackoffConfig,
+    BoardsConfig,
+    BusConfig,
+    Config,
+    FeedConfig,
+    ShardingConfig,
+    TelemetryConfig,
+)
+from feedbus.config.yaml_text import compose
 from feedbus.errors import ConfigError
-from feedbus.yaml_text import compose
 
-FEED = Feed(name="a", venue="moex", url="wss://h/", symbols=("TQBR.SBER",))
-BOARDS: dict[str, Any] = {"symbols": (), "boards": Boards(("TQBR",), 50)}
+FEED = FeedConfig(name="a", venue="moex", url="wss://h/", symbols=("TQBR.SBER",))
+BOARDS: dict[str, Any] = {"symbols": (), "boards": BoardsConfig(("TQBR",), 50)}
 
 
 def config(
     publish: str = "inproc://b", telemetry: str | None = None, cache_dir: str = "/c", **changes: object
 ) -> Config:
     feed = msgspec.structs.replace(FEED, **changes)
-    served = Telemetry(telemetry, insecure=True) if telemetry else None
-    return Config("f", Bus(publish), (feed,), telemetry=served, cache_dir=cache_dir)
+    served = TelemetryConfig(telemetry, insecure=True) if telemetry else None
+    return Config("f", BusConfig(publish), (feed,), telemetry=served, cache_dir=cache_dir)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +45,8 @@ def config(
         config(ca_file="x", url="ws://h/", rest="https://h/"),
         config(compression=True),
         config(transport="trio-websocket"),
-        config(backoff=Backoff(1, 1)),
-        config(symbols=("A.1", "A.2"), sharding=Sharding(2, 1)),
+        config(backoff=BackoffConfig(1, 1)),
+        config(symbols=("A.1", "A.2"), sharding=ShardingConfig(2, 1)),
         config("tcp://127.0.0.1:0", "127.0.0.1:0"),
         config("tcp://127.0.0.1:1", "127.0.0.1:2", url="ws://127.0.0.1:3", rest="http://127.0.0.1:4"),
         config("tcp://127.0.0.1:443", "0.0.0.0:444", url="wss://h/"),
@@ -53,9 +61,9 @@ def test_what_agrees_is_taken(made: Config) -> None:
     ("made", "reason"),
     [
         (config(**BOARDS, cache_dir=""), "cache_dir: is missing"),
-        (config(symbols=(), boards=Boards(("TQBR",), 51)), "51 symbols are 1 too many"),
-        (config(symbols=("A.1", "A.2"), sharding=Sharding(1, 1)), "2 symbols are 1 too many"),
-        (config(backoff=Backoff(2, 1)), "first (2 s) is above cap (1 s)"),
+        (config(symbols=(), boards=BoardsConfig(("TQBR",), 51)), "51 symbols are 1 too many"),
+        (config(symbols=("A.1", "A.2"), sharding=ShardingConfig(1, 1)), "2 symbols are 1 too many"),
+        (config(backoff=BackoffConfig(2, 1)), "first (2 s) is above cap (1 s)"),
         (config(compression=True, transport="trio-websocket"), "trio-websocket has none"),
         (config(ca_file="x", url="ws://h/"), "nothing is encrypted"),
         (config(**BOARDS, ca_file="x", url="ws://h/", rest="http://h/"), "nothing is encrypted"),
@@ -72,7 +80,7 @@ def test_what_contradicts_itself_is_refused(made: Config, reason: str) -> None:
 
 
 def test_the_place_is_the_keys_own_or_that_of_what_could_hold_it() -> None:
-    made = config(backoff=Backoff(2, 1))
+    made = config(backoff=BackoffConfig(2, 1))
     for text, place in (
         ("feeds: {a: {\nbackoff: {}}}", "f:2: feeds.a.backoff: "),
         ("feeds:\n  a: {}", "f:2: feeds.a: "),

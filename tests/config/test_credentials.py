@@ -11,12 +11,12 @@ import pytest
 from feedbus import venues
 from feedbus.config import credentials
 from feedbus.config.model import Credentials
+from feedbus.config.yaml_text import YamlReader, compose
 from feedbus.errors import ConfigError
-from feedbus.yaml_text import Reader, compose
 
 
 def read(text: str, directory: Path, environ: dict[str, str] | None = None) -> Credentials:
-    return credentials.read(Reader(environ or {}), compose(text, "f"), directory)
+    return credentials.read(YamlReader(environ or {}), compose(text, "f"), directory)
 
 
 def test_a_credential_is_text_and_may_be_the_word_null(tmp_path: Path) -> None:

@@ -10,12 +10,21 @@ import msgspec
 import pytest
 
 from feedbus import config
-from feedbus.config.model import Backoff, Boards, Bus, Config, Feed, Sharding, Telemetry
+from feedbus.config.model import (
+    BackoffConfig,
+    BoardsConfig,
+    BusConfig,
+    Config,
+    FeedConfig,
+    ShardingConfig,
+    TelemetryConfig,
+)
 from feedbus.errors import ConfigError
+from tests.places import DOCS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+TEXT = (DOCS / "configuration.md").read_text()
 # What the file doesn't say by that name: its own path, a feed's key, and what `symbols` is made of.
-ELSEWHERE = {Config: {"path"}, Feed: {"name", "boards"}}
+ELSEWHERE = {Config: {"path"}, FeedConfig: {"name", "boards"}}
 # Said in words.
 SYMBOLIC = {
     "cache_dir",
@@ -41,7 +50,9 @@ def table(name: str) -> dict[str, dict[str, str]]:
     return {row[0].strip("`"): dict(zip(head, row, strict=True)) for row in rows}
 
 
-@pytest.mark.parametrize("cls", [Config, Bus, Telemetry, Feed, Boards, Sharding, Backoff])
+@pytest.mark.parametrize(
+    "cls", [Config, BusConfig, TelemetryConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig]
+)
 def test_the_tables_name_every_key_with_its_default(cls: type[msgspec.Struct]) -> None:
     rows = table(cls.__name__)
     fields = {field.name: field for field in msgspec.structs.fields(cls)}
@@ -57,7 +68,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.parametrize("cls", [Bus, Feed, Boards, Sharding, Backoff])
+@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig])
 def test_the_tables_say_what_numbers_may_be(cls: type[msgspec.Struct]) -> None:
     rows, info = table(cls.__name__), msgspec.inspect.type_info(cls)
     assert isinstance(info, msgspec.inspect.StructType)

@@ -8,14 +8,14 @@ import pytest
 import trustme
 
 from feedbus.config import feeds
-from feedbus.config.model import Boards, Feed
-from feedbus.yaml_text import Reader, compose
+from feedbus.config.model import BoardsConfig, FeedConfig
+from feedbus.config.yaml_text import YamlReader, compose
 
 FEED = "moex: {venue: moex, url: 'wss://h/', symbols: [TQBR.SBER]}"
 
 
-def read(text: str, directory: Path = Path("/nowhere")) -> tuple[Feed, ...]:
-    return feeds.read(Reader({}), compose(text, "f"), directory)
+def read(text: str, directory: Path = Path("/nowhere")) -> tuple[FeedConfig, ...]:
+    return feeds.read(YamlReader({}), compose(text, "f"), directory)
 
 
 def test_a_feed_has_the_name_of_its_key() -> None:
@@ -25,7 +25,7 @@ def test_a_feed_has_the_name_of_its_key() -> None:
 def test_a_feed_of_boards_has_no_symbols_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedbus.venues.moex.Account.check_board", lambda self, board: None, raising=False)
     feed = read(FEED.replace("[TQBR.SBER]", "{boards: [TQBR, TQTF], sample: 40}"))[0]
-    assert (feed.symbols, feed.boards) == ((), Boards(("TQBR", "TQTF"), 40))
+    assert (feed.symbols, feed.boards) == ((), BoardsConfig(("TQBR", "TQTF"), 40))
 
 
 def test_a_ca_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> None:

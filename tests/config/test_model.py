@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from feedbus.bus import nng
-from feedbus.config.model import Bus, Credentials, Feed, Telemetry
-from feedbus.yaml_text import Reader, compose
+from feedbus.config.model import BusConfig, Credentials, FeedConfig, TelemetryConfig
+from feedbus.config.yaml_text import YamlReader, compose
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from feedbus.yaml_text import Reader, compose
     ],
 )
 def test_telemetry_knows_its_host_and_port(listen: str, host: str, port: int) -> None:
-    telemetry = Telemetry(listen)
+    telemetry = TelemetryConfig(listen)
     assert (telemetry.host, telemetry.port) == (host, port)
 
 
@@ -29,12 +29,14 @@ def test_credentials_show_their_keys_alone() -> None:
 
 
 def test_a_feed_hides_whatever_credentials_it_is_given() -> None:
-    feed = Feed(name="a", venue="moex", url="ws://h", symbols=(), credentials={"passcode": "hunter2"})
+    feed = FeedConfig(name="a", venue="moex", url="ws://h", symbols=(), credentials={"passcode": "hunter2"})
     assert "hunter2" not in repr(feed)
     assert feed.credentials == {"passcode": "hunter2"}
 
 
 def test_the_most_that_may_wait_for_a_subscriber_is_the_longest_queue_of_nng() -> None:
     most = nng.QUEUE_LIMIT * nng.MESSAGE_SIZE
-    assert Reader({}).struct(Bus, compose(f"{{publish: x, stalled_bytes: {most}}}", "f")).stalled_bytes == most
+    assert (
+        YamlReader({}).struct(BusConfig, compose(f"{{publish: x, stalled_bytes: {most}}}", "f")).stalled_bytes == most
+    )
     assert nng.queue_length(most) == nng.QUEUE_LIMIT

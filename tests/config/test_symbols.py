@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from feedbus.config import symbols
-from feedbus.config.model import Boards
+from feedbus.config.model import BoardsConfig
 from feedbus.config.symbols import Wanted
-from feedbus.yaml_text import Reader, compose
+from feedbus.config.yaml_text import YamlReader, compose
 
 
 def read(text: str, directory: Path = Path("/nowhere")) -> Wanted:
-    return symbols.read(Reader({"BOARD": "TQBR"}), compose(text, "f"), directory)
+    return symbols.read(YamlReader({"BOARD": "TQBR"}), compose(text, "f"), directory)
 
 
 @pytest.mark.parametrize("secid", ["NO", "1e5", "0x10", "null", "2024-01-01", "T", "Y", "010"])
@@ -36,12 +36,12 @@ def test_symbols_may_come_from_a_file_beside_the_configuration(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "boards"),
     [
-        ("{boards: [TQBR]}", Boards(("TQBR",))),
-        ("{boards: ['${BOARD}', TQTF], sample: 1500}", Boards(("TQBR", "TQTF"), 1500)),
-        ("{boards: [NO], sample: , file: ~}", Boards(("NO",))),
+        ("{boards: [TQBR]}", BoardsConfig(("TQBR",))),
+        ("{boards: ['${BOARD}', TQTF], sample: 1500}", BoardsConfig(("TQBR", "TQTF"), 1500)),
+        ("{boards: [NO], sample: , file: ~}", BoardsConfig(("NO",))),
     ],
 )
-def test_boards_stand_for_whatever_the_venue_lists_on_them(text: str, boards: Boards) -> None:
+def test_boards_stand_for_whatever_the_venue_lists_on_them(text: str, boards: BoardsConfig) -> None:
     wanted = read(text)
     assert wanted.chosen() == boards
     assert wanted.symbols == {}

@@ -22,7 +22,7 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.alor import Options, Rest, Venue, serve
+from feedbus.sim.alor.server import AlorRest, AlorSimOptions, AlorVenue, serve
 
 pytestmark = pytest.mark.edge
 
@@ -78,13 +78,13 @@ def alor_api() -> Path:
 
 
 @asynccontextmanager
-async def _simulated(options: Options) -> AsyncIterator[tuple[str, Venue]]:
+async def _simulated(options: AlorSimOptions) -> AsyncIterator[tuple[str, AlorVenue]]:
     """The address of everything, and the venue."""
-    venue = Venue(options)
+    venue = AlorVenue(options)
     with trio.fail_after(90):
         async with trio.open_nursery() as nursery:
             websocket = await nursery.start(partial(serve, options, "127.0.0.1", 0, venue=venue))
-            base = await nursery.start(rest.serve, Rest(venue), "127.0.0.1", 0)
+            base = await nursery.start(rest.serve, AlorRest(venue), "127.0.0.1", 0)
             (listener,) = await nursery.start(
                 partial(trio.serve_tcp, partial(_front, websocket, base), 0, host="127.0.0.1")
             )
@@ -138,7 +138,7 @@ def _check_ids(ids: list[int]) -> None:
 async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
     """brokapi reads a trade's `orderno` as text, as the specification says, and drops the trades that have it as the
     exchange sends it: a number."""
-    options = Options(order_numbers=order_numbers, refresh_tokens=("refresh",))
+    options = AlorSimOptions(order_numbers=order_numbers, refresh_tokens=("refresh",))
     async with _simulated(options) as (url, venue):
         script = CLIENTS / "brokapi_client.py"
         expected = "trades" if order_numbers == "text" else "no trades"
@@ -162,7 +162,7 @@ async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
 
 
 async def test_alor_api(alor_api: Path) -> None:
-    async with _simulated(Options()) as (url, venue):
+    async with _simulated(AlorSimOptions()) as (url, venue):
         seen = await _seen("node", CLIENTS / "alor_api_client.cjs", alor_api, url)
     assert seen["refreshed"] == ["AccessToken"]
     assert (seen["card"]["symbol"], seen["card"]["lotsize"], seen["card"]["minstep"]) == ("SBER", 1, 0.01)

@@ -17,8 +17,8 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.binance import Counters, Options, Rest, Venue, serve
-from feedbus.sim.binance_catalogue import symbols
+from feedbus.sim.binance.catalogue import symbols
+from feedbus.sim.binance.server import BinanceCounters, BinanceRest, BinanceSimOptions, BinanceVenue, serve
 
 pytestmark = pytest.mark.edge
 
@@ -46,12 +46,12 @@ def environment(package: str) -> str:
     return python
 
 
-async def run_client(package: str, script: str, counters: Counters) -> dict[str, Any]:
+async def run_client(package: str, script: str, counters: BinanceCounters) -> dict[str, Any]:
     python = environment(package)
-    venue = Venue(Options(), counters)
+    venue = BinanceVenue(BinanceSimOptions(), counters)
     async with trio.open_nursery() as nursery:
         ws_url = await nursery.start(partial(serve, venue.options, "127.0.0.1", 0, venue=venue))
-        rest_url = await nursery.start(partial(rest.serve, Rest(venue), "127.0.0.1", 0))
+        rest_url = await nursery.start(partial(rest.serve, BinanceRest(venue), "127.0.0.1", 0))
         command = [python, str(SCRIPTS / script), ws_url, rest_url]
         with trio.fail_after(90):
             result = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
@@ -119,7 +119,7 @@ def check_messages(messages: Messages) -> None:
         check_day(trades, messages[f"{symbol}@ticker"])
 
 
-def check_python_binance(seen: dict[str, Any], counters: Counters) -> None:
+def check_python_binance(seen: dict[str, Any], counters: BinanceCounters) -> None:
     assert seen["invalid symbol"] == [400, -1121, "Invalid symbol."]
     assert [filter_["filterType"] for filter_ in seen["filters"]] == ["PRICE_FILTER", "LOT_SIZE"]
     check_trades(seen["trades"])
@@ -130,7 +130,7 @@ def check_python_binance(seen: dict[str, Any], counters: Counters) -> None:
     assert (counters.connections, counters.frames_received) == (5, 0)
 
 
-def check_binance_sdk(seen: dict[str, Any], counters: Counters) -> None:
+def check_binance_sdk(seen: dict[str, Any], counters: BinanceCounters) -> None:
     assert seen["complaints"] == []
     assert seen["invalid symbol"] == ["BadRequestError", "(-1121, 'Invalid symbol.')"]
     ((kind, interval, weight),) = seen["rate limits"]
@@ -151,9 +151,9 @@ def check_binance_sdk(seen: dict[str, Any], counters: Counters) -> None:
     ],
 )
 async def test_a_client_works_against_the_simulated_venue(
-    package: str, script: str, check: Callable[[dict[str, Any], Counters], None]
+    package: str, script: str, check: Callable[[dict[str, Any], BinanceCounters], None]
 ) -> None:
-    counters = Counters()
+    counters = BinanceCounters()
     seen = await run_client(package, script, counters)
     assert seen["symbols"] == symbols()
     assert seen["time"] > 1_600_000_000_000

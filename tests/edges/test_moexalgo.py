@@ -15,10 +15,10 @@ import msgspec
 import pytest
 import trio
 
-from feedbus.sim.candle_sheet import CANDLE_COLUMNS
-from feedbus.sim.candles import ROWS
-from feedbus.sim.moex import Counters, Options, serve
-from feedbus.sim.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
+from feedbus.sim.moex.candle_sheet import CANDLE_COLUMNS
+from feedbus.sim.moex.candles import ROWS
+from feedbus.sim.moex.server import MoexSimOptions, ServerCounters, serve
+from feedbus.sim.moex.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
 
 pytestmark = pytest.mark.edge
 
@@ -79,9 +79,9 @@ def client_command() -> list[str]:
     return [python, str(SCRIPT), "URL", str(file)]
 
 
-async def _run_client(command: list[str], counters: Counters) -> dict[str, Any]:
+async def _run_client(command: list[str], counters: ServerCounters) -> dict[str, Any]:
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(partial(serve, Options(), "127.0.0.1", 0, counters=counters))
+        url = await nursery.start(partial(serve, MoexSimOptions(), "127.0.0.1", 0, counters=counters))
         with trio.fail_after(90):
             command = [url if part == "URL" else part for part in command]
             result = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
@@ -126,7 +126,7 @@ def _check_candles(messages: list[Any]) -> None:
 
 
 async def test_moexs_own_client_works_against_the_simulated_venue(client_command: list[str]) -> None:
-    counters = Counters()
+    counters = ServerCounters()
     seen = await _run_client(client_command, counters)
     assert {"MXSE", "FORTS", "SEARCH"} <= set(seen["markets"])
     assert seen["streams"] == ["candles", "orderbooks", "securities"]

@@ -21,22 +21,21 @@ import pytest
 import trio
 import trio.testing
 
-from feedbus import metrics
+from feedbus.actors.metrics.actor import Actor
+from feedbus.actors.protocol import ActorContext
 from feedbus.bus.publisher import Publisher
-from feedbus.config import Feed as FeedConfig
-from feedbus.config import Sharding
-from feedbus.events import Alert, FeedStatus, Trade
-from feedbus.feed import Feed
+from feedbus.config import FeedConfig, ShardingConfig
+from feedbus.feed.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.sim import moex as moex_sim
-from feedbus.subscribers.actor import Given
-from feedbus.subscribers.metrics import Actor
+from feedbus.schema.events import Alert, FeedStatus, Trade
+from feedbus.service import metric_table as metrics
+from feedbus.sim.moex import server as moex_sim
 from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.server import Server
 from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import Watchdog
-from feedbus.testing.bus import MemoryBus
-from feedbus.transport import Options, websocket
+from feedbus.testing.memory_bus import MemoryBus
+from feedbus.transport import DialOptions, websocket
 
 pytestmark = pytest.mark.edge
 
@@ -103,10 +102,10 @@ async def service() -> AsyncIterator[tuple[Feed, Server]]:
     supervisor = Supervisor("service", [])
     supervisor.crashes["moex"] = supervisor.restarts["moex"] = 1
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(partial(moex_sim.serve, moex_sim.Options(rate=20.0), "127.0.0.1", 0))
+        url = await nursery.start(partial(moex_sim.serve, moex_sim.MoexSimOptions(rate=20.0), "127.0.0.1", 0))
         symbols = ("TQBR.SBER", "TQBR.GAZP", "TQBR.NOSUCH")
-        config = FeedConfig(name="moex", venue="moex", url=url, symbols=symbols, sharding=Sharding(2, 2))
-        feed = Feed(config, publisher, websocket.dial, Options(subprotocols=("STOMP",)))
+        config = FeedConfig(name="moex", venue="moex", url=url, symbols=symbols, sharding=ShardingConfig(2, 2))
+        feed = Feed(config, publisher, websocket.dial, DialOptions(subprotocols=("STOMP",)))
         figures = {"lag": lag, "watchdog": watchdog, "log_lines": lambda: {"info": 1}}
         registry = metrics.registry([feed], [publisher], [], lambda: [supervisor], **figures)  # type: ignore[arg-type]
         server = Server("127.0.0.1", 0, registry, list, list)
@@ -142,7 +141,7 @@ async def test_promtool_has_nothing_to_say_of_our_metrics(tools: Tools) -> None:
 
 async def test_promtool_has_nothing_to_say_of_the_view_of_the_bus(tools: Tools) -> None:
     bus = MemoryBus()
-    actor = Actor(Actor.Options(listen="127.0.0.1:0"), Given(bus.subscribe, lambda events: None, time.time_ns))
+    actor = Actor(Actor.Options(listen="127.0.0.1:0"), ActorContext(bus.subscribe, lambda events: None, time.time_ns))
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery, httpx.AsyncClient() as client:
             await nursery.start(actor.run)

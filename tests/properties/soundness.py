@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from feedbus import codec
-from feedbus.events import Bar, BookDelta, BookSnapshot, Event, MarketEvent, Quote, Ticker, Trade
-from feedbus.session import Close, Confirmed, Effect, Fatal, Notice, Refused, Skipped, WakeAt
+from feedbus.schema import codec
+from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Event, MarketEvent, Quote, Ticker, Trade
+from feedbus.venues.protocol import Close, Confirmed, Effect, Fatal, Notice, Refused, Skipped, WakeAt
 
 MAX_TEXT = 300
 
@@ -63,7 +63,7 @@ def sound_event(event: MarketEvent) -> None:
         assert all(size >= 0 for _, size in [*event.bids, *event.asks])
         bids, asks = ([price for price, _ in side] for side in (event.bids, event.asks))
         assert (bids, asks) == (sorted(bids, reverse=True), sorted(asks))
-    header = codec.Header(event.WORD, event.venue, "p", 1, 1)
+    header = codec.MessageHeader(event.WORD, event.venue, "p", 1, 1)
     groups = [(event.symbol, 1, [event])]
     assert codec.decode(codec.encode(header, groups)) == (header, groups)
 

@@ -16,13 +16,23 @@ from typing import Any
 
 from feedbus import venues
 from feedbus.errors import VenueError
-from feedbus.session import Account, AccountDue, AccountEffect, Answer, Effect, Fetch, Ready, Send, Session
+from feedbus.venues.protocol import (
+    Account,
+    AccountDue,
+    AccountEffect,
+    Effect,
+    Fetch,
+    FetchResponse,
+    Ready,
+    Send,
+    Session,
+)
 from tests.properties.soundness import sound
 
 SAMPLES = Path(__file__).parent / "samples"
 MAX_FETCHES = 8  # answered after one call: a venue that asks again at every answer is not answered for ever
 
-Answering = Callable[[Fetch], Answer | VenueError]
+Answering = Callable[[Fetch], FetchResponse | VenueError]
 
 
 @cache

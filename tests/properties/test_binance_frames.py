@@ -12,10 +12,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.events import Bar, BookSnapshot, MarketEvent, Quote, Ticker, Trade
-from feedbus.session import Effect, Session
+from feedbus.schema.events import Bar, BookSnapshot, MarketEvent, Quote, Ticker, Trade
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.binance import Account
+from feedbus.venues.binance.session import Account
+from feedbus.venues.protocol import Effect, Session
 from tests.properties.samples.binance import CHANNELS, FRAMES, SYMBOLS, dumped, payload, wrapped
 
 MS = 1_000_000

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.session import Close, Effect, Send, WakeAt
 from feedbus.testing.strategies import examples
-from feedbus.venues.binance import Account
+from feedbus.venues.binance.session import Account
+from feedbus.venues.protocol import Close, Effect, Send, WakeAt
 
 SYMBOLS = ["AUSDT", "BUSDT", "CUSDT", "DUSDT"]
 FATES = ["good"] * 4 + ["lost", "unanswered", "refused", "refused without an id"]

@@ -13,8 +13,9 @@ from feedbus import config
 from feedbus.config import Config
 from feedbus.errors import ConfigError
 from feedbus.testing.strategies import examples, mutated
+from tests.places import ROOT
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = ROOT / "configs"
 FILES = [path.read_bytes() for path in sorted(CONFIGS.glob("*.yaml"))]
 ENVIRONMENT = {"XDG_RUNTIME_DIR": "/run/user/1", "MOEX_LOGIN": "l0g1n-s3cr3t", "MOEX_PASSCODE": "p4ss-s3cr3t"}
 

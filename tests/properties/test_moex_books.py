@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from math import isfinite
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feedbus.errors import BadData
-from feedbus.events import BookSnapshot
+from feedbus.schema.events import BookSnapshot
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.moex_body import MAX_ROWS, Orderbook
+from feedbus.venues.moex.body import MAX_ROWS, Orderbook
+from tests.places import CAPTURES
 from tests.properties.moex_reference import SYMBOL, USUAL, Reference, Refused
 
-CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "moex" / "ws_orderbooks_SBER_20240701_1.frame"
+CAPTURE = CAPTURES / "moex" / "ws_orderbooks_SBER_20240701_1.frame"
 
 
 # The comparison

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import Receiver
-from feedbus.events import Gap, MarketData, Ticker, Trade
+from feedbus.schema.events import Gap, MarketData, Ticker, Trade
+from feedbus.schema.topics import TopicFilter, topic_of
 from feedbus.testing.strategies import conversations, examples, unreliable
-from feedbus.topics import TopicFilter, topic_of
 
 TOPICS = st.sampled_from([[""], ["trade"], ["trade.moex."], ["trade.moex.A"], ["ticker.moex.A", "trade.moex.B"]])
 

@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus import codec
 from feedbus.bus.subscriber import Receiver
-from feedbus.events import SCHEMA_VERSION, Event, Gap, Heartbeat
+from feedbus.schema import codec
+from feedbus.schema.events import SCHEMA_VERSION, Event, Gap, Heartbeat
 from feedbus.testing.strategies import MARKET_DATA, any_event, examples, plain
 
 ADJACENT = st.sampled_from([SCHEMA_VERSION - 1, SCHEMA_VERSION, SCHEMA_VERSION + 1])
@@ -79,7 +79,7 @@ def test_other_versions_are_refused_and_change_nothing(
     topics: list[str], version: int, sent: list[Any], heartbeat: bool
 ) -> None:
     receiver, untouched = Receiver(topics), Receiver(topics)
-    header = codec.Header("trade", "moex", "moex", 7, 5)
+    header = codec.MessageHeader("trade", "moex", "moex", 7, 5)
     first, last = (codec.encode(header, [("A", number, [sent[0]])]) for number in (1, 9))
     topic = b"heartbeat.moex" if heartbeat else b"trade.moex"
     assert receiver.receive(first) == untouched.receive(first)

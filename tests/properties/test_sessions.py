@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from feedbus import venues
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.events import MarketEvent
-from feedbus.session import Answer, Effect, Fetch, Ready
+from feedbus.schema.events import MarketEvent
 from feedbus.testing.strategies import conversations, examples, mutated
+from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Ready
 from tests.properties.talks import Talk, answering, samples
 
 VENUES = venues.names()
@@ -113,13 +113,13 @@ STATUSES = st.sampled_from([200, 200, 200, 204, 301, 400, 401, 403, 404, 418, 42
 
 
 @st.composite
-def answers(draw: st.DrawFn, name: str, fetch: Fetch) -> Answer | VenueError:
+def answers(draw: st.DrawFn, name: str, fetch: Fetch) -> FetchResponse | VenueError:
     """The venue's answer, the same damaged or with another status, garbage, or a failure."""
     good = answering(name)(fetch)
     bodies = st.binary(max_size=40)
-    if isinstance(good, Answer):
+    if isinstance(good, FetchResponse):
         bodies = st.just(good.body) | mutated([good.body]) | bodies
-    garbage = st.builds(Answer, STATUSES, bodies, st.just(1))
+    garbage = st.builds(FetchResponse, STATUSES, bodies, st.just(1))
     return draw(st.just(good) | garbage | FAILURES)
 
 
@@ -143,7 +143,7 @@ def test_an_answer_that_nobody_waits_for_is_taken(name: str, data: st.DataObject
     for frame in data.draw(conversations(samples(name).FRAMES, tail=2)):
         talk.frame(frame)
         fetch = data.draw(strangers)
-        said = data.draw(st.builds(Answer, STATUSES, st.binary(max_size=40), st.just(1)) | FAILURES)
+        said = data.draw(st.builds(FetchResponse, STATUSES, st.binary(max_size=40), st.just(1)) | FAILURES)
         talk.sound(talk.session.fetched(fetch, said, talk.now))
         talk.of_account(talk.account.fetched(fetch, said, talk.now))
     talk.pause(data.draw(PAUSES))

@@ -13,16 +13,16 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.iss import Failure, Iss
-from feedbus.sim.seam import JSON, Answer, Request
+from feedbus.sim.moex.iss import Failure, Iss
+from feedbus.sim.seam import JSON, SimRequest, SimResponse
 from feedbus.transport.http import client
 
 PATH = "/iss/engines/stock/markets/shares/boards/TQBR/securities.json?iss.meta=off&iss.only=securities&limit=1"
 
 
 @asynccontextmanager
-async def served(failure: Failure = "none") -> AsyncIterator[tuple[str, rest.Counters]]:
-    counters = rest.Counters()
+async def served(failure: Failure = "none") -> AsyncIterator[tuple[str, rest.RestCounters]]:
+    counters = rest.RestCounters()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(rest.serve, Iss(failure=failure), "127.0.0.1", 0, counters=counters))
@@ -146,11 +146,11 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_handler_is_given_the_whole_request_and_its_headers_are_sent() -> None:
-    seen: list[Request] = []
+    seen: list[SimRequest] = []
 
-    def handler(request: Request) -> Answer:
+    def handler(request: SimRequest) -> SimResponse:
         seen.append(request)
-        return Answer(429, JSON, b"{}", (("Retry-After", "7"),))
+        return SimResponse(429, JSON, b"{}", (("Retry-After", "7"),))
 
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:

@@ -12,7 +12,7 @@ import trio
 import trio_websocket
 
 from feedbus.sim import server
-from feedbus.sim.seam import Counters, Ending, Frame
+from feedbus.sim.seam import Ending, Frame, ServerCounters
 from feedbus.sim.server import Endpoint, serve
 
 
@@ -72,8 +72,10 @@ class Chatter(Talk):
 
 
 @asynccontextmanager
-async def venue(endpoint: Endpoint | None = None) -> AsyncIterator[tuple[str, Market, Counters, trio.CancelScope]]:
-    market, counters = Market(), Counters()
+async def venue(
+    endpoint: Endpoint | None = None,
+) -> AsyncIterator[tuple[str, Market, ServerCounters, trio.CancelScope]]:
+    market, counters = Market(), ServerCounters()
 
     def converse(target: str, now_ns: int) -> Talk | int | None:
         assert now_ns > 0
@@ -203,7 +205,7 @@ async def test_a_stopping_server_says_what_the_venue_says_last() -> None:
 
 
 async def _stoppable(
-    task_status: trio.TaskStatus[tuple[str, Counters, trio.CancelScope]] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[tuple[str, ServerCounters, trio.CancelScope]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     with trio.CancelScope() as scope:
         async with venue() as (url, _, counters, _):

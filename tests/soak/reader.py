@@ -15,9 +15,9 @@ import msgspec
 import trio
 
 import feedbus
-from feedbus.bus.subscriber import Header, Subscription
-from feedbus.events import FeedStatus, Gap, MarketData
-from feedbus.topics import topic_of
+from feedbus.bus.subscriber import BusSubscription, Header
+from feedbus.schema.events import FeedStatus, Gap, MarketData
+from feedbus.schema.topics import topic_of
 
 
 class Books:
@@ -63,7 +63,7 @@ class Books:
             self.delivered[word] += 1
             self.next[topic] = number + 1
 
-    def report(self, subscription: Subscription) -> dict[str, Any]:
+    def report(self, subscription: BusSubscription) -> dict[str, Any]:
         up, wanted = (None, None) if self.feed is None else (self.feed.connections_up, self.feed.connections_wanted)
         return {
             "stats": msgspec.to_builtins(subscription.stats()),

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from feedbus.sim import catalogue
+from feedbus.sim.moex import catalogue
 from tests.soak import verdict
 from tests.soak.relay import Relay
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from feedbus.errors import FeedbusError
 from feedbus.telemetry import server as module
-from feedbus.telemetry.metrics import Group, Series, registry
+from feedbus.telemetry.series import MetricGroup, MetricSeries, registry
 from feedbus.telemetry.server import MAX_CONNECTIONS, MAX_HEAD, Server, exposition
 
 Address = tuple[str, int]
@@ -28,8 +28,8 @@ class Scene:
         self.number: Callable[[], float] = lambda: 7.0
         self.not_ready: list[str] = []
         self.unhealthy: list[str] = []
-        series = Series[Scene]("feedbus_test_number", "A number.", lambda scene: scene.number())
-        made = registry([Group((), lambda: [((), self)], [series])])
+        series = MetricSeries[Scene]("feedbus_test_number", "A number.", lambda scene: scene.number())
+        made = registry([MetricGroup((), lambda: [((), self)], [series])])
         self.server = Server("127.0.0.1", 0, made, lambda: self.not_ready, lambda: self.unhealthy)
         self.address: Address = ("", 0)
 
@@ -326,11 +326,11 @@ async def test_others_have_their_turn_while_metrics_are_put_together() -> None:
                 read.append("other")
                 await trio.lowlevel.checkpoint()
 
-        def figure(name: str) -> Series[None]:
-            return Series(name, "A figure.", lambda _: read.append(name) or 0.0)  # type: ignore[func-returns-value]
+        def figure(name: str) -> MetricSeries[None]:
+            return MetricSeries(name, "A figure.", lambda _: read.append(name) or 0.0)  # type: ignore[func-returns-value]
 
         nursery.start_soon(other)
-        group = Group[None]((), lambda: [((), None)], [figure(f"feedbus_{letter}") for letter in "abc"])
+        group = MetricGroup[None]((), lambda: [((), None)], [figure(f"feedbus_{letter}") for letter in "abc"])
         await exposition(registry([group]), "")
         nursery.cancel_scope.cancel()
     assert [name for name in read if name != "other"] == ["feedbus_a", "feedbus_b", "feedbus_c"]

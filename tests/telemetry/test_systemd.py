@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.telemetry.systemd import MAX_STATUS, Notifier, one_line, socket_address, watchdog_seconds
+from feedbus.telemetry.systemd import MAX_STATUS, Notifier, socket_address, status_line, watchdog_seconds
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -115,10 +115,10 @@ def test_the_watchdogs_period_is_read(environ: dict[str, str], seconds: float | 
 
 @given(st.text())
 def test_a_status_is_one_line_of_bounded_good_utf8(text: str) -> None:
-    line = one_line(text * 40)
+    line = status_line(text * 40)
     assert line.isprintable()
     assert len(line.encode()) <= MAX_STATUS
 
 
 def test_a_long_status_shows_that_it_was_cut() -> None:
-    assert one_line("ж" * MAX_STATUS).endswith("ж…")
+    assert status_line("ж" * MAX_STATUS).endswith("ж…")

@@ -12,7 +12,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from feedbus.events import Event, Trade
+from feedbus.schema.events import Event, Trade
 from feedbus.testing.strategies import (
     MARKET_DATA,
     any_event,

@@ -14,20 +14,19 @@ from functools import partial
 import pytest
 import trio
 
-from feedbus import feed as feed_module
 from feedbus.bus.publisher import Publisher
-from feedbus.config import Feed as FeedConfig
-from feedbus.config import Sharding
+from feedbus.config import FeedConfig, ShardingConfig
 from feedbus.errors import ClosedByPeer, ConnectFailed, VenueError
-from feedbus.events import FeedStatus, Trade
-from feedbus.feed import Feed
+from feedbus.feed import feed as feed_module
+from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.testing.bus import MemoryBus
+from feedbus.schema.events import FeedStatus, Trade
 from feedbus.testing.determinism import run_deterministically, wall_ns
-from feedbus.testing.transport import FakeDial
-from feedbus.testing.venue import FakeAccount, FakeVenue
-from feedbus.transport import Options
+from feedbus.testing.fake_transport import FakeDial
+from feedbus.testing.fake_venue import FakeAccount, FakeVenue
+from feedbus.testing.memory_bus import MemoryBus
+from feedbus.transport import DialOptions
 
 SYMBOLS = tuple(f"S{number}" for number in range(6))
 SECONDS = 20.0
@@ -48,9 +47,9 @@ class System:
         self.bus = MemoryBus()
         self.publisher = Publisher("fake", self.bus, wall_ns=wall_ns)
         config = FeedConfig(
-            name="fake", venue="fake", url="ws://fake/", symbols=SYMBOLS, sharding=Sharding(3, 2), login_retry=4.0
+            name="fake", venue="fake", url="ws://fake/", symbols=SYMBOLS, sharding=ShardingConfig(3, 2), login_retry=4.0
         )
-        self.feed = Feed(config, self.publisher, self.venue, Options(), draw=source.random, wall_ns=wall_ns)
+        self.feed = Feed(config, self.publisher, self.venue, DialOptions(), draw=source.random, wall_ns=wall_ns)
         self.heard: list[str] = []
         children = [
             Child("publisher", self.publisher.run),

@@ -16,7 +16,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from feedbus.errors import ClosedByPeer
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.connection import MAX_ANSWERS, WebSocketConnection
 from feedbus.transport.websocket import wrap
 
@@ -71,10 +71,10 @@ def closing(code: int, reason: str = "") -> bytes:
 
 @asynccontextmanager
 async def connected(
-    options: Options | None = None, *, early: bytes = b"", lockstep: bool = False
+    options: DialOptions | None = None, *, early: bytes = b"", lockstep: bool = False
 ) -> AsyncIterator[tuple[WebSocketConnection, Venue]]:
     """A connection and its other end, which says nothing by itself. No nursery is open around the body but ours."""
-    options = options or Options(subprotocols=("STOMP",))
+    options = options or DialOptions(subprotocols=("STOMP",))
     near, far = lockstep_stream_pair() if lockstep else memory_stream_pair()
     venue = Venue(far, options.subprotocols)
     trio.lowlevel.spawn_system_task(venue.accept, early)

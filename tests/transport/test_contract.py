@@ -15,7 +15,7 @@ import trio
 import trustme
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut, VenueError
-from feedbus.transport import Connection, Dial, Options, trio_ws, websocket
+from feedbus.transport import Connection, Dial, DialOptions, trio_ws, websocket
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.streams import background
 from feedbus.transport.tls import tls_context
@@ -25,11 +25,11 @@ LIMIT = 100_000
 PATIENCE = 60
 """A bound for what takes milliseconds on a fast machine, in seconds."""
 
-OPTIONS = Options(max_message_size=LIMIT, ping_interval=inf, close_timeout=0.001)
+OPTIONS = DialOptions(max_message_size=LIMIT, ping_interval=inf, close_timeout=0.001)
 
 
 @asynccontextmanager
-async def dial_in_rounds(url: str, options: Options) -> AsyncIterator[Connection]:
+async def dial_in_rounds(url: str, options: DialOptions) -> AsyncIterator[Connection]:
     """As a service dials: the sockets are read in rounds."""
     rounds = Rounds(0.001)
     try:
@@ -79,7 +79,7 @@ async def hold(peer: Peer) -> None:
 
 @asynccontextmanager
 async def connected(
-    dial: Dial, options: Options = OPTIONS, *, lines: tuple[bytes, ...] = (), behind: bytes = b""
+    dial: Dial, options: DialOptions = OPTIONS, *, lines: tuple[bytes, ...] = (), behind: bytes = b""
 ) -> AsyncIterator[tuple[Connection, Peer]]:
     """An open connection and its other end, which does nothing by itself."""
     peers: list[Peer] = []
@@ -95,7 +95,7 @@ async def connected(
             yield connection, peers[0]
 
 
-async def refused(dial: Dial, handler: Callable[[Peer], Awaitable[None]], options: Options = OPTIONS) -> str:
+async def refused(dial: Dial, handler: Callable[[Peer], Awaitable[None]], options: DialOptions = OPTIONS) -> str:
     """Dial in vain; returns what the error says behind the place."""
     with trio.fail_after(PATIENCE):
         async with listening(handler) as place:
@@ -320,7 +320,7 @@ async def test_sends_into_a_broken_connection_fail_as_the_seam_says(dial: Dial) 
 
 
 async def test_no_pong_in_time_ends_receive_and_send(dial: Dial) -> None:
-    options = Options(ping_interval=0.01, ping_timeout=0.05, close_timeout=0.001)
+    options = DialOptions(ping_interval=0.01, ping_timeout=0.05, close_timeout=0.001)
     async with connected(dial, options) as (connection, peer):
         await peer.say(frame(PONG, b"guess"))
         for _ in range(2):
@@ -334,7 +334,7 @@ async def test_no_pong_in_time_ends_receive_and_send(dial: Dial) -> None:
 
 
 async def test_pongs_keep_a_connection_open(dial: Dial) -> None:
-    options = Options(ping_interval=0.001, ping_timeout=PATIENCE, close_timeout=0.001)
+    options = DialOptions(ping_interval=0.001, ping_timeout=PATIENCE, close_timeout=0.001)
     async with connected(dial, options) as (connection, peer), trio.open_nursery() as nursery:
         nursery.start_soon(receive, connection, 1)
         payloads = set()
@@ -418,7 +418,7 @@ async def test_leaving_says_goodbye_and_waits_for_the_answer(dial: Dial) -> None
 
     with trio.fail_after(PATIENCE):
         async with listening(handler) as place:
-            async with dial(f"ws://{place}/", Options(close_timeout=inf)) as connection:
+            async with dial(f"ws://{place}/", DialOptions(close_timeout=inf)) as connection:
                 await connection.receive()
             assert answered.is_set()
             assert told == [(1000, b"")]
@@ -439,7 +439,7 @@ async def test_leaving_a_mute_peer_takes_the_close_timeout(dial: Dial, behind: b
 
     with trio.fail_after(PATIENCE):
         async with listening(handler) as place:
-            async with dial(f"ws://{place}/", Options(close_timeout=0.05)):
+            async with dial(f"ws://{place}/", DialOptions(close_timeout=0.05)):
                 left = trio.current_time()
             assert trio.current_time() - left >= 0.05
     assert None not in told
@@ -470,7 +470,7 @@ async def test_leaving_when_cancelled_says_goodbye_and_waits_for_nothing(dial: D
     with trio.fail_after(PATIENCE):
         async with listening(handler) as place:
             with trio.CancelScope() as scope:
-                async with dial(f"ws://{place}/", Options(close_timeout=inf)):
+                async with dial(f"ws://{place}/", DialOptions(close_timeout=inf)):
                     scope.cancel()
                     await trio.sleep_forever()
             await done.wait()
@@ -530,7 +530,7 @@ async def test_the_request_says_who_asks_and_for_what(dial: Dial) -> None:
         await peer.heard_close()
 
     async with listening(handler) as place:
-        options = Options(subprotocols=("STOMP", "v12.stomp"), close_timeout=0.001)
+        options = DialOptions(subprotocols=("STOMP", "v12.stomp"), close_timeout=0.001)
         async with dial(f"ws://me:hush@{place}/feed?x=%20я", options) as connection:
             assert getattr(connection, "subprotocol", "") == "v12.stomp"
     (peer,) = peers
@@ -545,7 +545,7 @@ async def test_the_request_says_who_asks_and_for_what(dial: Dial) -> None:
 
 
 async def test_a_server_may_choose_no_subprotocol(dial: Dial) -> None:
-    async with connected(dial, Options(subprotocols=("STOMP",), close_timeout=0.001)) as (connection, _):
+    async with connected(dial, DialOptions(subprotocols=("STOMP",), close_timeout=0.001)) as (connection, _):
         assert getattr(connection, "subprotocol", "") is None
 
 
@@ -591,7 +591,7 @@ async def test_another_answer_is_refused_at_once_with_a_reason(dial: Dial, name:
         except trio.BrokenResourceError:
             pass  # it did before it had heard all
 
-    options = Options(subprotocols=("STOMP",), connect_timeout=inf)
+    options = DialOptions(subprotocols=("STOMP",), connect_timeout=inf)
     assert (await refused(dial, handler, options)).startswith(reason)
 
 
@@ -629,7 +629,7 @@ async def test_a_server_that_stops_talking_runs_into_the_time_limit(dial: Dial, 
     with trio.fail_after(PATIENCE):
         async with listening(handler) as place:
             with pytest.raises(TimedOut, match=rf"^{place}: no connection within 0\.1 s$"):
-                await dial(f"{scheme}://{place}/", Options(connect_timeout=0.1)).__aenter__()
+                await dial(f"{scheme}://{place}/", DialOptions(connect_timeout=0.1)).__aenter__()
             await left.wait()
 
 
@@ -679,7 +679,7 @@ async def test_a_conversation_over_tls(dial: Dial, authority: trustme.CA, ca_fil
 
     sent = [b"%d" % number for number in range(100)] + [b"x" * LIMIT]
     with trio.fail_after(PATIENCE):
-        options = Options(tls=tls_context(ca_file), close_timeout=0.001)
+        options = DialOptions(tls=tls_context(ca_file), close_timeout=0.001)
         async with listening(handler, server_context(authority)) as at, dial(f"wss://{at}/", options) as connection:
             await connection.send(sent)
             assert await receive(connection, len(sent)) == sent
@@ -693,7 +693,7 @@ async def test_tls_that_ends_without_goodbye_is_an_end_without_a_close_frame(
         assert isinstance(peer.stream, trio.SSLStream)
         await trio.aclose_forcefully(peer.stream.transport_stream)
 
-    options = Options(tls=tls_context(ca_file))
+    options = DialOptions(tls=tls_context(ca_file))
     async with listening(handler, server_context(authority)) as place, dial(f"wss://{place}/", options) as connection:
         assert await receive(connection, 1) == [b"last"]
         with pytest.raises(ClosedByPeer, match="1006 the stream ended without a close frame"):
@@ -707,13 +707,13 @@ async def test_an_unknown_authority_is_refused(dial: Dial, authority: trustme.CA
     tls = tls_context(str(other)) if own else None
     async with listening(hold, server_context(authority)) as place:
         with pytest.raises(ConnectFailed, match=rf"^{place}: certificate verify failed: "):
-            await dial(f"wss://{place}/", Options(tls=tls)).__aenter__()
+            await dial(f"wss://{place}/", DialOptions(tls=tls)).__aenter__()
 
 
 async def test_a_certificate_of_another_host_is_refused(dial: Dial, authority: trustme.CA, ca_file: str) -> None:
     async with listening(hold, server_context(authority, "other.example")) as place:
         with pytest.raises(ConnectFailed, match=rf"^{place}: certificate verify failed: .*mismatch"):
-            await dial(f"wss://{place}/", Options(tls=tls_context(ca_file))).__aenter__()
+            await dial(f"wss://{place}/", DialOptions(tls=tls_context(ca_file))).__aenter__()
 
 
 async def test_a_server_without_tls_is_refused(dial: Dial) -> None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, VenueError
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, Peer, frame
 from tests.transport.test_contract_timing import URL, WRAPS
 
-OPTIONS = Options(subprotocols=("STOMP",), max_message_size=500, close_timeout=0.1)
+OPTIONS = DialOptions(subprotocols=("STOMP",), max_message_size=500, close_timeout=0.1)
 
 PLACES = st.lists(st.integers(0, 10_000), max_size=8)
 TAIL = st.one_of(st.just(b""), st.binary(max_size=300))

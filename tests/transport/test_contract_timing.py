@@ -11,11 +11,11 @@ import trio
 from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut
-from feedbus.transport import Connection, Options, trio_ws, websocket
+from feedbus.transport import Connection, DialOptions, trio_ws, websocket
 from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, closing, frame
 
 URL = "ws://venue.example/feed"
-Wrap = Callable[[trio.abc.Stream, str, Options], AbstractAsyncContextManager[Connection]]
+Wrap = Callable[[trio.abc.Stream, str, DialOptions], AbstractAsyncContextManager[Connection]]
 WRAPS: dict[str, Wrap] = {"sansio": websocket.wrap, "trio-websocket": trio_ws.wrap}
 
 
@@ -26,13 +26,13 @@ def wrap(request: pytest.FixtureRequest) -> Wrap:
 
 @asynccontextmanager
 async def connected(
-    wrap: Wrap, options: Options | None = None, *, lockstep: bool = False
+    wrap: Wrap, options: DialOptions | None = None, *, lockstep: bool = False
 ) -> AsyncIterator[tuple[Connection, Peer]]:
     """A connection and its other end, which says nothing by itself. No nursery is open around the body but ours."""
     near, far = lockstep_stream_pair() if lockstep else memory_stream_pair()
     peer = Peer(far)
     trio.lowlevel.spawn_system_task(peer.accept)
-    async with wrap(near, URL, options or Options()) as connection:
+    async with wrap(near, URL, options or DialOptions()) as connection:
         await wait_all_tasks_blocked()
         yield connection, peer
 
@@ -48,7 +48,7 @@ async def answer_all(peer: Peer) -> None:
 
 async def test_no_pong_in_time_ends_a_blocked_receive(wrap: Wrap, autojump_clock: MockClock) -> None:
     start = trio.current_time()
-    async with connected(wrap, Options(ping_interval=20, ping_timeout=15)) as (connection, peer):
+    async with connected(wrap, DialOptions(ping_interval=20, ping_timeout=15)) as (connection, peer):
         with pytest.raises(TimedOut, match=r"^no pong within 15 s$"):
             await connection.receive()
         assert trio.current_time() - start == pytest.approx(35)
@@ -117,7 +117,7 @@ async def test_a_ping_that_is_stuck_times_out(wrap: Wrap, autojump_clock: MockCl
 
 
 async def test_a_ping_interval_of_infinity_means_no_pings(wrap: Wrap, autojump_clock: MockClock) -> None:
-    async with connected(wrap, Options(ping_interval=inf)) as (connection, _):
+    async with connected(wrap, DialOptions(ping_interval=inf)) as (connection, _):
         with trio.move_on_after(10_000) as scope:
             await connection.receive()
         assert scope.cancelled_caught
@@ -202,7 +202,7 @@ async def test_a_broken_stream_is_1006_and_its_last_messages_are_received(
     peer = Peer(far)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.accept)
-        async with wrap(HalfBroken(near), URL, Options()) as connection:
+        async with wrap(HalfBroken(near), URL, DialOptions()) as connection:
             with pytest.raises(ClosedByPeer, match="1006 Broken pipe"):
                 await connection.send([b"x"])
             await peer.say(frame(PING), frame(BINARY, b"last"), frame(PING), frame(TEXT, b"words"))
@@ -220,7 +220,7 @@ async def test_leaving_a_mute_peer_takes_the_close_timeout(
     wrap: Wrap, autojump_clock: MockClock, lockstep: bool
 ) -> None:
     start = trio.current_time()
-    async with connected(wrap, Options(close_timeout=1.5), lockstep=lockstep):
+    async with connected(wrap, DialOptions(close_timeout=1.5), lockstep=lockstep):
         pass
     assert trio.current_time() - start == pytest.approx(1.5)
 
@@ -230,7 +230,7 @@ async def test_leaving_after_bad_data_waits_for_the_peers_end(
     wrap: Wrap, autojump_clock: MockClock, ends: bool
 ) -> None:
     start = trio.current_time()
-    async with connected(wrap, Options(close_timeout=1.5)) as (connection, peer):
+    async with connected(wrap, DialOptions(close_timeout=1.5)) as (connection, peer):
         await peer.say(frame(TEXT, b"\xff"))
         with pytest.raises(BadData):
             await connection.receive()
@@ -274,7 +274,7 @@ async def test_leaving_when_cancelled_says_goodbye_and_waits_for_nothing(wrap: W
 async def test_leaving_when_cancelled_with_a_stuck_write_is_bounded(wrap: Wrap, autojump_clock: MockClock) -> None:
     start = trio.current_time()
     with trio.move_on_after(5):
-        async with connected(wrap, Options(close_timeout=1), lockstep=True) as (connection, _):
+        async with connected(wrap, DialOptions(close_timeout=1), lockstep=True) as (connection, _):
             await connection.receive()
     assert trio.current_time() - start == pytest.approx(6)
 
@@ -282,7 +282,7 @@ async def test_leaving_when_cancelled_with_a_stuck_write_is_bounded(wrap: Wrap, 
 async def test_the_opening_has_its_time_limit(wrap: Wrap, autojump_clock: MockClock) -> None:
     near, far = memory_stream_pair()
     with pytest.raises(TimedOut, match=r"^venue\.example:80: no connection within 7 s$"):
-        await wrap(near, URL, Options(connect_timeout=7)).__aenter__()
+        await wrap(near, URL, DialOptions(connect_timeout=7)).__aenter__()
     assert trio.current_time() == pytest.approx(7)
     assert (await far.receive_some()).startswith(b"GET /feed HTTP/1.1\r\n")
     assert await far.receive_some() == b""
@@ -291,14 +291,14 @@ async def test_the_opening_has_its_time_limit(wrap: Wrap, autojump_clock: MockCl
 async def test_a_bad_url_closes_the_stream(wrap: Wrap) -> None:
     near, far = memory_stream_pair()
     with pytest.raises(ConfigError, match="not a WebSocket URL"):
-        await wrap(near, "http://venue.example/", Options()).__aenter__()
+        await wrap(near, "http://venue.example/", DialOptions()).__aenter__()
     assert await far.receive_some() == b""
 
 
 async def test_a_cancelled_opening_closes_the_stream(wrap: Wrap) -> None:
     near, far = memory_stream_pair()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(wrap(near, URL, Options()).__aenter__)
+        nursery.start_soon(wrap(near, URL, DialOptions()).__aenter__)
         assert (await far.receive_some()).startswith(b"GET /feed HTTP/1.1\r\n")
         nursery.cancel_scope.cancel()
     assert await far.receive_some() == b""
@@ -308,4 +308,4 @@ async def test_a_stream_that_breaks_in_the_handshake_is_told(wrap: Wrap) -> None
     near, far = memory_stream_pair()
     await far.aclose()
     with pytest.raises(ConnectFailed, match=r"^venue\.example:80: "):
-        await wrap(near, URL, Options()).__aenter__()
+        await wrap(near, URL, DialOptions()).__aenter__()

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from websockets.utils import accept_key
 
 from feedbus.errors import ConfigError, ConnectFailed
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.handshake import Handshake, parse_address
 
 URL = "wss://venue.example/feed?token=hush"
 
 
 def handshake(*subprotocols: str, url: str = URL) -> Handshake:
-    return Handshake(parse_address(url), Options(subprotocols=subprotocols))
+    return Handshake(parse_address(url), DialOptions(subprotocols=subprotocols))
 
 
 def answer(ours: Handshake, *headers: str, status: str = "101 Switching Protocols") -> bytes:

@@ -13,7 +13,7 @@ import trio
 import trustme
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
-from feedbus.transport.http import Answer, client
+from feedbus.transport.http import HttpResponse, client
 
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -68,7 +68,7 @@ def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     return head.encode() + body
 
 
-async def get(handler: Handler, path: str = "/x") -> Answer:
+async def get(handler: Handler, path: str = "/x") -> HttpResponse:
     async with served(handler) as base, client(base, max_size=1000) as http:
         return await http.get(path)
 
@@ -85,8 +85,8 @@ async def failure(handler: Handler, within: float = 15.0) -> VenueError:
 async def test_an_answer_is_status_and_body_and_requests_share_a_connection() -> None:
     script = Script(answer(b"one"), answer(b"two", "404 Not Found"))
     async with served(script) as base, client(f"{base}/") as http:
-        assert await http.get("/iss/a.json?start=0") == Answer(200, b"one")
-        assert await http.get("/iss/b.json") == Answer(404, b"two")
+        assert await http.get("/iss/a.json?start=0") == HttpResponse(200, b"one")
+        assert await http.get("/iss/b.json") == HttpResponse(404, b"two")
     assert script.connections == 1
     assert [request.split(b"\r\n")[0] for request in script.requests] == [
         b"GET /iss/a.json?start=0 HTTP/1.1", b"GET /iss/b.json HTTP/1.1",
@@ -105,7 +105,7 @@ async def test_the_request_says_who_we_are_and_asks_for_plain_bytes() -> None:
 async def test_a_post_carries_its_body_and_says_what_it_is() -> None:
     script = Script(answer(b"taken", "201 Created"), answer(b""), answer(b""))
     async with served(script) as base, client(base) as http:
-        assert await http.request("POST", "/token?key=1", b'{"a": 1}') == Answer(201, b"taken")
+        assert await http.request("POST", "/token?key=1", b'{"a": 1}') == HttpResponse(201, b"taken")
         await http.request("POST", "/form", b"a=1", content_type="application/x-www-form-urlencoded")
         await http.request("POST", "/nothing")
     json, form, nothing = (request.lower() for request in script.requests)
@@ -158,7 +158,7 @@ async def test_a_redirect_to_a_host_that_is_no_name_is_bad_data_and_no_crash() -
 
 async def test_a_chunked_answer_is_put_together() -> None:
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
-    assert await get(Script(chunks)) == Answer(200, b"onetwo")
+    assert await get(Script(chunks)) == HttpResponse(200, b"onetwo")
 
 
 async def test_a_redirect_is_handed_back_and_not_followed() -> None:

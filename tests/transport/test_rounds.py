@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus.transport.rounds import Rounds, Watched
+from feedbus.transport.rounds import Rounds, WatchedSocket
 
 HOUR = 3600.0
 
@@ -23,13 +23,13 @@ class Stage:
         self.sockets: list[socket.socket] = []
         self.woken: list[int] = []
 
-    def pair(self) -> tuple[Watched, socket.socket]:
+    def pair(self) -> tuple[WatchedSocket, socket.socket]:
         near, far = socket.socketpair()
         near.setblocking(False)
         self.sockets += [near, far]
         return self.rounds.watch(near.fileno()), far
 
-    async def wait(self, number: int, watched: Watched) -> None:
+    async def wait(self, number: int, watched: WatchedSocket) -> None:
         await watched.readable()
         self.woken.append(number)
 
@@ -169,7 +169,7 @@ async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:
         play.rounds.at_end.append(lambda: ends.append(len(play.woken)))
         again = trio.Event()
 
-        async def read(number: int, watched: Watched, before: trio.Event | None) -> None:
+        async def read(number: int, watched: WatchedSocket, before: trio.Event | None) -> None:
             await play.wait(number, watched)
             assert play.rounds.is_open()
             if before is not None:

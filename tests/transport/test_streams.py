@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from feedbus.errors import ConnectFailed, TimedOut
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.handshake import parse_address
 from feedbus.transport.streams import abandon, background, closed_on_failure, open_stream, time_limit
 
@@ -24,11 +24,11 @@ async def test_a_stream_is_abandoned_even_when_cancelled() -> None:
 
 async def test_the_time_limit_is_for_all_of_the_body(autojump_clock: MockClock) -> None:
     with pytest.raises(TimedOut, match=r"^venue\.example:443: no connection within 3 s$"):  # noqa: PT012
-        limit = time_limit(ADDRESS, Options(connect_timeout=3))
+        limit = time_limit(ADDRESS, DialOptions(connect_timeout=3))
         with limit:
             await trio.sleep(2)
             await trio.sleep(2)
-    with time_limit(ADDRESS, Options(connect_timeout=3)):
+    with time_limit(ADDRESS, DialOptions(connect_timeout=3)):
         await trio.sleep(2)
 
 
@@ -53,7 +53,7 @@ async def test_a_cancelled_tls_handshake_closes_the_socket() -> None:
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     port = listener.socket.getsockname()[1]
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(open_stream, parse_address(f"wss://127.0.0.1:{port}/"), Options())
+        nursery.start_soon(open_stream, parse_address(f"wss://127.0.0.1:{port}/"), DialOptions())
         async with await listener.accept() as peer:
             assert await peer.receive_some(1)
             nursery.cancel_scope.cancel()

@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 from feedbus.errors import BadData, ConfigError, ConnectFailed
-from feedbus.transport import Options
+from feedbus.transport import DialOptions
 from feedbus.transport.trio_ws import TrioWebSocket, dial, wrap
 from tests.transport.peer import BINARY, CLOSE, TEXT, Frame, Peer, closing, frame
 
@@ -28,12 +28,12 @@ async def connected(behind: bytes = b"") -> AsyncIterator[tuple[TrioWebSocket, P
             await peer.accept(behind=behind)
 
         nursery.start_soon(accept)
-        async with wrap(near, URL, Options(close_timeout=0)) as connection:
+        async with wrap(near, URL, DialOptions(close_timeout=0)) as connection:
             yield connection, peer
 
 
 async def test_compression_is_the_operators_error() -> None:
-    options = Options(compression=True)
+    options = DialOptions(compression=True)
     expected = "^trio-websocket has no compression for clients; use the transport sansio$"
     with pytest.raises(ConfigError, match=expected):
         await dial(URL, options).__aenter__()
@@ -118,9 +118,9 @@ async def test_a_fault_of_the_streams_is_not_let_out_of_the_library() -> None:
             nursery.start_soon(peer.accept)
             if not good_reads:
                 with pytest.raises(ConnectFailed, match="what no stream raises"):
-                    await wrap(Faulty(near, good_reads), URL, Options()).__aenter__()
+                    await wrap(Faulty(near, good_reads), URL, DialOptions()).__aenter__()
                 continue
-            async with wrap(Faulty(near, good_reads), URL, Options(close_timeout=0)) as connection:
+            async with wrap(Faulty(near, good_reads), URL, DialOptions(close_timeout=0)) as connection:
                 await peer.say(frame(BINARY))
                 with pytest.raises(BadData, match="the library could not cope: what no stream raises"):
                     await connection.receive()

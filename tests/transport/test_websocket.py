@@ -15,12 +15,12 @@ import trio_websocket
 from trio.testing import memory_stream_pair
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed
-from feedbus.transport import Connection, Options
+from feedbus.transport import Connection, DialOptions
 from feedbus.transport.websocket import dial, wrap
 from tests.transport.peer import BINARY, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, frame
 
 LIMIT = 100_000
-OPTIONS = Options(max_message_size=LIMIT, close_timeout=0, compression=True)
+OPTIONS = DialOptions(max_message_size=LIMIT, close_timeout=0, compression=True)
 EMPTY_BLOCK = b"\x00\x00\xff\xff"  # what RFC 7692, section 7.2.1 leaves out at the end
 RSV1 = 4
 
@@ -47,7 +47,7 @@ async def converse(request: trio_websocket.WebSocketRequest) -> None:
 
 @pytest.mark.parametrize("compression", [False, True])
 async def test_a_conversation_with_another_librarys_server(compression: bool) -> None:
-    options = Options(subprotocols=("STOMP",), compression=compression)
+    options = DialOptions(subprotocols=("STOMP",), compression=compression)
     async with trio.open_nursery() as nursery:
         serve = functools.partial(trio_websocket.serve_websocket, converse, "127.0.0.1", 0, None)
         port = (await nursery.start(serve)).port

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
-from feedbus.session import Close, Effect, Session, Skipped, WakeAt
+from feedbus.venues.protocol import Close, Effect, Session, Skipped, WakeAt
 
 S = TypeVar("S", bound=Session)
 

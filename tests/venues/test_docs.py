@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from feedbus import venues
 from feedbus.errors import ConfigError
+from tests.places import DOCS
 
-TEXT = (Path(__file__).parents[2] / "docs" / "venues.md").read_text()
+TEXT = (DOCS / "venues.md").read_text()
 CREDENTIALS = {"alor": {"refresh_token": "x"}}
 NAMES = ["alor", "binance", "moex"]
 

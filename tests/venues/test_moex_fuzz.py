@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feedbus.events import Bar, BookSnapshot, Event, Ticker
-from feedbus.session import Effect, Send, Skipped
+from feedbus.schema.events import Bar, BookSnapshot, Event, Ticker
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.moex import Account, Session
-from feedbus.venues.stomp import build
+from feedbus.venues.moex.session import Account, Session
+from feedbus.venues.moex.stomp import build
+from feedbus.venues.protocol import Effect, Send, Skipped
 from tests.properties.soundness import sound
 
 SYMBOLS = ("TQBR.SBER", "TQBR.GAZP")

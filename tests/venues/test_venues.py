@@ -1,4 +1,4 @@
-"""Venues are found by their files alone, and each keeps the contract of feedbus.session."""
+"""Venues are found by their files alone, and each keeps the contract of feedbus.venues.protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feedbus import venues
 from feedbus.errors import ConfigError, VenueError
-from feedbus.session import Account, AccountEffect, Answer, Fatal, Fetch, Lists, Ready, Session, WakeAt
+from feedbus.venues.protocol import Account, AccountEffect, Fatal, Fetch, FetchResponse, Lists, Ready, Session, WakeAt
 from tests.properties import talks, test_sessions
 from tests.properties.soundness import sound
 from tests.properties.talks import discreet
@@ -23,14 +23,14 @@ TOY = Path(__file__).parent / "toy"
 BOARDS = ["TQBR", "SPBX", "spot"]
 
 
-def test_the_venues_are_the_modules_with_an_account() -> None:
+def test_the_venues_are_the_packages_of_the_folder() -> None:
     assert "moex" in NAMES
-    assert "stomp" not in NAMES
+    assert "protocol" not in NAMES
     for name in NAMES:
-        assert venues.account_class(name).__module__ == f"feedbus.venues.{name}"
+        assert venues.account_class(name).__module__.startswith(f"feedbus.venues.{name}.")
 
 
-@pytest.mark.parametrize("name", ["nyse", "", "stomp", "moex_body", "../moex"])
+@pytest.mark.parametrize("name", ["nyse", "", "protocol", "moex.stomp", "../moex"])
 def test_an_unknown_venue_is_a_configuration_error_that_lists_the_known_ones(name: str) -> None:
     with pytest.raises(ConfigError, match=f"there are: {', '.join(NAMES)}$"):
         venues.account_class(name)
@@ -107,8 +107,8 @@ def yields_effects_and_never_raises_whatever_comes(name: str) -> None:
 def an_account_outlives_failures_and_is_ready_in_the_end(name: str) -> None:
     """Whatever is answered to its Fetches at first: it asks again by itself, and no text of its holds a secret."""
     account, now = made(name), 0.0
-    bad: list[Answer | VenueError] = [VenueError("no")]
-    bad += [Answer(status, body, 1) for status, body in ((500, b""), (200, b"<html>"), (429, b"{}"), (200, b""))]
+    bad: list[FetchResponse | VenueError] = [VenueError("no")]
+    bad += [FetchResponse(status, body, 1) for status, body in ((500, b""), (200, b"<html>"), (429, b"{}"), (200, b""))]
     effects = list(account.start(now))
     seen = list(effects)
     while fetches := [effect for effect in effects if isinstance(effect, Fetch)]:
@@ -164,10 +164,10 @@ def test_a_venue(name: str, holds: Callable[[str], None]) -> None:
 
 @pytest.fixture
 def toyvenue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A venue that somebody has just written: one file among the venues, its samples, and a helper that is none."""
-    for part in ("venues", "samples"):
-        (tmp_path / part).mkdir()
-    (tmp_path / "venues" / "toyvenue.py").write_text((TOY / "toyvenue.py").read_text())
+    """A venue that somebody has just written: a package among the venues, its samples, and a module that is none."""
+    for part in ("venues/toyvenue", "samples"):
+        (tmp_path / part).mkdir(parents=True)
+    (tmp_path / "venues" / "toyvenue" / "__init__.py").write_text((TOY / "toyvenue.py").read_text())
     (tmp_path / "venues" / "toyhelper.py").write_text("")
     (tmp_path / "samples" / "toyvenue.py").write_text((TOY / "samples.py").read_text())
     monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(tmp_path / "venues")])
@@ -179,7 +179,7 @@ def toyvenue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         vars(venues).pop(name, None)
 
 
-def test_a_new_file_is_a_new_venue(toyvenue: str) -> None:
+def test_a_new_package_is_a_new_venue(toyvenue: str) -> None:
     assert venues.names() == sorted([*NAMES, "toyvenue"])
     assert venues.account_class(toyvenue).venue == "toyvenue"
 

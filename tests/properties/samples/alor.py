@@ -11,7 +11,7 @@ import base64
 import json
 from typing import Any
 
-from feedbus.session import Answer, Fetch
+from feedbus.venues.protocol import Fetch, FetchResponse
 
 SYMBOLS = ["SBER", "MOEX:CNY-3.23:RFUD"]
 CHANNELS = ["orderbook", "alltrades", "quotes"]
@@ -30,11 +30,11 @@ TOKEN = jwt(1_702_631_000)
 SECRETS = [*CREDENTIALS.values(), TOKEN]
 
 
-def answer(fetch: Fetch) -> Answer:
+def answer(fetch: Fetch) -> FetchResponse:
     """A new access token for the refresh token."""
     assert (fetch.method, fetch.service, fetch.path) == ("POST", "auth", "/refresh")
     assert json.loads(fetch.body) == {"token": CREDENTIALS["refresh_token"]}
-    return Answer(200, json.dumps({"AccessToken": TOKEN}).encode(), 1)
+    return FetchResponse(200, json.dumps({"AccessToken": TOKEN}).encode(), 1)
 
 
 def ack(guid: str, code: int = 200, message: str = "Handled successfully") -> bytes:

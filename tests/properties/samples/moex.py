@@ -5,11 +5,11 @@ SYMBOLS are subscribed on CHANNELS, FRAMES are the venue's part of it in order, 
 
 from __future__ import annotations
 
-from feedbus.session import Send
-from feedbus.sim import catalogue
-from feedbus.sim.conversation import Conversation, Options, Venue
-from feedbus.venues.moex import Account
-from feedbus.venues.stomp import build
+from feedbus.sim.moex import catalogue
+from feedbus.sim.moex.conversation import MoexConversation, MoexSimOptions, MoexVenue
+from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.stomp import build
+from feedbus.venues.protocol import Send
 
 SYMBOLS = ["TQBR.SBER", "TQBR.GAZP"]
 CHANNELS = ["orderbooks", "securities", "candles.M1"]
@@ -20,8 +20,8 @@ CATALOGUE = build("CONNECTED", {}, b'{"structure":{"MXSE":{"streams":[]}}}')
 def _conversation() -> list[bytes]:
     """Login, subscriptions and a few market steps. The catalogue of 104 KB is left out: it has tests of its own."""
     papers = [paper for paper in catalogue.papers() if paper.symbol in SYMBOLS]
-    venue = Venue(Options(start_ns=1_719_825_533_000_000_000), papers=papers)
-    conversation = Conversation(venue)
+    venue = MoexVenue(MoexSimOptions(start_ns=1_719_825_533_000_000_000), papers=papers)
+    conversation = MoexConversation(venue)
     session = Account({}, CHANNELS).session(SYMBOLS)
     frames: list[bytes] = []
     effects = list(session.opened(0.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedbus.session import Answer, Fetch
+from feedbus.venues.protocol import Fetch, FetchResponse
 
 SYMBOLS = ["AAA", "B.C"]
 CHANNELS = ["trades"]
@@ -12,6 +12,6 @@ FRAMES = [b"yes AAA", b"yes B.C", b"AAA 1.5 10", b"B.C 2.5 1"]
 OTHERS = [b"no AAA", b"AAA 1.5 -10", b"AAA NaN 1", b"DDD 1 1", b"yes 90210"]
 
 
-def answer(fetch: Fetch) -> Answer:
+def answer(fetch: Fetch) -> FetchResponse:
     assert fetch.body == CREDENTIALS["key"].encode()
-    return Answer(200, b"90210", 1)
+    return FetchResponse(200, b"90210", 1)

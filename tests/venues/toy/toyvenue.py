@@ -16,13 +16,13 @@ from typing import ClassVar
 import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
-from feedbus.events import Trade
-from feedbus.session import (
+from feedbus.schema.events import Trade
+from feedbus.venues.protocol import (
     AccountEffect,
-    Answer,
     Confirmed,
     Effect,
     Fetch,
+    FetchResponse,
     Limits,
     NoFetches,
     NoOptions,
@@ -80,9 +80,9 @@ class Account:
         """Fetch a ticket."""
         return (Fetch("/ticket", method="POST", body=self._key.encode()),)
 
-    def fetched(self, fetch: Fetch, answer: Answer | VenueError, now: float) -> Sequence[AccountEffect]:
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[AccountEffect]:
         """The ticket, or ask again."""
-        if isinstance(answer, Answer) and answer.status == 200 and answer.body.isdigit():
+        if isinstance(answer, FetchResponse) and answer.status == 200 and answer.body.isdigit():
             self.ticket = answer.body.decode()
             return (Ready(),)
         return (Notice("no ticket"), WakeAt(now + RETRY))

@@ -1,0 +1,267 @@
+"""The actor `metrics`: what is on the bus, for Prometheus. The shell: it owns the subscription and the HTTP server.
+
+It says of the whole bus what each process' own /metrics can't: what subscribers get, how old it is when they get it,
+and what is missing. The figures are kept by feedbus.actors.metrics.bus_figures; here is which one is which series.
+
+/readyz says no until something has come of the bus, and when a feed that should speak is silent. Whether a feed is
+connected is its own process' business. /healthz says yes: whoever answers is well.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+import trio
+
+from feedbus.actors.metrics.bus_figures import (
+    MAX_FEEDS,
+    SECOND,
+    BusFigures,
+    Distribution,
+    KindFigures,
+    PublisherFigures,
+    is_label,
+)
+from feedbus.actors.protocol import ActorContext
+from feedbus.bus.subscriber import EventReader, Stats
+from feedbus.errors import ConfigError
+from feedbus.schema.events import EVENT_TYPES
+from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, Summary, add
+from feedbus.telemetry.server import Server
+from feedbus.urls import is_loopback
+
+TOPICS = [""]
+WORDS = frozenset(event_type.WORD for event_type in EVENT_TYPES if event_type.WORD)
+
+log = logging.getLogger("feedbus.metrics")
+
+
+class Actor:
+    """Serves a view of the bus until cancelled."""
+
+    class Options(msgspec.Struct, frozen=True):
+        """`listen` is HOST:PORT, an IPv6 address in brackets, and port 0 lets the system choose. There is neither TLS
+        nor a login, so a host that isn't loopback takes `insecure`. Rates and quantiles are over `window` seconds."""
+
+        listen: str = "127.0.0.1:9468"
+        insecure: bool = False
+        window: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
+
+    publishes = False
+
+    def __init__(self, options: Options, given: ActorContext) -> None:
+        """Raises ConfigError for an address that isn't one, or that others reach."""
+        self._host, self._port = _address(options)
+        self._given = given
+        self._figures = BusFigures(round(options.window * SECOND))
+        self.registry: CollectorRegistry | None = None
+        """What is served, once it runs."""
+        self._server: Server | None = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where it serves: host and port."""
+        return self._server.address if self._server else None
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Count what comes, and answer, until cancelled. Raises CantServe when the address can't be had."""
+        async with self._given.subscribe(TOPICS) as reader, trio.open_nursery() as nursery:
+            self.registry = registry(self._figures, reader, self._given)
+            self._server = Server(self._host, self._port, self.registry, self._not_ready, list)
+            host, port = await nursery.start(self._server.serve)
+            log.info("the bus in figures at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
+            task_status.started()
+            async for header, events in reader.messages():
+                self._figures.add(header.publisher, header.epoch, events, self._given.wall_ns())
+
+    def overdue(self, now: float) -> str | None:  # noqa: ARG002 (others have deadlines)
+        """Nothing: what it does it does at once."""
+        return None
+
+    def counters(self) -> Mapping[str, int]:
+        """Plain totals since it was made, by name."""
+        feeds = self._figures.feeds
+        return {
+            "messages": self._figures.messages,
+            "events": sum(stream.events for feed in feeds for stream in feed.streams.values()),
+            "gaps": sum(feed.gaps.total() for feed in feeds),
+            "answers": self._server.answers.total() if self._server else 0,
+        }
+
+    def _not_ready(self) -> list[str]:
+        return self._figures.not_ready(self._given.wall_ns())
+
+
+def _address(options: Actor.Options) -> tuple[str, int]:
+    """Host, without brackets, and port."""
+    host, _, port = options.listen.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    good_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 1 << 16
+    good_host = (
+        bare.isascii() and bare.isprintable() and not set(bare) & set(" @/[]") and (":" in bare) == (bare != host)
+    )
+    if not (bare and good_host and good_port):
+        raise ConfigError("listen: must be HOST:PORT, with an IPv6 address in brackets")
+    if not is_loopback(bare) and not options.insecure:
+        raise ConfigError(
+            "listen: isn't a loopback host, and there is neither TLS nor a login: add insecure: true, or take 127.0.0.1"
+        )
+    return bare, int(port)
+
+
+class _At:
+    """A part of the figures at the moment of a scrape."""
+
+    def __init__(self, feed: PublisherFigures, now_ns: int) -> None:
+        self.feed = feed
+        self.now_ns = now_ns
+
+
+class _StreamAt:
+    def __init__(self, stream: KindFigures, now_ns: int) -> None:
+        self.stream = stream
+        self.now_ns = now_ns
+
+
+def registry(figures: BusFigures, reader: EventReader, given: ActorContext) -> CollectorRegistry:
+    """Every series but the server's own. The process' figures are left to the process' own page."""
+
+    def feeds() -> Iterable[tuple[tuple[str, ...], _At]]:
+        now = given.wall_ns()
+        return [((feed.name,), _At(feed, now)) for feed in figures.feeds]
+
+    def streams() -> Iterable[tuple[tuple[str, ...], _StreamAt]]:
+        now = given.wall_ns()
+        return [
+            ((feed.name, stream.kind), _StreamAt(stream, now))
+            for feed in figures.feeds
+            for stream in feed.streams.values()
+        ]
+
+    def publishers() -> Iterable[tuple[tuple[str, ...], tuple[int, int]]]:
+        named = [((name,), heard) for name, heard in reader.publishers().items() if is_label(name)]
+        return named[:MAX_FEEDS]
+
+    def alerts() -> Iterable[tuple[tuple[str, ...], tuple[int, int]]]:
+        return [(pair, (count, figures.fired[pair])) for pair, count in figures.firing().items()]
+
+    made = CollectorRegistry()
+    add(made, MetricGroup(("feed", "kind"), streams, STREAM))
+    add(made, MetricGroup(("feed",), feeds, FEED))
+    add(made, MetricGroup(("feed",), publishers, PUBLISHER))
+    add(made, MetricGroup(("rule", "severity"), alerts, ALERTS))
+    add(made, MetricGroup((), lambda: [((), figures)], FIGURES))
+    add(made, MetricGroup((), lambda: [((), reader.stats())], SUBSCRIPTION))
+    return made
+
+
+def _summary(spread: Distribution | None) -> Summary | None:
+    if spread is None:
+        return None
+    found = {f"{quantile:g}": value / SECOND for quantile, value in spread.quantiles.items()}
+    return Summary(spread.count, spread.sum / SECOND, found)
+
+
+def _words(counts: Mapping[str, int]) -> dict[str, int]:
+    """Of the topics' words those that are ours: others come from the wire."""
+    return {word: count for word, count in counts.items() if word in WORDS}
+
+
+STREAM: Sequence[MetricSeries[_StreamAt]] = (
+    MetricSeries("feedbus_bus_events_total", "Events that came over the bus.", lambda it: it.stream.events),
+    MetricSeries(
+        "feedbus_bus_events_per_second",
+        "Their rate over the window, a minute if nothing else is said.",
+        lambda it: it.stream.rate(it.now_ns),
+    ),
+    MetricSeries(
+        "feedbus_bus_age_seconds",
+        "From the receipt of the venue's bytes to the receipt here; of each message its first event, counted for all.",
+        lambda it: _summary(it.stream.ages(it.now_ns)),
+        by="quantile",
+    ),
+    MetricSeries(
+        "feedbus_bus_venue_delay_seconds",
+        "From the venue's time to the receipt of its bytes, by two clocks; missing where the venue gives no time.",
+        lambda it: _summary(it.stream.delays(it.now_ns)),
+        by="quantile",
+    ),
+)
+
+FEED: Sequence[MetricSeries[_At]] = (
+    MetricSeries("feedbus_bus_gaps_total", "Holes in what came, by cause.", lambda it: it.feed.gaps, by="cause"),
+    MetricSeries("feedbus_bus_lost_events_total", "Events in the holes whose size is known.", lambda it: it.feed.lost),
+    MetricSeries(
+        "feedbus_bus_publisher_restarts_total", "Times that the publisher began anew.", lambda it: it.feed.restarts
+    ),
+    MetricSeries(
+        "feedbus_bus_last_message_timestamp_seconds",
+        "When the publisher's last events or gaps came; heartbeats that show no gap don't count.",
+        lambda it: it.feed.heard_at / SECOND,
+    ),
+    MetricSeries(
+        "feedbus_bus_connections_up",
+        "Connections that are logged in, by the feed's newest word; 0 when it has said nothing for 15 s.",
+        lambda it: it.feed.connections_up(it.now_ns),
+    ),
+    MetricSeries(
+        "feedbus_bus_connections_wanted",
+        "Connections of the shard plan, by the feed's newest word.",
+        lambda it: it.feed.status.connections_wanted if it.feed.status else None,
+    ),
+)
+
+PUBLISHER: Sequence[MetricSeries[tuple[int, int]]] = (
+    MetricSeries(
+        "feedbus_bus_publisher_epoch_timestamp_seconds",
+        "When the publisher began to number.",
+        lambda it: it[0] / SECOND,
+    ),
+    MetricSeries(
+        "feedbus_bus_publisher_heartbeats_total",
+        "Heartbeats of the publisher in this epoch, by the newest one's number: one a second while it lives.",
+        lambda it: it[1],
+    ),
+)
+
+ALERTS: Sequence[MetricSeries[tuple[int, int]]] = (
+    MetricSeries("feedbus_bus_alerts_firing", "Alerts that are firing now.", lambda it: it[0]),
+    MetricSeries("feedbus_bus_alerts_fired_total", "Alerts that began to fire.", lambda it: it[1]),
+)
+
+FIGURES: Sequence[MetricSeries[BusFigures]] = (
+    MetricSeries(
+        "feedbus_bus_alerts_not_kept_total",
+        "Firing alerts that aren't counted above, for there are too many.",
+        lambda it: it.not_kept,
+    ),
+)
+
+SUBSCRIPTION: Sequence[MetricSeries[Stats]] = (
+    MetricSeries("feedbus_bus_received_messages_total", "Messages taken off the bus.", lambda it: it.messages),
+    MetricSeries("feedbus_bus_received_bytes_total", "Bytes of these messages.", lambda it: it.bytes),
+    MetricSeries("feedbus_bus_unreadable_messages_total", "Messages that are none.", lambda it: it.unreadable),
+    MetricSeries("feedbus_bus_older_messages_total", "Messages of an older epoch, passed over.", lambda it: it.older),
+    MetricSeries("feedbus_bus_duplicate_events_total", "Events that had come before.", lambda it: it.duplicates),
+    MetricSeries(
+        "feedbus_bus_unknown_kind_events_total",
+        "Events of kinds that this version doesn't know.",
+        lambda it: it.unknown_kinds,
+    ),
+    MetricSeries(
+        "feedbus_bus_balance_published_total",
+        "Events published since this subscription joined, by their numbers: delivered + conflated + lost.",
+        lambda it: _words(it.published),
+        by="word",
+    ),
+    MetricSeries(
+        "feedbus_bus_balance_delivered_total", "Of these, delivered.", lambda it: _words(it.delivered), by="word"
+    ),
+    MetricSeries(
+        "feedbus_bus_balance_conflated_total", "Of these, conflated.", lambda it: _words(it.conflated), by="word"
+    ),
+    MetricSeries("feedbus_bus_balance_lost_total", "Of these, lost.", lambda it: _words(it.lost), by="word"),
+)

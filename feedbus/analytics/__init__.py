@@ -1,0 +1,1 @@
+"""What the aggregator works out: bars, indicators and book metrics. Pure."""

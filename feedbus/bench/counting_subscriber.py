@@ -1,0 +1,83 @@
+"""The measuring subscriber, a process of its own: a plain program with `feedbus.subscribe_sync`, and turn.py.
+
+`python -m feedbus.bench.counting_subscriber ADDRESS WORD TICKERS EVENTS LATENCY`;
+LATENCY is 1 when it is to be recorded.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+import feedbus
+from feedbus.bench.turn import Measured, TurnOver, WarmUp, on_signal
+from feedbus.bus.subscriber import Batch, SyncSubscription
+from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
+
+
+def sequences(events: Sequence[MarketData | Gap]) -> Iterator[tuple[str, int]]:
+    """(symbol, number from the venue) of each event."""
+    for event in events:
+        if isinstance(event, BookSnapshot):
+            yield event.symbol, event.venue_sequence or 0
+        elif isinstance(event, Trade):
+            yield event.symbol, int(event.trade_id or 0)
+
+
+def from_start(batches: Iterator[Batch], tickers: int) -> Iterator[Batch]:
+    """The batches from the first measured event on."""
+    warm_up = WarmUp(tickers)
+    first = next(batch for batch in batches if warm_up.starts(sequences(batch[1])))
+    return chain([first], batches)
+
+
+def count_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
+    """Take `count` events."""
+    received = measured.received
+    try:
+        for _, events in batches:
+            received += len(events)
+            if received >= count:
+                break
+    finally:
+        measured.received = received
+
+
+def time_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
+    """Take `count` events, which are books, and note when each was here, decoded."""
+    receive, write, time_ns = measured.receive, measured.write, time.time_ns
+    while measured.received < count:
+        events = next(batches)[1]
+        now = time_ns()
+        books: list[Any] = [event for event in events if event.__class__ is BookSnapshot]
+        receive += [now - book.ts_recv for book in books]
+        write += [now - book.venue_sequence for book in books]
+        measured.received += len(events)
+
+
+def turn(subscription: SyncSubscription, tickers: int, count: int, latency: bool) -> None:
+    """One turn, from the warm-up to the report."""
+    measured = Measured()
+    gaps = subscription.stats().gaps
+    with suppress(TurnOver):
+        started = from_start(subscription.messages(), tickers)
+        gaps = subscription.stats().gaps
+        (time_all if latency else count_all)(started, count, measured)
+    measured.done()
+    measured.report(gaps=subscription.stats().gaps - gaps)
+
+
+def main(address: str, word: str, tickers: int, count: int, latency: bool) -> None:
+    """Turn after turn, until we are killed."""
+    on_signal()
+    with feedbus.subscribe_sync(address, topics=[f"{word}."]) as subscription:
+        while True:
+            turn(subscription, tickers, count, latency)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "1")

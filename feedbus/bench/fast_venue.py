@@ -1,0 +1,238 @@
+"""The benchmark's venue, a process of its own: raw sockets, frames built beforehand. May touch sockets and the clock.
+
+`python -m feedbus.bench.fast_venue ORDERS` (JSON, see Orders) prints {"port": …}, then {"subscribed": …} as soon as all
+tickers are subscribed on all connections. On standard input it is told: `warm N` sends one event of every ticker with N
+in its slot, `go` the measured ones, which carry the time of their write; each is answered by a line. It ends with its
+standard input. It uses blocking writes and one thread: a reader that is slow slows it, and nothing piles up in it.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from feedbus.bench.slotted_frames import (
+    CLOSE,
+    PING,
+    PONG,
+    ClientFrames,
+    Protocol,
+    SlottedFrame,
+    answer,
+    frame,
+    handshake,
+    market_frame,
+)
+from feedbus.bench.turn import say
+
+POOL = 2000  # frames that are built for all connections together, or one a ticker if that is more
+LOOK_EVERY = 0.25  # seconds between two looks at what clients say while events are sent
+RECEIVE = 65536
+WRITE_TIMEOUT = 30.0  # seconds until a reader that doesn't read ends the run
+SLOT_EXAMPLE = 10**18
+
+
+class Orders(NamedTuple):
+    """What to serve: `symbols` tickers on each of `connections`; `events` in all at each `go`, `rate` a second (0: as
+    fast as they are taken), `frames_per_write` of one connection at a time."""
+
+    protocol: Protocol
+    connections: int
+    symbols: int
+    events: int
+    rate: float
+    frames_per_write: int
+
+
+class Block(NamedTuple):
+    """The frames of one write, and where their slots are."""
+
+    data: bytearray
+    slots: list[int]
+    ends: list[int]
+
+
+def block_of(frames: Sequence[SlottedFrame]) -> Block:
+    """Join frames, each with its slot."""
+    data, slots, ends = bytearray(), [], []
+    for one, slot in frames:
+        slots.append(len(data) + slot)
+        data += one
+        ends.append(len(data))
+    return Block(data, slots, ends)
+
+
+def stamp(block: Block, digits: bytes) -> None:
+    """Write the same number into every slot."""
+    data, size = block.data, len(digits)
+    for at in block.slots:
+        data[at : at + size] = digits
+
+
+class VenueClient:
+    """One connection: what it said, and what is ready for it."""
+
+    def __init__(self, connection: socket.socket, orders: Orders) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.settimeout(WRITE_TIMEOUT)
+        self.socket = connection
+        self.subscribed: list[str] = []
+        self.blocks: list[Block] = []
+        self._protocol = orders.protocol
+        self._head: bytes | None = b""
+        self._frames = ClientFrames()
+
+    def readable(self) -> bool:
+        """Read and answer; False when the client has gone."""
+        try:
+            data = self.socket.recv(RECEIVE)
+        except ConnectionError:
+            return False
+        if not data:
+            return False
+        if self._head is not None:
+            self._head += data
+            head, end, data = self._head.partition(b"\r\n\r\n")
+            if not end:
+                return True
+            self.socket.sendall(handshake(head))
+            self._head = None
+        return all(self._answer(opcode, payload) for opcode, payload in self._frames.feed(data))
+
+    def _answer(self, opcode: int, payload: bytes) -> bool:
+        if opcode == PING:
+            self.socket.sendall(frame(payload, PONG))
+        elif opcode == CLOSE:
+            self.socket.sendall(frame(payload, CLOSE))
+            return False
+        elif opcode != PONG:
+            said = answer(self._protocol, payload)
+            self.subscribed += said.subscribed
+            self.socket.sendall(said.data)
+        return True
+
+    def prepare(self, rounds: int, frames_per_write: int) -> None:
+        """Build the pool: so many events of every ticker."""
+        now = time.time_ns() // 1_000_000
+        names = self.subscribed * rounds
+        frames = [market_frame(self._protocol, name, at, now, SLOT_EXAMPLE) for at, name in enumerate(names)]
+        self.blocks = [block_of(frames[at : at + frames_per_write]) for at in range(0, len(frames), frames_per_write)]
+
+    def warm(self, number: int) -> None:
+        """One event of every ticker that says `number`."""
+        now = time.time_ns() // 1_000_000
+        frames = [market_frame(self._protocol, name, at, now, number).data for at, name in enumerate(self.subscribed)]
+        self.socket.sendall(b"".join(frames))
+
+
+class FastVenue:
+    """All connections, and the orders."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self.clients: list[VenueClient] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self._poll = select.poll()
+        self._poll.register(self._listener, select.POLLIN)
+        self._by_fd: dict[int, VenueClient] = {}
+        self._announced = False
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._listener.getsockname()[1])
+
+    def run(self) -> None:
+        """Serve until standard input ends."""
+        say(port=self.port)
+        commands = sys.stdin.fileno()
+        self._poll.register(commands, select.POLLIN)
+        while True:
+            if commands in self.look(timeout_ms=None):
+                line = sys.stdin.readline().split()
+                if not line:
+                    return
+                self.obey(line)
+
+    def obey(self, line: list[str]) -> None:
+        """Carry out one command and answer it."""
+        if line[0] == "warm":
+            for client in self.clients:
+                client.warm(int(line[1]))
+            say(warmed=int(line[1]))
+        else:
+            say(**self.send())
+
+    def look(self, timeout_ms: int | None) -> list[int]:
+        """Wait for clients, new ones and what they say; None waits for ever. Returns what can be read."""
+        ready = [fd for fd, _ in self._poll.poll(timeout_ms)]
+        for fd in ready:
+            if fd == self._listener.fileno():
+                self._accept()
+            elif fd in self._by_fd and not self._by_fd[fd].readable():
+                self._drop(fd)
+        if not self._announced and self._complete():
+            self._announced = True
+            rounds = max(1, POOL // (self.orders.connections * self.orders.symbols))
+            for client in self.clients:
+                client.prepare(rounds, self.orders.frames_per_write)
+            say(subscribed=self._subscribed())
+        return ready
+
+    def close(self) -> None:
+        """Take no more clients."""
+        self._listener.close()
+
+    def _subscribed(self) -> int:
+        return sum(len(client.subscribed) for client in self.clients)
+
+    def _complete(self) -> bool:
+        return self._subscribed() == self.orders.connections * self.orders.symbols
+
+    def _accept(self) -> None:
+        client = VenueClient(self._listener.accept()[0], self.orders)
+        self.clients.append(client)
+        self._by_fd[client.socket.fileno()] = client
+        self._poll.register(client.socket, select.POLLIN)
+
+    def _drop(self, fd: int) -> None:
+        client = self._by_fd.pop(fd)
+        self._poll.unregister(fd)
+        client.socket.close()
+        self.clients.remove(client)
+
+    def send(self) -> dict[str, Any]:
+        """The measured events, by turns over the connections; what was sent, and for how long (seconds)."""
+        rate, left = self.orders.rate, self.orders.events
+        began = looked = time.perf_counter()
+        sent = 0
+        for client, block in self._blocks():
+            count = min(len(block.slots), left - sent)
+            stamp(block, b"%d" % time.time_ns())
+            client.socket.sendall(block.data if count == len(block.slots) else block.data[: block.ends[count - 1]])
+            sent += count
+            if sent == left:
+                break
+            now = time.perf_counter()
+            if rate and (ahead := began + sent / rate - now) > 0:
+                time.sleep(ahead)
+            if now - looked > LOOK_EVERY:
+                looked = now
+                self.look(timeout_ms=0)
+        return {"sent": sent, "seconds": time.perf_counter() - began}
+
+    def _blocks(self) -> Iterator[tuple[VenueClient, Block]]:
+        turn = 0
+        while self.clients:
+            for client in self.clients:
+                yield client, client.blocks[turn % len(client.blocks)]
+            turn += 1
+
+
+if __name__ == "__main__":
+    FastVenue(Orders(**json.loads(sys.argv[1]))).run()

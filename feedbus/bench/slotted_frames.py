@@ -1,0 +1,172 @@
+"""WebSocket frames of the benchmark's venue, built once, and the few that a client sends. Pure: no msgspec either.
+
+A frame that carries market data has a slot of SLOT digits, which the venue overwrites with the time of the write
+(nanoseconds since the epoch): MOEX's `seqnum`, the trade's `i`. It arrives as venue_sequence or trade_id, so that a
+subscriber sees how long ago the venue wrote, whatever was stamped in between.
+
+Books look as the captures of 2024 do: STOMP, 10 + 10 levels, about 900 bytes. Trades are of nobody's protocol: one
+small JSON object a frame.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+SLOT = 19  # digits: nanoseconds since the epoch from 2001 until 2286
+LEVELS = 10
+
+Protocol = Literal["moex", "trades"]
+
+_HEADER = re.compile(r"^([A-Za-z-]+):(.*)$", re.MULTILINE)
+_CATALOGUE = '{"structure":{"MXSE":{"streams":[{"name":"orderbooks"},{"name":"securities"}]}}}'
+
+
+class SlottedFrame(NamedTuple):
+    """A whole WebSocket frame, and where its slot begins."""
+
+    data: bytes
+    slot: int
+
+
+def symbol(number: int) -> str:
+    """The benchmark's instruments."""
+    return f"TQBR.T{number:04d}"
+
+
+def frame(payload: bytes, opcode: int) -> bytes:
+    """One unmasked frame, as servers send them."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 65536:
+        return struct.pack(">BBH", 0x80 | opcode, 126, size) + payload
+    return struct.pack(">BBQ", 0x80 | opcode, 127, size) + payload
+
+
+def stomp(command: str, headers: dict[str, str], body: str = "") -> bytes:
+    """One STOMP frame."""
+    return "\n".join([command, *(f"{name}:{value}" for name, value in headers.items()), "", body]).encode() + b"\0"
+
+
+def market_frame(protocol: Protocol, subscription: str, number: int, time_ms: int, sequence: int) -> SlottedFrame:
+    """One book or trade; `number` varies its prices and sizes. `sequence` takes SLOT digits at least to be a slot."""
+    build = _book if protocol == "moex" else _trade
+    data = build(subscription, number, time_ms, sequence)
+    return SlottedFrame(
+        data, data.index(str(sequence).encode(), data.index(b'"seqnum":' if protocol == "moex" else b'"i":'))
+    )
+
+
+def _book(subscription: str, number: int, time_ms: int, sequence: int) -> bytes:
+    middle = 32800 + number % 40
+    rows = [
+        f'["B",[{(middle - LEVELS + level) / 100:.2f},2],{100 + (number * 7 + level) % 900},null]'
+        for level in range(LEVELS)
+    ]
+    rows += [
+        f'["S",[{(middle + 1 + level) / 100:.2f},2],{100 + (number * 5 + level) % 900},null]' for level in range(LEVELS)
+    ]
+    properties = f'{{"type":"snapshot","seqnum":{sequence},"published":{time_ms},"timestamp":{time_ms}}}'
+    columns = '["BUYSELL","PRICE","QUANTITY","REPOVALUE"]'
+    body = f'{{"properties":{properties},\n"columns":{columns},\n"data":[{",".join(rows)}]}}'
+    headers = {
+        "content-length": str(len(body)),
+        "destination": "MXSE.orderbooks",
+        "subscription": subscription,
+        "X-gateway-stamp": str(time_ms),
+    }
+    return frame(stomp("MESSAGE", headers, body), BINARY)
+
+
+def _trade(subscription: str, number: int, time_ms: int, sequence: int) -> bytes:
+    taker = "true" if number % 2 else "false"
+    price = (32800 + number % 40) / 100
+    text = f'{{"s":"{subscription}","t":{time_ms},"p":{price:.2f},"q":{1 + number % 90},"b":{taker},"i":{sequence}}}'
+    return frame(text.encode(), TEXT)
+
+
+# What a client says
+
+
+def handshake(head: bytes) -> bytes:
+    """The answer to a client's HTTP request. Raises ValueError when it isn't a WebSocket's."""
+    key = re.search(rb"sec-websocket-key: *(\S+)", head, re.IGNORECASE)
+    if key is None:
+        raise ValueError("not a WebSocket handshake")
+    digest = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", usedforsecurity=False).digest()
+    lines = [b"HTTP/1.1 101 Switching Protocols", b"Upgrade: websocket", b"Connection: Upgrade"]
+    if re.search(rb"sec-websocket-protocol:.*STOMP", head, re.IGNORECASE):
+        lines.append(b"Sec-WebSocket-Protocol: STOMP")
+    return b"\r\n".join([*lines, b"Sec-WebSocket-Accept: " + base64.b64encode(digest), b"", b""])
+
+
+class ClientFrames:
+    """Bytes of a client in, (opcode, payload) out. No fragments: clients of the benchmark send none."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """The frames that are whole by now."""
+        self._buffer += data
+        while (parsed := self._parse()) is not None:
+            opcode, start, size = parsed
+            masked = self._buffer[start : start + size]
+            mask = self._buffer[start - 4 : start]
+            self._buffer = self._buffer[start + size :]
+            yield opcode, _unmasked(masked, mask)
+
+    def _parse(self) -> tuple[int, int, int] | None:
+        """(opcode, where the payload begins, its size) of a frame that is whole."""
+        buffer = self._buffer
+        if len(buffer) < 2:
+            return None
+        size, at = buffer[1] & 127, 2
+        if size == 126:
+            size, at = int.from_bytes(buffer[2:4]), 4
+        elif size == 127:
+            size, at = int.from_bytes(buffer[2:10]), 10
+        return None if len(buffer) < at + 4 + size else (buffer[0] & 15, at + 4, size)
+
+
+def _unmasked(data: bytes, mask: bytes) -> bytes:
+    size = len(data)
+    repeated = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(data) ^ int.from_bytes(repeated)).to_bytes(size)
+
+
+class VenueReply(NamedTuple):
+    """What the venue says to one payload of a client, and what is subscribed by it."""
+
+    data: bytes = b""
+    subscribed: tuple[str, ...] = ()
+
+
+def answer(protocol: Protocol, payload: bytes) -> VenueReply:
+    """Let everybody in, and confirm every subscription."""
+    return _answer_stomp(payload) if protocol == "moex" else _answer_trades(payload)
+
+
+def _answer_stomp(payload: bytes) -> VenueReply:
+    text = payload.decode().rstrip("\0\n")
+    headers = dict(_HEADER.findall(text))
+    match text.partition("\n")[0]:
+        case "CONNECT":
+            return VenueReply(frame(stomp("CONNECTED", {}, _CATALOGUE), BINARY))
+        case "SUBSCRIBE":
+            receipt = stomp("RECEIPT", {"receipt-id": headers["receipt"]}) if "receipt" in headers else b""
+            return VenueReply(frame(receipt, BINARY) if receipt else b"", (headers["id"],))
+        case _:
+            return VenueReply()
+
+
+def _answer_trades(payload: bytes) -> VenueReply:
+    wanted = tuple(json.loads(payload)["subscribe"])
+    return VenueReply(frame(json.dumps({"subscribed": wanted}).encode(), TEXT), wanted)

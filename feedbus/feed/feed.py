@@ -1,0 +1,330 @@
+"""The feed: all connections of one venue account. It owns the account, the shard plan and the login, supervises the
+connectors, and says on the bus how they are: at each change, and every 5 s.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import trio
+
+from feedbus.bus.publisher import Publisher
+from feedbus.config import FeedConfig
+from feedbus.errors import LoginRefused, VenueError
+from feedbus.feed import sharding
+from feedbus.feed.account_shell import AccountShell
+from feedbus.feed.connector import Connector
+from feedbus.feed.fetching import Fetcher
+from feedbus.feed.listing import sampled, symbols_of
+from feedbus.feed.login import LoginGate
+from feedbus.runtime.backoff import Backoff
+from feedbus.runtime.child import Child
+from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.events import FeedState, FeedStatus, MarketData
+from feedbus.transport import Dial, DialOptions
+from feedbus.transport.tls import tls_context
+from feedbus.venues import account_class
+from feedbus.venues.protocol import Lists
+
+STATUS_EVERY = 5.0  # seconds
+DELAYED_AFTER = 60.0  # seconds by which events lag their receipt
+START_EVERY = 0.05  # seconds between the first attempts of two connections
+MAX_NOTICES = 256  # different ones that are remembered, so that each is logged once
+CRASHES_ALLOWED = 5  # within CRASH_PERIOD seconds, and one more for each connection: a bug may hit all of them at once
+CRASH_PERIOD = 60.0
+CONNECTOR_GRACE = 10.0  # seconds for a connection's goodbye
+UP: tuple[FeedState, ...] = ("online", "delayed")
+
+
+class Feed:
+    """One feed of the configuration."""
+
+    def __init__(
+        self,
+        config: FeedConfig,
+        publisher: Publisher,
+        dial: Dial,
+        options: DialOptions,
+        *,
+        cache_dir: str = "",
+        draw: Callable[[], float] = random.random,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`options` is completed by what the venue wants; `cache_dir` is where a list of symbols is kept. Raises
+        ConfigError when the plan is impossible."""
+        self.name = config.name
+        cls = account_class(config.venue)
+        self.account = cls(config.credentials, config.channels, config.options)
+        self.services = {**self.account.services, **config.services()}
+        self.fetcher = Fetcher(self.services, ca_file=config.ca_file, wall_ns=wall_ns)
+        self.account_shell = AccountShell(self.account, self)
+        self.connectors: list[Connector] = []  # none before the list of symbols has come, where boards are wanted
+        self.supervisors: list[Supervisor] = []
+        self.first_attempt = trio.Event()  # one was made, whatever came of it
+        self.publish = publisher.publish
+        self.fetch = self.fetcher.fetch
+        self.draw = draw
+        self._config = config
+        self._dial = dial
+        self._options = options
+        self._cache_dir = cache_dir
+        self._wall_ns = wall_ns
+        self._login = LoginGate(config.login_retry, draw)
+        self._account_failure = ""  # why the account isn't ready, as far as is known
+        self._unlisted = "" if config.boards is None else "the list of symbols is fetched"  # why there is none
+        self._notices: set[str] = set()
+        self._reported: dict[str, tuple[float, int]] = {}  # by connector: when, and its events by then
+        self._log = logging.getLogger(f"feedbus.{config.name}")
+        if config.boards is None:
+            self._plan(config.symbols)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Get the list of symbols where one is wanted, then run all connectors; until cancelled."""
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._report)
+            if not self.connectors:
+                self._plan(await self._listed())
+            await self._supervisor().run()
+
+    def _supervisor(self) -> Supervisor:
+        children = [
+            Child("http", self.fetcher.run),
+            Child("account", self.account_shell.run),
+            *(
+                Child(connector.name, partial(self._run_connector, connector), grace=CONNECTOR_GRACE)
+                for connector in self.connectors
+            ),
+        ]
+        allowed = CRASHES_ALLOWED + len(children)
+        made = Supervisor(self.name, children, intensity=allowed, period=CRASH_PERIOD, together=True)
+        self.supervisors = [made]
+        return made
+
+    async def _run_connector(self, connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:
+        """Children are started in order, each when the one before says that it has."""
+        if connector is not self.connectors[0]:
+            await trio.sleep(START_EVERY)
+        task_status.started()
+        await connector.run()
+
+    def _plan(self, symbols: Sequence[str]) -> None:
+        """Make the connectors."""
+        config = self._config
+        shards = sharding.plan(symbols, config.sharding.connections, config.sharding.per_connection)
+        self.connectors = [
+            Connector(
+                f"{config.name}/{number}",
+                self,
+                account=self.account,
+                symbols=shard,
+                dial=self._dial,
+                url=config.url,
+                options=self._options,
+                backoff=self._backoff(),
+            )
+            for number, shard in enumerate(shards)
+            if shard
+        ]
+
+    def _backoff(self) -> Backoff:
+        numbers = self._config.backoff
+        return Backoff(numbers.first, numbers.cap, numbers.reset_after)
+
+    async def _listed(self) -> Sequence[str]:
+        """What the boards list, as far as the connections can carry it; asked for until there is an answer."""
+        config, account = self._config, self.account
+        if config.boards is None or not isinstance(account, Lists):
+            raise TypeError(f"the venue {config.venue} lists no boards")  # the configuration's check holds this
+        backoff = self._backoff()
+        rest = self.services["rest"]
+        fetch = partial(
+            symbols_of,
+            account,
+            config.boards.boards,
+            rest=rest,
+            cache_dir=self._cache_dir,
+            name=self.name,
+            sample=config.boards.sample,
+            tls=tls_context(config.ca_file) if rest.startswith("https:") else None,
+            wall_ns=self._wall_ns,
+        )
+        while True:
+            try:
+                symbols = (await fetch()).symbols
+            except VenueError as error:
+                delay = backoff.failed(trio.current_time(), self.draw())
+                self._unlisted = f"no list of symbols: {error.cause}: {error}"
+                self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
+                self.first_attempt.set()
+                await trio.sleep(delay)
+            else:
+                return self._fitting(symbols)
+
+    def _fitting(self, symbols: Sequence[str]) -> Sequence[str]:
+        room = self._config.sharding.connections * self._config.sharding.per_connection
+        if len(symbols) <= room:
+            self._log.info("%d symbols are listed", len(symbols))
+            return symbols
+        self._log.warning("%d symbols are listed and the connections carry %d: a sample of them", len(symbols), room)
+        return sampled(symbols, room)
+
+    # What the connectors tell
+
+    def changed(self, connector: Connector) -> None:
+        """Say it on the bus at once."""
+        self.publish([self.status(connector)])
+
+    def notice(self, text: str) -> None:
+        """Log it, once for all connections."""
+        if text not in self._notices and len(self._notices) < MAX_NOTICES:
+            self._notices.add(text)
+            self._log.warning("%s", text)
+
+    async def login_turn(self, connector: Connector) -> None:
+        """Wait until this connector may try to log in."""
+        if not self.account_shell.is_ready.is_set():
+            self._show_account(connector)
+            await self.account_shell.is_ready.wait()
+        if self._login.refused is not None:
+            connector.set_state("refused", self._login.refused)
+        elif self._login.must_wait():
+            connector.set_state("waiting", connector.last_failure or "another connection logs in first")
+        await self._login.turn(connector)
+
+    def _show_account(self, connector: Connector) -> None:
+        """Why a connector waits for the account."""
+        if self._login.refused is not None:
+            connector.set_state("refused", self._login.refused)
+        else:
+            connector.set_state("waiting", self._account_failure or "the account is got ready")
+
+    def login_accepted(self) -> None:
+        """Let everybody connect."""
+        self.first_attempt.set()
+        self._login.accept()
+
+    def login_refused(self, reason: str) -> None:
+        """A connection was told so."""
+        self._refused(reason)
+
+    def account_due(self) -> None:
+        """A session told the account something."""
+        self.account_shell.due()
+
+    def account_failed(self, reason: str) -> None:
+        """It asks again by itself; whoever waits for it says why."""
+        self.first_attempt.set()
+        self._account_failure = reason
+        self._log.warning("account: %s", reason)
+        if not self.account_shell.is_ready.is_set():
+            for connector in self.connectors:
+                if connector.state in ("waiting", "refused"):
+                    self._show_account(connector)
+
+    def account_changed(self) -> None:
+        """What sessions wait for may be there."""
+        for connector in self.connectors:
+            connector.wake()
+
+    def account_refused(self, reason: str) -> float:
+        """The venue refuses the credentials that it was asked with over HTTP: the pause until the next attempt."""
+        self.fetcher.failures[LoginRefused.cause] += 1
+        return self._refused(reason)
+
+    def _refused(self, reason: str) -> float:
+        """One clear line, and nobody tries but one, now and then: the pause until then, in seconds."""
+        self.first_attempt.set()
+        pause = self._login.refuse(reason, trio.current_time())
+        when = f"{pause / 60:.0f} min" if pause >= 120 else f"{pause:.0f} s"
+        self._log.error("login refused: %s; the next attempt is in %s", reason, when)
+        for connector in self.connectors:
+            if connector.state in ("connecting", "waiting", "refused"):
+                connector.set_state("refused", reason)
+        return pause
+
+    def login_unknown(self, connector: Connector) -> None:
+        """Let another one try."""
+        self.first_attempt.set()
+        self._login.release(connector)
+
+    # What the feed says
+
+    async def _report(self) -> None:
+        while True:
+            self.publish(self._statuses())
+            await trio.sleep(STATUS_EVERY)
+
+    def _statuses(self) -> Sequence[MarketData]:
+        if not self.connectors:
+            return [self._unlisted_status()]
+        return [self.status(connector) for connector in self.connectors]
+
+    def connections_up(self) -> int:
+        """Connections that are logged in."""
+        return sum(connector.state in UP for connector in self.connectors)
+
+    def connections_wanted(self) -> int:
+        """Connections of the plan; as many as there may be, while there is none."""
+        return len(self.connectors) or self._config.sharding.connections
+
+    def not_up(self) -> list[str]:
+        """What keeps the feed from being up, a line each."""
+        if not self.connectors:
+            return [f"{self.name}: {self._unlisted}"]
+        return [
+            f"{each.name}: {each.state}{each.reason and f': {each.reason}'}"
+            for each in self.connectors
+            if each.state not in UP
+        ]
+
+    def _unlisted_status(self) -> FeedStatus:
+        """How the feed is while it has no connections: the first one speaks for those to come."""
+        return FeedStatus(
+            venue=self.account.venue,
+            symbol=f"{self.name}/0",
+            ts_event=0,
+            ts_recv=self._wall_ns(),
+            state="connecting",
+            reason=self._unlisted,
+            connections_up=0,
+            connections_wanted=self.connections_wanted(),
+            instruments={},
+            updates_per_s=0.0,
+            delay_s=None,
+            generation=0,
+        )
+
+    def status(self, connector: Connector) -> FeedStatus:
+        """How one connection is now; rates and delays are over the time since its last status."""
+        now = trio.current_time()
+        since, events = self._reported.get(connector.name, (now, connector.events))
+        self._reported[connector.name] = (now, connector.events)
+        delay = None if connector.least_delay is None else connector.least_delay / 1e9
+        connector.delay, connector.least_delay = delay, None
+        if connector.state in UP and delay is not None:
+            connector.state = "delayed" if delay > DELAYED_AFTER else "online"
+        session = connector.session
+        return FeedStatus(
+            venue=self.account.venue,
+            symbol=connector.name,
+            ts_event=0,
+            ts_recv=self._wall_ns(),
+            state=connector.state,
+            reason=connector.reason,
+            connections_up=self.connections_up(),
+            connections_wanted=len(self.connectors),
+            instruments=session.instruments() if session else {"wanted": len(connector.symbols)},
+            updates_per_s=(connector.events - events) / (now - since) if now > since else 0.0,
+            delay_s=delay,
+            generation=connector.generation,
+        )
+
+    def failures(self) -> Counter[str]:
+        """Lost or failed connections by cause."""
+        return sum((connector.failures for connector in self.connectors), Counter())

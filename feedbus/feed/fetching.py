@@ -1,0 +1,89 @@
+"""What one feed asks of its venue over HTTP: a few Fetches at a time, in their order. Touches sockets, through
+transport/http.py.
+
+A client is made for each service when it is first needed, and kept. Whatever comes of a Fetch, it is answered once:
+with an error when too many wait, and when this part ends half-way; those that wait then are asked once it runs again.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+import trio
+
+from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
+from feedbus.transport import http
+from feedbus.transport.tls import tls_context
+from feedbus.venues.protocol import Fetch, FetchResponse
+
+AT_A_TIME = 4
+MAX_WAITING = 1024
+
+Answered = Callable[[FetchResponse | VenueError], None]
+
+
+class Fetcher:
+    """Carries out Fetches. `requests` counts those that were begun, `failures` those without an answer, by cause."""
+
+    def __init__(
+        self,
+        services: Mapping[str, str],
+        *,
+        ca_file: str | None = None,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """`services` are base addresses by name; `ca_file` has the only authorities that are trusted."""
+        self.requests = 0
+        self.failures: Counter[str] = Counter()
+        self._services = services
+        self._ca_file = ca_file
+        self._tls: ssl.SSLContext | None = None
+        self._wall_ns = wall_ns
+        self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
+
+    def fetch(self, fetch: Fetch, answered: Answered) -> None:
+        """Ask; `answered` is called once. It must not raise."""
+        try:
+            self._waiting.send_nowait((fetch, answered))
+        except trio.WouldBlock:
+            self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} others wait already"), answered)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled."""
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            clients: dict[str, http.HttpClient] = {}
+            for _ in range(AT_A_TIME):
+                nursery.start_soon(self._work, clients, stack)
+            task_status.started()
+
+    async def _work(self, clients: dict[str, http.HttpClient], stack: AsyncExitStack) -> None:
+        async for fetch, answered in self._todo:
+            self.requests += 1
+            try:
+                if fetch.service not in clients:
+                    base = self._services[fetch.service]
+                    clients[fetch.service] = await stack.enter_async_context(http.client(base, tls=self._context(base)))
+                got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
+            except VenueError as error:
+                self._failed(error, answered)
+            except ConfigError as error:
+                self._failed(BadData("a request", str(error)), answered)
+            except BaseException:
+                # Whoever asked would wait for ever: of those that are under way nothing is known after a crash.
+                self._failed(TimedOut(f"{fetch!r}: given up half-way"), answered)
+                raise
+            else:
+                answered(FetchResponse(got.status, got.body, self._wall_ns()))
+
+    def _context(self, base: str) -> ssl.SSLContext | None:
+        if base.startswith("https:") and self._tls is None:
+            self._tls = tls_context(self._ca_file)
+        return self._tls
+
+    def _failed(self, error: VenueError, answered: Answered) -> None:
+        self.failures[error.cause] += 1
+        answered(error)

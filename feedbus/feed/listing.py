@@ -1,0 +1,206 @@
+"""The symbols of a feed that names boards: fetched from the venue, or from the copy on disk while the venue is away.
+
+Touches the network through transport/http.py, and one file a feed. The copy holds the venue's own answers, which are
+read by the same code as those that come from the network: nothing in it is trusted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import ssl
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import trio
+
+from feedbus.config.files import read_regular
+from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.transport import http
+from feedbus.venues.protocol import Fetch, Listing, Lists
+
+LIST_WITHIN = 60.0  # seconds for all pages of all boards
+MAX_ANSWERS = 1000
+MAX_COPY = 64 * 1024 * 1024  # bytes of a copy on disk
+
+FORMAT = 1  # of the copy
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The symbols of some boards. `age` is how old the list is, in seconds: 0 when it was fetched just now."""
+
+    symbols: tuple[str, ...]
+    from_cache: bool
+    age: float
+
+
+class _KeptResponse(msgspec.Struct, frozen=True):
+    path: str
+    status: int
+    body: str
+
+
+class _Copy(msgspec.Struct, frozen=True):
+    """What is on disk. It is good for the same question only."""
+
+    format: int
+    venue: str
+    rest: str
+    boards: list[str]
+    fetched_ns: int
+    answers: list[_KeptResponse]
+
+
+async def symbols_of(
+    account: Lists,
+    boards: Sequence[str],
+    *,
+    rest: str,
+    cache_dir: str | Path,
+    name: str,
+    sample: int | None = None,
+    tls: ssl.SSLContext | None = None,
+    wall_ns: Callable[[], int] = time.time_ns,
+) -> Listed:
+    """What these boards list, or a sample of so many of it, the same from day to day.
+
+    `rest` is the base of the venue's REST interface, `name` the feed's, after which the copy in `cache_dir` is called.
+    Raises VenueError when the venue gives no list and there is no copy: to be tried again, later and later.
+    """
+    log = logging.getLogger(f"feedbus.{name}")
+    path = Path(cache_dir) / f"{name}.listing.json"
+    asked = _Copy(FORMAT, account.venue, rest, list(boards), wall_ns(), [])
+    try:
+        listing, answers = await _fetch(account.listing(boards), rest, tls, wall_ns)
+    except VenueError as error:
+        kept = await trio.to_thread.run_sync(_read, path, asked, log, abandon_on_cancel=True)
+        replayed = None if kept is None else _replay(account.listing(boards), kept, path, log)
+        if kept is None or replayed is None:
+            raise
+        age = max(0.0, (wall_ns() - kept.fetched_ns) / 1e9)
+        log.warning(
+            "no list of symbols from the venue (%s: %s); using the copy, %s old", error.cause, error, _span(age)
+        )
+        return Listed(_chosen(replayed, sample, log), from_cache=True, age=age)
+    copy = msgspec.structs.replace(asked, answers=answers)
+    await trio.to_thread.run_sync(_write, path, msgspec.json.encode(copy), log, abandon_on_cancel=True)
+    return Listed(_chosen(listing, sample, log), from_cache=False, age=0.0)
+
+
+async def _fetch(
+    listing: Listing, rest: str, tls: ssl.SSLContext | None, wall_ns: Callable[[], int]
+) -> tuple[Listing, list[_KeptResponse]]:
+    """The whole conversation. Raises VenueError."""
+    answers: list[_KeptResponse] = []
+    with trio.move_on_after(LIST_WITHIN):
+        async with http.client(rest, tls=tls) as client:
+            todo = deque(listing.requests())
+            while todo:
+                fetch = todo.popleft()
+                got = await client.get(fetch.path)
+                todo.extend(listing.fetched(fetch, got.status, got.body, wall_ns()))
+                answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
+                if len(answers) + len(todo) > MAX_ANSWERS:
+                    raise BadData(rest, f"a list of more than {MAX_ANSWERS} pages")
+        listing.symbols()
+        return listing, answers
+    raise TimedOut(f"{rest}: no whole list within {LIST_WITHIN:g} s")
+
+
+def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> Listing | None:
+    """The same conversation with the answers on disk; None when they are no list any more."""
+    answers = {answer.path: answer for answer in kept.answers}
+    todo: deque[Fetch] = deque(listing.requests())
+    try:
+        while todo:
+            fetch = todo.popleft()
+            answer = answers.pop(fetch.path, None)
+            if answer is None:
+                raise BadData(str(path), f"no answer to {fetch.path}")
+            todo.extend(listing.fetched(fetch, answer.status, answer.body.encode(), kept.fetched_ns))
+        listing.symbols()
+    except VenueError as error:
+        log.warning("the copy of the list of symbols can't be used: %s", error)
+        return None
+    return listing
+
+
+def _chosen(listing: Listing, sample: int | None, log: logging.Logger) -> tuple[str, ...]:
+    for problem in listing.problems():
+        log.warning("%s", problem)
+    listed = tuple(listing.symbols())
+    if sample is None:
+        return listed
+    if len(listed) < sample:
+        log.warning("%d symbols are listed, fewer than the sample of %d", len(listed), sample)
+    return sampled(listed, sample)
+
+
+def sampled(symbols: Sequence[str], count: int) -> tuple[str, ...]:
+    """At most so many of the symbols, in their order.
+
+    Which ones depends on each symbol alone: the ones with the least digests. Another host chooses alike, and a list
+    that has changed a little gives a sample that has changed a little.
+    """
+    least = set(sorted(symbols, key=lambda symbol: hashlib.blake2b(symbol.encode(), digest_size=16).digest())[:count])
+    return tuple(symbol for symbol in symbols if symbol in least)
+
+
+# The copy on disk
+
+
+def _read(path: Path, asked: _Copy, log: logging.Logger) -> _Copy | None:
+    """What is on disk, when it answers the same question."""
+    try:
+        raw = read_regular(path, MAX_COPY + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        log.warning("the copy of the list of symbols can't be read: %s: %s", path, error.strerror)
+        return None
+    try:
+        if len(raw) > MAX_COPY:
+            raise ValueError(f"over {MAX_COPY} bytes")
+        kept = msgspec.json.decode(raw, type=_Copy)
+    except (ValueError, RecursionError) as error:
+        log.warning("the copy of the list of symbols can't be used: %s: %s", path, error)
+        return None
+    if _question(kept) != _question(asked):
+        log.warning("the copy of the list of symbols can't be used: %s: it is of another venue, or other boards", path)
+        return None
+    return kept
+
+
+def _question(copy: _Copy) -> tuple[int, str, str, list[str]]:
+    return copy.format, copy.venue, copy.rest, copy.boards
+
+
+def _write(path: Path, data: bytes, log: logging.Logger) -> None:
+    """Replace the copy in one step; a reader sees the old one or the new one. Failing that, go on without."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        log.warning("the list of symbols can't be kept: %s: %s", path, error.strerror or error)
+
+
+def _span(seconds: float) -> str:
+    """How long, in the unit that suits it."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"

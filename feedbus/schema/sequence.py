@@ -1,0 +1,207 @@
+"""Holes in numbered streams: what a subscriber has been sent, what it got, and what is missing. Pure.
+
+A stream is (publisher, epoch, topic), numbered from 1 without holes. A stream is followed from the first message
+that arrives of it; from there on every hole becomes a Gap. A heartbeat names the heads that changed since the last
+one, so that a lost last message is known too; it travels behind the messages that it counts. What is followed is
+bounded: beyond the limits, a BusError.
+
+A publisher's epochs only grow, so what comes of an older one is a straggler, or the work of a second publisher of the
+same name: it is counted and passed over. Only when OLDER_BEATS heartbeats of an older one have come with none of the
+newer between them is the newer one dead, and the older taken for a restart under a clock that was set back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from feedbus.errors import BusError
+from feedbus.schema.events import Gap, Heartbeat
+
+MAX_PUBLISHERS = 1024
+MAX_WORDS = 4096  # words and venues of one publisher
+MAX_SYMBOLS = 200_000  # of one word and venue
+OLDER_BEATS = 3
+
+
+class _Publisher:
+    """What is known of one publisher in its present epoch."""
+
+    __slots__ = (
+        "beat", "begun", "epoch", "first_beat", "from_start", "heads", "joined_at", "older_beats", "part", "parts",
+        "streams",
+    )  # fmt: skip
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.streams: dict[str, dict[str, int]] = {}  # "word.venue" -> symbol -> the next sequence
+        self.joined_at: Counter[str] = Counter()  # by word: the sum of the sequences at which topics were joined
+        self.older_beats = 0  # heartbeats of an older epoch since the last one of this epoch
+        self.heads: dict[str, int] = {}  # of topics that no message has come of since we joined
+        self.first_beat = 0  # the first one that came; 0: none yet
+        self.beat = 0
+        self.part = 0
+        self.parts = 0
+        self.begun = 0  # parts of beat 1 that came
+        self.from_start = False  # it came whole: a topic that it doesn't name began after we joined
+
+
+class Sequences:
+    """Follows every stream that one subscriber asked for."""
+
+    def __init__(self, wanted: Callable[[str, str, str], bool]) -> None:
+        """`wanted(word, venue, symbol)` says which topics the subscriber asked for."""
+        self._wanted = wanted
+        self._publishers: dict[str, _Publisher] = {}
+        self._published_before: Counter[str] = Counter()  # in epochs that have gone
+        self.duplicates = 0
+        self.older = 0  # messages of an older epoch than their publisher's present one
+        self.gaps = 0
+        self.lost: dict[str, int] = {}  # by topic word; a gap whose begin isn't known counts as 1
+
+    def streams(self, publisher: str, epoch: int, word_venue: str) -> tuple[dict[str, int] | None, Gap | None]:
+        """The next sequence by symbol, to be looked at and advanced by the caller; and the Gap of a new epoch.
+
+        The caller's short cut: where `next.get(symbol) == first`, set it to `first + count` and be done. All
+        else goes through `arrived`. None instead: the message is of an older epoch, and to be passed over.
+        """
+        known = self._publishers.get(publisher)
+        if known is not None and known.epoch == epoch:
+            return self._of_word(known, word_venue), None
+        if known is not None and epoch < known.epoch:
+            self.older += 1
+            return None, None
+        gap = self._begin(publisher, epoch)
+        return self._of_word(self._publishers[publisher], word_venue), gap
+
+    def published(self) -> dict[str, int]:
+        """By topic word: how many events were published from where topics were joined to where they stand now."""
+        published = Counter(self._published_before)
+        for known in self._publishers.values():
+            published.update(_published(known))
+        return {word: count for word, count in published.items() if count}
+
+    def publishers(self) -> dict[str, tuple[int, int]]:
+        """By name, each publisher's present epoch, and the number of its newest heartbeat: 0 when none came yet."""
+        return {name: (known.epoch, known.beat) for name, known in self._publishers.items()}
+
+    def _begin(self, publisher: str, epoch: int) -> Gap | None:
+        before = self._publishers.get(publisher)
+        if before is None and len(self._publishers) >= MAX_PUBLISHERS:
+            raise BusError(f"more than {MAX_PUBLISHERS} publishers on the bus")
+        self._publishers[publisher] = _Publisher(epoch)
+        if before is None:
+            return None
+        self._published_before.update(_published(before))
+        return self._count(Gap("", publisher, before.epoch, None, None, "restart"))
+
+    def _of_word(self, known: _Publisher, word_venue: str) -> dict[str, int]:
+        streams = known.streams.get(word_venue)
+        if streams is None:
+            if len(known.streams) >= MAX_WORDS:
+                raise BusError(f"more than {MAX_WORDS} words and venues from one publisher")
+            streams = known.streams[word_venue] = {}
+        return streams
+
+    def arrived(
+        self, publisher: str, epoch: int, word_venue: str, symbol: str, first: int, count: int
+    ) -> tuple[int, Gap | None]:
+        """`count` events numbered from `first` came: (how many of them are repeats, the hole before them)."""
+        topic = f"{word_venue}.{symbol}"
+        known = self._publishers[publisher]
+        streams = known.streams[word_venue]
+        expected = streams.get(symbol)
+        if expected is None:
+            if len(streams) >= MAX_SYMBOLS:
+                raise BusError(f"more than {MAX_SYMBOLS} symbols of {word_venue} from one publisher")
+            # Not a gap before the first message, unless a heartbeat has told us since where the topic stood.
+            expected = min(first, _unseen(known, topic) or first)
+            known.joined_at[word_venue.partition(".")[0]] += expected
+        repeats = max(0, min(expected - first, count))
+        self.duplicates += repeats
+        streams[symbol] = max(expected, first + count)
+        if first <= expected:
+            return repeats, None
+        return 0, self._lost(topic, publisher, epoch, expected, first - 1)
+
+    def heartbeat(self, beat: Heartbeat) -> list[Gap]:
+        """The holes that a heartbeat, or one that is missing, shows."""
+        streams, gap = self.streams(beat.publisher, beat.epoch, f"heartbeat.{beat.publisher}")
+        if streams is None:
+            gap = self._older_beat(beat)
+            if gap is None:
+                return []
+        gaps = [] if gap is None else [gap]
+        known = self._publishers[beat.publisher]
+        known.older_beats = 0
+        if (beat.beat, beat.part) <= (known.beat, known.part):
+            self.duplicates += 1
+            return gaps
+        if known.first_beat and not _follows(known, beat):
+            gaps.append(self._count(Gap("", beat.publisher, beat.epoch, None, None, "heartbeat")))
+        if beat.beat == 1:
+            known.begun += 1
+            known.from_start = known.begun == beat.parts
+        known.beat, known.part, known.parts = beat.beat, beat.part, beat.parts
+        known.first_beat = known.first_beat or beat.beat
+        joined = beat.beat > known.first_beat  # what our first beat counts may be older than our joining
+        for topic, head in beat.heads:
+            gap = self._head(known, beat, topic, head, joined=joined)
+            if gap is not None:
+                gaps.append(gap)
+        return gaps
+
+    def _older_beat(self, beat: Heartbeat) -> Gap | None:
+        known = self._publishers[beat.publisher]
+        known.older_beats += beat.part == 1
+        return self._begin(beat.publisher, beat.epoch) if known.older_beats >= OLDER_BEATS else None
+
+    def _head(self, known: _Publisher, beat: Heartbeat, topic: str, head: int, *, joined: bool) -> Gap | None:
+        word, _, rest = topic.partition(".")
+        venue, _, symbol = rest.partition(".")
+        if not self._wanted(word, venue, symbol):
+            return None
+        streams = self._of_word(known, f"{word}.{venue}")
+        expected = streams.get(symbol)
+        if expected is None and not joined:
+            known.heads[topic] = head
+            return None
+        if expected is None:
+            expected = _unseen(known, topic)
+            known.joined_at[word] += head if expected is None else expected
+        streams[symbol] = max(expected or 0, head + 1)
+        if expected is not None and head < expected:
+            return None
+        return self._lost(topic, beat.publisher, beat.epoch, expected, head)
+
+    def _lost(self, topic: str, publisher: str, epoch: int, first: int | None, last: int) -> Gap:
+        word = topic.partition(".")[0]
+        self.lost[word] = self.lost.get(word, 0) + (1 if first is None else last - first + 1)
+        return self._count(Gap(topic, publisher, epoch, first, last, "lost"))
+
+    def _count(self, gap: Gap) -> Gap:
+        self.gaps += 1
+        return gap
+
+
+def _published(known: _Publisher) -> Counter[str]:
+    published: Counter[str] = Counter()
+    for word_venue, streams in known.streams.items():
+        published[word_venue.partition(".")[0]] += sum(streams.values())
+    published.subtract(known.joined_at)
+    return published
+
+
+def _unseen(known: _Publisher, topic: str) -> int | None:
+    """The first sequence that we should have been sent of a topic that nothing has come of; None: not known."""
+    head = known.heads.pop(topic, None)
+    if head is not None:
+        return head + 1
+    return 1 if known.from_start else None
+
+
+def _follows(known: _Publisher, beat: Heartbeat) -> bool:
+    """True when `beat` is the very next part after the last one that came."""
+    if beat.beat == known.beat:
+        return beat.part == known.part + 1
+    return beat.beat == known.beat + 1 and beat.part == 1 and known.part == known.parts

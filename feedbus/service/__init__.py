@@ -1,0 +1,1 @@
+"""One process of a configuration: its parts, and the tree that supervises them."""

@@ -1,0 +1,263 @@
+"""Which counter is which series: the table between the parts and Prometheus. A line a series.
+
+Reads plain attributes when it is asked and changes nothing. A label's values are the configuration's names or words
+that code chose; no symbol, address or text of a venue becomes one, so a service has as many samples on its last day
+as on its first. docs/operations.md has the same table for people, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import get_args
+
+import feedbus
+from feedbus import errors
+from feedbus.actors.shell import ActorShell
+from feedbus.bus.publisher import Publisher
+from feedbus.feed.connector import Connector
+from feedbus.feed.feed import UP, Feed
+from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.events import FeedState
+from feedbus.telemetry.loop_lag import LoopLag
+from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries
+from feedbus.telemetry.series import registry as new_registry
+from feedbus.telemetry.watchdog import Watchdog
+
+CAUSES = tuple(
+    each.cause
+    for each in (
+        errors.ConnectFailed,
+        errors.TimedOut,
+        errors.BadData,
+        errors.ClosedByPeer,
+        errors.RateLimited,
+        errors.LoginRefused,
+    )
+)
+"""All are said from the beginning, at 0: an alert on an increase sees the first one too."""
+
+
+class ProcessFigures:
+    """What there is one of: the event loop's timer, the watchdog, the log."""
+
+    def __init__(
+        self, lag: LoopLag, watchdog: Watchdog, log_lines: Callable[[], Mapping[str, int]], version: str
+    ) -> None:
+        self.lag = lag
+        self.watchdog = watchdog
+        self.log_lines = log_lines
+        self.version = version
+
+
+def registry(
+    feeds: Sequence[Feed],
+    publishers: Sequence[Publisher],
+    actors: Sequence[ActorShell],
+    supervisors: Callable[[], Iterable[Supervisor]],
+    *,
+    lag: LoopLag,
+    watchdog: Watchdog,
+    log_lines: Callable[[], Mapping[str, int]],
+) -> CollectorRegistry:
+    """Every series of a service. All is read anew at each scrape, so it may change meanwhile."""
+    process = ProcessFigures(lag, watchdog, log_lines, feedbus.__version__)
+
+    def connections() -> Iterable[tuple[tuple[str, str], Connector]]:
+        return (((feed.name, each.name), each) for feed in feeds for each in feed.connectors)
+
+    return new_registry(
+        [
+            MetricGroup(("feed",), lambda: (((feed.name,), feed) for feed in feeds), FEED),
+            MetricGroup(("feed", "connection"), connections, CONNECTION),
+            MetricGroup(("publisher",), lambda: (((each.name,), each) for each in publishers), PUBLISHER),
+            MetricGroup(("actor",), lambda: (((each.name,), each) for each in actors), ACTOR),
+            MetricGroup(("supervisor",), lambda: (((each.name,), each) for each in supervisors()), SUPERVISOR),
+            MetricGroup((), lambda: [((), process)], PROCESS),
+            MetricGroup(
+                ("version", "python"), lambda: [((process.version, platform.python_version()), process)], BUILD
+            ),
+        ]
+    )
+
+
+def _states(connector: Connector) -> dict[str, float]:
+    return {state: float(state == connector.state) for state in get_args(FeedState)}
+
+
+def _instruments(connector: Connector) -> dict[str, float]:
+    found = connector.session.instruments() if connector.session else {"wanted": len(connector.symbols)}
+    return {state: found.get(state, 0) for state in ("wanted", "sent", "confirmed", "live", "refused")}
+
+
+FEED: Sequence[MetricSeries[Feed]] = (
+    MetricSeries(
+        "feedbus_feed_up",
+        "1 when every connection of the feed is logged in, else 0.",
+        lambda feed: float(not feed.not_up()),
+    ),
+    MetricSeries("feedbus_feed_connections_up", "Connections that are logged in.", lambda feed: feed.connections_up()),
+    MetricSeries(
+        "feedbus_feed_connections_wanted", "Connections of the shard plan.", lambda feed: feed.connections_wanted()
+    ),
+    MetricSeries(
+        "feedbus_feed_symbols_wanted",
+        "Symbols of the configuration.",
+        lambda feed: sum(len(each.symbols) for each in feed.connectors),
+    ),
+    MetricSeries(
+        "feedbus_feed_symbols_priced",
+        "Symbols that a price has come of since the start.",
+        lambda feed: sum(len(each.symbols) - len(each.unpriced) for each in feed.connectors),
+    ),
+    MetricSeries(
+        "feedbus_feed_symbols_refused",
+        "Symbols with a subscription that the venue refused and hasn't confirmed since.",
+        lambda feed: len({each.symbol for connector in feed.connectors for each in connector.refused}),
+    ),
+    MetricSeries("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
+    MetricSeries(
+        "feedbus_feed_http_failures_total",
+        "HTTP requests that were not answered, or refused our credentials, by cause.",
+        lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,
+        by="cause",
+    ),
+)
+
+CONNECTION: Sequence[MetricSeries[Connector]] = (
+    MetricSeries("feedbus_connection_state", "1 for the state that the connection is in, else 0.", _states, by="state"),
+    MetricSeries(
+        "feedbus_connection_up", "1 when the connection is logged in, else 0.", lambda it: float(it.state in UP)
+    ),
+    MetricSeries("feedbus_connection_attempts_total", "Attempts to connect: the generation.", lambda it: it.generation),
+    MetricSeries("feedbus_connection_logins_total", "Logins that the venue took.", lambda it: it.connects),
+    MetricSeries(
+        "feedbus_connection_failures_total",
+        "Attempts and connections that ended in a failure, by cause.",
+        lambda it: dict.fromkeys(CAUSES, 0) | it.failures,
+        by="cause",
+    ),
+    MetricSeries("feedbus_connection_frames_total", "WebSocket messages received.", lambda it: it.frames),
+    MetricSeries(
+        "feedbus_connection_received_bytes_total",
+        "Bytes received, after the handshakes.",
+        lambda it: it.received_bytes(),
+    ),
+    MetricSeries(
+        "feedbus_connection_events_total", "Events made of them and published: the updates.", lambda it: it.events
+    ),
+    MetricSeries(
+        "feedbus_connection_skipped_frames_total",
+        "Frames, or parts of frames, that could not be used.",
+        lambda it: it.skipped,
+    ),
+    MetricSeries(
+        "feedbus_connection_refusals_total",
+        "Subscriptions refused or ended by the venue, each time it did.",
+        lambda it: it.refusals,
+    ),
+    MetricSeries(
+        "feedbus_connection_symbols",
+        "Symbols by how far their subscription is; a symbol counts as its least advanced channel.",
+        _instruments,
+        by="state",
+    ),
+    MetricSeries(
+        "feedbus_connection_session_occurrences_total",
+        "What the venue's protocol counts, by name.",
+        lambda it: it.session_counts(),
+        by="occurrence",
+    ),
+    MetricSeries(
+        "feedbus_connection_delay_seconds",
+        "How far the events lag their receipt at the least, by the venue's clock and ours; missing when not known.",
+        lambda it: it.delay,
+    ),
+)
+
+PUBLISHER: Sequence[MetricSeries[Publisher]] = (
+    MetricSeries(
+        "feedbus_publisher_epoch_timestamp_seconds",
+        "When the publisher began to number: its epoch, in seconds since 1970.",
+        lambda it: it.epoch / 1e9,
+    ),
+    MetricSeries("feedbus_publisher_messages_total", "Messages handed to the bus.", lambda it: it.messages),
+    MetricSeries("feedbus_publisher_sent_bytes_total", "Bytes of these messages.", lambda it: it.bytes),
+    MetricSeries(
+        "feedbus_publisher_events_total",
+        "Events published, by kind; kind heartbeat counts a heartbeat's parts.",
+        lambda it: it.counts(),
+        by="kind",
+    ),
+    MetricSeries(
+        "feedbus_publisher_oversized_events_total",
+        "Events too large for a message: not sent, and a gap to subscribers.",
+        lambda it: it.too_large,
+    ),
+)
+
+ACTOR: Sequence[MetricSeries[ActorShell]] = (
+    MetricSeries("feedbus_actor_starts_total", "Times that the actor began to work.", lambda it: it.starts),
+    MetricSeries(
+        "feedbus_actor_received_total",
+        "What the bus brought the actor: messages, bytes, events, gaps, and events lost in them.",
+        lambda it: dict.fromkeys(("messages", "bytes", "events", "gaps", "lost"), 0) | it.received(),
+        by="what",
+    ),
+    MetricSeries(
+        "feedbus_actor_occurrences_total",
+        "What the actor counts, by name.",
+        lambda it: it.counters(),
+        by="occurrence",
+    ),
+)
+
+SUPERVISOR: Sequence[MetricSeries[Supervisor]] = (
+    MetricSeries(
+        "feedbus_supervisor_crashes_total",
+        "Times that a part died of a bug, by part.",
+        lambda it: dict.fromkeys(it.names(), 0) | it.crashes,
+        by="child",
+    ),
+    MetricSeries(
+        "feedbus_supervisor_restarts_total",
+        "Times that a part was started again, by part.",
+        lambda it: dict.fromkeys(it.names(), 0) | it.restarts,
+        by="child",
+    ),
+    MetricSeries(
+        "feedbus_supervisor_stuck_stops_total",
+        "Parts that didn't end within their grace when they were stopped.",
+        lambda it: it.stuck_stops,
+    ),
+    MetricSeries("feedbus_supervisor_stuck", "Parts that still haven't.", lambda it: len(it.stuck())),
+    MetricSeries(
+        "feedbus_supervisor_escalations_total",
+        "Times that the supervisor gave up, for too many restarts.",
+        lambda it: it.escalations,
+    ),
+)
+
+PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
+    MetricSeries(
+        "feedbus_event_loop_worst_lag_seconds",
+        "The longest delay of a timer within the last minute: how long everything in the process had to wait.",
+        lambda it: it.lag.worst(),
+    ),
+    MetricSeries(
+        "feedbus_event_loop_lag_seconds_total",
+        "The delays of a timer of one second, added up.",
+        lambda it: it.lag.seconds,
+    ),
+    MetricSeries("feedbus_log_lines_total", "Log lines written, by level.", lambda it: it.log_lines(), by="level"),
+    MetricSeries("feedbus_watchdog_checks_total", "Looks at the parts' deadlines.", lambda it: it.watchdog.checks),
+    MetricSeries(
+        "feedbus_watchdog_withheld_total",
+        "Looks that found a part late, so that systemd got no sign of life.",
+        lambda it: it.watchdog.withheld,
+    ),
+)
+
+BUILD: Sequence[MetricSeries[ProcessFigures]] = (
+    MetricSeries("feedbus_build_info", "1; the labels say what runs.", lambda _: 1.0),
+)

@@ -1,0 +1,1 @@
+"""The simulated broker ALOR, on the simulated Moscow Exchange's market."""

@@ -1,0 +1,222 @@
+"""The simulated ALOR's side of one connection to /ws. Pure: client messages in, messages out; time is an argument.
+
+    ...Subscribe   -> an acknowledgement, and the data that there is at once, in either order; then more (`due`)
+    unsubscribe    -> an acknowledgement; a few late messages, when Options say so
+    ping           -> an acknowledgement, when it says `confirm`
+
+Each request has a token of its own, which is checked when it comes and never again: a subscription outlives it. Keys
+that aren't known are passed over. What can't be done is answered with a code and a message, and the connection stays.
+
+Where it isn't known what ALOR does: a request without a guid is answered with an empty one, a guid that has a
+subscription gets the new one instead, a `frequency` that is too small means the least one, and a depth that is out of
+range the nearest one. Of the texts of errors only that about the token is ALOR's.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+
+from feedbus.sim.alor import wire
+from feedbus.sim.alor.streams import (
+    AlorBars,
+    AlorBooks,
+    AlorInstruments,
+    AlorQuotes,
+    AlorStream,
+    AlorTrades,
+    interval_steps,
+)
+from feedbus.sim.alor.venue import AlorListing, AlorVenue
+from feedbus.sim.seam import Ending, Frame
+
+MAX_GUID = 256
+FREQUENCY_MS = 175
+"""How often books, quotes and bars are sent when a request doesn't say."""
+DEPTH, MAX_DEPTH = 20, 50
+MAX_TRADES = 5000
+
+_FEEDS = {
+    "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
+    "BarsGetAndSubscribe", "InstrumentsGetAndSubscribeV2",
+}  # fmt: skip
+_FORMS: dict[str, wire.Format] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
+
+Request = dict[str, Any]
+
+
+class AlorRefusal(Exception):
+    """What the client asked can't be done."""
+
+    def __init__(self, message: str, code: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _AlorSubscription:
+    __slots__ = ("guid", "left", "stream")
+
+    def __init__(self, guid: str, stream: AlorStream) -> None:
+        self.guid = guid
+        self.stream = stream
+        self.left: int | None = None
+        """How many messages may still come after an unsubscribe; None while subscribed."""
+
+
+class AlorConversation:
+    """One connection."""
+
+    def __init__(self, venue: AlorVenue, ending: Ending = "") -> None:
+        self.ending: Ending = ending
+        self._venue = venue
+        self._counters = venue.counters
+        self._subscriptions: dict[str, _AlorSubscription] = {}
+
+    def receive(self, data: Frame, now_ns: int) -> list[Frame]:
+        """One message of the client came; returns the answers. Never raises."""
+        self._counters.frames_received += 1
+        guid = '""'
+        try:
+            request = decoded(data)
+            guid = guid_of(request)
+            if not self._venue.tokens.good(request.get("token"), now_ns):
+                self._counters.tokens_refused += 1
+                raise AlorRefusal(wire.BAD_TOKEN, 401)
+            return self._answer(request, guid, now_ns)
+        except AlorRefusal as refusal:
+            self._counters.errors_sent += 1
+            return [wire.acknowledgement(guid, refusal.code, str(refusal))]
+
+    def due(self) -> list[Frame]:
+        """What the market's newest step brings to this connection."""
+        frames: list[Frame] = []
+        ended = []
+        for key, subscription in self._subscriptions.items():
+            objects = subscription.stream.due()
+            if subscription.left is not None:
+                objects = objects[: subscription.left]
+                subscription.left -= len(objects)
+                if not subscription.left:
+                    ended.append(key)
+            frames += self._enveloped(subscription, objects)
+        for key in ended:
+            del self._subscriptions[key]
+        return frames
+
+    def goodbye(self) -> list[Frame]:
+        """Nothing: this venue closes without a word."""
+        return []
+
+    def _answer(self, request: Request, guid: str, now_ns: int) -> list[Frame]:
+        opcode = request.get("opcode")
+        if opcode == "unsubscribe":
+            return self._unsubscribe(guid)
+        if opcode == "ping":
+            return [wire.acknowledgement(guid)] if request.get("confirm") is True else []
+        if not isinstance(opcode, str) or opcode not in _FEEDS:
+            raise AlorRefusal(f"Bad request: no such opcode as {str(opcode)[:40]}")
+        return self._subscribe(opcode, request, guid, now_ns)
+
+    def _subscribe(self, opcode: str, request: Request, guid: str, now_ns: int) -> list[Frame]:
+        listing = self._venue.find(request.get("exchange"), request.get("code"), request.get("instrumentGroup"))
+        if listing is None:
+            raise AlorRefusal("Bad request: no such instrument")
+        if guid not in self._subscriptions and len(self._subscriptions) >= self._venue.options.max_subscriptions:
+            raise AlorRefusal("Bad request: too many subscriptions")
+        stream = self._stream(opcode, request, listing)
+        self._venue.market.open(now_ns)
+        subscription = self._subscriptions[guid] = _AlorSubscription(guid, stream)
+        self._counters.subscriptions += 1
+        data = self._enveloped(subscription, stream.first())
+        return [wire.acknowledgement(guid), *data] if self._ack_first(guid) else [*data, wire.acknowledgement(guid)]
+
+    def _stream(self, opcode: str, request: Request, listing: AlorListing) -> AlorStream:
+        form = _form(request)
+        if opcode in ("AllTradesGetAndSubscribe", "AllTradesSubscribe"):
+            return AlorTrades(listing, form, _number(request, "depth", 0, MAX_TRADES))
+        if opcode == "InstrumentsGetAndSubscribeV2":
+            return AlorInstruments(listing, form)
+        frequency = _number(request, "frequency", FREQUENCY_MS, 86_400_000)
+        interval = interval_steps(max(frequency, wire.LEAST_MS[form]), listing.market.step_ns)
+        if opcode == "OrderBookGetAndSubscribe":
+            return AlorBooks(listing, form, max(1, _number(request, "depth", DEPTH, MAX_DEPTH)), interval)
+        if opcode == "QuotesSubscribe":
+            return AlorQuotes(listing, form, interval)
+        history = request.get("skipHistory") is not True
+        since_s = _number(request, "from", 0, 1 << 40)
+        return AlorBars(listing, form, minutes_of(request.get("tf")), since_s, interval, history=history)
+
+    def _ack_first(self, guid: str) -> bool:
+        """Whether the acknowledgement comes before the data: both happen."""
+        options = self._venue.options
+        if options.ack == "seed":
+            return random.Random(f"{options.seed}/ack/{guid}").random() < 0.5
+        return options.ack == "first"
+
+    def _unsubscribe(self, guid: str) -> list[Frame]:
+        subscription = self._subscriptions.get(guid)
+        options = self._venue.options
+        if subscription is None or subscription.left is not None:
+            if options.unknown_unsubscribe == 200:
+                return [wire.acknowledgement(guid)]
+            raise AlorRefusal("Bad request: no such subscription", options.unknown_unsubscribe)
+        if options.late_frames > 0:
+            subscription.left = options.late_frames
+        else:
+            del self._subscriptions[guid]
+        return [wire.acknowledgement(guid)]
+
+    def _enveloped(self, subscription: _AlorSubscription, objects: list[str]) -> list[Frame]:
+        spacing = self._venue.options.spacing
+        return [wire.enveloped(each, subscription.guid, spacing) for each in objects]
+
+
+def minutes_of(frame: object) -> int:
+    """How long the candles of a `tf` are: seconds, as a number or as text, or D. Raises Refusal for what isn't
+    simulated: parts of a minute, what doesn't divide a day, weeks, months and years."""
+    if frame == "D":
+        return 1440
+    seconds = int(frame) if isinstance(frame, str) and frame.isascii() and frame.isdigit() and len(frame) < 9 else frame
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0 or seconds % 60 or 86400 % seconds:
+        raise AlorRefusal("Bad request: no such time frame")
+    return seconds // 60
+
+
+def decoded(data: Frame) -> Request:
+    """A client's message. Raises Refusal for what is no JSON object."""
+    try:
+        request = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        request = None
+    if not isinstance(request, dict):
+        raise AlorRefusal("Bad request: not a JSON object")
+    return request
+
+
+def guid_of(request: Request) -> str:
+    """The guid as JSON; a number counts as its digits. Raises Refusal when there is none."""
+    guid = request.get("guid")
+    if isinstance(guid, int) and not isinstance(guid, bool):
+        guid = str(guid)
+    if not isinstance(guid, str) or not 0 < len(guid) <= MAX_GUID:
+        raise AlorRefusal("Bad request: no guid")
+    return wire.text(guid)
+
+
+def _form(request: Request) -> wire.Format:
+    form = request.get("format", "Simple")
+    if not isinstance(form, str) or form.lower() not in _FORMS:
+        raise AlorRefusal("Bad request: no such format")
+    return _FORMS[form.lower()]
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    """A count in a request, or the nearest that there may be."""
+    value = request.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise AlorRefusal(f"Bad request: {name} is not a number")
+    return min(max(value, 0), most)

@@ -1,0 +1,223 @@
+"""What the simulated ALOR says, as text: acknowledgements, and each feed's objects in the three formats. Pure.
+
+The keys, and their order, are those of ALOR's specification; the spacing of envelopes, and how a trade is written, are
+those of frames captured in production. No object names its subscription: the envelope's guid does.
+
+Prices are whole numbers of 10^-decimals; they are written as short as can be, but in trades with all their zeros, as
+captured (`10.24500`). What is None is written null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from feedbus.sim.moex.wire import number
+
+Format = Literal["simple", "slim", "heavy"]
+Spacing = Literal["wide", "compact"]
+
+LEAST_MS: dict[str, int] = {"simple": 25, "slim": 10, "heavy": 500}
+"""How often, at most, a subscription of each format is sent something: every so many milliseconds."""
+
+HANDLED = "Handled successfully"
+BAD_TOKEN = "Invalid JWT token!"  # noqa: S105 (a message about tokens)
+
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (UTC; written without an offset)
+_CACHED_PRICES = 65536
+
+Values = dict[str, object]
+
+
+class AlorDeal(NamedTuple):
+    """One trade of the tape. `time_us` is microseconds since the epoch, `buy` who was the aggressor."""
+
+    id: int
+    time_us: int
+    price: int
+    lots: int
+    buy: bool
+    open_interest: int | None
+
+
+class AlorBook(NamedTuple):
+    """A book, best level first: prices as they are written, and lots. `existing` is true in what was there before the
+    subscription. Bonds have the yields of their levels besides, bids' and asks'."""
+
+    bids: Sequence[tuple[str, int]]
+    asks: Sequence[tuple[str, int]]
+    time_ms: int
+    existing: bool
+    yields: tuple[Sequence[str], Sequence[str]] | None = None
+
+
+class AlorBar(NamedTuple):
+    """A candle: its start in seconds since the epoch, prices, and volume in lots."""
+
+    time: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+def text(value: object) -> str:
+    """JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def _short(value: int, decimals: int) -> str:
+    written = number(value, decimals)
+    return written.rstrip("0").rstrip(".") if decimals else written
+
+
+short = functools.lru_cache(maxsize=_CACHED_PRICES)(_short)
+"""A price without idle zeros: short(25770, 2) == "257.7"."""
+
+
+def acknowledgement(guid: str, code: int = 200, message: str = HANDLED) -> str:
+    """An answer to a request. `guid` is JSON already."""
+    return f'{{"requestGuid":{guid},"httpCode":{code},"message":{text(message)}}}'
+
+
+def enveloped(data: str, guid: str, spacing: Spacing) -> str:
+    """What a subscription is sent. `guid` is JSON already."""
+    if spacing == "wide":
+        return f'{{ "data": {data}, "guid":{guid} }}'
+    return f'{{"data":{data},"guid":{guid}}}'
+
+
+def book(form: Format, what: AlorBook) -> str:
+    """A book of OrderBookGetAndSubscribe. The yield of bonds is told in Slim alone."""
+    time_ms, existing = what.time_ms, _flag(what.existing)
+    if form == "slim":
+        bid_yields, ask_yields = what.yields or (None, None)
+        bids, asks = _slim_side(what.bids, bid_yields), _slim_side(what.asks, ask_yields)
+        return f'{{"b":[{bids}],"a":[{asks}],"t":{time_ms},"h":{existing}}}'
+    sides = f'"bids":[{_side(what.bids)}],"asks":[{_side(what.asks)}]'
+    if form == "heavy":
+        return f'{{{sides},"msTimestamp":{time_ms},"existing":{existing}}}'
+    times = f'"timestamp":{time_ms // 1000},"ms_timestamp":{time_ms}'
+    return f'{{"snapshot":true,{sides},{times},"existing":{existing}}}'
+
+
+def _side(levels: Sequence[tuple[str, int]]) -> str:
+    return ",".join([f'{{"price":{price},"volume":{lots}}}' for price, lots in levels])
+
+
+def _slim_side(levels: Sequence[tuple[str, int]], yields: Sequence[str] | None) -> str:
+    if yields is None:
+        return ",".join([f'{{"p":{price},"v":{lots}}}' for price, lots in levels])
+    rows = zip(levels, yields, strict=True)
+    return ",".join([f'{{"p":{price},"v":{lots},"y":{each}}}' for (price, lots), each in rows])
+
+
+class AlorTape:
+    """How one instrument's trades are written. `symbol`, `board` and `order` are JSON; without a board its key is left
+    out; `suffix` ends the times ("Z" in the specification, nothing in the capture)."""
+
+    def __init__(self, symbol: str, board: str | None, decimals: int, *, order: str, suffix: str) -> None:
+        self._symbol = symbol
+        self._board = board
+        self._decimals = decimals
+        self._order = order
+        self._suffix = suffix
+
+    def trade(self, form: Format, deal: AlorDeal, *, existing: bool) -> str:
+        """One trade of AllTradesGetAndSubscribe."""
+        side = "buy" if deal.buy else "sell"
+        interest = "null" if deal.open_interest is None else str(deal.open_interest)
+        price = number(deal.price, self._decimals)
+        milliseconds = deal.time_us // 1000
+        flag = _flag(existing)
+        if form == "slim":
+            board = "" if self._board is None else f'"bd":{self._board},'
+            what = f'"q":{deal.lots},"px":{price},"t":{milliseconds},"oi":{interest},"h":{flag},"s":"{side}"'
+            return f'{{"id":{deal.id},"sym":{self._symbol},{board}{what}}}'
+        board = "" if self._board is None else f'"board":{self._board},'
+        what = (
+            f'{board}"qty":{deal.lots},"price":{price},"time":"{self._time(deal.time_us)}","timestamp":{milliseconds}'
+        )
+        if form == "heavy":
+            tail = f'"oi":{interest},"existing":{flag},"side":"{side}"'
+            return f'{{"id":{deal.id},"symbol":{self._symbol},{what},{tail}}}'
+        tail = f'"side":"{side}","oi":{interest},"existing":{flag}'
+        return f'{{"id":{deal.id},"orderno":{self._order},"symbol":{self._symbol},{what},{tail}}}'
+
+    def _time(self, time_us: int) -> str:
+        at = _EPOCH + dt.timedelta(microseconds=time_us)
+        return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}0{self._suffix}"
+
+
+def bar(form: Format, what: AlorBar, decimals: int) -> str:
+    """A candle of BarsGetAndSubscribe."""
+    opened, high = short(what.open, decimals), short(what.high, decimals)
+    low, close = short(what.low, decimals), short(what.close, decimals)
+    if form == "slim":
+        return f'{{"t":{what.time},"c":{close},"o":{opened},"h":{high},"l":{low},"v":{what.volume}}}'
+    prices = f'"close":{close},"open":{opened},"high":{high},"low":{low}'
+    return f'{{"time":{what.time},{prices},"volume":{what.volume}}}'
+
+
+_QUOTE: dict[str, dict[str, str]] = {
+    "simple": {
+        "symbol": "symbol", "exchange": "exchange", "description": "description", "prev_close_price": "previous",
+        "last_price": "last", "last_price_timestamp": "traded_s", "high_price": "high", "low_price": "low",
+        "accruedInt": "accrued", "volume": "volume", "open_interest": "interest", "ask": "ask", "bid": "bid",
+        "ask_vol": "ask_lots", "bid_vol": "bid_lots", "ob_ms_timestamp": "book_ms", "open_price": "opening",
+        "yield": "yield", "lotsize": "lot", "lotvalue": "lot_value", "facevalue": "face", "type": "type",
+        "total_bid_vol": "all_bids", "total_ask_vol": "all_asks", "accrued_interest": "accrued", "change": "change",
+        "change_percent": "change_percent",
+    },
+    "slim": {
+        "sym": "symbol", "ex": "exchange", "desc": "description", "tst": "traded_s", "tso": "book_ms", "o": "opening",
+        "h": "high", "l": "low", "c": "last", "v": "volume", "acci": "accrued", "oi": "interest", "y": "yield",
+        "ask": "ask", "bid": "bid", "av": "ask_lots", "bv": "bid_lots", "tbv": "all_bids", "tav": "all_asks",
+        "lot": "lot", "lotv": "lot_value", "fv": "face", "t": "type",
+    },
+    "heavy": {
+        "symbol": "symbol", "exchange": "exchange", "description": "description", "currency": "currency",
+        "prevClosePrice": "previous", "lastPrice": "last", "lastPriceTimestamp": "traded_s", "highPrice": "high",
+        "lowPrice": "low", "accruedInterest": "accrued", "volume": "volume", "openInterest": "interest", "ask": "ask",
+        "bid": "bid", "askVol": "ask_lots", "bidVol": "bid_lots", "obMsTimestamp": "book_ms", "openPrice": "opening",
+        "yield": "yield", "lotSize": "lot", "lotValue": "lot_value", "faceValue": "face", "type": "type",
+        "totalBidVol": "all_bids", "totalAskVol": "all_asks", "change": "change", "changePercent": "change_percent",
+    },
+}  # fmt: skip
+"""Key on the wire: what it tells."""
+
+_INSTRUMENT: dict[str, dict[str, str]] = {
+    "simple": {
+        "symbol": "symbol", "exchange": "exchange", "board": "board", "tradingStatus": "status",
+        "tradingStatusInfo": "status_text", "priceMin": "least", "priceMax": "most",
+    },
+    "slim": {
+        "sym": "symbol", "ex": "exchange", "bd": "board", "st": "status", "sti": "status_text", "pxmn": "least",
+        "pxmx": "most",
+    },
+}  # fmt: skip
+_INSTRUMENT["heavy"] = _INSTRUMENT["simple"]
+
+
+def quote(form: Format, values: Values) -> str:
+    """An object of QuotesSubscribe: every key, always. `values` are JSON numbers (as Raw) or plain values."""
+    return text({key: values[name] for key, name in _QUOTE[form].items()})
+
+
+def instrument(form: Format, values: Values) -> str:
+    """An object of InstrumentsGetAndSubscribeV2: of `values` those that are there, so that a change is told alone."""
+    return text({key: values[name] for key, name in _INSTRUMENT[form].items() if name in values})
+
+
+def raw(written: str) -> msgspec.Raw:
+    """A number that is written already."""
+    return msgspec.Raw(written.encode())
+
+
+def _flag(value: bool) -> str:
+    return "true" if value else "false"

@@ -1,0 +1,135 @@
+"""Candles (the venue's "klines") of the simulated Binance: what its trades add up to since the market opened. Pure.
+
+A trade counts in the one-second candle of its time; a second that has gone is added to the candles of every other
+interval, so that they all agree. A period without a trade has a candle of nothing at the last price, as the venue's.
+There is no past: the first candle of an interval has only the trades that it saw. Times are ns since the epoch; prices
+and quantities whole numbers of 10^-8, turnovers of 10^-16.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+_SECOND_NS = 1_000_000_000
+_MINUTE_NS = 60 * _SECOND_NS
+_HOUR_NS = 60 * _MINUTE_NS
+_DAY_NS = 24 * _HOUR_NS
+
+INTERVALS = {
+    "1s": _SECOND_NS,
+    "1m": _MINUTE_NS, "3m": 3 * _MINUTE_NS, "5m": 5 * _MINUTE_NS, "15m": 15 * _MINUTE_NS, "30m": 30 * _MINUTE_NS,
+    "1h": _HOUR_NS, "2h": 2 * _HOUR_NS, "4h": 4 * _HOUR_NS, "6h": 6 * _HOUR_NS, "8h": 8 * _HOUR_NS,
+    "12h": 12 * _HOUR_NS, "1d": _DAY_NS, "1w": 7 * _DAY_NS,
+}  # fmt: skip
+"""How long a candle is, by interval. The venue has 3d and 1M besides, which aren't simulated."""
+
+_MONDAY_NS = 4 * _DAY_NS  # the first one of the epoch
+_NO_TRADE = -1
+
+
+class BinanceTrade(NamedTuple):
+    """One trade. `maker` is true when the buyer's order was in the book, that is, when a seller came."""
+
+    id: int
+    time_ns: int
+    price: int
+    quantity: int
+    maker: bool
+
+
+class BinanceCandle:
+    """One candle. Without a trade `first` and `last` are -1."""
+
+    __slots__ = (
+        "bought", "bought_turnover", "close", "end", "first", "high", "last", "low", "open", "start", "trades",
+        "turnover", "volume",
+    )  # fmt: skip
+
+    def __init__(self, start: int, end: int, price: int) -> None:
+        self.start = start
+        self.end = end
+        self.first = self.last = _NO_TRADE
+        self.open = self.high = self.low = self.close = price
+        self.volume = self.turnover = self.trades = self.bought = self.bought_turnover = 0
+
+    def add(self, trade: BinanceTrade) -> None:
+        """Count a trade."""
+        price, quantity = trade.price, trade.quantity
+        if self.first == _NO_TRADE:
+            self.first = trade.id
+            self.open = self.high = self.low = price
+        elif price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.last, self.close = trade.id, price
+        self.trades += 1
+        self.volume += quantity
+        self.turnover += price * quantity
+        if not trade.maker:
+            self.bought += quantity
+            self.bought_turnover += price * quantity
+
+    def extend(self, then: BinanceCandle) -> None:
+        """Count the trades of a candle that comes after."""
+        if then.first == _NO_TRADE:
+            return
+        if self.first == _NO_TRADE:
+            self.first, self.open, self.high, self.low = then.first, then.open, then.high, then.low
+        else:
+            self.high, self.low = max(self.high, then.high), min(self.low, then.low)
+        self.last, self.close = then.last, then.close
+        self.volume += then.volume
+        self.turnover += then.turnover
+        self.trades += then.trades
+        self.bought += then.bought
+        self.bought_turnover += then.bought_turnover
+
+
+class BinanceCandleTape:
+    """The candles of one pair. `ended` holds those that ended since it was last cleared."""
+
+    __slots__ = ("_longer", "_second", "ended")
+
+    def __init__(self, time_ns: int, price: int) -> None:
+        self.ended: list[tuple[str, BinanceCandle]] = []
+        self._second = _candle("1s", time_ns, price)
+        self._longer = {interval: _candle(interval, time_ns, price) for interval in INTERVALS if interval != "1s"}
+
+    def add(self, trade: BinanceTrade) -> None:
+        """Count a trade; times don't go back."""
+        if trade.time_ns >= self._second.end:
+            self.roll(trade.time_ns)
+        self._second.add(trade)
+
+    def roll(self, time_ns: int) -> None:
+        """It is that time: what ended before has ended."""
+        while time_ns >= self._second.end:
+            self._end_second()
+
+    def current(self, interval: str) -> BinanceCandle:
+        """The candle that goes on."""
+        if interval == "1s":
+            return self._second
+        before = self._longer[interval]
+        candle = BinanceCandle(before.start, before.end, before.close)
+        candle.extend(before)
+        candle.extend(self._second)
+        return candle
+
+    def _end_second(self) -> None:
+        second = self._second
+        self.ended.append(("1s", second))
+        self._second = BinanceCandle(second.end, second.end + _SECOND_NS, second.close)
+        for interval, candle in self._longer.items():
+            candle.extend(second)
+            if second.end >= candle.end:
+                self.ended.append((interval, candle))
+                self._longer[interval] = BinanceCandle(candle.end, candle.end + INTERVALS[interval], second.close)
+
+
+def _candle(interval: str, time_ns: int, price: int) -> BinanceCandle:
+    """The candle that a time is in."""
+    length = INTERVALS[interval]
+    start = time_ns - (time_ns - (_MONDAY_NS if interval == "1w" else 0)) % length
+    return BinanceCandle(start, start + length, price)

@@ -1,0 +1,309 @@
+"""A spot market that trades by itself, step by step: books, trades, candles and statistics of each pair. Pure.
+
+The state of a pair after step n depends on the seed, the pair, the start and n alone, never on who watches. What
+happened in the newest step is in each instrument's journals. Every change of a book's level has the next update id.
+Prices and quantities are whole numbers of 10^-8, times are ns since the epoch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import NamedTuple
+
+from feedbus.sim.binance.candles import BinanceCandleTape, BinanceTrade
+from feedbus.sim.binance.catalogue import SCALE, Pair
+
+LEVELS = 100
+"""Levels of each side; there are no others, so that a snapshot is the whole book."""
+
+# By tier: the chance to act at a step, and how often at most.
+_CHANCE = (1.0, 0.6, 0.25)
+_ACTS = (4, 2, 1)
+_ORDERS, _RESIZES = 80, 200  # of 256 acts, up to here a taker's order, levels that change size; beyond, levels move
+_SWEEP = 3  # levels that an order takes at most
+_WIDEST = 6  # spread, in usual gaps between levels
+_LEVEL_VALUE = {"BTC": 1, "TRY": 1_200_000}  # of a large level, in the quote currency; elsewhere:
+_USUAL_VALUE = 40_000
+
+
+class Fill(NamedTuple):
+    """A taker's order at one price: the trades that it made there (the venue's "aggregate trade")."""
+
+    id: int
+    trades: tuple[BinanceTrade, ...]
+
+
+class Top(NamedTuple):
+    """The best prices after a change of them, and that change's update id."""
+
+    update: int
+    bid: int
+    bid_size: int
+    ask: int
+    ask_size: int
+
+
+class BinanceBookSide:
+    """One side of a book, best level first. `outward` is +1 for asks and -1 for bids."""
+
+    __slots__ = ("outward", "prices", "sizes")
+
+    def __init__(self, outward: int, prices: list[int], sizes: list[int]) -> None:
+        self.outward = outward
+        self.prices = prices
+        self.sizes = sizes
+
+    def size_at(self, price: int) -> int:
+        """Zero where there is no level."""
+        return self.sizes[self.prices.index(price)] if price in self.prices else 0
+
+
+class RollingDay:
+    """Statistics of the last 24 hours, as of a time before the market opened and what was traded since."""
+
+    __slots__ = ("close", "first", "high", "last", "low", "open", "previous", "quantity", "turnover", "volume")
+
+    def __init__(self, rng: random.Random, pair: Pair, price: int, lots: int) -> None:
+        tick = pair.tick
+        reach = max(3, price // tick // 60)
+        self.close = price
+        self.high = price + rng.randrange(2, 2 + reach) * tick
+        self.low = price - rng.randrange(1, 1 + max(1, min(reach, price // tick - 1))) * tick
+        span = (self.high - self.low) // tick
+        self.open = self.low + rng.randrange(span + 1) * tick
+        self.previous = self.open
+        trades = rng.randrange(20_000, 900_000)
+        self.first = rng.randrange(10_000_000, 4_000_000_000)
+        self.last = self.first + trades - 1
+        self.quantity = pair.lot
+        self.volume = (trades * lots // 40 + 1) * pair.lot
+        self.turnover = self.volume * ((self.high + self.low + self.open + self.close) // 4)
+
+    def add(self, trade: BinanceTrade) -> None:
+        """Count a trade."""
+        self.close, self.quantity, self.last = trade.price, trade.quantity, trade.id
+        self.high = max(self.high, trade.price)
+        self.low = min(self.low, trade.price)
+        self.volume += trade.quantity
+        self.turnover += trade.price * trade.quantity
+
+
+class BinancePair:
+    """One pair: its book, its day, its candles, and what the newest step did to them."""
+
+    __slots__ = (
+        "_acts", "_band", "_chance", "_gap", "_orders", "_quiet", "_reference", "_rng", "_size", "_tick", "asks",
+        "bids", "changes", "day", "fills", "moved_at", "pair", "tape", "tops", "traded_at", "update",
+    )  # fmt: skip
+
+    def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int) -> None:
+        self._rng = rng = random.Random(f"{seed}/{pair.symbol}")
+        self.pair = pair
+        self._tick = pair.tick
+        self._gap = max(1, pair.price // pair.tick // 200_000)
+        value = _LEVEL_VALUE.get(pair.quote, _USUAL_VALUE)
+        self._size = max(8, value * SCALE * SCALE // pair.price // pair.lot)
+        self._chance, self._acts = _CHANCE[pair.tier], _ACTS[pair.tier]
+        self._quiet = quiet
+        self._reference = pair.price + rng.randrange(-8, 9) * pair.tick
+        self._band = max(20, pair.price // pair.tick // 50) * pair.tick
+        self.bids = self._side(-1)
+        self.asks = self._side(+1)
+        self.update = rng.randrange(1_000_000, 60_000_000_000)
+        """The id of the book's last change."""
+        self.day = RollingDay(rng, pair, self.bids.prices[0], self._size)
+        self._orders = rng.randrange(1_000_000, 3_000_000_000)
+        self.tape = BinanceCandleTape(start_ns, self.day.close)
+        self.moved_at = -rng.randrange(quiet)
+        """The step of the book's last change."""
+        self.traded_at = 0
+        """The step of the last trade."""
+        self.fills: list[Fill] = []
+        self.tops: list[Top] = []
+        self.changes: list[tuple[bool, int]] = []
+        """(is a bid, price) of every changed level, in the order of the update ids, of which each has one."""
+
+    def open(self, start_ns: int) -> None:
+        """The candles begin."""
+        self.tape = BinanceCandleTape(start_ns, self.day.close)
+
+    def advance(self, step: int, before_ns: int, now_ns: int) -> None:
+        """What happens from `before_ns` (not included) to `now_ns`."""
+        self.fills, self.tops, self.changes = [], [], []
+        self.tape.ended = []
+        acts = 0
+        if self._rng.random() < self._chance or step - self.moved_at >= self._quiet:
+            acts = 1 + self._rng.getrandbits(8) % self._acts
+        for act in range(1, acts + 1):
+            self._act(before_ns + (now_ns - before_ns) * act // acts)
+        self.tape.roll(now_ns)
+        if acts:
+            self.moved_at = step
+        if self.fills:
+            self.traded_at = step
+
+    def top(self) -> Top:
+        """As of the book's last change."""
+        bids, asks = self.bids, self.asks
+        return Top(self.update, bids.prices[0], bids.sizes[0], asks.prices[0], asks.sizes[0])
+
+    def _act(self, time_ns: int) -> None:
+        draw = self._rng.getrandbits(64)
+        before = self.top()
+        roll = draw & 255
+        if roll < _ORDERS:
+            self._order(draw >> 8, time_ns)
+        elif roll < _RESIZES:
+            self._resize(draw >> 8)
+        else:
+            self._move(draw >> 8)
+        after = self.top()
+        if after[1:] != before[1:]:
+            self.tops.append(after)
+
+    def _side(self, outward: int) -> BinanceBookSide:
+        steps = [outward * self._tick * self._ticks(self._rng.getrandbits(16)) for _ in range(LEVELS)]
+        prices = [self._reference + distance for distance in accumulate(steps)]
+        return BinanceBookSide(outward, prices, [self._new_size(self._rng.getrandbits(10)) for _ in prices])
+
+    def _ticks(self, draw: int) -> int:
+        """How far a level is from the one before it."""
+        return 1 + draw % self._gap + (draw & 7 == 0)
+
+    def _new_size(self, draw: int) -> int:
+        part = draw & 1023
+        return (1 + (self._size * part * part >> 20)) * self.pair.lot
+
+    def _changed(self, side: BinanceBookSide, price: int) -> None:
+        self.update += 1
+        self.changes.append((side is self.bids, price))
+
+    def _upward(self, draw: int) -> bool:
+        """Which way the price leans: at random near its reference, and back to it from afar."""
+        pull = (self.asks.prices[0] - self._reference) * 256 // self._band
+        return (draw & 511) > 256 + pull
+
+    def _order(self, draw: int, time_ns: int) -> None:
+        """A taker's order, which may take a level and go on with the next one."""
+        buys = self._upward(draw)
+        side = self.asks if buys else self.bids
+        lot = self.pair.lot
+        wanted = 1 + (draw >> 9 & 0xFFFF) % (side.sizes[0] // lot * 5 // 4 + 1)
+        for level in range(_SWEEP):
+            there = side.sizes[0] // lot
+            taken = min(wanted, there)
+            self._fill(side.prices[0], taken, 1 + (draw >> 25 + 2 * level & 3), time_ns, maker=not buys)
+            wanted -= taken
+            if taken < there:
+                side.sizes[0] -= taken * lot
+                self._changed(side, side.prices[0])
+                return
+            self._retreat(side, draw >> 31 + 3 * level)
+            if not wanted:
+                return
+
+    def _fill(self, price: int, lots: int, makers: int, time_ns: int, *, maker: bool) -> None:
+        makers = min(makers, lots)
+        trades = []
+        for number in range(makers):
+            part = lots // makers if number else lots - (makers - 1) * (lots // makers)
+            trade = BinanceTrade(self.day.last + 1, time_ns, price, part * self.pair.lot, maker)
+            self.day.add(trade)
+            self.tape.add(trade)
+            trades.append(trade)
+        self._orders += 1
+        self.fills.append(Fill(self._orders, tuple(trades)))
+
+    def _resize(self, draw: int) -> None:
+        side = self.bids if draw & 1 else self.asks
+        level = min(draw >> 1 & 127, draw >> 8 & 127) % len(side.prices)  # the nearer, the livelier
+        lot, size = self.pair.lot, side.sizes[level]
+        change = (1 + (draw >> 15 & 0xFFF) % (1 + size // lot // 4)) * lot
+        side.sizes[level] = size - change if draw >> 27 & 1 and change < size else size + change
+        if side.sizes[level] > 4 * self._size * lot:
+            side.sizes[level] = self._new_size(draw >> 28)
+        self._changed(side, side.prices[level])
+
+    def _move(self, draw: int) -> None:
+        """A new best level, or one less."""
+        upward = self._upward(draw)
+        spread = self._spread()
+        if spread > 1 and (draw >> 9 & 3 or spread > _WIDEST * self._gap):
+            side = self.bids if upward else self.asks
+            self._improve(side, spread - 1 if draw >> 11 & 1 else 1 + (draw >> 12) % (spread - 1), draw >> 30)
+        else:
+            self._retreat(self.asks if upward else self.bids, draw >> 12)
+
+    def _spread(self) -> int:
+        return (self.asks.prices[0] - self.bids.prices[0]) // self._tick
+
+    def _retreat(self, side: BinanceBookSide, draw: int) -> None:
+        """A side loses its best level, and gets one at the far end. When the spread becomes too wide the other side
+        follows."""
+        self._remove(side, 0)
+        price = side.prices[-1] + side.outward * self._tick * self._ticks(draw)
+        if price > 0:
+            self._add(side, LEVELS, price, draw >> 8)
+        spread = self._spread()
+        if spread > _WIDEST * self._gap + 1:
+            self._improve(self.asks if side is self.bids else self.bids, spread - 1 - self._gap, draw >> 18)
+
+    def _improve(self, side: BinanceBookSide, ticks: int, draw: int) -> None:
+        """A new best level, so many ticks inward; the farthest one goes when there are too many."""
+        self._add(side, 0, side.prices[0] - side.outward * self._tick * ticks, draw)
+        if len(side.prices) > LEVELS:
+            self._remove(side, LEVELS)
+
+    def _add(self, side: BinanceBookSide, level: int, price: int, draw: int) -> None:
+        side.prices.insert(level, price)
+        side.sizes.insert(level, self._new_size(draw))
+        self._changed(side, price)
+
+    def _remove(self, side: BinanceBookSide, level: int) -> None:
+        price = side.prices.pop(level)
+        side.sizes.pop(level)
+        self._changed(side, price)
+
+
+class BinanceMarket:
+    """All pairs, in step. Step 0 is at `start_ns`; without one, at the time of `open`."""
+
+    def __init__(self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair]) -> None:
+        quiet = max(1, 900_000_000 // step_ns)
+        self.instruments = {pair.symbol: BinancePair(pair, seed, start_ns or 0, quiet) for pair in pairs}
+        self.start_ns = start_ns
+        self.step_ns = step_ns
+        self.step = 0
+        self.opened = False
+
+    def open(self, now_ns: int) -> None:
+        """Step 0 is now, unless a start time was given. Later calls do nothing."""
+        if self.opened:
+            return
+        self.opened = True
+        if self.start_ns is None:
+            self.start_ns = now_ns
+        for instrument in self.instruments.values():
+            instrument.open(self.start_ns)
+
+    def advance(self) -> None:
+        """One step."""
+        self.step += 1
+        before_ns, now_ns = self.time_ns(self.step - 1), self.time_ns(self.step)
+        for instrument in self.instruments.values():
+            instrument.advance(self.step, before_ns, now_ns)
+
+    @property
+    def now_ns(self) -> int:
+        """The market's time at its newest step."""
+        return self.time_ns(self.step)
+
+    def time_ns(self, step: int) -> int:
+        """The market's time at a step; as of 1970 while nobody has said when it opens."""
+        return (self.start_ns or 0) + step * self.step_ns
+
+    def passed(self, period_ns: int) -> bool:
+        """Whether a multiple of the period was passed in the newest step."""
+        return self.time_ns(self.step) // period_ns != self.time_ns(self.step - 1) // period_ns

@@ -1,0 +1,131 @@
+"""How the simulated Binance writes things down: payloads in the venue's keys, order and number formats. Pure.
+
+`unit` is how many ns a time on the wire counts: 1_000_000 (the default) or 1000. Prices and quantities are texts with
+eight decimals. Source: binance-spot-api-docs, web-socket-streams.md and rest-api.md, and lines as captured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
+from feedbus.sim.binance.catalogue import SCALE
+from feedbus.sim.binance.market import BinanceBookSide, BinancePair, Fill, Top
+
+MILLISECOND, MICROSECOND = 1_000_000, 1_000
+DAY_NS = 86_400_000_000_000
+_BOOL = ("false", "true")
+
+
+def number(scaled: int) -> str:
+    """A whole number of 10^-8 as the venue writes it."""
+    whole, fraction = divmod(scaled, SCALE)
+    return f"{whole}.{fraction:08d}"
+
+
+def _signed(scaled: int) -> str:
+    return number(scaled) if scaled >= 0 else f"-{number(-scaled)}"
+
+
+def _money(scaled: int) -> str:
+    """A whole number of 10^-16, cut off at eight decimals."""
+    return number(scaled // SCALE)
+
+
+def trade(symbol: str, it: BinanceTrade, now_ns: int, unit: int) -> str:
+    """`@trade`."""
+    return (
+        f'{{"e":"trade","E":{now_ns // unit},"s":"{symbol}","t":{it.id},"p":"{number(it.price)}",'
+        f'"q":"{number(it.quantity)}","T":{it.time_ns // unit},"m":{_BOOL[it.maker]},"M":true}}'
+    )
+
+
+def aggregate(symbol: str, fill: Fill, now_ns: int, unit: int) -> str:
+    """`@aggTrade`."""
+    first, last = fill.trades[0], fill.trades[-1]
+    quantity = sum(each.quantity for each in fill.trades)
+    return (
+        f'{{"e":"aggTrade","E":{now_ns // unit},"s":"{symbol}","a":{fill.id},"p":"{number(first.price)}",'
+        f'"q":"{number(quantity)}","f":{first.id},"l":{last.id},"T":{first.time_ns // unit},'
+        f'"m":{_BOOL[first.maker]},"M":true}}'
+    )
+
+
+def book_ticker(symbol: str, top: Top) -> str:
+    """`@bookTicker`, which has no time."""
+    return (
+        f'{{"u":{top.update},"s":"{symbol}","b":"{number(top.bid)}","B":"{number(top.bid_size)}",'
+        f'"a":"{number(top.ask)}","A":"{number(top.ask_size)}"}}'
+    )
+
+
+def depth(instrument: BinancePair, levels: int) -> str:
+    """`@depth5`, `10` and `20`, and the snapshot over REST: neither symbol nor time."""
+    bids, asks = _side(instrument.bids, levels), _side(instrument.asks, levels)
+    return f'{{"lastUpdateId":{instrument.update},"bids":{bids},"asks":{asks}}}'
+
+
+def depth_update(instrument: BinancePair, first: int, changed: Iterable[tuple[bool, int]], when: int) -> str:
+    """`@depth`: the levels that changed since update `first`, as they are now; `when` is in the wire's unit."""
+    bids: list[int] = []
+    asks: list[int] = []
+    for is_bid, price in changed:
+        (bids if is_bid else asks).append(price)
+    bids.sort(reverse=True)
+    asks.sort()
+    return (
+        f'{{"e":"depthUpdate","E":{when},"s":"{instrument.pair.symbol}","U":{first},"u":{instrument.update},'
+        f'"b":{_levels(bids, [instrument.bids.size_at(price) for price in bids])},'
+        f'"a":{_levels(asks, [instrument.asks.size_at(price) for price in asks])}}}'
+    )
+
+
+def kline(symbol: str, interval: str, candle: BinanceCandle, now_ns: int, unit: int) -> str:
+    """`@kline_<interval>`; closed (x) once its end has come."""
+    return (
+        f'{{"e":"kline","E":{now_ns // unit},"s":"{symbol}","k":{{"t":{candle.start // unit},'
+        f'"T":{candle.end // unit - 1},"s":"{symbol}","i":"{interval}","f":{candle.first},"L":{candle.last},'
+        f'"o":"{number(candle.open)}","c":"{number(candle.close)}","h":"{number(candle.high)}",'
+        f'"l":"{number(candle.low)}","v":"{number(candle.volume)}","n":{candle.trades},'
+        f'"x":{_BOOL[now_ns >= candle.end]},"q":"{_money(candle.turnover)}","V":"{number(candle.bought)}",'
+        f'"Q":"{_money(candle.bought_turnover)}","B":"0"}}}}'
+    )
+
+
+def mini_ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
+    """`@miniTicker`."""
+    day = instrument.day
+    return (
+        f'{{"e":"24hrMiniTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","c":"{number(day.close)}",'
+        f'"o":"{number(day.open)}","h":"{number(day.high)}","l":"{number(day.low)}","v":"{number(day.volume)}",'
+        f'"q":"{_money(day.turnover)}"}}'
+    )
+
+
+def ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
+    """`@ticker`."""
+    day, top = instrument.day, instrument.top()
+    change = day.close - day.open
+    return (
+        f'{{"e":"24hrTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","p":"{_signed(change)}",'
+        f'"P":"{change * 100 / day.open:.3f}","w":"{number(day.turnover // day.volume)}",'
+        f'"x":"{number(day.previous)}","c":"{number(day.close)}","Q":"{number(day.quantity)}",'
+        f'"b":"{number(top.bid)}","B":"{number(top.bid_size)}","a":"{number(top.ask)}","A":"{number(top.ask_size)}",'
+        f'"o":"{number(day.open)}","h":"{number(day.high)}","l":"{number(day.low)}","v":"{number(day.volume)}",'
+        f'"q":"{_money(day.turnover)}","O":{(now_ns - DAY_NS) // unit},"C":{now_ns // unit},"F":{day.first},'
+        f'"L":{day.last},"n":{day.last - day.first + 1}}}'
+    )
+
+
+def shutdown(now_ns: int, unit: int) -> str:
+    """`serverShutdown`: the connection will be closed; no time is promised."""
+    return f'{{"e":"serverShutdown","E":{now_ns // unit}}}'
+
+
+def _side(side: BinanceBookSide, levels: int) -> str:
+    return _levels(side.prices[:levels], side.sizes[:levels])
+
+
+def _levels(prices: Sequence[int], sizes: Sequence[int]) -> str:
+    rows = (f'["{number(price)}","{number(size)}"]' for price, size in zip(prices, sizes, strict=True))
+    return f"[{','.join(rows)}]"

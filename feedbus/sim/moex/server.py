@@ -1,0 +1,32 @@
+"""The simulated MOEX ISS+ venue as a WebSocket server: its path and its subprotocols. The rest is server.py's."""
+
+from __future__ import annotations
+
+import trio
+
+from feedbus.sim import server
+from feedbus.sim.moex.conversation import MoexConversation, MoexSimOptions, MoexVenue
+from feedbus.sim.seam import ServerCounters
+
+__all__ = ["PATH", "MoexSimOptions", "ServerCounters", "serve"]
+
+PATH = "/infocx/v3/websocket"
+SUBPROTOCOLS = ("STOMP", "v12.stomp")
+
+
+async def serve(
+    options: MoexSimOptions,
+    host: str,
+    port: int,
+    *,
+    counters: ServerCounters | None = None,
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to."""
+    venue = MoexVenue(options, counters)
+
+    def converse(target: str, _now_ns: int) -> MoexConversation | None:
+        return MoexConversation(venue) if target.partition("?")[0] == PATH else None
+
+    endpoint = server.Endpoint(path=PATH, subprotocols=SUBPROTOCOLS, max_message=options.max_frame)
+    await server.serve(venue.market, converse, endpoint, host, port, counters=venue.counters, task_status=task_status)

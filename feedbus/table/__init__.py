@@ -1,0 +1,1 @@
+"""What a terminal shows of the bus: the live table and `tail`."""

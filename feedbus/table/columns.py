@@ -1,0 +1,140 @@
+"""The columns of the live table, and how what they show is written. Pure: a row in, text out. Of the system it asks
+what the local time of a given moment is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal
+
+import msgspec
+
+from feedbus.table.bar_table import BarsSeen
+from feedbus.table.connection_table import SECOND
+from feedbus.table.market_table import MAX_DECIMALS, RowView, Sort
+from feedbus.text import replaced
+
+NOTHING = "-"
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of the table, as wide as its widest cell between two bounds, and as its title. Where not all columns
+    have room, those with the highest `rank` are left out. `sort` is the sort that goes by it."""
+
+    title: str
+    rank: int
+    width: int
+    text: Callable[[RowView], str]
+    align: Literal["left", "right"] = "right"
+    max_width: int = 24
+    sort: Sort | None = None
+
+
+def price_text(price: float | None, decimals: int) -> str:
+    """A price with a fixed number of decimals; in powers of ten where that would be zeros only, or too many digits."""
+    if price is None:
+        return NOTHING
+    if price == 0 or 10**-decimals <= abs(price) < 10**12:
+        return f"{price:.{decimals}f}"
+    return f"{price:.6g}"
+
+
+def volume_text(volume: float | None) -> str:
+    """A volume with thousands separators, and decimals only where it has some."""
+    if volume is None:
+        return NOTHING
+    if abs(volume) < 1:
+        return f"{volume:.4g}"
+    if abs(volume) >= 10**15:
+        return f"{volume:.6g}"
+    return f"{volume:,.0f}" if volume % 1 == 0 else f"{volume:,.2f}"
+
+
+def span_text(seconds: float) -> str:
+    """A length of time in its largest unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
+    if seconds < 10:
+        return f"{int(seconds * 10) / 10:.1f} s"
+    for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
+        if seconds < below:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds // 86400)} d"
+
+
+def percent_text(share: float | None) -> str:
+    """A share of one, in percent."""
+    if share is None:
+        return NOTHING
+    percent = share * 100
+    return f"{percent:.3f}" if abs(percent) < 1000 else f"{percent:.3g}"
+
+
+def share_text(share: float | None) -> str:
+    """A part of a whole, in whole percent."""
+    return NOTHING if share is None else f"{share * 100:.0f}"
+
+
+def period_text(seconds: int) -> str:
+    """The length of a bar, in its largest whole unit: 10s, 1m, 15m, 1h, 1d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def vwap_decimals(decimals: int) -> int:
+    """An average is finer than the prices: by a digit where they have cents, and by two where they are whole."""
+    return min(MAX_DECIMALS, max(2, decimals + 1))
+
+
+def clock_text(ns: int) -> str:
+    """The local time of a moment (ns since the epoch): 16:24:05.031. Nothing for a row that no time came with."""
+    if ns <= 0:
+        return NOTHING
+    seconds, rest = divmod(ns, SECOND)
+    return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
+
+
+VENUE = Column("Venue", 6, 5, lambda row: replaced(row.venue), "left", 12)
+AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND), sort="age")
+CLOCK = Column("Updated", 2, 12, lambda row: clock_text(row.updated_at), sort="age")
+STATUS = Column("Status", 9, 6, lambda row: NOTHING if row.status is None else replaced(row.status), "left", 12)
+LAST = Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals), sort="last")
+COLUMNS = (
+    VENUE,
+    Column("Instrument", 0, 10, lambda row: replaced(row.symbol), "left", sort="instrument"),
+    Column("Bid", 3, 8, lambda row: price_text(row.bid, row.decimals)),
+    Column("Ask", 3, 8, lambda row: price_text(row.ask, row.decimals)),
+    Column("Spread %", 10, 8, lambda row: percent_text(row.spread), sort="spread"),
+    LAST,
+    Column("Volume", 5, 11, lambda row: volume_text(row.volume), sort="volume"),
+    Column("Updates", 4, 8, lambda row: f"{row.updates:,}", sort="updates"),
+    AGE,
+    STATUS,
+)
+
+
+@lru_cache(maxsize=16)
+def bar_columns(period_s: int) -> dict[str, Column]:
+    """The columns of the newest bars, by what of BarsSeen they show. A VWAP has two digits more than prices have."""
+    period = period_text(period_s)
+    return {
+        "change": Column(f"Chg {period} %", 11, 8, lambda row: percent_text(row.bar.change)),
+        "vwap": Column(f"VWAP {period}", 7, 8, lambda row: price_text(row.bar.vwap, vwap_decimals(row.decimals))),
+        "volume": Column(f"Vol {period}", 8, 8, lambda row: volume_text(row.bar.volume)),
+        "buys": Column(f"Buy {period} %", 12, 6, lambda row: share_text(row.bar.buys)),
+    }
+
+
+def columns_of(bars: BarsSeen | None, *, clock: bool = False) -> tuple[Column, ...]:
+    """All columns there are: those of bars come after the last price, where bars have ever said what they show."""
+    more = (
+        [] if bars is None else [column for name, column in bar_columns(bars.period_s).items() if getattr(bars, name)]
+    )
+    shown: list[Column] = []
+    for column in COLUMNS:
+        shown.append(CLOCK if clock and column is AGE else column)
+        if column is LAST:
+            shown += more
+    return tuple(shown)

@@ -1,0 +1,280 @@
+"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock.
+
+Every line is laid out here, cell by cell: the columns keep their places while the numbers change, nothing wraps,
+and it costs about a third of rich.table.Table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group
+from rich.text import Text
+
+from feedbus.table.alert_table import CRITICAL, AlertView
+from feedbus.table.bar_table import BarsSeen
+from feedbus.table.columns import (
+    COLUMNS,
+    STATUS,
+    VENUE,
+    Column,
+    columns_of,
+    price_text,
+    span_text,
+    volume_text,
+)
+from feedbus.table.connection_table import SECOND, ConnectionView, FeedView, fold
+from feedbus.table.keys import View, hint
+from feedbus.table.market_table import Order, RowView, Snapshot
+from feedbus.text import replaced
+
+YELLOW_FROM = 5 * SECOND
+RED_FROM = 30 * SECOND
+TITLES = 1
+BELOW_THE_ROWS = 1
+PLAIN_WIDTH = 200
+REASON_LENGTHS = (200, 60, 40, 30, 24, 20, 16, 12)
+SILENT_STEP = 5
+"""Silence is told in steps of so many seconds, so that connections that fell silent together are named together."""
+
+
+def age_style(age_ns: int) -> str:
+    """Green under 5 s, yellow under 30 s, red from there on."""
+    if age_ns < YELLOW_FROM:
+        return "green"
+    return "yellow" if age_ns < RED_FROM else "red"
+
+
+FORWARDS, BACKWARDS = "▼", "▲"
+
+
+def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None) -> Group:
+    """At most `height` lines of at most `width` cells. The last line says what is shown, what the keys do, and `foot`;
+    `view` is the one that the snapshot was taken for, None when there are no keys."""
+    above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
+    above += alert_lines(snapshot.alerts, width)
+    room = height - len(above) - TITLES - BELOW_THE_ROWS
+    rows = snapshot.rows[: max(0, room)]
+    table = _table(snapshot, rows, width, view or View()) if room > 0 else []
+    lines = [*above, *table, _foot(snapshot, len(rows), foot, view)]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines[:height])
+
+
+def _line(parts: Sequence[tuple[str, str]]) -> Text:
+    """Parts with their styles, two spaces apart."""
+    line = Text()
+    for text, style in parts:
+        line.append("  " if line else "").append(text, style)
+    return line
+
+
+def _counts(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """The first line of the header, with what must be seen first: delayed data."""
+    up = snapshot.feed.up
+    all_up = up is not None and up >= snapshot.feed.wanted
+    delayed = [(delayed_text(snapshot), "bold black on yellow")] if snapshot.delays else []
+    return [
+        ("feedbus", "bold"),
+        *delayed,
+        (f"connections {'?' if up is None else up}/{snapshot.feed.wanted}", "" if all_up else "red"),
+        (f"updates {snapshot.updates:,}", ""),
+        (f"{snapshot.rate:,.0f}/s", ""),
+    ]
+
+
+def delayed_text(snapshot: Snapshot) -> str:
+    """DELAYED, whose data where there are several venues, and by how much where that is known."""
+    words = []
+    for venue, seconds in sorted(snapshot.delays.items()):
+        name = replaced(venue) if snapshot.venues > 1 else ""
+        words.append(f"{name} {'' if seconds is None else span_text(seconds)}".strip())
+    return f"DELAYED {', '.join(words)}".rstrip()
+
+
+def _totals(snapshot: Snapshot) -> list[tuple[str, str]]:
+    hours, seconds = divmod(snapshot.uptime_s, 3600)
+    parts = [
+        (instruments_text(snapshot), ""),
+        (f"uptime {hours}:{seconds // 60:02}:{seconds % 60:02}", ""),
+        (f"bus gaps {snapshot.gaps:,}", "red" if snapshot.gaps else ""),
+    ]
+    if snapshot.not_shown:
+        parts.append((f"{snapshot.not_shown:,} events not shown", "red"))
+    return parts
+
+
+def instruments_text(snapshot: Snapshot) -> str:
+    """How many instruments have data, have a price, are wanted, and are refused if any are."""
+    feed = snapshot.feed
+    wanted = f"{feed.instruments_wanted:,}" if feed.connections else "?"
+    refused = f", {feed.instruments_refused:,} refused" if feed.instruments_refused else ""
+    return f"instruments {snapshot.with_data:,} data, {snapshot.with_price:,} price, {wanted} wanted{refused}"
+
+
+def connection_lines(feed: FeedView, width: int) -> list[Text]:
+    """Two lines: the connections that are online, and those that are not, with the reason."""
+    online: list[str] = []
+    delayed: list[str] = []
+    away: list[ConnectionView] = []
+    for connection in feed.connections:
+        if connection.silent_s is not None or connection.state not in ("online", "delayed"):
+            away.append(connection)
+        else:
+            (online if connection.state == "online" else delayed).append(replaced(connection.name))
+    first = _line([(f"online {len(online) + len(delayed):,}:", "green" if online or delayed else "dim")])
+    for names, label in ((online, ""), (delayed, "delayed ")):
+        if names:
+            first.append(f" {label}{' '.join(fold(names))}")
+    if not away:
+        return [first, _line([("not online: none" if feed.connections else "no connection has spoken yet", "dim")])]
+    label = f"not online {len(away):,}: "
+    return [first, Text(label, "red").append(_away_text(away, width - len(label)), "default")]
+
+
+def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
+    """One line: how many alerts are firing, and which; none where there never was one."""
+    if alerts is None:
+        return []
+    if not alerts:
+        return [_line([("alerts 0", "dim")])]
+    label = f"alerts {len(alerts):,}: "
+    by_rule: dict[str, list[str]] = {}
+    for alert in alerts:
+        by_rule.setdefault(replaced(alert.rule), []).append(replaced(alert.symbol or alert.venue))
+    items = [(f"{rule} {' '.join(fold(names))}", len(names)) for rule, names in by_rule.items()]
+    if cell_len("; ".join(item for item, _ in items)) > width - len(label):
+        items = [(f"{rule} {name}", 1) for rule, names in by_rule.items() for name in names]
+    text = _cut(items, width - len(label))
+    style = "bold red" if any(alert.severity == CRITICAL for alert in alerts) else "yellow"
+    return [Text(label, style).append(text, "default")]
+
+
+def _away_text(away: Sequence[ConnectionView], room: int) -> str:
+    """Names with reasons. All names matter more than whole reasons, so long reasons are cut first."""
+    groups: dict[str, list[str]] = {}
+    for connection in away:
+        groups.setdefault(_why(connection), []).append(replaced(connection.name))
+    items: list[tuple[str, int]] = []
+    for longest in REASON_LENGTHS:
+        items = [(f"{' '.join(fold(names))} {_shorten(why, longest)}", len(names)) for why, names in groups.items()]
+        text = "; ".join(item for item, _ in items)
+        if cell_len(text) <= room:
+            return text
+    return _cut(items, room)
+
+
+def _shorten(text: str, cells: int) -> str:
+    return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
+
+
+def _why(connection: ConnectionView) -> str:
+    if connection.silent_s is not None:
+        seconds = connection.silent_s
+        return f"no word for {span_text(seconds - seconds % SILENT_STEP)}"
+    reason = replaced(connection.reason)
+    return f"{connection.state}: {reason}" if reason else connection.state
+
+
+def _cut(items: Sequence[tuple[str, int]], room: int) -> str:
+    """As many items as fit, and how many connections are left out; the first item is always there, cut if need be."""
+    left = sum(count for _, count in items)
+    text = ""
+    for item, count in items:
+        rest = _and_more(left - count)
+        longer = f"{text}; {item}" if text else item
+        if cell_len(longer + rest) > room:
+            if text:
+                break
+            longer = _shorten(item, room - cell_len(rest))
+        text = longer
+        left -= count
+    return text + _and_more(left)
+
+
+def _and_more(count: int) -> str:
+    return f"; … and {count:,} more" if count else ""
+
+
+def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int, view: View) -> list[Text]:
+    """The line of titles, then the rows."""
+    gap = 1 if width < 100 else 2 if width < 120 else 3
+    columns = _columns(snapshot, rows, width, gap, view)
+    titles = (" " * gap).join(_cell(column, _title(column, view), wide) for column, wide in columns)
+    lines = [Text(set_cell_size(titles, width), "bold reverse")]
+    for row in rows:
+        line = Text()
+        for column, wide in columns:
+            if line:
+                line.append(" " * gap)
+            line.append(_cell(column, column.text(row), wide), age_style(row.age_ns) if column.sort == "age" else None)
+        lines.append(line)
+    if not rows:
+        nothing = "nothing matches the filter" if snapshot.with_data and not snapshot.matching else "no market data yet"
+        lines.append(Text(nothing, "dim"))
+    return lines
+
+
+def _title(column: Column, view: View) -> str:
+    """The column that the rows are sorted by is marked."""
+    if column.sort != view.order.sort:
+        return column.title
+    return column.title + (BACKWARDS if view.order.backwards else FORWARDS)
+
+
+def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, view: View) -> list[tuple[Column, int]]:
+    """The columns that say something and have room, with their widths."""
+    columns = columns_of(snapshot.bars, clock=view.clock)
+    widths: dict[str, int] = {}
+    left = width + gap
+    for column in sorted(columns, key=lambda column: column.rank):
+        if (column is VENUE and snapshot.venues < 2) or (column is STATUS and all(row.status is None for row in rows)):
+            continue
+        widest = max((cell_len(column.text(row)) for row in rows), default=0)
+        wide = max(column.width, cell_len(_title(column, view)), min(widest, column.max_width))
+        if wide + gap <= left:
+            left -= wide + gap
+            widths[column.title] = wide
+    return [(column, widths[column.title]) for column in columns if column.title in widths]
+
+
+def _cell(column: Column, text: str, width: int) -> str:
+    """The text in exactly `width` cells."""
+    text = _shorten(text, width)
+    padding = " " * (width - cell_len(text))
+    return text + padding if column.align == "left" else padding + text
+
+
+def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
+    if view is not None and view.help:
+        return Text(hint(view), "dim")
+    parts = [(text, "dim") for text in (hint(view) if view else "Ctrl-C quits", replaced(foot)) if text]
+    order = (view or View()).order
+    if view is not None and (view.typing or order.text):
+        cursor = "_" if view.typing else ""
+        parts.insert(0, (f"filter: {replaced(order.text)}{cursor} ({snapshot.matching:,})", "bold"))
+    usual = order == Order(text=order.text)
+    if shown and (shown < snapshot.matching or not usual):
+        what = "most active" if usual else f"by {order.sort}{', reversed' if order.backwards else ''}"
+        parts.insert(0, (f"{shown:,} {what} of {snapshot.matching:,}", "dim"))
+    return _line(parts)
+
+
+def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
+    """The header in one line, the connections that are not online, and the first rows: for a file or a pipe."""
+    parts = [text for text, _ in (*_counts(snapshot), *_totals(snapshot))]
+    away = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
+    alerts = [line.plain for line in alert_lines(snapshot.alerts, PLAIN_WIDTH)]
+    return ["  ".join(parts), away, *alerts, *(plain_row(row, snapshot.bars) for row in snapshot.rows[:rows])]
+
+
+def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
+    """One instrument in one line, each number with its name."""
+    more = "".join(f"  {column.title} {column.text(row)}" for column in columns_of(bars) if column not in COLUMNS)
+    bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
+    return (
+        f"  {replaced(row.venue)} {replaced(row.symbol)}  bid {bid}  ask {ask}  last {last}{more}"
+        f"  volume {volume_text(row.volume)}  updates {row.updates:,}  age {span_text(row.age_ns / SECOND)}"
+    )

@@ -1,0 +1,76 @@
+"""Foreign text, made fit for people: printable, on one line, bounded, and without our secrets. Pure.
+
+What a venue, a client or a library wrote ends up in log lines, in the status that systemd shows, on terminals and in
+the errors that we raise. It passes through here on its way, so that no control character moves a cursor, no line feed
+forges a log line, and nothing grows without a limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+MAX_LINE = 200
+"""Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
+
+HIDDEN = "***"
+"""What a secret is replaced by."""
+
+_UNUSUAL = re.compile(r"[^\x20-\x7e]")
+
+
+def one_line(text: str, limit: int = MAX_LINE, *, empty: str = "") -> str:
+    """The text on one line of at most `limit` characters, or `empty` when nothing of it can be shown.
+
+    Every run of white space and of characters that can't be printed becomes one space. No more than the first
+    twice `limit` characters are looked at, so the cost is bounded whatever a peer sends.
+    """
+    printed = "".join(char if char.isprintable() else " " for char in text[: 2 * limit])
+    return " ".join(printed.split())[:limit] or empty
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, with an ellipsis as its last character where it was longer than `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 40) -> str:
+    """Foreign data as Python writes it, on one line, cut after `limit` characters."""
+    return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
+
+
+def replaced(text: str, mark: str = "?") -> str:
+    """The text with `mark` in place of each character that can't be printed: its width on a terminal stays the same."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else mark for char in text)
+
+
+def escaped(text: str) -> str:
+    r"""For people: a text of "a", a line feed and "b" becomes "a\nb" with a backslash. Printable text stays as it is.
+
+    Line separators of all alphabets and lone surrogates are escaped too.
+    """
+    return _escape(text, lambda char: char.encode("unicode_escape").decode())
+
+
+def escaped_json(text: str) -> str:
+    r"""For a JSON text without white space between its parts: the same value, what can not be shown as `\uXXXX`."""
+    return _escape(text, _json_escape)
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """The text with `***` in place of each of these secrets; an empty secret hides nothing."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    return text
+
+
+def _escape(text: str, how: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    return _UNUSUAL.sub(lambda found: found[0] if found[0].isprintable() else how(found[0]), text)
+
+
+def _json_escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -1,0 +1,3 @@
+from feedbus.venues.alor.account import Account
+
+__all__ = ["Account"]

@@ -1,0 +1,214 @@
+"""What ALOR writes in a frame of data, in the formats Simple and Slim, and which events it becomes. Pure.
+
+    {"data":{"b":[{"p":257.7,"v":157}],"a":[{"p":257.71,"v":288}],"t":1702631123780,"h":false},"guid":"o1"}
+    {"data":{"id":9237394357,"sym":"SBER","bd":"TQBR","q":79,"px":267.92,"t":1702969208987,"h":false,"s":"sell"},"guid":"a2"}
+
+The same key means different things on different channels (`h` is "history" in a trade and the day's high in a quote),
+and no frame says which channel it is of: the guid does. Times are milliseconds since the epoch, UTC, but for that of
+the last price, which is in seconds. `symbol` may be "[N/A]" and is not looked at. Source: ALOR's AsyncAPI 3.1
+specification (alor.dev), and frames as the exchange sent them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, field
+
+from feedbus.schema.events import BookSnapshot, MarketData, Quote, Side, Ticker, Trade
+
+VENUE = "alor"
+MAX_LEVELS = 1000  # a side; the venue gives 50
+MAX_INT = 2**63
+
+DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Body = TypeVar("Body")
+_Size = Annotated[float, Meta(ge=0)]
+_Count = Annotated[int, Meta(ge=0, le=MAX_INT - 1)]
+_Ms = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000)]  # so that its nanoseconds fit 64 bits
+_Seconds = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000_000)]
+
+_FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: the milliseconds, and what is beyond
+
+
+class AlorFrame(msgspec.Struct, Generic[Body], gc=False):
+    """A frame of data of a known channel and format."""
+
+    data: Body
+    guid: str
+
+
+NO_DATA = msgspec.Raw()
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """Any frame: data of a guid's channel, or the answer to a request, `about` whose guid it is."""
+
+    data: msgspec.Raw = NO_DATA
+    guid: str | int | None = None
+    about: str | int | None = field(name="requestGuid", default=None)
+    code: Annotated[int, Meta(ge=0, lt=10_000)] | None = field(name="httpCode", default=None)
+    message: Any = None
+
+
+decode_envelope = msgspec.json.Decoder(Envelope).decode
+
+
+class _SimpleLevel(msgspec.Struct, gc=False):
+    price: float
+    size: _Size = field(name="volume")
+
+
+class _SlimLevel(msgspec.Struct, gc=False):
+    price: float = field(name="p")
+    size: _Size = field(name="v")
+
+
+class SimpleBook(msgspec.Struct, gc=False):
+    """A whole book."""
+
+    bids: Annotated[list[_SimpleLevel], Meta(max_length=MAX_LEVELS)]
+    asks: Annotated[list[_SimpleLevel], Meta(max_length=MAX_LEVELS)]
+    ms: _Ms = field(name="ms_timestamp", default=0)
+
+
+class SlimBook(msgspec.Struct, gc=False):
+    """A whole book; levels of bonds have a yield `y` besides."""
+
+    bids: Annotated[list[_SlimLevel], Meta(max_length=MAX_LEVELS)] = field(name="b")
+    asks: Annotated[list[_SlimLevel], Meta(max_length=MAX_LEVELS)] = field(name="a")
+    ms: _Ms = field(name="t", default=0)
+
+
+class SimpleTrade(msgspec.Struct, gc=False):
+    """One trade. `time` has seven digits of a second, with Z or without."""
+
+    id: _Count
+    price: float
+    size: _Size = field(name="qty")
+    side: Side | None = None
+    ms: _Ms = field(name="timestamp", default=0)
+    time: str = ""
+    existing: bool = False
+
+
+class SlimTrade(msgspec.Struct, gc=False):
+    """One trade."""
+
+    id: _Count
+    price: float = field(name="px")
+    size: _Size = field(name="q")
+    side: Side | None = field(name="s", default=None)
+    ms: _Ms = field(name="t", default=0)
+    existing: bool = field(name="h", default=False)
+
+
+class SimpleQuotes(msgspec.Struct, gc=False):
+    """The best prices and the day's statistics; any of them may be null."""
+
+    symbol: Any
+    bid: float | None = None
+    ask: float | None = None
+    bid_size: _Size | None = field(name="bid_vol", default=None)
+    ask_size: _Size | None = field(name="ask_vol", default=None)
+    last: float | None = field(name="last_price", default=None)
+    open: float | None = field(name="open_price", default=None)
+    high: float | None = field(name="high_price", default=None)
+    low: float | None = field(name="low_price", default=None)
+    previous_close: float | None = field(name="prev_close_price", default=None)
+    volume: _Size | None = None
+    last_s: _Seconds | None = field(name="last_price_timestamp", default=None)
+    book_ms: _Ms | None = field(name="ob_ms_timestamp", default=None)
+
+
+class SlimQuotes(msgspec.Struct, gc=False):
+    """The best prices and the day's statistics, without the previous close."""
+
+    symbol: Any = field(name="sym")
+    bid: float | None = None
+    ask: float | None = None
+    bid_size: _Size | None = field(name="bv", default=None)
+    ask_size: _Size | None = field(name="av", default=None)
+    last: float | None = field(name="c", default=None)
+    open: float | None = field(name="o", default=None)
+    high: float | None = field(name="h", default=None)
+    low: float | None = field(name="l", default=None)
+    volume: _Size | None = field(name="v", default=None)
+    last_s: _Seconds | None = field(name="tst", default=None)
+    book_ms: _Ms | None = field(name="tso", default=None)
+
+    @property
+    def previous_close(self) -> None:
+        """Slim doesn't say it."""
+
+
+Format = Literal["Simple", "Slim"]
+Decode = Callable[[bytes | bytearray], AlorFrame[Any]]
+MakeEvents = Callable[[Any, str, int], Sequence[MarketData]]
+
+DECODERS: dict[tuple[str, Format], Decode] = {
+    ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook]).decode,
+    ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook]).decode,
+    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade]).decode,
+    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade]).decode,
+    ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes]).decode,
+    ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes]).decode,
+}
+
+
+def book_events(body: SimpleBook | SlimBook, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+    """The book. Its sides come best first, and are sorted all the same."""
+    bids = [(level.price, level.size) for level in body.bids]
+    asks = [(level.price, level.size) for level in body.asks]
+    bids.sort(reverse=True)
+    asks.sort()
+    return (BookSnapshot(VENUE, symbol, body.ms * 1_000_000, ts_recv, bids, asks, None),)
+
+
+def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+    """The trade, when it happened just now. One of the history (`existing`) is not published: it would be taken for
+    a live one."""
+    if body.existing:
+        return ()
+    ts_event = body.ms * 1_000_000
+    if type(body) is SimpleTrade:
+        ts_event += _beyond_ms(body.time, body.ms)
+    return (Trade(VENUE, symbol, ts_event, ts_recv, body.price, body.size, body.side, body.id),)
+
+
+def quote_events(body: SimpleQuotes | SlimQuotes, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+    """The best prices with their sizes, and the statistics of the day.
+
+    Both are dated by the time of the book that the frame gives; the ticker by that of the last price when it is later.
+    A frame that doesn't give the first has no date, since its last price may be hours old.
+    """
+    book_ts = (body.book_ms or 0) * 1_000_000
+    last_ts = (body.last_s or 0) * 1_000_000_000
+    quote = Quote(VENUE, symbol, book_ts, ts_recv, body.bid, body.bid_size, body.ask, body.ask_size, None)
+    ticker = Ticker(
+        VENUE,
+        symbol,
+        max(book_ts, last_ts) if book_ts else 0,
+        ts_recv,
+        bid=body.bid,
+        ask=body.ask,
+        last=body.last,
+        open=body.open,
+        high=body.high,
+        low=body.low,
+        previous_close=body.previous_close,
+        volume=body.volume,
+    )
+    return (quote, ticker)
+
+
+def _beyond_ms(time: str, ms: int) -> int:
+    """The nanoseconds that `time` knows beyond its milliseconds, which are also in `ms`; 0 when they differ."""
+    found = _FRACTION.search(time[-12:])
+    if found is None or int(found[1]) != ms % 1000:
+        return 0
+    return int(found[2].ljust(6, "0"))

@@ -1,0 +1,162 @@
+"""The access token of one ALOR account: got for the refresh token, renewed in time, shared by all connections. Pure.
+
+    POST https://oauth.alor.ru/refresh {"token":"<refresh token>"}   ->   200 {"AccessToken":"<JWT>"}
+
+A JWT lives for 30 minutes; `exp` and `iat` in its payload say so, and are read without being verified, since they only
+time our renewals. The fair-use rules forbid to fetch a token per request: it is renewed after two thirds of its life,
+and once for all connections when the venue refuses it, but no sooner than LEAST_BETWEEN seconds after it was asked for.
+While a renewal fails the old one is used to its end. Source: alor.dev (Authorize, fair use), OpenAPI specification.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from math import inf
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from feedbus.errors import RateLimited, VenueError
+from feedbus.venues.alor.text import clean
+from feedbus.venues.protocol import AccountEffect, Fatal, Fetch, FetchResponse, Notice, Ready, WakeAt
+
+USUAL_LIFE = 1800.0  # seconds, where the token doesn't say
+LONGEST_LIFE = 30 * 86400.0
+RENEW_AFTER = 2 / 3  # of its life
+LEAST_BETWEEN = 10.0  # seconds between two requests for a token
+RETRY_FIRST = 2.0  # seconds until a failed request is made again; doubles
+RETRY_CAP = 300.0
+LONGEST_PAUSE = 3600.0  # that the service may ask for
+MAX_TOKEN = 16384
+
+REFUSALS = (400, 401, 403)  # of /refresh: the refresh token is wrong, expired or revoked
+
+
+class _Claims(msgspec.Struct):
+    exp: float
+    iat: float
+
+
+class _TokenAnswer(msgspec.Struct):
+    token: Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN, pattern=r"\A[!-~]+\Z")] = msgspec.field(
+        name="AccessToken"
+    )
+
+
+_decode_claims = msgspec.json.Decoder(_Claims).decode
+_decode_answer = msgspec.json.Decoder(_TokenAnswer).decode
+_ERRORS = (msgspec.DecodeError, ValueError, IndexError, RecursionError)
+
+
+class Token(NamedTuple):
+    """What messages carry now, and its number."""
+
+    text: str
+    serial: int
+
+    def __repr__(self) -> str:
+        return f"Token({self.serial})"
+
+
+class AccessTokens:
+    """An account's token through its life. `granted`: the venue has taken a token of this account since the start."""
+
+    def __init__(self, refresh_token: str) -> None:
+        self.granted = False
+        self._refresh_token = refresh_token
+        self._fetch = Fetch("/refresh", "auth", "POST", msgspec.json.encode({"token": refresh_token}))
+        self._token = Token("", 0)
+        self._before = ""  # the last token: the venue may still speak of it
+        self._dies_at = -inf
+        self._refused = False
+        self._begun = False  # a token came since the start
+        self._asking = False
+        self._asked_at = -inf
+        self._due_at = inf
+        self._failures = 0
+
+    def start(self, now: float) -> Sequence[AccountEffect]:
+        """Ask for a token; whatever there was is forgotten."""
+        self.granted = self._begun = False
+        self._dies_at = -inf
+        self._failures = 0
+        return self._ask(now)
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[AccountEffect]:
+        """The answer to our request; any other is passed over."""
+        if not self._asking or fetch != self._fetch:
+            return ()
+        self._asking = False
+        if isinstance(answer, VenueError):
+            asked = answer.retry_after if isinstance(answer, RateLimited) else None
+            return self._failed(str(answer), now, float(asked or 0))
+        if answer.status in REFUSALS:
+            self._due_at = inf
+            return (Fatal(f"the refresh token is refused (HTTP {answer.status}): wrong, expired or revoked"),)
+        if answer.status != 200:
+            return self._failed(f"HTTP {answer.status}", now)
+        try:
+            text = _decode_answer(answer.body).token
+        except _ERRORS as error:
+            return self._failed(f"an answer without a token: {error}", now)
+        return self._took(text)
+
+    def tick(self, now: float) -> Sequence[AccountEffect]:
+        """Ask when it is time to."""
+        if self._asking or self._due_at == inf:
+            return ()
+        return self._ask(now) if now >= self._due_at else (WakeAt(self._due_at),)
+
+    def current(self, now: float) -> Token | None:
+        """The token, or None while there is none that the venue could take."""
+        return self._token if now < self._dies_at and not self._refused else None
+
+    def refused(self, serial: int) -> bool:
+        """The venue refused a token. True when that was news, and our `tick` is to be called."""
+        if serial != self._token.serial or self._refused:
+            return False
+        self._refused = True
+        if not self._failures:
+            self._due_at = min(self._due_at, self._asked_at + LEAST_BETWEEN)
+        return True
+
+    def clean(self, text: str) -> str:
+        """Foreign text on one line, without our secrets."""
+        return clean(text, (self._refresh_token, self._token.text, self._before))
+
+    def _ask(self, now: float) -> Sequence[AccountEffect]:
+        self._asking = True
+        self._asked_at = now
+        self._due_at = inf
+        return (self._fetch,)
+
+    def _took(self, text: str) -> Sequence[AccountEffect]:
+        life = life_of(text)
+        self._before = self._token.text
+        self._token = Token(text, self._token.serial + 1)
+        self._refused = False
+        self._failures = 0
+        self._dies_at = self._asked_at + life
+        self._due_at = self._asked_at + max(RENEW_AFTER * life, LEAST_BETWEEN)
+        first = not self._begun
+        self._begun = True
+        return (Ready(), WakeAt(self._due_at)) if first else (WakeAt(self._due_at),)
+
+    def _failed(self, reason: str, now: float, at_least: float = 0.0) -> Sequence[AccountEffect]:
+        pause = max(min(RETRY_FIRST * 2 ** min(self._failures, 16), RETRY_CAP), min(at_least, LONGEST_PAUSE))
+        self._failures += 1
+        self._due_at = now + pause
+        return (Notice(self.clean(f"no new access token, trying again in {pause:g} s: {reason}")), WakeAt(self._due_at))
+
+
+def life_of(token: str) -> float:
+    """How many seconds a token lives, as its payload says; the usual time when it doesn't, or says nonsense."""
+    try:
+        payload = token.split(".")[1]
+        claims = _decode_claims(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except _ERRORS:
+        return USUAL_LIFE
+    life = claims.exp - claims.iat
+    return life if 1 <= life <= LONGEST_LIFE else USUAL_LIFE

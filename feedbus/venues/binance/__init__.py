@@ -1,0 +1,3 @@
+from feedbus.venues.binance.session import Account
+
+__all__ = ["Account"]

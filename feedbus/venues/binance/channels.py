@@ -1,0 +1,75 @@
+"""The channels and symbols of Binance spot, and how its streams are named after them. Pure.
+
+A channel is written as the venue names its stream: `btcusdt@kline_1m` is the channel kline_1m of BTCUSDT. Symbols are
+written as the payloads have them, in upper case, and in lower case in names of streams; there are some beyond ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from feedbus.errors import ConfigError
+from feedbus.venues.protocol import Subscription
+
+PERIODS = {
+    "kline_1s": 1,
+    "kline_1m": 60,
+    "kline_3m": 180,
+    "kline_5m": 300,
+    "kline_15m": 900,
+    "kline_30m": 1800,
+    "kline_1h": 3600,
+    "kline_2h": 7200,
+    "kline_4h": 14400,
+    "kline_6h": 21600,
+    "kline_8h": 28800,
+    "kline_12h": 43200,
+    "kline_1d": 86400,
+    "kline_3d": 259200,
+    "kline_1w": 604800,
+}
+"""Seconds, by channel. The venue's kline_1M has no fixed length, so it is no bar."""
+
+DEPTHS = tuple(f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms"))
+CHANNELS = ("trade", "aggTrade", "bookTicker", *DEPTHS, *PERIODS, "miniTicker", "ticker")
+USUAL = ("trade", "bookTicker", "miniTicker")
+"""The channels of a feed that names none: every trade, the best bid and ask, and the day's figures."""
+
+_ALIKE = (
+    (("trade", "aggTrade"), "trades"),
+    (DEPTHS, "book"),
+    (("miniTicker", "ticker"), "ticker"),
+)
+_SYMBOL = re.compile(r"[\w.-]{1,50}")
+
+
+def chosen(channels: Sequence[str]) -> tuple[str, ...]:
+    """The channels that are subscribed when the configuration names these. Raises ConfigError."""
+    for channel in channels:
+        if channel == "kline_1M":
+            raise ConfigError("channels: kline_1M: a month has no fixed number of seconds, which a bar has")
+        if channel not in CHANNELS:
+            raise ConfigError(f"channels: unknown channel {channel!r}; there are: {', '.join(CHANNELS)}")
+    found = tuple(dict.fromkeys(channels)) or USUAL
+    for alike, what in _ALIKE:
+        both = [channel for channel in found if channel in alike]
+        if len(both) > 1:
+            raise ConfigError(f"channels: {' and '.join(both)} would publish the same {what} twice: give one of them")
+    return found
+
+
+def why_not(symbol: str) -> str | None:
+    """Why this symbol can't be subscribed, or None."""
+    if not _SYMBOL.fullmatch(symbol):
+        return "not 1 to 50 letters, digits, dots, - and _, like BTCUSDT"
+    if symbol != symbol.upper():
+        return f"write it {symbol.upper()}"
+    if symbol.lower().upper() != symbol:
+        return "can't be told from its lower case, which names of streams have"
+    return None
+
+
+def stream_name(subscription: Subscription) -> str:
+    """`btcusdt@trade`."""
+    return f"{subscription.symbol.lower()}@{subscription.channel}"

@@ -1,0 +1,285 @@
+"""What Binance spot writes in a payload, and how it becomes an event. Pure.
+
+    @trade       {"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
+                 "T":1723161255342,"m":true,"M":true}
+    @aggTrade    the same with "a" in place of "t", and the first and last trade, "f" and "l"
+    @bookTicker  {"u":50093239212,"s":"BTCUSDT","b":"61837.63000000","B":"3.78826000","a":"61837.64000000",
+                 "A":"1.54698000"}
+    @depth5      {"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}
+    @kline_1m    {"e":"kline","E":1633998523963,"s":"NKNUSDT","k":{"t":1633998480000,"T":1633998539999,"i":"1m",
+                 "o":"0.35270000","c":"0.35280000","h":"0.35280000","l":"0.35220000","v":"25877.00000000","n":30,
+                 "x":false,"q":"9116.04600000","V":"58.00000000","Q":"20.46240000","B":"0"}}
+    @miniTicker  {"e":"24hrMiniTicker","E":1672515782136,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025",
+                 "l":"0.0010","v":"10000","q":"18"}
+    @ticker      the same and "x" (the last price before the window), "b", "a", "n" (trades) and more
+
+Numbers are texts. A number is what JSON takes for one, in quotes or without: no sign +, no blanks, no `1_0`, no `0x10`;
+nan and infinity, values below 0 and absurd ones are refused. A price of 0 is how the venue writes that there is none
+(no bid, no trade in the window): None. Times are milliseconds since the epoch, or microseconds when the address of the
+connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
+
+A reader takes one payload and returns its event, or raises one of UNREADABLE and has changed nothing. Which symbol a
+payload is about is known from its stream: `s` isn't read, and some payloads have none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from functools import partial
+from math import isfinite
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Raw
+
+from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
+from feedbus.venues.binance.channels import DEPTHS, PERIODS
+from feedbus.venues.protocol import Subscription
+
+VENUE = "binance"
+WINDOW_S = 86_400  # of tickers: the last 24 hours, at any time
+MAX_LEVELS = 20  # of a side
+MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or April 1970 in microseconds
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+Read = Callable[[bytes | Raw, int], MarketData]
+"""(payload, ts_recv) -> event."""
+
+_Amount = Annotated[float, Meta(ge=0, lt=1e100)]  # bounds that nan and infinity don't keep
+_Price = Annotated[float, Meta(gt=0, lt=1e100)]
+_Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds fit 64 bits
+_Side = Annotated[list[tuple[_Price, _Amount]], Meta(max_length=MAX_LEVELS)]
+
+
+# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one.
+
+
+class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+    number: _Whole
+    price: _Price
+    size: _Amount
+    time: _Time
+    sold: bool  # the buyer was the maker
+
+
+class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+    number: _Whole
+    price: _Price
+    size: _Amount
+    time: _Time
+    sold: bool
+
+
+_Fill = _Trade | _AggTrade
+
+
+class _BookTicker(
+    msgspec.Struct, gc=False, rename={"update": "u", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+):
+    update: _Whole
+    bid: _Amount
+    bid_size: _Amount
+    ask: _Amount
+    ask_size: _Amount
+
+
+class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
+    update: _Whole
+    bids: _Side
+    asks: _Side
+
+
+_KLINE_KEYS = {
+    "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
+    "turnover": "q", "bought": "V",
+}  # fmt: skip
+_MINI_KEYS = {"time": "E", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q"}
+_TICKER_KEYS = {**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades": "n"}
+
+
+class _Kline(msgspec.Struct, gc=False, rename=_KLINE_KEYS):
+    start: _Time
+    open: _Amount
+    close: _Amount
+    high: _Amount
+    low: _Amount
+    volume: _Amount
+    trades: _Whole
+    final: bool
+    turnover: _Amount
+    bought: _Amount  # by takers
+
+
+class _KlineEvent(msgspec.Struct, gc=False, rename={"time": "E", "kline": "k"}):
+    time: _Time
+    kline: _Kline
+
+
+class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
+    time: _Time
+    last: _Amount
+    open: _Amount
+    high: _Amount
+    low: _Amount
+    volume: _Amount
+    turnover: _Amount
+
+
+class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
+    time: _Time
+    previous: _Amount
+    last: _Amount
+    bid: _Amount
+    ask: _Amount
+    open: _Amount
+    high: _Amount
+    low: _Amount
+    volume: _Amount
+    turnover: _Amount
+    trades: _Whole
+
+
+# Not strict, so that texts are taken for numbers: faster than texts that are made numbers here, by half.
+_decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
+_decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
+_decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
+_decode_mini_ticker = msgspec.json.Decoder(_MiniTicker, strict=False).decode
+_decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
+
+
+class Revisions:
+    """How often the bars of one subscription were published; of the two that came last. It outlives the subscription
+    to them, so that a connection made anew counts on."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def next(self, start: int) -> int:
+        """The revision of the version of a bar that is published now."""
+        revision = self._counts.pop(start, -1) + 1
+        self._counts[start] = revision
+        if len(self._counts) > 2:
+            del self._counts[next(iter(self._counts))]
+        return revision
+
+
+AllRevisions = MutableMapping[Subscription, Revisions]
+
+
+def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
+    """What reads the payloads of one subscription."""
+    channel, symbol = subscription.channel, subscription.symbol
+    if channel in PERIODS:
+        return partial(_bar, symbol, PERIODS[channel], revisions.setdefault(subscription, Revisions()))
+    if channel in DEPTHS:
+        return partial(_book, symbol)
+    return partial(_BY_CHANNEL[channel], symbol)
+
+
+def nanoseconds(time: int) -> int:
+    """Since the epoch, of a time in milliseconds or microseconds."""
+    return time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000
+
+
+def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
+    raw = decode(payload)
+    time = raw.time
+    ts_event = time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000  # `nanoseconds`, without a call
+    side: Side = "sell" if raw.sold else "buy"
+    return Trade(VENUE, symbol, ts_event, ts_recv, raw.price, raw.size, side, raw.number)
+
+
+def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
+    raw = _decode_book_ticker(payload)
+    bid, ask = raw.bid, raw.ask
+    if bid and ask:
+        return Quote(VENUE, symbol, 0, ts_recv, bid, raw.bid_size, ask, raw.ask_size, raw.update)
+    bid_size, ask_size = raw.bid_size if bid else None, raw.ask_size if ask else None
+    return Quote(VENUE, symbol, 0, ts_recv, bid or None, bid_size, ask or None, ask_size, raw.update)
+
+
+def _book(symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
+    """Best first, as the venue has them; they are sorted all the same."""
+    raw = _decode_depth(payload)
+    raw.bids.sort(reverse=True)
+    raw.asks.sort()
+    return BookSnapshot(VENUE, symbol, 0, ts_recv, raw.bids, raw.asks, raw.update)
+
+
+def _bar(symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
+    raw = _decode_kline(payload)
+    kline = raw.kline
+    start = nanoseconds(kline.start)
+    vwap = kline.turnover / kline.volume if kline.volume else None
+    return Bar(
+        VENUE,
+        symbol,
+        nanoseconds(raw.time),
+        ts_recv,
+        "venue",
+        period,
+        start,
+        kline.open or None,
+        kline.high or None,
+        kline.low or None,
+        kline.close or None,
+        kline.volume,
+        kline.turnover,
+        kline.trades,
+        kline.bought,
+        # The venue writes 8 decimals, and a difference of doubles has more of its own.
+        sell_volume=max(0.0, round(kline.volume - kline.bought, 8)),
+        vwap=vwap if vwap is not None and isfinite(vwap) else None,
+        final=kline.final,
+        revision=revisions.next(start),
+        complete=True,
+    )
+
+
+def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+    raw = _decode_mini_ticker(payload)
+    return Ticker(
+        VENUE,
+        symbol,
+        nanoseconds(raw.time),
+        ts_recv,
+        last=raw.last or None,
+        open=raw.open or None,
+        high=raw.high or None,
+        low=raw.low or None,
+        volume=raw.volume,
+        turnover=raw.turnover,
+        window_s=WINDOW_S,
+    )
+
+
+def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+    raw = _decode_ticker(payload)
+    return Ticker(
+        VENUE,
+        symbol,
+        nanoseconds(raw.time),
+        ts_recv,
+        bid=raw.bid or None,
+        ask=raw.ask or None,
+        last=raw.last or None,
+        open=raw.open or None,
+        high=raw.high or None,
+        low=raw.low or None,
+        previous_close=raw.previous or None,
+        volume=raw.volume,
+        turnover=raw.turnover,
+        window_s=WINDOW_S,
+        trades=raw.trades,
+    )
+
+
+_BY_CHANNEL: dict[str, Callable[[str, bytes | Raw, int], MarketData]] = {
+    "trade": partial(_trade, msgspec.json.Decoder(_Trade, strict=False).decode),
+    "aggTrade": partial(_trade, msgspec.json.Decoder(_AggTrade, strict=False).decode),
+    "bookTicker": _quote,
+    "miniTicker": _mini_ticker,
+    "ticker": _ticker,
+}

@@ -1,0 +1,3 @@
+from feedbus.venues.moex.session import Account
+
+__all__ = ["Account"]

@@ -1,0 +1,252 @@
+"""MOEX candles: the messages of one subscription to `<MARKET>.candles`, and the bars that they become. Pure.
+
+    {"properties":{"type":"updates","seqnum":569811206658952028,"published":1769065132000,"timestamp":1769065132000},
+    "columns":["FROM","TILL","OPEN","HIGH","LOW","CLOSE","VALUE","VOLUME"],
+    "data":[["2026-01-22 00:00:00","2026-01-22 09:58:52",[306.60,2],[307.00,2],[305.89,2],[305.98,2],
+             [445852749.85,2],1454976]]}
+
+First a snapshot (256 rows as a rule), then about every 5 s `updates` with the current candle. A row is known by its
+FROM. FROM and TILL are Moscow time, taken as UTC+3 all along: so it has been since 2014-10-26, and bars from before
+would begin an hour or two beside the truth.
+
+What is published, as events.Bar with source "venue":
+  the first snapshot   every row; all but the newest are final
+  a later snapshot     after a reconnect, or a subscription made anew: what is new or has changed since, which is the
+                       bar that was forming, those that began meanwhile, and always the newest one
+  an update            each bar that it changes
+`final` is said once a later FROM has come: the newest bar of the night stays open until the morning. `revision` counts
+the versions of a bar that were published before this one. `complete` is False in one case: a later FROM came, the
+venue hasn't restated the earlier candle with it or since, and its last TILL lies before its last second, so that the
+trades of its last seconds may be missing.
+
+To know what is new, the two newest bars outlive their subscription in a `Kept`: a later snapshot passes over what is
+older, and an update to what is older is reported as BadData. A removal empties a bar that is kept; older ones leave the
+venue's table as time passes, which says nothing. A snapshot that ends before what is kept begins anew.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from feedbus.errors import BadData
+from feedbus.schema.events import Bar
+from feedbus.text import quoted
+from feedbus.venues.moex.body import VENUE, MoexTable, OutOfStep, column, number, read_table, size_of
+
+PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
+"""Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""
+
+KEPT = 2
+MAX_PROBLEMS = 8  # reported of one message
+
+_MOSCOW_AHEAD = 3 * 3600  # seconds
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (Moscow's, like the times that are counted from it)
+_YEARS = range(1971, 2200)  # whose nanoseconds fit 64 bits
+_CELLS = {
+    "OPEN": ("open", number),
+    "HIGH": ("high", number),
+    "LOW": ("low", number),
+    "CLOSE": ("close", number),
+    "VOLUME": ("volume", size_of),
+    "VALUE": ("turnover", size_of),
+}
+
+
+class CandleRow(msgspec.Struct, frozen=True, gc=False):
+    """What one row of a message says: the fields of a Bar that it names, and TILL (ns, UTC)."""
+
+    values: dict[str, float | None]
+    till: int | None
+
+
+class CandleState(msgspec.Struct, frozen=True, gc=False):
+    """One bar as it was published last, and its TILL."""
+
+    values: dict[str, float | None]
+    till: int | None
+    final: bool
+    complete: bool
+    revision: int
+
+
+class Kept:
+    """The newest bars of one channel and symbol, by start. It outlives the subscriptions to them."""
+
+    def __init__(self) -> None:
+        self.candles: dict[int, CandleState] = {}
+
+    def keep(self, start: int, candle: CandleState) -> None:
+        """Take a version of a bar; of more than two bars the oldest goes."""
+        self.candles[start] = candle
+        if len(self.candles) > KEPT:
+            del self.candles[min(self.candles)]
+
+
+class Candles:
+    """Decodes and merges the messages of one subscription.
+
+    Changes come once: a message that can't be placed is OutOfStep, and a cell that can't be read becomes None, with a
+    BadData in `problems`.
+    """
+
+    def __init__(self, channel: str, symbol: str, kept: Kept) -> None:
+        self.symbol = symbol
+        self.place = f"{channel} {symbol}"
+        self.problems: Sequence[BadData] = ()  # of the last message
+        self.last_seqnum = -1
+        self.seqnum_regressions = 0
+        self._period = PERIODS[channel]
+        self._kept = kept
+        self._begun = False
+
+    def decode(self, body: bytes | bytearray, ts_recv: int) -> list[Bar]:
+        """The bars that are new or have changed, oldest first. Raises OutOfStep."""
+        problems: list[BadData] = []
+        self.problems = problems
+        try:
+            table = read_table(body, self.place)
+            changes = self._take(table, problems)
+        except BadData as error:
+            raise OutOfStep(error.place, error.reason) from None
+        if len(problems) > MAX_PROBLEMS:
+            more = BadData(self.place, f"{len(problems) - MAX_PROBLEMS + 1} more of its cells can't be used")
+            problems[MAX_PROBLEMS - 1 :] = [more]
+        ts_event = table.properties.timestamp * 1_000_000
+        return [self._bar(start, candle, ts_event, ts_recv) for start, candle in changes]
+
+    def _take(self, table: MoexTable, problems: list[BadData]) -> list[tuple[int, CandleState]]:
+        """Take one message into what is kept; returns what is to be published. Raises BadData, and takes nothing."""
+        kind = table.properties.type
+        if kind not in ("snapshot", "updates", "removal"):
+            raise BadData(self.place, f"unknown type {quoted(kind)}")
+        if kind != "snapshot" and not self._begun:
+            raise BadData(self.place, f"{kind} before a snapshot")
+        rows = self._read_rows(table, problems)
+        self._begun = True
+        if table.properties.seqnum < self.last_seqnum:
+            self.seqnum_regressions += 1
+        self.last_seqnum = table.properties.seqnum
+        kept = self._kept.candles
+        if kind == "removal":
+            rows = {start: _REMOVED for start in rows if start in kept}
+        elif kind == "snapshot" and rows and max(rows) < max(kept, default=0):
+            kept.clear()
+        return self._changes(kind, rows, problems)
+
+    def _changes(
+        self, kind: str, rows: Mapping[int, CandleRow], problems: list[BadData]
+    ) -> list[tuple[int, CandleState]]:
+        kept = self._kept.candles
+        oldest, newest = min(kept, default=0), max([*rows, *kept], default=0)
+        changes = []
+        for start in sorted({*rows, *kept}):
+            before = kept.get(start)
+            if before is None and start < oldest:
+                if kind == "updates":
+                    problems.append(BadData(self.place, f"a change to a candle before the newest {KEPT}"))
+                continue
+            candle = self._merged(start, before, rows.get(start), whole=kind == "snapshot", final=start < newest)
+            self._kept.keep(start, candle)
+            if before is None or candle.revision > before.revision or (kind == "snapshot" and start == newest):
+                changes.append((start, candle))
+        return changes
+
+    def _merged(
+        self, start: int, before: CandleState | None, row: CandleRow | None, *, whole: bool, final: bool
+    ) -> CandleState:
+        """A bar after a message that says `row` of it, and replaces it when `whole`."""
+        values = {} if before is None else before.values
+        till = None if before is None else before.till
+        stated = before is not None and before.final and before.complete
+        if row is not None:
+            values = row.values if whole else {**values, **row.values}
+            till = till if row.till is None else row.till
+            stated = True
+        covered = till is not None and till >= start + (self._period - 1) * 1_000_000_000
+        complete = not final or stated or covered
+        if before is None:
+            return CandleState(values, till, final, complete, 0)
+        changed = (values, final, complete) != (before.values, before.final, before.complete)
+        return CandleState(values, till, final, complete, before.revision + changed)
+
+    def _read_rows(self, table: MoexTable, problems: list[BadData]) -> dict[int, CandleRow]:
+        """The rows by start; of two rows of one FROM the later one wins."""
+        from_at = column(table, "FROM", self.place)
+        till_at = table.columns.index("TILL") if "TILL" in table.columns else None
+        known = [(at, *_CELLS[name], f"{self.place} {name}") for at, name in enumerate(table.columns) if name in _CELLS]
+        place = f"{self.place} FROM"
+        rows: dict[int, CandleRow] = {}
+        for cells in table.data:
+            start = _moscow_time(cells[from_at], place)
+            values: dict[str, float | None] = {}
+            for at, field, read, cell_place in known:
+                try:
+                    values[field] = read(cells[at], cell_place)
+                except BadData as error:
+                    problems.append(error)
+                    values[field] = None
+            till = None if till_at is None else self._till(cells[till_at], problems)
+            rows[start] = CandleRow(values, till)
+        return rows
+
+    def _till(self, cell: Any, problems: list[BadData]) -> int | None:
+        if cell is None:
+            return None
+        try:
+            return _moscow_time(cell, f"{self.place} TILL")
+        except BadData as error:
+            problems.append(error)
+            return None
+
+    def _bar(self, start: int, candle: CandleState, ts_event: int, ts_recv: int) -> Bar:
+        value = candle.values.get
+        return Bar(
+            VENUE,
+            self.symbol,
+            ts_event,
+            ts_recv,
+            "venue",
+            self._period,
+            start,
+            value("open"),
+            value("high"),
+            value("low"),
+            value("close"),
+            value("volume"),
+            value("turnover"),
+            trades=None,
+            buy_volume=None,
+            sell_volume=None,
+            vwap=None,
+            final=candle.final,
+            revision=candle.revision,
+            complete=candle.complete,
+        )
+
+
+_REMOVED = CandleRow({field: None for field, _ in _CELLS.values()}, None)
+
+
+def _moscow_time(cell: Any, place: str) -> int:
+    """Nanoseconds since the epoch, UTC, of "2026-01-22 09:58:52" in Moscow. Raises BadData."""
+    time = _parsed(cell) if type(cell) is str and len(cell) == 19 else None
+    if time is None:
+        raise BadData(place, f"not a time that can be used: {quoted(cell)}")
+    return time
+
+
+@lru_cache(maxsize=8192)
+def _parsed(text: str) -> int | None:
+    """Kept, because all symbols have candles of the same times."""
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if text[4::3] != "-- ::" or moment.year not in _YEARS:
+        return None
+    return (int((moment - _EPOCH).total_seconds()) - _MOSCOW_AHEAD) * 1_000_000_000

@@ -1,0 +1,203 @@
+"""What MOEX lists on a board, over ISS REST, page by page. Pure.
+
+    GET /iss/engines/stock/markets/shares/boards/TQBR/securities.json
+        ?iss.meta=off&iss.only=securities&start=0&limit=1000
+
+    {"securities":{"columns":["SECID","BOARDID",…],"data":[["SBER","TQBR",…],…]}}
+
+Boards of the market `shares` alone (TQBR, TQTF, …): which market another board belongs to isn't documented, and asked
+for on the wrong one it lists nothing. `start` counts rows; pages follow until one is empty or brings nothing new, since
+a server may well ignore `start`. A failure comes as HTTP 200 with a page of HTML as often as not. Source of the rules:
+https://moexalgo.github.io (openapi.yaml); the host is https://iss.moex.com, 15 minutes late without a token, which does
+a list no harm.
+
+The tick is MINSTEP, which is no power of ten on some papers; the lot is LOTSIZE, which changes over the years.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from feedbus.errors import BadData
+from feedbus.schema.events import Instrument
+from feedbus.text import quoted
+from feedbus.venues.moex.body import VENUE, number
+from feedbus.venues.moex.symbols import MARKETS, why_not
+from feedbus.venues.protocol import Fetch
+
+PAGE = 1000  # the most rows that the venue gives at once; it may give fewer
+MAX_PAGES = 200  # of one board
+MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
+MAX_PAPERS = 50_000
+MAX_PROBLEMS = 8
+MAX_TEXT = 64
+
+_BOARD = re.compile(r"[A-Z0-9_]{1,12}")
+
+
+class _Block(msgspec.Struct, gc=False):
+    columns: list[str]
+    data: list[list[Any]]
+
+
+class _ListingPage(msgspec.Struct, gc=False):
+    securities: _Block
+
+
+_decode = msgspec.json.Decoder(_ListingPage).decode
+
+
+def why_no_board(board: str) -> str | None:
+    """Why the papers of this board can't be listed, or None."""
+    if board in MARKETS:
+        return "a market, not a board"
+    if _BOARD.fullmatch(board):
+        return None
+    if _BOARD.fullmatch(board.upper()):
+        return f"write it in capitals: {board.upper()}"
+    return "not the code of a board, like TQBR"
+
+
+class MoexListing:
+    """One conversation. See feedbus.venues.protocol for the calls."""
+
+    def __init__(self, boards: Sequence[str]) -> None:
+        self._boards = tuple(dict.fromkeys(boards))
+        self._papers: dict[str, dict[str, Instrument]] = {board: {} for board in self._boards}
+        self._asked: dict[Fetch, tuple[str, int, int]] = {}  # board, start, page
+        self._seen: set[tuple[str, str]] = set()  # board and SECID of every row that has come
+        self._problems: list[str] = []
+        self._problem_count = 0
+
+    def requests(self) -> list[Fetch]:
+        """The first page of every board."""
+        return [self._ask(board, 0, 1) for board in self._boards]
+
+    def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Fetch]:
+        """One page, and the request for the next. Raises BadData."""
+        board, start, page = self._asked.pop(fetch)
+        place = f"ISS {board} from row {start}"
+        block = _securities(status, body, place)
+        fresh = self._take(block, board, place, ts_recv)
+        if not fresh:
+            return []
+        if page == MAX_PAGES or len(self._seen) > MAX_PAPERS:
+            raise BadData(place, f"the list has no end: {len(self._seen)} rows on {page} pages so far")
+        return [self._ask(board, start + len(block.data), page + 1)]
+
+    def instruments(self) -> list[Instrument]:
+        """Every paper once. Raises BadData for a board without any."""
+        empty = [board for board, papers in self._papers.items() if not papers]
+        if empty:
+            raise BadData(f"ISS {empty[0]}", "no papers that can be subscribed; is it a board of the market shares?")
+        return [paper for papers in self._papers.values() for paper in papers.values()]
+
+    def symbols(self) -> list[str]:
+        """`TQBR.SBER`, …"""
+        return [paper.symbol for paper in self.instruments()]
+
+    def problems(self) -> list[str]:
+        """Rows and cells that were passed over, and why."""
+        more = self._problem_count - len(self._problems)
+        return [*self._problems, f"ISS: {more} more rows or cells were passed over"] if more else list(self._problems)
+
+    def _ask(self, board: str, start: int, page: int) -> Fetch:
+        query = f"iss.meta=off&iss.only=securities&start={start}&limit={PAGE}"
+        fetch = Fetch(f"/iss/engines/stock/markets/shares/boards/{board}/securities.json?{query}")
+        self._asked[fetch] = (board, start, page)
+        return fetch
+
+    def _take(self, block: _Block, board: str, place: str, ts_recv: int) -> bool:
+        """The papers of one page; False when it brought none that hadn't come before."""
+        columns = {name: at for at, name in enumerate(block.columns)}
+        for name in ("SECID", "BOARDID"):
+            if name not in columns:
+                raise BadData(place, f"column {name} is missing")
+        fresh = False
+        for index, cells in enumerate(block.data):
+            if len(cells) != len(block.columns):
+                raise BadData(place, f"row {index} has {len(cells)} cells for {len(block.columns)} columns")
+            row = {name: cells[at] for name, at in columns.items()}
+            key = (board, quoted(row["SECID"]))
+            if key not in self._seen:
+                self._seen.add(key)
+                fresh = True
+                self._add(row, board, f"{place} row {index}", ts_recv)
+        return fresh
+
+    def _add(self, row: dict[str, Any], board: str, place: str, ts_recv: int) -> None:
+        """One paper; a row that isn't one is passed over, and a cell that can't be read is None."""
+        secid = row["SECID"]
+        symbol = f"{board}.{secid}"
+        reason = "not text" if type(secid) is not str else why_not(symbol)
+        if row["BOARDID"] != board:
+            reason = f"of another board: {quoted(row['BOARDID'])}"
+        if reason is not None:
+            self._note(f"{place}: {quoted(secid)}: {reason}")
+            return
+        cells = {field: self._cell(row.get(name), read, f"{place} {name}") for name, (field, read) in _CELLS.items()}
+        self._papers[board][symbol] = Instrument(VENUE, symbol, 0, ts_recv, board=board, **cells)
+
+    def _cell(self, cell: Any, read: Callable[[Any, str], Any], place: str) -> Any:
+        try:
+            return read(cell, place)
+        except BadData as error:
+            self._note(str(error))
+            return None
+
+    def _note(self, problem: str) -> None:
+        self._problem_count += 1
+        if len(self._problems) < MAX_PROBLEMS:
+            self._problems.append(problem)
+
+
+def _securities(status: int, body: bytes, place: str) -> _Block:
+    """The block of an answer. Raises BadData, which says what came in its place."""
+    if status not in (200, 401, 403):
+        raise BadData(place, f"HTTP {status}")
+    if body[:1024].lstrip()[:1] == b"<":
+        reason = "a page of HTML, as ISS answers without an entitlement, with an expired token, or in trouble"
+        raise BadData(place, f"HTTP {status}: {reason}")
+    if status != 200:
+        raise BadData(place, f"HTTP {status}")
+    try:
+        block = _decode(body).securities
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadData(place, str(error)) from None
+    if len(block.data) > MAX_ROWS:
+        raise BadData(place, f"{len(block.data)} rows, more than {MAX_ROWS}")
+    return block
+
+
+def _positive(cell: Any, place: str) -> float | None:
+    value = number(cell, place)
+    if value is not None and value <= 0:
+        raise BadData(place, f"not above zero: {quoted(cell)}")
+    return value
+
+
+def _decimals(cell: Any, place: str) -> int | None:
+    if cell is None or (type(cell) is int and 0 <= cell <= 18):
+        return cell
+    raise BadData(place, f"not a number of decimals: {quoted(cell)}")
+
+
+def _text(cell: Any, place: str) -> str | None:
+    if cell is None or (type(cell) is str and len(cell) <= MAX_TEXT and cell.isprintable()):
+        return cell
+    raise BadData(place, f"not a short text: {quoted(cell)}")
+
+
+_CELLS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+    "ISIN": ("isin", _text),
+    "LOTSIZE": ("lot", _positive),
+    "MINSTEP": ("tick_size", _positive),
+    "DECIMALS": ("decimals", _decimals),
+    "CURRENCYID": ("currency", _text),
+    "SECTYPE": ("type", _text),
+    "STATUS": ("status", _text),
+}

@@ -1,0 +1,270 @@
+"""The vocabulary between a venue's pure half and its shell: what a Session is asked, and what it answers. Pure.
+
+An Account is what all connections of one venue account share: credentials and the token that they are worth, channels,
+limits, the rules for symbols. A Session is one conversation on one connection. Both are handed what happened and when,
+and yield Effects; they know no socket, no clock and no log. A Listing is one conversation over HTTP: what a venue
+lists, by board. A venue is one module in feedbus/venues/ with an `Account` class.
+
+What is asked of a venue over HTTP is a Fetch. It is answered by one call of `fetched`, with an Answer or with the error
+that came in its place; answers come in any order, and none comes to a Session that is over.
+
+Times: `now` is seconds of any monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the
+epoch, when the bytes left the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+from feedbus.errors import BadData, VenueError
+from feedbus.schema.events import Instrument, MarketData
+
+
+class Subscription(msgspec.Struct, frozen=True, order=True):
+    """What is subscribed: one channel of one symbol."""
+
+    channel: str
+    symbol: str
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.symbol}"
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Send one WebSocket message: bytes as a binary one, str as a text one."""
+
+    data: bytes | str
+
+
+class WakeAt(msgspec.Struct, frozen=True):
+    """Call `tick` at this time (`now` seconds) or soon after. A later WakeAt replaces an earlier one."""
+
+    when: float
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """One HTTP request to the venue. `path` comes with its query ("/iss/…?start=0") and goes under the address that the
+    Account has for `service`; `body` is JSON. Never shows its query or body: they may hold a secret."""
+
+    path: str
+    service: str = "rest"
+    method: Literal["GET", "POST"] = "GET"
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Fetch({self.method} {self.service} {self.path.partition('?')[0]})"
+
+    __str__ = __repr__
+
+
+class FetchResponse(msgspec.Struct, frozen=True):
+    """What came back: the HTTP status, whichever it is, the whole body, and when it was there (ns since the epoch).
+    Never shows the body, which may be a token."""
+
+    status: int
+    body: bytes
+    ts_recv: int
+
+    def __repr__(self) -> str:
+        return f"Answer(HTTP {self.status}, {len(self.body)} bytes)"
+
+    __str__ = __repr__
+
+
+class AccountDue(msgspec.Struct, frozen=True):
+    """This Session told its Account something that the Account has to act upon: its `tick` is to be called now."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The venue took our login: the conversation is open. Of an Account: its connections may be made."""
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """The venue confirmed a subscription, by word or by data."""
+
+    subscription: Subscription
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The venue refused or ended a subscription; the Session asks again by itself, later and later."""
+
+    subscription: Subscription
+    reason: str
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A frame, or part of one, was unusable and was passed over; the conversation goes on."""
+
+    error: BadData
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something that an operator should read once."""
+
+    text: str
+
+
+class Close(msgspec.Struct, frozen=True):
+    """The conversation can't go on: close the connection and make a new one."""
+
+    error: VenueError
+
+
+class Fatal(msgspec.Struct, frozen=True):
+    """The venue refuses our credentials: no connection of this account will fare better."""
+
+    reason: str
+
+
+Effect = (
+    MarketData | Send | Fetch | WakeAt | AccountDue | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+)
+AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
+"""What an Account may yield. After a Fatal it is started again, much later."""
+
+
+class Session(Protocol):
+    """One conversation with a venue on one connection."""
+
+    def opened(self, now: float) -> Iterable[Effect]:
+        """The WebSocket is open."""
+
+    def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterable[Effect]:
+        """A whole WebSocket message came. Never raises, whatever the bytes are."""
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[Effect]:
+        """A Fetch of ours was answered, or failed. Never raises, whatever the answer is."""
+
+    def tick(self, now: float) -> Iterable[Effect]:
+        """The time of the last WakeAt has come, or the Account has changed (or any other time: it does no harm)."""
+
+    def subscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
+        """Take these symbols too, on every channel."""
+
+    def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
+        """Give these symbols up."""
+
+    def closing(self) -> Iterable[Effect]:
+        """We are about to close: the last Sends."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Plain totals since the session began, by name."""
+
+    def instruments(self) -> dict[str, int]:
+        """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
+
+
+class Listing(Protocol):
+    """What a venue lists on some boards, asked page by page. Its answers may come in any order."""
+
+    def requests(self) -> Iterable[Fetch]:
+        """The first things to fetch."""
+
+    def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Fetch]:
+        """The answer to one of them, whatever its HTTP status; returns what is to be fetched next. It is complete when
+        every Fetch has been answered. Raises VenueError: BadData for what is no list."""
+
+    def instruments(self) -> Sequence[Instrument]:
+        """What was listed and can be subscribed, none twice, in the venue's order. Raises BadData when a board listed
+        nothing."""
+
+    def symbols(self) -> Sequence[str]:
+        """Theirs."""
+
+    def problems(self) -> Sequence[str]:
+        """What an operator should know of the list: a line each."""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What the venue allows; None where it says nothing. `connections` of an account at a time; `subscriptions` (a
+    channel of a symbol is one) of a connection."""
+
+    connections: int | None = None
+    subscriptions: int | None = None
+
+
+class NoOptions(msgspec.Struct, frozen=True):
+    """The options of a venue that has none."""
+
+
+class Account(Protocol):
+    """What the connections of one venue account share. Made from configuration, so it raises ConfigError.
+
+    Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
+    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others. A
+    session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick` is
+    called when an answer to the Account has come.
+    """
+
+    Options: ClassVar[type[msgspec.Struct]]
+    venue: str
+    subprotocols: Sequence[str]
+    services: Mapping[str, str]
+    limits: Limits
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """What is subscribed of each symbol."""
+
+    def __init__(
+        self, credentials: Mapping[str, str], channels: Sequence[str], options: msgspec.Struct | None = None
+    ) -> None:
+        """Raises ConfigError, without the place: the caller knows it. No channels means the venue's usual, no options
+        Options(). It has no side effects, and is cheap: checking a configuration makes one too."""
+
+    def check_symbol(self, symbol: str) -> str | None:
+        """Why this symbol can't be subscribed, or None."""
+
+    def clean(self, text: str) -> str:
+        """Text that came from outside (what a peer closed with, say, or answered) without our secrets in it."""
+
+    def session(self, symbols: Sequence[str]) -> Session:
+        """A new conversation about these symbols."""
+
+    def start(self, now: float) -> Iterable[AccountEffect]:
+        """Get what connections need; Ready when they may be made. Called again after a Fatal."""
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[AccountEffect]:
+        """A Fetch of the Account was answered, or failed. Never raises, whatever the answer is."""
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:
+        """The time of the last WakeAt has come, or a Session asked for it (or any other time: it does no harm)."""
+
+
+class NoFetches:
+    """The part of an Account or a Session that asks nothing over HTTP."""
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Notice]:  # noqa: ARG002
+        """Nothing was asked."""
+        return ()
+
+
+class OpenAccount(NoFetches):
+    """The part of an Account whose connections need nothing before they are made."""
+
+    def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
+        """Connect."""
+        return (Ready(),)
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002
+        """Nothing is due."""
+        return ()
+
+    def clean(self, text: str) -> str:
+        """There is no secret."""
+        return text
+
+
+@runtime_checkable
+class Lists(Account, Protocol):
+    """What an Account is besides when its venue lists symbols by board, over its service "rest"."""
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the symbols of this board can't be listed, or None."""
+
+    def listing(self, boards: Sequence[str]) -> Listing:
+        """A new conversation about what these boards list; all of them have passed `check_board`."""

@@ -1,0 +1,244 @@
+"""The alerting actor over a bus in memory and on a virtual clock: what it subscribes, publishes, logs and counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from feedbus.actors.alerting.actor import MINUTE, OVERDUE_AFTER, Actor, Lines, Options
+from feedbus.actors.alerting.webhook import WebhookOptions
+from feedbus.actors.protocol import Actor as SubscriberActor
+from feedbus.actors.protocol import ActorContext
+from feedbus.alerts import Rule
+from feedbus.bus.publisher import Publisher
+from feedbus.errors import ConfigError
+from feedbus.schema import codec
+from feedbus.schema.events import Alert, FeedState, FeedStatus, MarketData, Quote, Ticker, Trade
+from feedbus.testing.determinism import EPOCH_NS, wall_ns
+from feedbus.testing.memory_bus import MemoryBus
+
+LARGE = Rule("large_trade", 10, cooldown=5)
+
+
+class Bench:
+    """An actor, running: what it is given comes off `bus`, and what it publishes is in `alerts`."""
+
+    def __init__(self, options: Options) -> None:
+        self.bus = MemoryBus()
+        self.publisher = Publisher("moex", self.bus, linger=0, wall_ns=wall_ns)
+        self.alerts: list[Alert] = []
+        self.actor = Actor(options, ActorContext(self.bus.subscribe, self._publish, wall_ns))
+
+    def _publish(self, events: Sequence[MarketData]) -> None:
+        for event in events:
+            assert isinstance(event, Alert)
+            self.alerts.append(event)
+
+    async def put(self, *events: MarketData) -> None:
+        """These events are on the bus, and have been judged."""
+        self.publisher.publish(events)
+        await trio.testing.wait_all_tasks_blocked()
+
+    def told(self) -> list[tuple[str, str, float]]:
+        """(state, symbol, seconds) of all alerts so far."""
+        return [(alert.state, alert.symbol, (alert.ts_recv - EPOCH_NS) / 1e9) for alert in self.alerts]
+
+
+@asynccontextmanager
+async def running(*rules: Rule, log_per_minute: int = 60) -> AsyncIterator[Bench]:
+    bench = Bench(Options(rules=rules, log_per_minute=log_per_minute))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bench.actor.run)
+        yield bench
+        nursery.cancel_scope.cancel()
+
+
+def trade(symbol: str = "A", size: float = 50.0) -> Trade:
+    return Trade("moex", symbol, 1, wall_ns(), 10.0, size, "buy", 1)
+
+
+def status(state: FeedState) -> FeedStatus:
+    return FeedStatus("moex", "moex/0", 0, wall_ns(), state, "", 1, 2, {}, 0.0, None, 1)
+
+
+async def test_what_fires_is_published_and_resolves_when_its_time_has_come(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(LARGE) as bench:
+        await bench.put(trade(), trade("B", 1))
+        assert bench.told() == [("firing", "A", 0)]
+        await trio.sleep(60)
+        assert bench.told()[1:] == [("resolved", "A", 5)]
+
+
+async def test_an_instrument_is_stale_at_its_time_and_not_at_the_next_event(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(Rule("stale", 42.5)) as bench:
+        await bench.put(Ticker("moex", "A", 1, wall_ns(), last=1.0))
+        await trio.sleep(100)
+        assert bench.told() == [("firing", "A", 42.5)]
+        await bench.put(Quote("moex", "A", 1, wall_ns(), 1.0, 1.0, 1.0, 1.0, None))
+        assert bench.told()[1:] == [("resolved", "A", 100)]
+
+
+async def test_a_timer_that_comes_to_be_due_earlier_is_not_slept_over(autojump_clock: trio.testing.MockClock) -> None:
+    async with running(Rule("stale", 3600), Rule("wide_spread", 1, for_=0.25)) as bench:
+        await trio.sleep(1)
+        await bench.put(Quote("moex", "A", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None))
+        await trio.sleep(10)
+        assert bench.told() == [("firing", "A", 1.25)]
+
+
+async def test_only_what_the_rules_need_is_subscribed_to() -> None:
+    async with running(Rule("large_trade", 10, symbols=("moex:A",))) as bench:
+        quote = Quote("moex", "A", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None)
+        await bench.put(quote, trade("B"), trade("A"))
+        assert bench.actor.counters()["events"] == 1
+        assert [alert.symbol for alert in bench.alerts] == ["A"]
+
+
+async def test_connections_are_judged_from_what_they_say_and_from_their_silence(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running(Rule("connection_down", for_=10)) as bench:
+        await trio.sleep(100)
+        await bench.put(status("online"))
+        await trio.sleep(5)
+        await bench.put(status("waiting"))
+        await trio.sleep(100)
+        assert bench.told() == [("firing", "moex/0", 115)]
+
+
+async def test_nothing_fires_by_a_gap_and_it_is_counted() -> None:
+    async with running(LARGE) as bench:
+        header = codec.MessageHeader("trade", "moex", "moex", 7, 5)
+        bench.bus.send(codec.encode(header, [("A", 1, [trade(size=1)])]))
+        bench.bus.send(codec.encode(header, [("A", 9, [trade(size=1)])]))
+        await trio.testing.wait_all_tasks_blocked()
+        assert bench.alerts == []
+        assert (bench.actor.counters()["gaps"], bench.actor.counters()["events"]) == (1, 2)
+
+
+async def test_a_new_life_knows_nothing_of_the_old_one(autojump_clock: trio.testing.MockClock) -> None:
+    for _ in range(2):
+        async with running(Rule("wide_spread", 1)) as bench:
+            await bench.put(Quote("moex", "A", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None))
+            assert [alert.state for alert in bench.alerts] == ["firing"]
+
+
+# The log
+
+
+async def test_a_change_is_a_line(autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "feedbus.alerting")
+    async with running(Rule("large_trade", 10, name="whale", severity="critical", cooldown=5)) as bench:
+        await bench.put(trade())
+        await trio.sleep(60)
+    assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("feedbus.alerting", "WARNING", "critical whale firing: moex:A: trade buy 50 at 10"),
+        ("feedbus.alerting", "INFO", "critical whale resolved: moex:A: 5 s have passed since"),
+    ]
+
+
+async def test_a_storm_is_so_many_lines_a_minute_and_one_that_counts_the_others(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "feedbus.alerting")
+    async with running(Rule("large_trade", 10, cooldown=1000), log_per_minute=3) as bench:
+        await bench.put(*(trade(f"S{number}") for number in range(1000)))
+        assert len(caplog.records) == 3
+        await trio.sleep(MINUTE + 10)
+        assert [record.getMessage() for record in caplog.records[3:]] == [
+            "997 more alerts within a minute: not logged, but published"
+        ]
+        await bench.put(trade("S1000"))
+        assert len(caplog.records) == 5
+        assert len(bench.alerts) == 1001
+        assert bench.actor.counters()["log_lines_left_out"] == 997
+
+
+async def test_a_storm_of_one_severity_leaves_the_lines_of_another(
+    autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = Rule("large_trade", 10, name="noise", cooldown=1000, severity="info")
+    grave = Rule("large_trade", 99, name="grave", cooldown=1000, severity="critical")
+    async with running(noise, grave, log_per_minute=2) as bench:
+        await bench.put(*(trade(f"S{number}") for number in range(50)), trade("A", 100))
+    assert [record.getMessage().split()[1] for record in caplog.records] == ["noise", "noise", "grave"]
+
+
+def test_a_quiet_minute_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    lines = Lines(1)
+    for now in (0.0, 61.0, 200.0):
+        lines.end_minute(now)
+    assert (caplog.records, lines.left_out) == ([], 0)
+
+
+# What it is to its supervisor
+
+
+async def test_totals_are_counted(autojump_clock: trio.testing.MockClock) -> None:
+    async with running(LARGE) as bench:
+        await bench.put(trade(), trade("B"), trade("C", 1))
+        await trio.sleep(60)
+        assert bench.actor.counters() == {
+            "events": 3,
+            "gaps": 0,
+            "fired": 2,
+            "resolved": 2,
+            "events_passed_over": 0,
+            "log_lines_left_out": 0,
+        }
+
+
+async def test_it_is_overdue_only_when_a_rule_was_due_and_nobody_looked(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bench = Bench(Options(rules=(LARGE,)))
+    assert bench.actor.overdue(1e9) is None  # it doesn't run yet
+    async with running(LARGE) as bench:
+        await trio.sleep(1000)
+        now = trio.current_time()
+        assert bench.actor.overdue(now) is None
+        assert bench.actor.overdue(now + 2 * OVERDUE_AFTER + 0.1) == "alerting: rules that are due aren't judged"
+
+
+def test_it_is_an_actor_with_defaults_for_everything() -> None:
+    kind: type[SubscriberActor] = Actor
+    assert kind.publishes
+    actor = kind(kind.Options(), ActorContext(MemoryBus().subscribe, lambda events: None, wall_ns))
+    assert actor.counters()["events"] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (Options(rules=()), "rules: there are none"),
+        (Options(rules=(Rule("stale"),)), "rule stale: threshold"),
+        (Options(webhook=WebhookOptions("nonsense")), "webhook.url: must be"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: Options, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Actor(options, ActorContext(MemoryBus().subscribe, lambda events: None, wall_ns))
+
+
+def test_the_options_are_what_a_file_may_hold() -> None:
+    options = msgspec.convert(
+        {
+            "rules": [{"kind": "stale", "threshold": "60", "for": "5", "symbols": ["TQBR.*"]}],
+            "webhook": {"url": "https://hooks.example.com/T0", "queue": "10"},
+        },
+        Options,
+        strict=False,
+    )
+    assert options.rules == (Rule("stale", 60, for_=5, symbols=("TQBR.*",)),)
+    assert options.webhook is not None
+    assert (options.webhook.queue, options.max_instruments) == (10, 20_000)

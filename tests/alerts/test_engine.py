@@ -1,0 +1,185 @@
+"""Who is told of which event: instruments, limits, time, and what holds whatever comes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedbus.alerts import AlertEngine, Rule
+from feedbus.errors import ConfigError
+from feedbus.schema.events import Alert, Bar, FeedState, FeedStatus, Indicator, MarketEvent, Quote, Ticker, Trade
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+ALL_KINDS = [
+    Rule("stale", 10, cooldown=3),
+    Rule("connection_down", for_=2, cooldown=0),
+    Rule("wide_spread", 1, for_=1, cooldown=2),
+    Rule("large_trade", 50, cooldown=4),
+    Rule("price_jump", 5, window=8, cooldown=1),
+    Rule("volume_spike", 2, bars=2, cooldown=5),
+]
+
+
+def trade(symbol: str, size: float, *, venue: str = "moex", recv: int = START, price: float = 10.0) -> Trade:
+    return Trade(venue, symbol, 1, recv, price, size, None, None)
+
+
+def test_a_rule_is_about_its_symbols_and_one_event_may_concern_several() -> None:
+    anomalies = AlertEngine(
+        [
+            Rule("large_trade", 10, name="all"),
+            Rule("large_trade", 10, name="b", symbols=("moex:B",)),
+            Rule("large_trade", 100, name="large"),
+        ]
+    )
+    found = {symbol: anomalies.add(trade(symbol, 50), START) for symbol in ("A", "B")}
+    assert {symbol: [alert.rule for alert in alerts] for symbol, alerts in found.items()} == {
+        "A": ["all"],
+        "B": ["all", "b"],
+    }
+
+
+def test_an_event_of_another_kind_is_nobody_s() -> None:
+    anomalies = AlertEngine([Rule("large_trade", 10)])
+    assert not anomalies.add(Indicator("moex", "A", 1, START, "sma", 60, 5, 0, 1.0), START)
+    assert not anomalies.add(Ticker("moex", "A", 1, START, last=1.0), START)
+
+
+def test_instruments_beyond_the_limit_are_passed_over_and_counted() -> None:
+    anomalies = AlertEngine([Rule("large_trade", 10, cooldown=0, symbols=("A*",))], max_instruments=2)
+    for symbol in ("X", "Y", "Z", "A1", "A2"):  # those that no rule is about take nobody's place
+        anomalies.add(trade(symbol, 1), START)
+    assert (anomalies.watched, anomalies.passed_over) == (2, 0)
+    assert not anomalies.add(trade("A3", 50), START)
+    assert not anomalies.add(trade("A3", 50), START)
+    assert anomalies.add(trade("A2", 50), START)
+    assert (anomalies.watched, anomalies.passed_over) == (2, 2)
+
+
+def test_instruments_that_no_rule_is_about_are_remembered_up_to_the_limit_only() -> None:
+    anomalies = AlertEngine([Rule("large_trade", 10, symbols=("A*",))], max_instruments=2)
+    for number in range(100):
+        anomalies.add(trade(f"X{number}", 50), START)
+    (space,) = anomalies._all
+    assert sum(map(len, space.by_venue.values())) == 2
+
+
+def test_an_event_happens_when_it_was_received_but_never_later_than_now() -> None:
+    anomalies = AlertEngine([Rule("large_trade", 10, cooldown=0)])
+    assert anomalies.add(trade("A", 50, recv=START - 5), START)[0].ts_recv == START - 5
+    assert anomalies.add(trade("B", 50, recv=START + 99), START)[0].ts_recv == START
+
+
+def test_an_event_that_comes_late_makes_nothing_older() -> None:
+    anomalies = AlertEngine([Rule("stale", 10)])
+    now = START + 9 * SECOND
+    anomalies.add(trade("A", 1, recv=now), now)
+    anomalies.add(trade("A", 1, recv=START), now)
+    assert not anomalies.tick(now + 10 * SECOND - 1)
+    assert anomalies.tick(now + 10 * SECOND)
+
+
+def test_what_is_due_before_an_event_comes_first() -> None:
+    anomalies = AlertEngine([Rule("stale", 10)])
+    anomalies.add(trade("A", 1), START)
+    late = START + 60 * SECOND
+    alerts = anomalies.add(trade("A", 1, recv=late), late)
+    assert [alert.state for alert in alerts] == ["firing", "resolved"]
+
+
+def test_time_alone_is_asked_for_only_when_something_waits_for_it() -> None:
+    anomalies = AlertEngine([Rule("stale", 10)])
+    assert anomalies.next_due() is None
+    assert not anomalies.tick(START)
+    anomalies.add(trade("A", 1), START)
+    assert anomalies.next_due() == START + 10 * SECOND
+    assert [alert.rule for alert in anomalies.tick(START + 10 * SECOND)] == ["stale"]
+    assert anomalies.next_due() is None
+
+
+def test_timers_are_as_many_as_watches_however_many_events_come() -> None:
+    anomalies = AlertEngine(ALL_KINDS)
+    now = START
+    for number in range(5000):
+        now += SECOND // 50
+        anomalies.add(trade("AB"[number % 2], 100 * (number % 3), recv=now, price=10 + number % 7), now)
+    assert len(anomalies._timers) <= 2 * 2 * len(ALL_KINDS) + 64
+
+
+def test_rules_that_contradict_themselves_are_refused() -> None:
+    with pytest.raises(ConfigError, match="rule stale: threshold"):
+        AlertEngine([Rule("stale")])
+
+
+# Whatever comes
+
+symbols = st.sampled_from(["A", "B"])
+numbers = st.sampled_from([None, 90.0, 99.0, 100.0, 101.0, 110.0])
+sizes = st.sampled_from([1.0, 60.0])
+states: st.SearchStrategy[FeedState] = st.sampled_from(["online", "waiting", "stopped", "refused"])
+recvs = st.integers(-15, 15).map(lambda seconds: seconds * SECOND)
+
+
+@st.composite
+def events(draw: st.DrawFn, now: int) -> MarketEvent:
+    """Any event, received about now: too early, or later than now."""
+    symbol, recv = draw(symbols), now + draw(recvs)
+    match draw(st.integers(0, 4)):
+        case 0:
+            return trade(symbol, draw(sizes), recv=recv, price=draw(numbers) or -1.0)
+        case 1:
+            return Quote("moex", symbol, 1, recv, draw(numbers), 1.0, draw(numbers), 1.0, None)
+        case 2:
+            return Ticker("moex", symbol, 1, recv, draw(numbers), draw(numbers), draw(numbers))
+        case 3:
+            up = draw(st.integers(0, 2))
+            return FeedStatus("moex", f"moex/{symbol}", 0, recv, draw(states), "", up, 2, {}, 0.0, None, 1)
+        case _:
+            start, final = draw(st.integers(0, 9)), draw(st.booleans())
+            return Bar(
+                "moex", symbol, 1, recv, "trades", 60, start,
+                1, 1, 1, 1, draw(sizes), 1, 1, 1, 1, 1, final, 0, True,
+            )  # fmt: skip
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | None]]:
+    """(now, event, or time alone); the clock is even set back now and then."""
+    now, script = START, list[tuple[int, MarketEvent | None]]()
+    for _ in range(draw(st.integers(1, 60))):
+        now += draw(st.integers(-2, 12)) * SECOND
+        script.append((now, draw(st.none() | events(now))))
+    return script
+
+
+def alerts_of(script: list[tuple[int, MarketEvent | None]]) -> list[Alert]:
+    anomalies, alerts = AlertEngine(ALL_KINDS), list[Alert]()
+    for now, event in script:
+        alerts += anomalies.tick(now) if event is None else anomalies.add(event, now)
+        due = anomalies.next_due()
+        assert due is None or event is not None or due > now
+    return alerts
+
+
+@given(scripts())
+def test_of_a_rule_and_an_instrument_firing_and_resolved_take_turns_in_time(
+    script: list[tuple[int, MarketEvent | None]],
+) -> None:
+    by_key: dict[tuple[str, str, str], list[Alert]] = {}
+    for alert in alerts_of(script):
+        by_key.setdefault((alert.rule, alert.venue, alert.symbol), []).append(alert)
+        assert alert.text.isprintable()
+    for alerts in by_key.values():
+        states = [alert.state for alert in alerts]
+        assert states == (["firing", "resolved"] * len(states))[: len(states)]
+        assert all(one.ts_recv <= other.ts_recv for one, other in pairwise(alerts))
+
+
+@given(scripts())
+def test_the_same_events_at_the_same_times_give_the_same_alerts(script: list[tuple[int, MarketEvent | None]]) -> None:
+    assert alerts_of(script) == alerts_of(script)

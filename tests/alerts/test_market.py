@@ -1,0 +1,243 @@
+"""Spreads, trades, jumps and volumes: what fires, at which number, and what ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedbus.alerts import AlertEngine, Rule
+from feedbus.schema.events import Alert, Bar, BookDelta, BookSnapshot, MarketEvent, Quote, Ticker, Trade
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+
+def at(seconds: float) -> int:
+    return START + round(seconds * SECOND)
+
+
+def play(rule: Rule, events: Sequence[MarketEvent], until: float = 0.0) -> list[Alert]:
+    """The alerts of these events, each of which comes when it is received, and of the time after them."""
+    anomalies, alerts = AlertEngine([rule]), list[Alert]()
+    for event in events:
+        while (due := anomalies.next_due()) is not None and due <= event.ts_recv:
+            alerts += anomalies.tick(due)
+        alerts += anomalies.add(event, event.ts_recv)
+    while (due := anomalies.next_due()) is not None and due <= at(until):
+        alerts += anomalies.tick(due)
+    return alerts
+
+
+def told(alerts: Sequence[Alert]) -> list[tuple[str, float]]:
+    return [(alert.state, (alert.ts_recv - START) / SECOND) for alert in alerts]
+
+
+# wide_spread
+
+
+def quote(seconds: float, bid: float | None, ask: float | None) -> Quote:
+    return Quote("moex", "A", 1, at(seconds), bid, 1.0, ask, 1.0, None)
+
+
+def book(seconds: float, bid: float | None, ask: float | None) -> BookSnapshot:
+    bids, asks = ([] if price is None else [(price, 1.0)] for price in (bid, ask))
+    return BookSnapshot("moex", "A", 1, at(seconds), bids, asks, None)
+
+
+def ticker(seconds: float, bid: float | None, ask: float | None, last: float | None = None) -> Ticker:
+    return Ticker("moex", "A", 1, at(seconds), bid=bid, ask=ask, last=last)
+
+
+def delta(seconds: float) -> BookDelta:
+    return BookDelta("moex", "A", 1, at(seconds), [(1.0, 1.0)], [], None, None)
+
+
+@pytest.mark.parametrize("make", [quote, book, ticker])
+def test_a_spread_above_the_threshold_fires_until_it_is_not(make: type[Quote]) -> None:
+    alerts = play(Rule("wide_spread", 1), [make(0, 99.5, 100.5), make(1, 99, 101), make(2, 98, 102), make(3, 100, 100)])  # type: ignore[call-arg, arg-type]
+    assert told(alerts) == [("firing", 1), ("resolved", 3)]
+    assert [alert.value for alert in alerts] == [2.0, 0.0]
+    assert alerts[0].text == "spread 2 % (bid 99, ask 101), above 1 %"
+    assert alerts[1].text == "spread 0 % (bid 100, ask 100), not above 1 %"
+
+
+WIDE, NARROW = (90.0, 110.0), (99.9, 100.1)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([quote(0, *WIDE), quote(1, None, 110)], [("firing", 0)]),
+        ([quote(0, *WIDE), book(1, *NARROW), ticker(2, *NARROW)], [("firing", 0)]),
+        ([book(0, *WIDE), ticker(1, *NARROW)], [("firing", 0)]),
+        ([book(0, *WIDE), quote(1, *NARROW)], [("firing", 0), ("resolved", 1)]),
+        ([ticker(0, *WIDE), book(1, *NARROW)], [("firing", 0), ("resolved", 1)]),
+        ([book(0, *WIDE), book(1, None, 110), book(2, *NARROW)], [("firing", 0), ("resolved", 2)]),
+        ([book(0, *WIDE), delta(1), book(2, *WIDE)], [("firing", 0), ("resolved", 1)]),
+        ([delta(0), book(1, *WIDE)], []),
+        ([delta(0), quote(1, *WIDE), delta(2)], [("firing", 1)]),
+        ([quote(0, 110, 90)], []),
+        ([quote(0, -2, 1)], []),
+        ([ticker(0, 90, None), ticker(1, None, None)], []),
+    ],
+)
+def test_the_best_source_is_judged_and_what_is_not_known_changes_nothing(
+    events: list[MarketEvent], expected: list[tuple[str, float]]
+) -> None:
+    assert told(play(Rule("wide_spread", 1), events)) == expected
+
+
+def test_a_spread_must_be_wide_for_so_long() -> None:
+    rule = Rule("wide_spread", 1, for_=10)
+    assert told(play(rule, [quote(0, *WIDE), quote(9, *NARROW), quote(9.5, *WIDE)], 19)) == []
+    assert told(play(rule, [quote(0, *WIDE), quote(5, 80, 120)], 30)) == [("firing", 10)]
+
+
+# large_trade
+
+
+def trade(seconds: float, price: float, size: float = 1.0) -> Trade:
+    return Trade("moex", "A", 1, at(seconds), price, size, "sell", 1)
+
+
+@pytest.mark.parametrize(
+    ("of", "threshold", "text", "value"),
+    [("size", 50, "trade sell 50 at 10", 50), ("notional", 500, "trade sell 50 at 10 = 500", 500)],
+)
+def test_a_trade_at_the_threshold_fires_and_resolves_by_itself(
+    of: str, threshold: float, text: str, value: float
+) -> None:
+    rule = Rule("large_trade", threshold, of="notional" if of == "notional" else "size", cooldown=30)
+    alerts = play(rule, [trade(0, 10, 49.9), trade(1, 10, 50), trade(2, 10, 70), trade(40, 10, 49)], 100)
+    assert told(alerts) == [("firing", 1), ("resolved", 31)]
+    assert [(alert.value, alert.text) for alert in alerts] == [(value, text), (value, "30 s have passed since")]
+
+
+# price_jump
+
+
+def test_a_jump_up_fires_until_the_lowest_price_has_left_the_window() -> None:
+    alerts = play(Rule("price_jump", 10, window=16), [trade(0, 100), trade(5, 109.9), trade(9, 110)], 100)
+    assert told(alerts) == [("firing", 9), ("resolved", 16)]
+    assert alerts[0].value == 10.0
+    assert alerts[0].text == "last 110 is +10 % from the lowest 100 of 16 s"
+    assert alerts[1].text == "last 110, within 109.9 to 110 in 16 s"
+
+
+def test_a_fall_is_below_zero_and_is_over_when_the_price_comes_back() -> None:
+    alerts = play(Rule("price_jump", 10, window=16), [trade(0, 100), trade(5, 90), trade(6, 98)])
+    assert told(alerts) == [("firing", 5), ("resolved", 6)]
+    assert alerts[0].value == -10.0
+    assert alerts[0].text == "last 90 is -10 % from the highest 100 of 16 s"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [trade(0, 100), trade(20, 120)],
+        [trade(0, 100), trade(5, -50), trade(6, 0), trade(7, 101)],
+        [trade(0, 100), trade(1, 109), trade(16, 118)],
+        [ticker(0, None, None), trade(1, 100), ticker(2, None, None)],
+    ],
+)
+def test_slow_moves_and_prices_without_a_per_cent_are_no_jumps(events: list[MarketEvent]) -> None:
+    assert play(Rule("price_jump", 10, window=16), events, 100) == []
+
+
+def test_a_ticker_s_last_is_a_price_too() -> None:
+    events = [ticker(0, None, None, 100), trade(1, 111)]
+    assert told(play(Rule("price_jump", 10, window=16), events)) == [("firing", 1)]
+
+
+def test_one_wrong_price_is_a_jump_there_and_one_back() -> None:
+    events = [trade(0, 100), trade(1, 150), trade(2, 100), trade(12, 100)]
+    assert told(play(Rule("price_jump", 10, window=16), events, 100)) == [("firing", 1), ("resolved", 17)]
+
+
+def test_a_jump_that_must_hold_does_not_fire_when_the_price_is_near_again_by_then() -> None:
+    rule = Rule("price_jump", 10, window=16, for_=2)
+    assert told(play(rule, [trade(0, 100), trade(1, 111), trade(2, 105)], 14)) == []
+    assert told(play(rule, [trade(0, 100), trade(1, 111)], 14)) == [("firing", 3)]
+
+
+prices = st.lists(st.tuples(st.floats(0, 3), st.integers(90, 115)), min_size=1, max_size=80)
+
+
+@given(prices)
+def test_a_jump_fires_as_the_definition_says(taken: list[tuple[float, int]]) -> None:
+    rule, now = Rule("price_jump", 10, window=16, cooldown=0), 0.0
+    anomalies, firing = AlertEngine([rule]), False
+    seen: list[tuple[float, int]] = []
+    for step, price in taken:
+        now += step
+        seen.append((at(now), price))
+        for alert in anomalies.add(trade(now, price), at(now)):
+            firing = alert.state == "firing"
+
+        def jumped(window: float, price: int = price, now: float = now) -> bool:
+            near = [other for when, other in seen if at(now) - when <= window * SECOND]
+            return (price - min(near)) * 100 >= 10 * min(near) or (max(near) - price) * 100 >= 10 * max(near)
+
+        assert jumped(16) or not firing
+        assert firing or not jumped(15)
+
+
+# volume_spike
+
+
+def bar(start: int, volume: float | None, *, final: bool = True, revision: int = 0, period: int = 60) -> Bar:
+    return Bar(
+        "moex", "A", 0, at(start * 60 + revision), "trades", period, at(start * 60),
+        1, 1, 1, 1, volume, None, None, None, None, None, final, revision, True,
+    )  # fmt: skip
+
+
+def half(start: int, volume: float) -> Bar:
+    """A bar of which something is missing."""
+    return msgspec.structs.replace(bar(start, volume), complete=False)
+
+
+SPIKE = Rule("volume_spike", 3, bars=3, cooldown=0)
+
+
+def fired(events: Sequence[MarketEvent], rule: Rule = SPIKE) -> list[float | None]:
+    return [alert.value for alert in play(rule, events) if alert.state == "firing"]
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 30)], [3]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 29.9)], []),
+        ([bar(1, 10), bar(2, 10), bar(3, 90)], []),
+        ([bar(1, 90), bar(2, 10), bar(3, 10), bar(4, 10), bar(5, 30)], [3]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 40, final=False), bar(4, 60, revision=1)], [4]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 5, final=False), bar(4, 60, revision=1)], [6]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 40, final=False), bar(5, 40)], [4, 4]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(3, 70, revision=1), bar(4, 80)], []),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(2, 100), bar(4, 30)], [3]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, None), bar(5, 30)], [3]),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 99, period=300)], []),
+        ([bar(1, 0), bar(2, 0), bar(3, 0), bar(4, 10)], []),
+        ([bar(1, 10), bar(2, 10), bar(3, 10), half(4, 1), half(5, 1), bar(6, 30)], [3]),
+        ([half(1, 1), half(2, 1), half(3, 1), bar(4, 60)], []),
+        ([bar(1, 10, final=False), bar(2, 10, final=False), bar(3, 10, final=False), bar(4, 90)], []),
+    ],
+)
+def test_a_bar_is_compared_with_the_final_bars_before_it(events: list[MarketEvent], expected: list[float]) -> None:
+    assert fired(events) == expected
+
+
+def test_a_spike_says_what_it_is_compared_with() -> None:
+    (alert, resolved) = play(SPIKE, [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 45)])
+    assert alert.text == "volume 45 is 4.5 times the mean 10 of 3 bars of 60 s"
+    assert resolved.state == "resolved"
+
+
+def test_bars_of_another_source_are_left_alone() -> None:
+    events = [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 90)]
+    assert fired(events, Rule("volume_spike", 3, bars=3, source="venue")) == []

@@ -1,0 +1,228 @@
+"""Stale instruments and connections that are down, second by second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from feedbus.alerts import AlertEngine, Rule
+from feedbus.schema.events import (
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    FeedState,
+    FeedStatus,
+    Indicator,
+    MarketEvent,
+    Quote,
+    Ticker,
+    Trade,
+)
+
+SECOND = 1_000_000_000
+START = 1_700_000_000 * SECOND
+
+
+def at(seconds: float) -> int:
+    return START + round(seconds * SECOND)
+
+
+class Told:
+    """What is alerted, as (state, seconds, symbol), while time passes from timer to timer."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.anomalies = AlertEngine(rules)
+        self.alerts: list[tuple[str, float, str]] = []
+        self.texts: list[str] = []
+        self.values: list[float | None] = []
+
+    def until(self, seconds: float) -> None:
+        """Time passes."""
+        while (due := self.anomalies.next_due()) is not None and due <= at(seconds):
+            self._take(self.anomalies.tick(due))
+
+    def add(self, event: MarketEvent) -> None:
+        """An event comes when it is received."""
+        self.until((event.ts_recv - START) / SECOND)
+        self._take(self.anomalies.add(event, event.ts_recv))
+
+    def _take(self, alerts: Iterable[object]) -> None:
+        for alert in alerts:
+            assert getattr(alert, "rule", None)
+            state, recv, symbol = (getattr(alert, name) for name in ("state", "ts_recv", "symbol"))
+            self.alerts.append((state, (recv - START) / SECOND, symbol))
+            self.texts.append(getattr(alert, "text", ""))
+            self.values.append(getattr(alert, "value", None))
+
+
+def ticker(seconds: float, symbol: str = "A") -> Ticker:
+    return Ticker("moex", symbol, 1, at(seconds), last=1.0)
+
+
+def status(
+    seconds: float, state: FeedState, *, symbol: str = "moex/0", up: int = 0, wanted: int = 2, reason: str = ""
+) -> FeedStatus:
+    return FeedStatus("moex", symbol, 0, at(seconds), state, reason, up, wanted, {}, 0.0, None, 1)
+
+
+# stale
+
+
+def test_an_instrument_without_data_is_stale_until_it_has_data_again() -> None:
+    told = Told(Rule("stale", 60, cooldown=0))
+    told.add(ticker(0))
+    told.add(ticker(50))
+    told.until(109)
+    assert told.alerts == []
+    told.until(500)
+    assert told.alerts == [("firing", 110, "A")]
+    told.add(ticker(501))
+    assert told.alerts[1:] == [("resolved", 501, "A")]
+    told.until(600)
+    assert told.alerts[2:] == [("firing", 561, "A")]
+    assert told.values == [60.0, 451.0, 60.0]
+    assert told.texts[:2] == ["no data for 60.0 s", "data again after 451.0 s"]
+
+
+def test_stale_waits_for_as_long_as_it_must_hold_and_for_its_cooldown() -> None:
+    told = Told(Rule("stale", 10, for_=5, cooldown=100))
+    told.add(ticker(0))
+    told.add(ticker(12))
+    told.add(ticker(30))
+    told.until(80)
+    assert told.alerts == [("firing", 27, "A"), ("resolved", 30, "A")]
+    told.until(300)
+    assert told.alerts[2:] == [("firing", 130, "A")]
+
+
+DATA: list[MarketEvent] = [
+    Trade("moex", "A", 1, at(9), 1.0, 1.0, None, None),
+    Quote("moex", "A", 1, at(9), 1.0, 1.0, 2.0, 1.0, None),
+    BookSnapshot("moex", "A", 1, at(9), [], [], None),
+    BookDelta("moex", "A", 1, at(9), [], [], None, None),
+    ticker(9),
+]
+NO_DATA: list[MarketEvent] = [
+    status(9, "online", symbol="A"),
+    Indicator("moex", "A", 1, at(9), "sma", 60, 5, 0, 1.0),
+    Bar("moex", "A", 1, at(9), "trades", 60, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, True, 0, True),
+]
+
+
+@pytest.mark.parametrize("event", DATA, ids=lambda event: type(event).__name__)
+def test_market_data_of_any_kind_is_data(event: MarketEvent) -> None:
+    told = Told(Rule("stale", 10))
+    told.add(ticker(0))
+    told.add(event)
+    told.until(18)
+    assert told.alerts == []
+
+
+@pytest.mark.parametrize("event", NO_DATA, ids=lambda event: type(event).__name__)
+def test_what_is_made_of_data_is_none(event: MarketEvent) -> None:
+    told = Told(Rule("stale", 10), Rule("volume_spike", 100), Rule("connection_down", for_=1000))
+    told.add(ticker(0))
+    told.add(event)
+    told.until(18)
+    assert told.alerts == [("firing", 10, "A")]
+
+
+def test_each_instrument_and_venue_is_stale_by_itself() -> None:
+    told = Told(Rule("stale", 10))
+    told.add(ticker(0, "A"))
+    told.add(ticker(1, "B"))
+    told.add(Ticker("alor", "A", 1, at(5), last=1.0))
+    told.add(ticker(8, "A"))
+    told.until(16)
+    assert told.alerts == [("firing", 11, "B"), ("firing", 15, "A")]
+
+
+def test_what_fires_about_a_stale_instrument_goes_on_firing_and_stale_says_so() -> None:
+    told = Told(Rule("stale", 10), Rule("wide_spread", 1))
+    told.add(Quote("moex", "A", 1, at(0), 90.0, 1.0, 110.0, 1.0, None))
+    told.until(1000)
+    assert told.alerts == [("firing", 0, "A"), ("firing", 10, "A")]
+    assert told.texts[1] == "no data for 10.0 s; so nothing ends what fires about it: wide_spread"
+
+
+# connection_down
+
+
+@pytest.mark.parametrize("state", ["online", "delayed"])
+def test_a_connection_that_is_not_up_for_so_long_fires_until_it_is(state: FeedState) -> None:
+    told = Told(Rule("connection_down", for_=10, cooldown=0))
+    told.add(status(0, "online"))
+    told.add(status(3, "waiting", reason="connect_failed: refused"))
+    told.add(status(8, "connecting", reason="connect_failed: refused"))
+    told.add(status(12.5, "waiting", reason="connect_failed: refused"))
+    told.until(14)
+    assert told.alerts == [("firing", 13, "moex/0")]
+    assert (told.values, told.texts) == ([10.0], ["waiting: connect_failed: refused"])
+    told.add(status(20, state))
+    assert told.alerts[1:] == [("resolved", 20, "moex/0")]
+    assert (told.values[1], told.texts[1]) == (17.0, f"{state} after 17.0 s")
+
+
+def test_a_connection_that_comes_back_in_time_does_not_fire() -> None:
+    told = Told(Rule("connection_down", for_=10))
+    for seconds in range(0, 100, 10):
+        told.add(status(seconds, "waiting"))
+        told.add(status(seconds + 5, "online"))
+    assert told.alerts == []
+
+
+def test_refused_credentials_fire_at_once_without_for() -> None:
+    told = Told(Rule("connection_down"))
+    told.add(status(0, "refused", reason="login refused"))
+    assert told.alerts == [("firing", 0, "moex/0")]
+
+
+def test_a_connection_that_falls_silent_is_down_15_s_after_its_last_word() -> None:
+    told = Told(Rule("connection_down", for_=5))
+    for seconds in (0, 5, 10):
+        told.add(status(seconds, "online"))
+    told.until(29.9)
+    assert told.alerts == []
+    told.until(200)
+    assert told.alerts == [("firing", 30, "moex/0")]
+    assert told.texts == ["silent for 20 s, then online"]
+    told.add(status(201, "online"))
+    assert told.alerts[1:] == [("resolved", 201, "moex/0")]
+
+
+def test_a_publisher_that_dies_takes_all_its_connections_down() -> None:
+    told = Told(Rule("connection_down"))
+    told.add(status(0, "online", symbol="moex/0", up=2))
+    told.add(status(4, "online", symbol="moex/1", up=2))
+    told.until(100)
+    assert told.alerts == [("firing", 15, "moex/0"), ("firing", 19, "moex/1")]
+
+
+def test_a_connection_that_its_feed_has_given_up_is_forgotten() -> None:
+    told = Told(Rule("connection_down"))
+    told.add(status(0, "online", symbol="moex/0", up=2))
+    told.add(status(1, "stopped", symbol="moex/1", up=1, wanted=1))
+    for seconds in (5, 10, 15, 20, 25):
+        told.add(status(seconds, "online", symbol="moex/0", up=1, wanted=1))
+    told.until(30)
+    assert told.alerts == []
+
+
+def test_a_connection_that_stopped_while_its_feed_wants_it_is_down_after_15_s() -> None:
+    told = Told(Rule("connection_down"))
+    told.add(status(1, "stopped", symbol="moex/1", up=1))
+    for seconds in (5, 10, 15, 20):
+        told.add(status(seconds, "online", symbol="moex/0", up=1))
+    assert told.alerts == [("firing", 16, "moex/1")]
+    for seconds in range(25, 60, 5):
+        told.add(status(seconds, "online", symbol="moex/0", up=1, wanted=1))
+    assert told.alerts[1:] == [("resolved", 31, "moex/1")]
+    assert told.texts[1] == "the feed has all its connections without it"
+
+
+def test_a_connection_is_judged_once_it_has_spoken() -> None:
+    told = Told(Rule("connection_down"))
+    told.until(1000)
+    assert told.alerts == []
+    assert told.anomalies.next_due() is None

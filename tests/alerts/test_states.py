@@ -1,0 +1,156 @@
+"""A watch as a state machine, and its timers: fires after `for`, once, and not again before its cooldown is over."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedbus.alerts.rules import Rule
+from feedbus.alerts.states import NEVER, SECOND, SPARE, Moment, RuleInUse, Scene, Subject, Watch
+
+
+class Told(Watch):
+    """A watch of what the test says."""
+
+    def says(self) -> tuple[float | None, str]:
+        return 1.0, "so"
+
+    def says_over(self) -> tuple[float | None, str]:
+        return 0.0, "not so"
+
+
+class ToldMoment(Moment):
+    """The same of a moment."""
+
+    def says(self) -> tuple[float | None, str]:
+        return self.value, "then"
+
+
+def at(rule: Rule) -> tuple[Scene, Told]:
+    scene = Scene()
+    return scene, Told(RuleInUse(rule), Subject("moex", "A", 0), scene)
+
+
+def seen(scene: Scene) -> list[tuple[str, float]]:
+    """(state, seconds) of the alerts so far."""
+    return [(alert.state, alert.ts_recv / SECOND) for alert in scene.alerts]
+
+
+Step = tuple[float, str]
+
+
+def play(rule: Rule, *steps: Step) -> list[tuple[str, float]]:
+    """What is alerted when the condition holds (+) or doesn't (-) at these seconds; "" is time alone."""
+    scene, watch = at(rule)
+    for seconds, what in steps:
+        now = round(seconds * SECOND)
+        if scene.timers.next <= now:
+            scene.timers.run(now)
+        if what == "+":
+            watch.holds(now, now)
+        elif what == "-":
+            watch.over(now)
+    return seen(scene)
+
+
+@pytest.mark.parametrize(
+    ("for_", "cooldown", "steps", "expected"),
+    [
+        (0, 0, [(1, "+")], [("firing", 1)]),
+        (0, 0, [(1, "+"), (2, "+"), (3, "+")], [("firing", 1)]),
+        (0, 0, [(1, "+"), (2, "-"), (3, "-")], [("firing", 1), ("resolved", 2)]),
+        (0, 0, [(1, "+"), (2, "-"), (3, "+")], [("firing", 1), ("resolved", 2), ("firing", 3)]),
+        (5, 0, [(1, "+"), (5, "")], []),
+        (5, 0, [(1, "+"), (6, "")], [("firing", 6)]),
+        (5, 0, [(1, "+"), (7, "+")], [("firing", 7)]),
+        (5, 0, [(1, "+"), (5, "-"), (20, "")], []),
+        (5, 0, [(1, "+"), (5, "-"), (5.5, "+"), (10, "")], []),
+        (5, 0, [(1, "+"), (5, "-"), (5.5, "+"), (10.5, "")], [("firing", 10.5)]),
+        (0, 10, [(1, "+"), (2, "-"), (3, "+")], [("firing", 1), ("resolved", 2)]),
+        (0, 10, [(1, "+"), (2, "-"), (3, "+"), (12, "")], [("firing", 1), ("resolved", 2), ("firing", 12)]),
+        (0, 10, [(1, "+"), (2, "-"), (3, "+"), (11, "-"), (12, "")], [("firing", 1), ("resolved", 2)]),
+        (0, 10, [(1, "+"), (2, "-"), (13, "+")], [("firing", 1), ("resolved", 2), ("firing", 13)]),
+        (5, 2, [(0, "+"), (5, "-"), (6, "+"), (10, ""), (11, "")], [("firing", 5), ("resolved", 5), ("firing", 11)]),
+    ],
+)
+def test_fires_and_resolves(for_: float, cooldown: float, steps: list[Step], expected: list[tuple[str, float]]) -> None:
+    assert play(Rule("stale", 1, for_=for_, cooldown=cooldown), *steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("cooldown", "happens", "until", "expected"),
+    [
+        (10, [1], 20, [("firing", 1), ("resolved", 11)]),
+        (10, [1, 2, 10.5], 10.9, [("firing", 1)]),
+        (10, [1, 2, 12], 30, [("firing", 1), ("resolved", 11), ("firing", 12), ("resolved", 22)]),
+        (0, [1, 2], 3, [("firing", 1), ("resolved", 1), ("firing", 2), ("resolved", 2)]),
+    ],
+)
+def test_a_moment_resolves_by_itself_when_its_cooldown_is_over(
+    cooldown: float, happens: list[float], until: float, expected: list[tuple[str, float]]
+) -> None:
+    scene = Scene()
+    watch = ToldMoment(RuleInUse(Rule("large_trade", 1, cooldown=cooldown)), Subject("moex", "A", 0), scene)
+    for seconds in happens:
+        while scene.timers.next <= seconds * SECOND:
+            scene.timers.run(scene.timers.next)
+        watch.happened(seconds, round(seconds * SECOND), 7)
+    while scene.timers.next <= until * SECOND:
+        scene.timers.run(scene.timers.next)
+    assert seen(scene) == expected
+    assert (scene.alerts[0].value, scene.alerts[0].ts_event) == (happens[0], 7)
+
+
+def test_an_alert_has_all_that_is_known() -> None:
+    scene, watch = at(Rule("stale", 1, name="quiet", severity="critical"))
+    watch.holds(5, 5, ts_event=3)
+    (alert,) = scene.alerts
+    assert (alert.venue, alert.symbol, alert.ts_event, alert.ts_recv) == ("moex", "A", 3, 5)
+    assert (alert.rule, alert.severity, alert.state) == ("quiet", "critical", "firing")
+    assert (alert.value, alert.text) == (1.0, "so")
+
+
+def test_a_resolve_is_not_earlier_than_its_firing() -> None:
+    scene, watch = at(Rule("stale", 1))
+    watch.holds(100, 100)
+    watch.over(90)
+    assert [alert.ts_recv for alert in scene.alerts] == [100, 100]
+
+
+def test_a_timer_keeps_the_earlier_time_and_an_outdated_entry_calls_nobody() -> None:
+    scene, watch = at(Rule("stale", 1, for_=10))
+    timers = scene.timers
+    timers.set(watch, 50)
+    timers.set(watch, 70)
+    assert (timers.next, len(timers)) == (50, 1)
+    timers.set(watch, 30)
+    assert (timers.next, len(timers), timers.waiting) == (30, 2, 1)
+    timers.run(30)
+    assert (timers.next, timers.waiting) == (50, 0)
+    timers.run(60)
+    assert (timers.next, len(timers), timers.waiting) == (NEVER, 0, 0)
+
+
+def test_outdated_entries_are_bounded() -> None:
+    scene, watch = at(Rule("stale", 1))
+    for due in range(10_000, 0, -1):
+        scene.timers.set(watch, due)
+        assert len(scene.timers) <= 2 + SPARE
+    assert scene.timers.next == 1
+
+
+@given(
+    st.floats(0, 5), st.floats(0, 5), st.lists(st.tuples(st.floats(0, 3), st.sampled_from(["+", "-", ""])), max_size=60)
+)
+def test_firing_and_resolved_take_turns_and_the_cooldown_is_kept(
+    for_: float, cooldown: float, taken: list[Step]
+) -> None:
+    now, steps = 0.0, list[Step]()
+    for wait, what in taken:
+        now += wait
+        steps.append((now, what))
+    alerts = play(Rule("stale", 1, for_=for_, cooldown=cooldown), *steps)
+    assert [state for state, _ in alerts] == (["firing", "resolved"] * len(alerts))[: len(alerts)]
+    for (_, resolved), (_, fired) in zip(alerts[1::2], alerts[2::2], strict=False):
+        assert fired - resolved >= cooldown - 1e-8

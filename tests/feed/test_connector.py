@@ -1,0 +1,441 @@
+"""The connector, with a real MOEX Session on a fake transport and a virtual clock."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from feedbus.errors import ClosedByPeer, ConnectFailed, TimedOut, VenueError
+from feedbus.feed.connector import Connector
+from feedbus.runtime.backoff import Backoff
+from feedbus.schema.events import BookSnapshot, MarketData
+from feedbus.testing.fake_transport import FakeConnection, FakeDial
+from feedbus.testing.fake_venue import FakeAccount, FakeSession
+from feedbus.transport import DialOptions
+from feedbus.venues.moex.session import Account
+from feedbus.venues.protocol import Account as AnyAccount
+from feedbus.venues.protocol import AccountDue, Effect, Fetch, FetchResponse, Ready, Send, WakeAt
+
+CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
+
+
+def receipt(name: str) -> bytes:
+    return f"RECEIPT\nreceipt-id:{name}\n\n\0".encode()
+
+
+def book(name: str, bid: float = 1.5, timestamp: int = 1_000) -> bytes:
+    body = (
+        f'{{"properties":{{"type":"snapshot","seqnum":5,"timestamp":{timestamp}}},\n'
+        f'"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":[["B",[{bid},2],10,null]]}}'
+    )
+    return f"MESSAGE\ncontent-length:{len(body)}\nsubscription:{name}\n\n{body}\0".encode()
+
+
+class FakeOwner:
+    """Plays the feed: notes what the connector tells, lets everybody log in."""
+
+    def __init__(self) -> None:
+        self.published: list[list[MarketData]] = []
+        self.states: list[tuple[str, str]] = []
+        self.notices: list[str] = []
+        self.logins: list[str] = []
+        self.fetches: list[tuple[Fetch, Callable[[FetchResponse | VenueError], None]]] = []
+        self.dues = 0
+
+    def fetch(self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None]) -> None:
+        self.fetches.append((fetch, answered))
+
+    def account_due(self) -> None:
+        self.dues += 1
+
+    def publish(self, events: Sequence[MarketData]) -> None:
+        self.published.append(list(events))
+
+    def changed(self, connector: Connector) -> None:
+        self.states.append((connector.state, connector.reason))
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    async def login_turn(self, connector: Connector) -> None:
+        await trio.lowlevel.checkpoint()
+
+    def login_accepted(self) -> None:
+        self.logins.append("accepted")
+
+    def login_refused(self, reason: str) -> None:
+        self.logins.append(f"refused: {reason}")
+
+    def login_unknown(self, connector: Connector) -> None:
+        self.logins.append("unknown")
+
+    def draw(self) -> float:
+        return 0.5
+
+
+class Stage:
+    """One connector, its fake owner and its fake transport."""
+
+    def __init__(self, dial: FakeDial, account: AnyAccount | None = None) -> None:
+        self.owner = FakeOwner()
+        self.dial = dial
+        self.connector = Connector(
+            "moex/0",
+            self.owner,
+            account=account or Account({}, ["orderbooks"]),
+            symbols=["TQBR.SBER", "TQBR.GAZP"],
+            dial=dial,
+            url="ws://venue/",
+            options=DialOptions(),
+            backoff=Backoff(first=2.0, cap=60.0, reset_after=30.0),
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.connector.run)
+            await wait_all_tasks_blocked()
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def connection(self, *messages: bytes) -> FakeConnection:
+        """The newest connection, once it was brought to where these messages bring it."""
+        await wait_all_tasks_blocked()
+        connection = self.dial.connections[-1]
+        for message in messages:
+            connection.deliver(message)
+            await wait_all_tasks_blocked()
+        return connection
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage(FakeDial())
+
+
+async def test_it_logs_in_and_subscribes_in_one_write_each(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+        assert [str(message, "ascii").split("\n")[0] for message in connection.sent if isinstance(message, bytes)] == [
+            "CONNECT",
+            "SUBSCRIBE",
+            "SUBSCRIBE",
+        ]
+        assert stage.owner.states == [("online", "")]
+        assert stage.owner.logins == ["accepted"]
+
+
+async def test_the_events_of_one_read_are_published_together(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"), book("1"), book("2"))
+        stage.owner.published.clear()
+        connection.deliver(book("1", 7.25), book("2", 8.5), ts_recv=77)
+        await wait_all_tasks_blocked()
+        (events,) = stage.owner.published
+        assert [(event.symbol, event.ts_recv) for event in events] == [("TQBR.SBER", 77), ("TQBR.GAZP", 77)]
+        assert isinstance(events[0], BookSnapshot)
+        assert events[0].bids == [(7.25, 10.0)]
+        assert stage.connector.unpriced == set()
+        assert (stage.connector.frames, stage.connector.events) == (7, 4)
+
+
+async def test_a_frame_of_garbage_costs_that_frame_alone(
+    stage: Stage, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), book("1"))
+        stage.owner.published.clear()
+        connection.deliver(b"\xff\xfe garbage", book("1", 3.5), b"MESSAGE\nsubscription:1\n\n{]\0")
+        await wait_all_tasks_blocked()
+        assert stage.connector.skipped == 2
+        assert len(stage.owner.published) == 1
+        assert stage.connector.state == "online"
+        assert len(stage.dial.attempts) == 1
+        assert "skipped bad data" in caplog.text
+
+
+async def test_the_back_off_grows_over_failed_attempts_and_is_capped(autojump_clock: MockClock) -> None:
+    stage = Stage(FakeDial(lambda _: ConnectFailed("no route")))
+    async with stage.running():
+        await trio.sleep(200)
+    gaps = [later - earlier for earlier, later in zip(stage.dial.attempts, stage.dial.attempts[1:], strict=False)]
+    assert gaps == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0, 30.0]
+    assert stage.connector.failures["connect_failed"] == len(stage.dial.attempts)
+    assert ("waiting", "connect_failed: no route") in stage.owner.states
+
+
+async def test_the_back_off_starts_anew_only_after_data_has_flowed(autojump_clock: MockClock) -> None:
+    stage = Stage(FakeDial())
+
+    async def drop_after(data_for: float) -> float:
+        """Log in, get data for so many seconds, lose the connection; returns the pause before the next attempt."""
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"), book("1"))
+        await trio.sleep(data_for)
+        connection.deliver(book("1"))
+        await wait_all_tasks_blocked()
+        connection.fail(ClosedByPeer(1006))
+        lost_at, attempts = trio.current_time(), len(stage.dial.attempts)
+        await trio.sleep(9)  # longer than any pause here
+        return stage.dial.attempts[attempts] - lost_at
+
+    async with stage.running():
+        assert [await drop_after(5) for _ in range(3)] == [1.0, 2.0, 4.0]
+        assert await drop_after(31) == 1.0
+
+
+async def test_no_connected_before_the_deadline_is_a_failure(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await trio.sleep(10.5)
+        assert stage.connector.failures == {"timed_out": 1}
+        assert stage.owner.states[0] == ("waiting", "timed_out: no CONNECTED within 10 s")
+
+
+async def test_no_receipt_before_the_deadline_is_a_failure(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"))
+        await trio.sleep(10.5)
+        assert stage.owner.states[1] == ("waiting", "timed_out: no RECEIPT for orderbooks TQBR.GAZP within 10 s")
+
+
+async def test_a_quiet_market_is_no_reason_to_reconnect(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"), receipt("2"))
+        await trio.sleep(24 * 3600)
+        assert len(stage.dial.attempts) == 1
+        assert stage.connector.state == "online"
+
+
+async def test_a_refused_subscription_leaves_the_others_alone(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection(CONNECTED, receipt("1"), b"ERROR\nreceipt-id:2\nmessage:no such ticker\n\n\0", book("1"))
+        assert {subscription.symbol for subscription in stage.connector.refused} == {"TQBR.GAZP"}
+        assert stage.connector.session is not None
+        assert stage.connector.session.instruments() == {"live": 1, "refused": 1}
+        await trio.sleep(6)  # it is asked for again by and by, and may be taken then
+        await stage.connection(receipt("3"))
+        assert stage.connector.refused == set()
+        assert len(stage.dial.attempts) == 1
+
+
+async def test_a_refused_login_is_the_feeds_business(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.connection()
+        stage.owner.logins.clear()
+        stage.dial.refuse = lambda _: TimedOut("enough for this test")
+        await stage.connection(b"ERROR\nmessage:Access denied\n\n\0")
+        assert stage.owner.logins[0] == "refused: Access denied"
+        assert stage.connector.failures["login_refused"] == 1
+
+
+async def test_when_cancelled_it_says_goodbye_and_is_stopped(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+    assert connection.sent[-1] == b"DISCONNECT\n\n\0"
+    assert connection.closed
+    assert stage.owner.states[-1] == ("stopped", "")
+
+
+async def test_a_bug_leaves_run(stage: Stage, mock_clock: MockClock) -> None:
+    def broken(events: Sequence[MarketData]) -> None:
+        raise ZeroDivisionError
+
+    stage.owner.publish = broken  # type: ignore[method-assign]
+    with pytest.RaisesGroup(ZeroDivisionError):
+        async with stage.running():
+            await stage.connection(CONNECTED, receipt("1"), book("1"))
+
+
+async def test_the_least_delay_of_a_batch_is_kept(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"))
+        for ts_recv in (5_000_000_000, 2_000_000_000, 9_000_000_000):
+            connection.deliver(book("1", timestamp=1_000), ts_recv=ts_recv)
+        await wait_all_tasks_blocked()
+        assert stage.connector.least_delay == 1_000_000_000
+
+
+async def test_a_lost_connection_is_one_line_with_cause_and_pause(
+    stage: Stage, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with stage.running():
+        connection = await stage.connection(CONNECTED)
+        failure: VenueError = ClosedByPeer(1001, "going away")
+        connection.fail(failure)
+        await wait_all_tasks_blocked()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["closed_by_peer: closed by the venue: 1001 going away; next attempt in 1.0 s"]
+
+
+class Bug(Exception):
+    """Not the venue's fault."""
+
+
+async def test_a_crash_leaves_run_and_the_next_run_waits_out_a_back_off(mock_clock: MockClock) -> None:
+    def buggy(number: int) -> VenueError | None:
+        if number == 0:
+            raise Bug("oh")
+        return None
+
+    stage = Stage(FakeDial(buggy))
+    with pytest.raises(Bug):
+        await stage.connector.run()
+    assert stage.owner.states == [("waiting", "crashed: Bug")]
+    assert stage.owner.logins == ["unknown"]
+    async with stage.running():
+        assert len(stage.dial.attempts) == 1
+        mock_clock.jump(1.0)  # half of the first pause, which is drawn in the middle
+        await stage.connection(CONNECTED)
+        assert stage.connector.state == "online"
+        assert stage.connector.generation == 2
+
+
+async def test_who_waits_for_the_venue_or_between_attempts_is_not_overdue(mock_clock: MockClock) -> None:
+    stage = Stage(FakeDial(lambda number: ConnectFailed("no route") if number == 0 else None))
+    async with stage.running():
+        assert stage.connector.overdue(trio.current_time()) is None
+        mock_clock.jump(1.0)
+        connection = await stage.connection(CONNECTED, receipt("1"), receipt("2"))
+        mock_clock.jump(3600)
+        await wait_all_tasks_blocked()
+        assert stage.connector.overdue(trio.current_time()) is None
+        connection.deliver(book("1"))
+        await wait_all_tasks_blocked()
+        assert stage.connector.overdue(trio.current_time()) is None
+
+
+async def test_a_deadline_of_the_session_that_is_long_past_makes_it_overdue(mock_clock: MockClock) -> None:
+    stage = Stage(FakeDial())
+    async with stage.running():
+        await stage.connection(CONNECTED)  # the receipts are due in 10 s
+        patience = 10 + DialOptions().connect_timeout + DialOptions().ping_interval + DialOptions().ping_timeout
+        assert stage.connector.overdue(patience - 1) is None
+        assert stage.connector.overdue(patience + 1) == "moex/0 makes no progress"
+    assert stage.connector.overdue(patience + 1) is None
+
+
+async def test_a_wake_up_between_two_reads_loses_neither(stage: Stage, mock_clock: MockClock) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), book("1", 1.0))
+        mock_clock.jump(0.2)  # the next batch of subscriptions was due, and the second receipt is not
+        await wait_all_tasks_blocked()
+        connection.deliver(receipt("2"), book("2", 2.0))
+        await wait_all_tasks_blocked()
+        published = [event.symbol for events in stage.owner.published for event in events]
+        assert published == ["TQBR.SBER", "TQBR.GAZP"]
+
+
+# Fetches, and the Account
+
+SNAPSHOT = Fetch("/depth?symbol=A")
+ANSWER = FetchResponse(200, b"book", 7)
+
+
+class FetchingSession(FakeSession):
+    """Asks for a snapshot when it is opened; says what it is called with, and wants a tick 100 s after each."""
+
+    def opened(self, now: float) -> Iterator[Effect]:
+        yield Ready()
+        yield SNAPSHOT
+        yield WakeAt(now + 100)
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Effect]:  # type: ignore[override]
+        return [Send(f"{fetch!r} {answer!r}"), AccountDue()]
+
+    def tick(self, now: float) -> Iterator[Effect]:
+        yield Send(f"tick {now:g}")
+
+
+class FetchingAccount(FakeAccount):
+    def session(self, symbols: Sequence[str]) -> FetchingSession:
+        return FetchingSession("me", symbols)
+
+
+@pytest.fixture
+def fetching() -> Stage:
+    return Stage(FakeDial(), FetchingAccount({}, []))
+
+
+@pytest.mark.parametrize("answer", [ANSWER, TimedOut("late")])
+async def test_a_fetch_goes_to_the_feed_and_its_answer_to_the_session(
+    fetching: Stage, mock_clock: MockClock, answer: FetchResponse | VenueError
+) -> None:
+    async with fetching.running():
+        ((fetch, answered),) = fetching.owner.fetches
+        assert fetch == SNAPSHOT
+        answered(answer)
+        connection = await fetching.connection()
+        assert connection.sent == [f"Fetch(GET rest /depth) {answer!r}"]
+        assert fetching.owner.dues == 1
+
+
+async def test_answers_that_come_together_are_given_one_by_one(fetching: Stage, mock_clock: MockClock) -> None:
+    async with fetching.running():
+        for number in range(3):
+            fetching.owner.fetches[0][1](FetchResponse(number, b"", 1))
+        connection = await fetching.connection()
+        assert [str(sent).partition("HTTP ")[2][:1] for sent in connection.sent] == ["0", "1", "2"]
+
+
+async def test_an_answer_to_a_session_that_is_over_is_dropped(fetching: Stage, mock_clock: MockClock) -> None:
+    async with fetching.running():
+        fetching.owner.fetches[0][1](ANSWER)  # not yet given to it
+        (await fetching.connection()).fail(ClosedByPeer(1001))
+        await wait_all_tasks_blocked()
+        mock_clock.jump(5)
+        await wait_all_tasks_blocked()
+        assert len(fetching.dial.connections) == 2
+        fetching.owner.fetches[0][1](ANSWER)
+        connection = await fetching.connection()
+        assert connection.sent == []
+        fetching.owner.fetches[1][1](ANSWER)
+        connection = await fetching.connection()
+        assert len(connection.sent) == 1
+
+
+async def test_when_the_account_changes_the_session_is_called_and_its_timer_stays(
+    fetching: Stage, mock_clock: MockClock
+) -> None:
+    async with fetching.running():
+        mock_clock.jump(40)
+        fetching.connector.wake()
+        connection = await fetching.connection()
+        assert connection.sent == ["tick 40"]
+        mock_clock.jump(61)
+        await wait_all_tasks_blocked()
+        assert connection.sent == ["tick 40", "tick 101"]
+        mock_clock.jump(500)
+        await wait_all_tasks_blocked()
+        assert len(connection.sent) == 2
+
+
+class DiscreetAccount(FetchingAccount):
+    def clean(self, text: str) -> str:
+        return text.replace("s3cret", "***")
+
+
+@pytest.mark.parametrize("error", [ClosedByPeer(1008, "bad token s3cret"), ConnectFailed("s3cret"), TimedOut("s3cret")])
+async def test_no_reason_of_a_peer_shows_a_secret_of_the_accounts(
+    error: VenueError, mock_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(FakeDial(), DiscreetAccount({}, []))
+    with caplog.at_level(logging.INFO):
+        async with stage.running():
+            (await stage.connection()).fail(error)
+            await wait_all_tasks_blocked()
+            assert stage.connector.state == "waiting"
+    assert "***" in stage.connector.last_failure
+    assert "***" in caplog.text
+    assert "s3cret" not in f"{stage.owner.states} {stage.connector.last_failure} {caplog.text}"
+
+
+async def test_waking_a_connector_that_is_not_connected_does_no_harm(fetching: Stage, mock_clock: MockClock) -> None:
+    fetching.connector.wake()
+    async with fetching.running():
+        connection = await fetching.connection()
+        assert connection.sent == []

@@ -1,0 +1,385 @@
+"""The feed: its connections on a fake transport and a virtual clock, and what it says of them on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from feedbus.bus.publisher import Publisher
+from feedbus.config import FeedConfig, ShardingConfig
+from feedbus.errors import ClosedByPeer, ConnectFailed, VenueError
+from feedbus.feed.feed import Feed
+from feedbus.feed.fetching import Answered
+from feedbus.schema import codec
+from feedbus.schema.events import FeedStatus
+from feedbus.testing.fake_transport import FakeConnection, FakeDial
+from feedbus.testing.fake_venue import FakeAccount, FakeSession, FakeVenue
+from feedbus.transport import DialOptions
+from feedbus.venues.protocol import AccountEffect, Effect, Fatal, Fetch, FetchResponse, Ready, WakeAt
+
+CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
+DENIED = b"ERROR\nmessage:Access denied\n\n\0"
+
+
+class ListSink:
+    """Keeps what is published."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+
+    def send(self, message: bytes) -> None:
+        self.messages.append(message)
+
+    def statuses(self) -> list[FeedStatus]:
+        """The feed events published since the last call."""
+        messages, self.messages = self.messages, []
+        groups = [group for message in messages if message.startswith(b"feed.") for group in codec.decode(message)[1]]
+        return [event for _, _, events in groups for event in events if isinstance(event, FeedStatus)]
+
+
+class Stage:
+    """A feed of ten symbols over three connections."""
+
+    def __init__(self, dial: FakeDial, login_retry: float = 900.0) -> None:
+        self.dial = dial
+        self.sink = ListSink()
+        config = FeedConfig(
+            name="moex",
+            venue="moex",
+            url="ws://venue/",
+            symbols=tuple(f"TQBR.T{number}" for number in range(10)),
+            channels=("orderbooks",),
+            sharding=ShardingConfig(3, 4),
+            login_retry=login_retry,
+        )
+        publisher = Publisher("moex", self.sink, linger=0)
+        self.feed = Feed(config, publisher, dial, DialOptions(), draw=lambda: 0.5, wall_ns=lambda: 42)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.feed.run)
+            yield
+            nursery.cancel_scope.cancel()
+
+    async def let_in(self, connection: FakeConnection) -> None:
+        receipts = [f"RECEIPT\nreceipt-id:{number}\n\n\0".encode() for number in range(1, 5)]
+        connection.deliver(CONNECTED, *receipts)
+        await wait_all_tasks_blocked()
+
+    async def all_online(self) -> None:
+        await trio.sleep(1)
+        await self.let_in(self.dial.connections[0])
+        await trio.sleep(1)
+        for connection in self.dial.connections[1:]:
+            await self.let_in(connection)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage(FakeDial())
+
+
+async def test_the_symbols_are_spread_over_the_connections_none_twice(stage: Stage, autojump_clock: MockClock) -> None:
+    shards = [connector.symbols for connector in stage.feed.connectors]
+    assert sorted(map(len, shards)) == [3, 3, 4]
+    assert sorted(symbol for shard in shards for symbol in shard) == sorted(f"TQBR.T{n}" for n in range(10))
+
+
+async def test_no_connection_is_opened_for_no_symbols(autojump_clock: MockClock) -> None:
+    config = FeedConfig(
+        name="moex", venue="moex", url="ws://venue/", symbols=("TQBR.SBER",), sharding=ShardingConfig(30, 50)
+    )
+    feed = Feed(config, Publisher("moex", ListSink()), FakeDial(), DialOptions())
+    assert [connector.symbols for connector in feed.connectors] == [("TQBR.SBER",)]
+
+
+async def test_one_connection_logs_in_before_the_others_try(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await trio.sleep(1)
+        assert len(stage.dial.attempts) == 1
+        await stage.let_in(stage.dial.connections[0])
+        await trio.sleep(1)
+        assert len(stage.dial.attempts) == 3
+
+
+async def test_when_the_first_can_not_connect_another_one_tries(autojump_clock: MockClock) -> None:
+    stage = Stage(FakeDial(lambda number: ConnectFailed("no route") if number == 0 else None))
+    async with stage.running():
+        await trio.sleep(0.2)
+        assert len(stage.dial.connections) == 1
+
+
+async def test_a_refused_login_stops_all_and_is_tried_again_by_one(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(FakeDial())
+    async with stage.running():
+        await trio.sleep(1)
+        stage.dial.connections[0].deliver(DENIED)
+        await trio.sleep(1)
+        states = {status.symbol: (status.state, status.reason) for status in stage.sink.statuses()}
+        assert states == {f"moex/{n}": ("refused", "Access denied") for n in range(3)}
+        await trio.sleep(890)
+        assert len(stage.dial.attempts) == 1
+        await trio.sleep(12)
+        assert len(stage.dial.attempts) == 2
+        stage.dial.connections[1].deliver(DENIED)
+        await trio.sleep(905)
+        assert len(stage.dial.attempts) == 3
+        await stage.let_in(stage.dial.connections[2])
+        await trio.sleep(1)
+        assert len(stage.dial.attempts) == 5
+    refusals = [record for record in caplog.records if "login refused" in record.getMessage()]
+    assert [record.getMessage() for record in refusals] == [
+        "login refused: Access denied; the next attempt is in 15 min"
+    ] * 2
+
+
+async def test_credentials_refused_later_leave_live_connections_alone(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[1].fail(ClosedByPeer(1001))
+        await trio.sleep(1)
+        stage.dial.connections[3].deliver(DENIED)
+        await trio.sleep(6)
+        last = {status.symbol: status.state for status in stage.sink.statuses()}
+        assert sorted(last.values()) == ["online", "online", "refused"]
+        assert not stage.dial.connections[0].closed
+
+
+async def test_every_change_is_said_at_once_and_everything_every_5_s(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        changes = stage.sink.statuses()
+        assert [status.connections_up for status in changes if status.state == "online"] == [1, 2, 3]
+        await trio.sleep(5.5)
+        assert sorted(status.symbol for status in stage.sink.statuses()) == ["moex/0", "moex/1", "moex/2"]
+        stage.dial.connections[0].fail(ClosedByPeer(1001, "bye"))
+        await wait_all_tasks_blocked()
+        (lost,) = stage.sink.statuses()
+        assert (lost.symbol, lost.state, lost.connections_up, lost.connections_wanted) == ("moex/0", "waiting", 2, 3)
+        assert lost.reason == "closed_by_peer: closed by the venue: 1001 bye"
+        assert lost.generation == 1
+
+
+def book(timestamp: int) -> bytes:
+    body = (
+        f'{{"properties":{{"type":"snapshot","seqnum":5,"timestamp":{timestamp}}},\n'
+        f'"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":[["B",[1.5,2],10,null]]}}'
+    )
+    return f"MESSAGE\ncontent-length:{len(body)}\nsubscription:1\n\n{body}\0".encode()
+
+
+async def test_instruments_rate_and_delay_are_told(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        await trio.sleep(5)
+        stage.sink.statuses()
+        stage.dial.connections[0].deliver(*[book(1_000)] * 20, ts_recv=3_000_000_000)
+        await trio.sleep(5)
+        status = next(status for status in stage.sink.statuses() if status.symbol == "moex/0")
+        assert (status.state, status.delay_s) == ("online", 2.0)
+        assert status.updates_per_s == pytest.approx(4.0)
+        assert status.instruments == {"live": 1, "confirmed": 3}
+        assert (status.venue, status.ts_recv) == ("moex", 42)
+
+
+async def test_a_feed_that_lags_by_more_than_a_minute_is_delayed_and_still_up(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=901 * 1_000_000_000)
+        await trio.sleep(5)
+        status = next(status for status in stage.sink.statuses() if status.state == "delayed")
+        assert (status.symbol, status.delay_s, status.connections_up) == ("moex/0", 900.0, 3)
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=2_000_000_000)
+        await trio.sleep(5)
+        assert {status.state for status in stage.sink.statuses()} == {"online"}
+
+
+async def test_a_picture_of_hours_ago_is_no_delay(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=8 * 3600 * 1_000_000_000)
+        await trio.sleep(5)
+        assert {(status.state, status.delay_s) for status in stage.sink.statuses()[-3:]} == {("online", None)}
+
+
+async def test_a_feed_that_falls_behind_after_being_on_time_becomes_delayed(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=2_000_000_000)
+        await trio.sleep(5)
+        stage.dial.connections[0].deliver(book(1_000), ts_recv=300 * 1_000_000_000)
+        await trio.sleep(5)
+        status = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (status.state, status.delay_s) == ("delayed", 299.0)
+
+
+async def test_who_waits_for_the_first_login_says_so(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await trio.sleep(1)
+        reasons = {status.symbol: (status.state, status.reason) for status in stage.sink.statuses()}
+        assert reasons["moex/1"] == reasons["moex/2"] == ("waiting", "another connection logs in first")
+
+
+async def test_the_reason_stays_while_a_lost_connection_is_tried_again(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.dial.connections[0].fail(ClosedByPeer(1001, "bye"))
+        await trio.sleep(1)
+        last = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (last.state, last.reason) == ("connecting", "closed_by_peer: closed by the venue: 1001 bye")
+        await stage.let_in(stage.dial.connections[-1])
+        last = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
+        assert (last.state, last.reason) == ("online", "")
+
+
+async def test_a_stream_that_the_catalogue_lacks_is_reported_once(
+    stage: Stage, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with stage.running():
+        await trio.sleep(1)
+        stage.dial.connections[0].deliver(b'CONNECTED\n\n{"structure":{}}\0')
+        await trio.sleep(1)
+        for connection in stage.dial.connections[1:]:
+            connection.deliver(b'CONNECTED\n\n{"structure":{}}\0')
+        await trio.sleep(1)
+    text = "CONNECTED does not name the stream MXSE.orderbooks; trying it all the same"
+    assert [record.getMessage() for record in caplog.records].count(text) == 1
+    assert all(b"SUBSCRIBE" in b"".join(map(bytes, c.sent[1:])) for c in stage.dial.connections)  # type: ignore[arg-type]
+
+
+async def test_when_it_is_stopped_every_connection_says_so(stage: Stage, autojump_clock: MockClock) -> None:
+    async with stage.running():
+        await stage.all_online()
+        stage.sink.statuses()
+    assert sorted((status.symbol, status.state) for status in stage.sink.statuses()) == [
+        (f"moex/{n}", "stopped") for n in range(3)
+    ]
+    assert all(connection.closed for connection in stage.dial.connections)
+
+
+# An account that has to be got ready
+
+REFRESH = Fetch("/refresh", "auth", "POST", b"secret")
+
+
+class TokenAccount(FakeAccount):
+    """Needs an answer of 200; asks again 3 s after another one, and 1000 s after a good one."""
+
+    def start(self, now: float) -> Iterable[AccountEffect]:
+        return [REFRESH]
+
+    def tick(self, now: float) -> Iterable[AccountEffect]:
+        return [REFRESH]
+
+    def fetched(  # type: ignore[override]
+        self, fetch: Fetch, answer: FetchResponse | VenueError, now: float
+    ) -> list[AccountEffect]:
+        if isinstance(answer, VenueError) or answer.status >= 500:
+            return [WakeAt(now + 3)]
+        return [Ready(), WakeAt(now + 1000)] if answer.status == 200 else [Fatal("the token is refused")]
+
+
+class TokenStage:
+    """A feed of two connections of an account that needs a token; the test answers for the token service."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("feedbus.feed.feed.account_class", lambda _: TokenAccount)
+        self.venue = FakeVenue()
+        self.asked: list[Answered] = []
+        config = FeedConfig(
+            name="tok",
+            venue="fake",
+            url="ws://venue/",
+            symbols=("A", "B"),
+            sharding=ShardingConfig(2, 1),
+            login_retry=900.0,
+        )
+        self.feed = Feed(config, Publisher("tok", ListSink(), linger=0), self.venue, DialOptions(), draw=lambda: 0.5)
+        self.feed.fetch = lambda fetch, answered: self.asked.append(answered)
+
+    def states(self) -> set[tuple[str, str]]:
+        return {(connector.state, connector.reason) for connector in self.feed.connectors}
+
+    async def answer(self, answer: FetchResponse | VenueError) -> None:
+        self.asked[-1](answer)
+        await trio.sleep(1)
+
+
+async def test_no_connection_is_made_before_the_account_is_ready(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        assert not stage.feed.first_attempt.is_set()
+        assert ("waiting", "the account is got ready") in stage.states()
+        await stage.answer(ConnectFailed("no route"))
+        assert stage.feed.first_attempt.is_set()
+        assert ("waiting", "connect_failed: no route") in stage.states()
+        await trio.sleep(3)
+        assert len(stage.asked) == 2
+        await stage.answer(FetchResponse(503, b"", 1))
+        assert ("waiting", "an answer that can't be used (HTTP 503)") in stage.states()
+        assert stage.venue.dial.attempts == []
+        await trio.sleep(3)
+        await stage.answer(FetchResponse(200, b"", 1))
+        await trio.sleep(1)
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refused_account_is_one_request_in_login_retry_and_no_connection(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        await stage.answer(FetchResponse(403, b"", 1))
+        assert stage.states() == {("refused", "the token is refused")}
+        await trio.sleep(890)
+        assert (len(stage.asked), stage.venue.dial.attempts) == (1, [])
+        await trio.sleep(20)
+        assert len(stage.asked) == 2
+        await stage.answer(FetchResponse(200, b"", 1))
+        await trio.sleep(2)
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_alone(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    ticks: list[float] = []
+
+    def tick(_: FakeSession, now: float) -> Iterable[Effect]:
+        ticks.append(now)
+        return ()
+
+    monkeypatch.setattr(FakeSession, "tick", tick)
+    stage = TokenStage(monkeypatch)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stage.feed.run)
+        await trio.sleep(1)
+        await stage.answer(FetchResponse(200, b"", 1))
+        await trio.sleep(1005)
+        assert len(stage.asked) == 2
+        ticks.clear()
+        await stage.answer(FetchResponse(200, b"", 1))
+        assert len(ticks) == 2  # one of each connection
+        await trio.sleep(1005)
+        await stage.answer(FetchResponse(403, b"", 1))
+        assert stage.states() == {("online", "")}
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,182 @@
+"""Fetches over real sockets: a small HTTP server that answers as the test says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import pytest
+import trio
+
+from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
+from feedbus.venues.protocol import Fetch, FetchResponse
+
+TIMEOUT = 10.0
+
+Serve = Callable[[bytes], Awaitable[bytes]]
+
+
+class Place:
+    """A server, and who waits for its answers."""
+
+    def __init__(self, serve: Serve) -> None:
+        self.requests: list[bytes] = []
+        self.answers: list[tuple[str, FetchResponse | VenueError]] = []
+        self._serve = serve
+        self._came = trio.Event()
+
+    async def connection(self, stream: trio.SocketStream) -> None:
+        received = b""
+        while data := await stream.receive_some(65536):
+            received += data
+            head, end, body = received.partition(b"\r\n\r\n")
+            if end and len(body) >= (100 if b"content-length: 100" in head.lower() else 0):
+                self.requests.append(received)
+                received = b""
+                await stream.send_all(await self._serve(head))
+
+    def answered(self, name: str, answer: FetchResponse | VenueError) -> None:
+        self.answers.append((name, answer))
+        self._came.set()
+
+    async def wait_for(self, count: int) -> None:
+        while len(self.answers) < count:
+            self._came = trio.Event()
+            await self._came.wait()
+
+
+async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None = None, **services: str) -> Fetcher:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    (server or nursery).start_soon(partial(trio.serve_listeners, place.connection, listeners))
+    port = listeners[0].socket.getsockname()[1]
+    fetcher = Fetcher({"rest": f"http://127.0.0.1:{port}/base", **services}, wall_ns=lambda: 42)
+    await nursery.start(fetcher.run)
+    return fetcher
+
+
+async def hello(head: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi"
+
+
+async def test_a_get_and_a_post_are_answered_with_the_time_they_came() -> None:
+    place = Place(hello)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place)
+            fetcher.fetch(Fetch("/a?b=1"), partial(place.answered, "get"))
+            await place.wait_for(1)
+            fetcher.fetch(Fetch("/c", method="POST", body=b"x" * 100), partial(place.answered, "post"))
+            await place.wait_for(2)
+            nursery.cancel_scope.cancel()
+    assert place.answers == [("get", FetchResponse(200, b"hi", 42)), ("post", FetchResponse(200, b"hi", 42))]
+    assert place.requests[0].startswith(b"GET /base/a?b=1 HTTP/1.1\r\n")
+    assert place.requests[1].startswith(b"POST /base/c HTTP/1.1\r\n")
+    assert place.requests[1].endswith(b"x" * 100)
+    assert b"application/json" in place.requests[1]
+    assert (fetcher.requests, dict(fetcher.failures)) == (2, {})
+
+
+@pytest.mark.parametrize("status", [204, 301, 403, 500])
+async def test_any_status_is_an_answer(status: int) -> None:
+    async def serve(head: bytes) -> bytes:
+        return f"HTTP/1.1 {status} X\r\nlocation: http://x/\r\ncontent-length: 0\r\n\r\n".encode()
+
+    place = Place(serve)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            (await begin(nursery, place)).fetch(Fetch("/"), partial(place.answered, ""))
+            await place.wait_for(1)
+            nursery.cancel_scope.cancel()
+    assert place.answers == [("", FetchResponse(status, b"", 42))]
+
+
+async def test_what_comes_of_no_answer_is_told_and_counted_and_the_next_is_asked() -> None:
+    async def serve(head: bytes) -> bytes:
+        if b"/limit" in head:
+            return b"HTTP/1.1 429 X\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n"
+        return b"no HTTP\r\n\r\n" if b"/odd" in head else await hello(head)
+
+    place = Place(serve)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place, nobody="http://127.0.0.1:1")
+            for count, fetch in enumerate([Fetch("/limit"), Fetch("/odd"), Fetch("/", "nobody"), Fetch("/a\0")], 1):
+                fetcher.fetch(fetch, partial(place.answered, fetch.path))
+                await place.wait_for(count)
+            fetcher.fetch(Fetch("/"), partial(place.answered, "good"))
+            await place.wait_for(5)
+            nursery.cancel_scope.cancel()
+    kinds = [type(answer) for _, answer in place.answers]
+    assert kinds == [RateLimited, BadData, ConnectFailed, BadData, FetchResponse]
+    assert fetcher.failures == {"rate_limited": 1, "bad_data": 2, "connect_failed": 1}
+
+
+async def test_only_some_are_under_way_and_only_so_many_wait() -> None:
+    release = trio.Event()
+    here = 0
+    asked = MAX_WAITING + AT_A_TIME + 2
+
+    async def serve(head: bytes) -> bytes:
+        nonlocal here
+        here += 1
+        await release.wait()
+        return await hello(head)
+
+    place = Place(serve)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place)
+            for number in range(asked):
+                fetcher.fetch(Fetch("/"), partial(place.answered, str(number)))
+            refused = len(place.answers)
+            assert 2 <= refused <= 2 + AT_A_TIME  # workers that wait already take theirs at once
+            assert all(isinstance(answer, RateLimited) for _, answer in place.answers)
+            while here < AT_A_TIME:
+                await trio.lowlevel.checkpoint()
+            assert fetcher.requests == AT_A_TIME
+            release.set()
+            await place.wait_for(asked)
+            nursery.cancel_scope.cancel()
+    assert fetcher.requests == asked - refused
+    assert fetcher.failures == {"rate_limited": refused}
+
+
+async def test_what_is_under_way_when_it_ends_is_answered_and_what_waits_is_asked_once_it_runs_again() -> None:
+    hang = True
+
+    async def serve(head: bytes) -> bytes:
+        if hang:
+            await trio.sleep_forever()
+        return await hello(head)
+
+    place = Place(serve)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as server:
+            async with trio.open_nursery() as first:
+                fetcher = await begin(first, place, server)
+                for number in range(AT_A_TIME + 1):
+                    fetcher.fetch(Fetch("/"), partial(place.answered, str(number)))
+                while len(place.requests) < AT_A_TIME:
+                    await trio.lowlevel.checkpoint()
+                first.cancel_scope.cancel()
+            assert sorted(name for name, _ in place.answers) == [str(number) for number in range(AT_A_TIME)]
+            assert {type(answer) for _, answer in place.answers} == {TimedOut}
+            hang = False
+            await server.start(fetcher.run)
+            await place.wait_for(AT_A_TIME + 1)
+            server.cancel_scope.cancel()
+    assert place.answers[-1] == (str(AT_A_TIME), FetchResponse(200, b"hi", 42))
+    assert fetcher.failures == {"timed_out": AT_A_TIME}
+
+
+def test_a_fetch_shows_neither_query_nor_body() -> None:
+    fetch = Fetch("/refresh?token=hunter2", "auth", "POST", b"hunter2")
+    assert "hunter2" not in f"{fetch} {fetch!r}"
+    assert repr(fetch) == "Fetch(POST auth /refresh)"
+
+
+def test_an_answer_does_not_show_its_body() -> None:
+    answer = FetchResponse(200, b'{"AccessToken":"hunter2"}', 1)
+    assert "hunter2" not in f"{answer} {answer!r}"
+    assert repr(answer) == "Answer(HTTP 200, 25 bytes)"

@@ -1,0 +1,131 @@
+"""The columns of the live table: how numbers are written, which columns there are."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from feedbus.table.bar_table import BarsSeen
+from feedbus.table.columns import (
+    COLUMNS,
+    clock_text,
+    columns_of,
+    percent_text,
+    period_text,
+    price_text,
+    share_text,
+    span_text,
+    volume_text,
+    vwap_decimals,
+)
+from feedbus.table.keys import SORTS
+
+
+@pytest.fixture
+def in_moscow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "MSK-3")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0.0 s"), (0.44, "0.4 s"), (9.99, "9.9 s"), (10, "10 s"), (12.9, "12 s"), (59.9, "59 s"), (60, "1 min"),
+     (3599, "59 min"), (3600, "1 h"), (7300, "2 h"), (47 * 3600, "47 h"), (48 * 3600, "2 d"), (900, "15 min")],
+)  # fmt: skip
+def test_spans_are_told_in_their_largest_unit(seconds: float, text: str) -> None:
+    assert span_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("price", "decimals", "text"),
+    [(306.1, 1, "306.1"), (306.0, 2, "306.00"), (None, 2, "-"), (0.07525, 5, "0.07525"), (0.0, 2, "0.00"),
+     (1e-12, 8, "1e-12"), (1e300, 0, "1e+300"), (-37.63, 2, "-37.63"), (123456789.5, 1, "123456789.5"),
+     (float("nan"), 0, "nan"), (float("inf"), 0, "inf")],
+)  # fmt: skip
+def test_prices_are_written_with_the_instruments_decimals(price: float | None, decimals: int, text: str) -> None:
+    assert price_text(price, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("volume", "text"),
+    [(None, "-"), (0.0, "0"), (1234567.0, "1,234,567"), (1234.567, "1,234.57"), (0.00012345, "0.0001234"),
+     (1e18, "1e+18"), (float("nan"), "nan"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_volumes_have_thousands_separators(volume: float | None, text: str) -> None:
+    assert volume_text(volume) == text
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (1_719_825_533_789_999_999, "12:18:53.789"),
+        (1_719_867_599_999_000_000, "23:59:59.999"),
+        (1_719_867_600_000_000_000, "00:00:00.000"),
+        (1, "03:00:00.000"),
+        (0, "-"),
+        (2**64, "02:34:33.709"),
+    ],
+)
+def test_clock_times_are_local_and_cut_to_milliseconds(in_moscow: None, ns: int, text: str) -> None:
+    assert clock_text(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(None, "-"), (0.0, "0.000"), (0.000153, "0.015"), (-0.5, "-50.000"), (1e300, "1e+302")]
+)
+def test_spreads_are_in_percent(share: float | None, text: str) -> None:
+    assert percent_text(share) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(None, "-"), (0.0, "0"), (0.507, "51"), (1.0, "100")])
+def test_shares_are_in_whole_percent(share: float | None, text: str) -> None:
+    assert share_text(share) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "1s"),
+        (10, "10s"),
+        (60, "1m"),
+        (90, "90s"),
+        (900, "15m"),
+        (3600, "1h"),
+        (5400, "90m"),
+        (86400, "1d"),
+        (0, "0s"),
+    ],
+)
+def test_periods_are_told_in_their_largest_whole_unit(seconds: int, text: str) -> None:
+    assert period_text(seconds) == text
+
+
+@pytest.mark.parametrize(("decimals", "vwap"), [(0, 2), (1, 2), (2, 3), (5, 6), (8, 8)])
+def test_an_average_has_a_digit_more_than_the_prices(decimals: int, vwap: int) -> None:
+    assert vwap_decimals(decimals) == vwap
+
+
+def titles(bars: BarsSeen | None, *, clock: bool = False) -> list[str]:
+    return [column.title for column in columns_of(bars, clock=clock)]
+
+
+def test_without_bars_there_are_no_columns_for_them() -> None:
+    assert columns_of(None) == COLUMNS
+    assert titles(BarsSeen(60)) == [column.title for column in COLUMNS]
+
+
+def test_what_bars_have_said_has_its_column_after_the_last_price() -> None:
+    every = titles(BarsSeen(60, change=True, vwap=True, volume=True, buys=True))
+    at = every.index("Last")
+    assert every[at : at + 6] == ["Last", "Chg 1m %", "VWAP 1m", "Vol 1m", "Buy 1m %", "Volume"]
+    some = titles(BarsSeen(300, change=True, volume=True), clock=True)
+    assert some[at : at + 4] == ["Last", "Chg 5m %", "Vol 5m", "Volume"]
+    assert ("Updated" in some, "Age" in some) == (True, False)
+
+
+def test_every_sort_has_its_column() -> None:
+    for clock in (False, True):
+        assert {column.sort for column in columns_of(None, clock=clock)} - {None} == set(SORTS.values())

@@ -1,0 +1,106 @@
+"""Keys, on a real pseudo-terminal."""
+
+import os
+import termios
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from feedbus.table.terminal import has_keys, single_keys, wait_key
+
+Pty = tuple[int, int]
+LFLAG = 3
+
+
+@pytest.fixture
+def pty() -> Iterator[Pty]:
+    """(the user's side, the program's side)"""
+    user, program = os.openpty()
+    yield user, program
+    for fd in (user, program):
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+
+
+def local_mode(fd: int) -> int:
+    mode: list[Any] = termios.tcgetattr(fd)
+    return int(mode[LFLAG])
+
+
+async def test_a_key_comes_without_enter(pty: Pty) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.write(user, b"x")
+        assert await wait_key(program) == "x"
+
+
+async def test_keys_are_not_echoed(pty: Pty) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.write(user, b"x")
+        await wait_key(program)
+        os.write(program, b"after")
+        assert os.read(user, 100) == b"after"
+
+
+@pytest.mark.parametrize(("sent", "key"), [("\x1b[A", "\x1b[A"), ("й", "й"), ("\x13", "\x13")])
+async def test_special_keys_come_whole(pty: Pty, sent: str, key: str) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.write(user, sent.encode())
+        assert await wait_key(program) == key
+
+
+async def test_bytes_that_are_no_text_are_no_error(pty: Pty) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.write(user, b"\xff")
+        assert await wait_key(program) == "\ufffd"
+
+
+async def test_a_terminal_that_is_gone_gives_an_empty_key(pty: Pty) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.close(user)
+        assert await wait_key(program) == ""
+
+
+async def test_waiting_for_a_key_can_be_cancelled(pty: Pty) -> None:
+    before = termios.tcgetattr(pty[1])
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            with single_keys(pty[1]):
+                await wait_key(pty[1])
+
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not local_mode(pty[1]) & termios.ICANON
+        nursery.cancel_scope.cancel()
+    assert termios.tcgetattr(pty[1]) == before
+
+
+def test_the_mode_is_put_back_after_an_error(pty: Pty) -> None:
+    before = termios.tcgetattr(pty[1])
+    with pytest.raises(RuntimeError), single_keys(pty[1]):
+        raise RuntimeError
+    assert termios.tcgetattr(pty[1]) == before
+
+
+def test_ctrl_c_stays_a_signal(pty: Pty) -> None:
+    with single_keys(pty[1]):
+        assert local_mode(pty[1]) & termios.ISIG
+
+
+def test_a_pipe_a_closed_file_and_another_sessions_terminal_have_no_keys(pty: Pty) -> None:
+    readable, writable = os.pipe()
+    os.close(writable)
+    assert not has_keys(readable)
+    os.close(readable)
+    assert not has_keys(readable)
+    assert not has_keys(pty[1])

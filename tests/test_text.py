@@ -1,0 +1,69 @@
+"""Foreign text becomes fit for people."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("go\r\naway \x1b[31mnow\x00", "go away [31mnow"),
+        (" \n\t ", "nothing"),
+        ("", "nothing"),
+        ("a\u2028b", "a b"),
+        ("нормальный период торгов", "нормальный период торгов"),
+        ("x" * 5000, "x" * 200),
+    ],
+)
+def test_one_line(text: str, shown: str) -> None:
+    assert one_line(text, empty="nothing") == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", ""),
+        ("TQBR.SBER é ж 😀", "TQBR.SBER é ж 😀"),
+        ("a\nb\r\tc", r"a\nb\r\tc"),
+        ("\x1b[2J\x00\x7f", r"\x1b[2J\x00\x7f"),
+        ("\u2028\x85\ud800\U000e0001", r"\u2028\x85\ud800\U000e0001"),
+    ],
+)
+def test_what_is_not_printable_is_escaped(text: str, expected: str) -> None:
+    assert escaped(text) == expected
+
+
+@given(st.text())
+def test_any_text_becomes_printable_and_bounded(text: str) -> None:
+    assert escaped(text).isprintable()
+    assert one_line(text, 10).isprintable()
+    assert len(one_line(text, 10)) <= 10
+    assert replaced(text).isprintable()
+    assert len(replaced(text)) == len(text)
+    assert len(quoted(text)) <= 40
+    assert len(shortened(text, 10)) <= 10
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8"))))
+def test_json_keeps_its_value(value: dict[str, str]) -> None:
+    line = escaped_json(json.dumps(value, ensure_ascii=False))
+    assert line.isprintable()
+    assert json.loads(line) == value
+
+
+def test_secrets_are_hidden_and_an_empty_one_hides_nothing() -> None:
+    assert masked("hush and hush, token", ["hush", "", "token"]) == "*** and ***, ***"
+
+
+def test_what_is_cut_says_so() -> None:
+    assert shortened("abcdef", 4) == "abc…"
+    assert shortened("abcd", 4) == "abcd"
+    assert quoted("x" * 100) == "'" + "x" * 39
+    assert quoted([1, "\n"]) == r"[1, '\n']"

@@ -1,0 +1,86 @@
+"""Channels and symbols: which can be subscribed, and how their streams are named."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedbus.errors import ConfigError
+from feedbus.venues.binance.channels import CHANNELS, PERIODS, USUAL, chosen, stream_name, why_not
+from feedbus.venues.protocol import Subscription
+
+
+def test_the_channels_are_the_venue_s_names_of_streams() -> None:
+    depths = "depth5 depth5@100ms depth10 depth10@100ms depth20 depth20@100ms"
+    klines = "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w"
+    expected = ["trade", "aggTrade", "bookTicker", *depths.split(), *(f"kline_{length}" for length in klines.split())]
+    assert list(CHANNELS) == [*expected, "miniTicker", "ticker"]
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [("s", 1), ("m", 60), ("h", 3600), ("d", 86400), ("w", 604800)])
+def test_a_period_is_what_its_name_says(unit: str, seconds: int) -> None:
+    found = {channel: period for channel, period in PERIODS.items() if channel.endswith(unit)}
+    assert found == {channel: int(channel[6:-1]) * seconds for channel in found} != {}
+
+
+def test_without_channels_it_is_the_usual_ones_and_none_is_taken_twice() -> None:
+    assert chosen([]) == USUAL == ("trade", "bookTicker", "miniTicker")
+    assert chosen(["kline_1m", "trade", "kline_1m", "kline_1h"]) == ("kline_1m", "trade", "kline_1h")
+
+
+@pytest.mark.parametrize(
+    ("channels", "complaint"),
+    [
+        (["trade", "aggTrade"], "trade and aggTrade would publish the same trades twice: give one of them"),
+        (["ticker", "trade", "miniTicker"], "ticker and miniTicker would publish the same ticker twice"),
+        (["depth5", "depth10"], "depth5 and depth10 would publish the same book twice: give one of them"),
+        (["depth5", "depth5@100ms"], "depth5 and depth5@100ms would publish the same book twice: give one of them"),
+        (["kline_1M"], "kline_1M: a month has no fixed number of seconds, which a bar has"),
+        (["kline_2m"], "unknown channel 'kline_2m'; there are: trade, aggTrade,"),
+        (["depth"], "unknown channel 'depth'"),
+        (["Trade"], "unknown channel 'Trade'"),
+        ([""], "unknown channel ''"),
+    ],
+)
+def test_channels_that_can_not_be_had_together_or_at_all_are_refused(channels: list[str], complaint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        chosen(channels)
+    assert str(caught.value).startswith(f"channels: {complaint}")
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_each_channel_can_be_had_alone(channel: str) -> None:
+    assert chosen([channel]) == (channel,)
+
+
+@pytest.mark.parametrize(
+    "symbol", ["BTCUSDT", "1INCHUSDT", "1000SATSUSDT", "币安人生USDT", "ÉUSDT", "A-B_C.D", "A" * 50]
+)
+def test_a_symbol_is_written_in_upper_case(symbol: str) -> None:
+    assert why_not(symbol) is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "complaint"),
+    [
+        ("btcusdt", "write it BTCUSDT"),
+        ("BTCusdt", "write it BTCUSDT"),
+        ("éUSDT", "write it ÉUSDT"),
+        ("", "not 1 to 50 letters"),
+        ("A" * 51, "not 1 to 50 letters"),
+        ("BTC/USDT", "not 1 to 50 letters"),
+        ("BTCUSDT@trade", "not 1 to 50 letters"),
+        ("BTC USDT", "not 1 to 50 letters"),
+        ("BTCUSDT\n", "not 1 to 50 letters"),
+        ('BTC"USDT', "not 1 to 50 letters"),
+        ("BTC\ud800", "not 1 to 50 letters"),
+        ("BTC\0", "not 1 to 50 letters"),
+        ("İUSDT", "can't be told from its lower case"),
+    ],
+)
+def test_a_symbol_that_could_not_be_subscribed_is_refused(symbol: str, complaint: str) -> None:
+    assert (why_not(symbol) or "").startswith(complaint)
+
+
+def test_names_of_streams_are_in_lower_case_but_for_the_channel() -> None:
+    assert stream_name(Subscription("aggTrade", "BTCUSDT")) == "btcusdt@aggTrade"
+    assert stream_name(Subscription("depth5@100ms", "币安人生USDT")) == "币安人生usdt@depth5@100ms"

@@ -1,0 +1,617 @@
+"""The conversation with Binance spot, call by call: what each call of a Session yields."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Self
+
+import pytest
+
+from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
+from feedbus.schema.events import Bar, BookSnapshot, Quote, Ticker, Trade
+from feedbus.venues.binance.session import MAX_STREAMS, Account, Session
+from feedbus.venues.protocol import Close, Confirmed, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from tests.places import CAPTURES
+from tests.venues import script
+
+CAPTURE = CAPTURES / "binance" / "spot_btcusdt_20240808.gz"
+TRADES = ("trade",)
+TIME = 1723161255342
+BTC, ETH, BNB = (Subscription("trade", symbol) for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT"))
+BTC_QUOTE = Subscription("bookTicker", "BTCUSDT")
+SHUTDOWN = (
+    Notice("the venue shuts the server of a connection down"),
+    Close(VenueError("the venue shuts this server down")),
+)
+
+
+def request(method: str, number: int, *names: str) -> Send:
+    params = {"params": list(names)} if names else {}
+    return Send(json.dumps({"method": method, **params, "id": number}, separators=(",", ":")))
+
+
+def subscribe(number: int, *names: str) -> Send:
+    return request("SUBSCRIBE", number, *names)
+
+
+def unsubscribe(number: int, *names: str) -> Send:
+    return request("UNSUBSCRIBE", number, *names)
+
+
+def listing(number: int) -> Send:
+    return request("LIST_SUBSCRIPTIONS", number)
+
+
+def answer(number: int, result: Any = None) -> bytes:
+    return json.dumps({"result": result, "id": number}, separators=(",", ":")).encode()
+
+
+def error(msg: str = "Invalid request: no", **more: Any) -> bytes:
+    return json.dumps({"code": 2, "msg": msg, **more}).encode()
+
+
+def data(name: str, **payload: Any) -> bytes:
+    return json.dumps({"stream": name, "data": payload}, separators=(",", ":")).encode()
+
+
+def fill(price: str = "61837.63000000", number: int = 5) -> dict[str, Any]:
+    return {"e": "trade", "s": "BTCUSDT", "t": number, "p": price, "q": "0.02000000", "T": TIME, "m": True}
+
+
+def trade(symbol: str = "BTCUSDT", price: float = 61837.63, number: int = 5) -> Trade:
+    return Trade("binance", symbol, TIME * 1_000_000, 7, price, 0.02, "sell", number)
+
+
+def names(count: int) -> list[str]:
+    return [f"S{number}" for number in range(count)]
+
+
+def streams(symbols: Iterable[str]) -> list[str]:
+    return [f"{symbol.lower()}@trade" for symbol in symbols]
+
+
+class Script(script.Script[Session]):
+    """Up to where a test begins."""
+
+    def __init__(self, *symbols: str, channels: Sequence[str] = TRADES) -> None:
+        super().__init__(Account({}, channels).session(symbols))
+
+    def begun(self) -> Self:
+        """Opened, at the time given; its effects are other tests'."""
+        self.yields("opened", self.session.opened(self.now), None)
+        return self
+
+    def live(self) -> Self:
+        """Opened and answered; BTCUSDT has had a trade."""
+        self.begun()
+        self.yields("answer", self.session.frame(answer(1), 7, self.now), None)
+        self.yields("trade", self.session.frame(data("btcusdt@trade", **fill()), 7, self.now), None)
+        return self
+
+
+# The account
+
+
+def test_public_data_needs_no_account_and_a_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^credentials: unknown key 'api_key'; there are: none$"):
+        Account({"api_key": "x"}, ())
+
+
+def test_an_account_says_what_its_connections_may_do() -> None:
+    account = Account({}, ())
+    assert account.limits.subscriptions == 1024
+    assert account.limits.connections is None
+    assert account.services == {"rest": "https://api.binance.com"}
+    assert account.channels == ("trade", "bookTicker", "miniTicker")
+    assert list(account.start(0.0)) == [Ready()]
+    assert account.check_symbol("btcusdt") == "write it BTCUSDT"
+    assert Account({}, ["trade", "depth5", "trade"]).channels == ("trade", "depth5")
+
+
+# Subscribing
+
+
+def test_the_conversation_is_open_at_once_and_all_channels_are_asked_for_in_one_request() -> None:
+    script = Script("BTCUSDT", "币安人生USDT", channels=("trade", "depth5@100ms")).at(2.0).stands(wanted=2)
+    params = ["btcusdt@trade", "btcusdt@depth5@100ms", "币安人生usdt@trade", "币安人生usdt@depth5@100ms"]
+    text = f'{{"method":"SUBSCRIBE","params":{json.dumps(params, ensure_ascii=False, separators=(",", ":"))},"id":1}}'
+    script.opened(Ready(), Send(text), WakeAt(12.0)).stands(sent=2)
+
+
+def test_without_symbols_nothing_is_asked() -> None:
+    Script().opened(Ready()).subscribed(["BTCUSDT"], subscribe(1, "btcusdt@trade"), WakeAt(10.0))
+
+
+def test_two_hundred_streams_are_asked_for_every_third_of_a_second() -> None:
+    symbols = names(450)
+    asked = streams(symbols)
+    script = Script(*symbols).opened(Ready(), subscribe(1, *asked[:200]), WakeAt(0.35)).stands(sent=200, wanted=250)
+    script.at(0.3).ticked(WakeAt(0.35))
+    script.at(0.35).ticked(subscribe(2, *asked[200:400]), WakeAt(0.7))
+    script.at(0.5).subscribed(["LATE"])
+    script.at(0.7).ticked(subscribe(3, *asked[400:], "late@trade"), WakeAt(10.0)).stands(sent=451)
+
+
+def test_no_second_sees_more_than_three_messages_whatever_is_asked_of_the_session() -> None:
+    session = Account({}, TRADES).session(names(MAX_STREAMS))
+    effects = [(0.0, effect) for effect in session.opened(0.0)]
+    for step in range(1, 400):
+        now = step * 0.01
+        call = session.unsubscribe if step % 2 else session.subscribe
+        effects += [(now, effect) for effect in call(names(step % 5 + 1), now)]
+        effects += [(now, effect) for effect in session.tick(now)]
+    sent = [now for now, effect in effects if isinstance(effect, Send)]
+    assert len(sent) >= 10
+    assert max(sum(first <= now < first + 1.0 for now in sent) for first in sent) == 3
+
+
+def test_an_answer_confirms_every_stream_of_its_request_and_only_once() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").begun()
+    script.received(answer(1), Confirmed(BTC), Confirmed(ETH)).stands(confirmed=2)
+    script.received(answer(1)).counted(answers=2, unknown_ids=1).at(10.0).ticked().stands(confirmed=2)
+
+
+def test_what_is_subscribed_already_is_not_asked_for_again() -> None:
+    Script("BTCUSDT").live().at(1.0).subscribed(["BTCUSDT"]).stands(live=1)
+
+
+def test_silence_after_the_answer_is_not_a_failure() -> None:
+    script = Script("NOSUCH").begun().received(answer(1), Confirmed(Subscription("trade", "NOSUCH")))
+    script.at(1000.0).ticked().stands(confirmed=1)
+
+
+def test_data_before_the_answer_confirms_and_makes_live() -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(live=1)
+    script.received(data("btcusdt@trade", **fill("1.5")), trade(price=1.5))
+    script.received(answer(1)).counted(unknown_ids=0).at(10.0).ticked()
+
+
+def test_bad_data_before_the_answer_confirms_and_is_not_live() -> None:
+    script = Script("BTCUSDT").begun()
+    skipped = Skipped(BadData("trade BTCUSDT", "Object missing required field `t`"))
+    script.received(data("btcusdt@trade"), Confirmed(BTC), skipped).stands(confirmed=1)
+    script.received(data("btcusdt@trade", **fill()), trade()).stands(live=1)
+
+
+def test_an_instrument_is_as_far_as_its_least_channel() -> None:
+    script = Script("BTCUSDT", channels=("trade", "bookTicker")).stands(wanted=1).begun().stands(sent=1)
+    quote = {"u": 9, "s": "BTCUSDT", "b": "1.5", "B": "2", "a": "1.6", "A": "3"}
+    script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(sent=1)
+    script.received(answer(1), Confirmed(BTC_QUOTE)).stands(confirmed=1)
+    expected = Quote("binance", "BTCUSDT", 0, 7, 1.5, 2.0, 1.6, 3.0, 9)
+    script.received(data("btcusdt@bookTicker", **quote), expected).stands(live=1)
+
+
+# Errors
+
+
+def test_an_error_refuses_every_stream_of_its_request_which_are_asked_for_again_together() -> None:
+    reason = "Invalid request: no (code 2)"
+    script = Script("BTCUSDT", "ETHUSDT").begun()
+    script.received(error(id=1), Refused(BTC, reason), Refused(ETH, reason), WakeAt(5.0)).stands(refused=2)
+    script.at(4.9).ticked(WakeAt(5.0))
+    script.at(5.0).ticked(subscribe(2, "btcusdt@trade", "ethusdt@trade"), WakeAt(15.0)).stands(sent=2)
+    script.received(answer(2), Confirmed(BTC), Confirmed(ETH)).counted(errors=1)
+
+
+def test_what_is_refused_is_asked_for_again_later_and_later() -> None:
+    script, now = Script("BTCUSDT").begun(), 0.0
+    for number, delay in enumerate([5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 900.0, 900.0, 900.0], 1):
+        script.yields("error", script.at(now).session.frame(error(id=number), 7, now), None)
+        script.ticked(WakeAt(now + delay)).at(now + delay - 0.01).ticked(WakeAt(now + delay))
+        now += delay
+        script.at(now).ticked(subscribe(number + 1, "btcusdt@trade"), WakeAt(now + 10.0))
+
+
+def test_one_stream_that_the_venue_refuses_keeps_the_others_out_for_a_while_only() -> None:
+    session = Account({}, TRADES).session(names(300))
+    now, effects, later = 0.0, list(session.opened(0.0)), [0.0]
+    for _ in range(200):
+        for sent in [effect.data for effect in effects if isinstance(effect, Send)]:
+            asked = json.loads(sent)
+            answered = error(id=asked["id"]) if "s150@trade" in asked["params"] else answer(asked["id"])
+            effects += session.frame(answered, 7, now)
+        if session.instruments().get("confirmed") == 299:
+            break
+        later = [effect.when for effect in effects if isinstance(effect, WakeAt)] or later
+        now = max(now + 0.01, later[-1])
+        effects = list(session.tick(now))
+    assert session.instruments() == {"confirmed": 299, "refused": 1}
+    assert now < 1500.0
+
+
+def test_a_batch_is_half_as_large_after_each_failure() -> None:
+    script = Script(*names(200)).begun()
+    script.yields("error", script.session.frame(error(id=1), 7, 0.0), None)
+    (sent, _) = script.yields("tick", script.at(5.0).session.tick(5.0), None)
+    assert isinstance(sent, Send)
+    assert len(json.loads(sent.data)["params"]) == 100
+
+
+def test_delays_begin_anew_for_what_was_given_up_and_is_wanted_again() -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(error(id=1), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(5.0))
+    script.at(5.0).ticked(subscribe(2, "btcusdt@trade"), WakeAt(15.0)).received(answer(2), Confirmed(BTC))
+    script.unsubscribed(["BTCUSDT"], WakeAt(5.35)).at(6.0)
+    script.subscribed(["BTCUSDT"], unsubscribe(3, "btcusdt@trade"), WakeAt(6.35))
+    script.at(6.4).ticked(subscribe(4, "btcusdt@trade"), WakeAt(16.0))
+    script.received(answer(3), WakeAt(16.4))
+    script.received(error(id=4), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(11.4))
+
+
+def test_a_delay_of_what_was_given_up_meanwhile_does_not_shorten_a_later_one() -> None:
+    reason = "Invalid request: no (code 2)"
+    script = Script("BTCUSDT").begun().received(error(id=1), Refused(BTC, reason), WakeAt(5.0))
+    script.at(4.0).unsubscribed(["BTCUSDT"]).subscribed(["BTCUSDT"], subscribe(2, "btcusdt@trade"))
+    script.received(error(id=2), Refused(BTC, reason))
+    script.at(5.0).ticked(WakeAt(9.0)).stands(refused=1).at(9.0).ticked(subscribe(3, "btcusdt@trade"), WakeAt(19.0))
+
+
+def test_an_error_refuses_nothing_that_sends_data_or_is_not_wanted_any_more() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").begun().received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade())
+    script.unsubscribed(["ETHUSDT"], WakeAt(0.35)).received(error(id=1)).stands(live=1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (error("too many\nparameters\x1b", id=1), "too many parameters (code 2)"),
+        (error("x" * 900, id=1), f"{'x' * 200} (code 2)"),
+        (error("", id=1), "no message (code 2)"),
+        (b'{"code":-1121,"id":1}', "no message (code -1121)"),
+        (b'{"error":{"code":3,"msg":"Invalid JSON"},"id":1}', "Invalid JSON (code 3)"),
+        (b'{"id":1,"error":{"msg":"no"},"code":1}', None),
+    ],
+)
+def test_what_an_error_says_is_one_short_line(frame: bytes, reason: str | None) -> None:
+    skipped = Skipped(BadData("message", "Object missing required field `code` - at `$.error`"))
+    expected = [skipped] if reason is None else [Refused(BTC, reason), WakeAt(5.0)]
+    Script("BTCUSDT").begun().received(frame, *expected)
+
+
+@pytest.mark.parametrize("more", [{}, {"id": None}])
+def test_an_error_without_an_id_is_about_the_only_request_under_way(more: dict[str, Any]) -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(error(**more), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(5.0)).stands(refused=1)
+
+
+def test_an_error_without_an_id_that_may_be_about_two_requests_is_noticed_and_deadlines_decide() -> None:
+    script = Script("BTCUSDT").begun().at(1.0).subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"))
+    script.received(error(), Notice("an error about no request of ours: Invalid request: no (code 2)")).stands(sent=2)
+    script.at(2.0).received(answer(2), Confirmed(ETH))
+    script.at(10.0).ticked(listing(3), WakeAt(20.0))
+    script.received(answer(3, ["ethusdt@trade"]), WakeAt(10.35)).stands(wanted=1, confirmed=1)
+    script.at(10.35).ticked(subscribe(4, "btcusdt@trade"), WakeAt(20.35))
+
+
+@pytest.mark.parametrize("number", [0, 2, -1, 2**63, "1", "abc"])
+def test_an_error_about_no_request_of_ours_is_noticed(number: int | str) -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(error(id=number), Notice("an error about no request of ours: Invalid request: no (code 2)"))
+    script.counted(errors=1).stands(sent=1)
+
+
+def test_notices_are_few() -> None:
+    script = Script().begun()
+    effects = [effect for _ in range(50) for effect in script.session.frame(error(), 7, 0.0)]
+    assert [type(effect) for effect in effects] == [Notice] * 8
+    script.counted(errors=50)
+
+
+@pytest.mark.parametrize("number", [0, 2, -1, 2**63, "1", "abc", None])
+def test_an_answer_to_no_request_of_ours_is_counted(number: int | str | None) -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(json.dumps({"result": None, "id": number}).encode()).received(b'{"id":5,"result":true}')
+    script.counted(answers=2, unknown_ids=2).stands(sent=1)
+
+
+@pytest.mark.parametrize("result", [True, [], {}, "null", 0])
+def test_an_answer_of_another_shape_leaves_it_to_the_deadline(result: Any) -> None:
+    script = Script("BTCUSDT").begun()
+    script.received(answer(1, result), Skipped(BadData("SUBSCRIBE", "the result is of another shape")))
+    script.stands(sent=1).at(10.0).ticked(listing(2), WakeAt(20.0))
+
+
+# Unanswered
+
+
+def test_what_is_not_answered_is_asked_after_once_and_what_is_listed_is_confirmed() -> None:
+    script = Script("BTCUSDT", "ETHUSDT", "BNBUSDT").begun().at(9.99).ticked(WakeAt(10.0))
+    script.at(10.0).ticked(listing(2), WakeAt(20.0)).at(12.0).ticked(WakeAt(20.0))
+    confirmed = [Confirmed(BTC), Confirmed(BNB)]
+    listed = answer(2, ["bnbusdt@trade", 7, None, [], "btcusdt@trade"])
+    script.received(listed, *confirmed, subscribe(3, "ethusdt@trade"), WakeAt(22.0))
+    script.stands(confirmed=2, sent=1).counted(unanswered=1)
+    script.received(answer(1)).counted(unknown_ids=1)
+    script.at(20.0).ticked(WakeAt(22.0)).received(answer(3), Confirmed(ETH)).at(22.0).ticked()
+
+
+def test_what_is_not_answered_twice_and_not_listed_is_refused() -> None:
+    script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
+    script.at(11.0).received(answer(2, []), subscribe(3, "btcusdt@trade"), WakeAt(21.0))
+    script.at(21.0).ticked(listing(4), WakeAt(31.0))
+    reason = "not answered, and LIST_SUBSCRIPTIONS doesn't name it"
+    script.received(answer(4, []), Refused(BTC, reason)).stands(refused=1).counted(unanswered=2)
+    script.at(31.0).ticked(subscribe(5, "btcusdt@trade"), WakeAt(41.0))
+
+
+def test_no_answer_to_the_list_either_is_a_failure() -> None:
+    script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
+    script.at(20.0).ticked(Close(TimedOut("no answer to LIST_SUBSCRIPTIONS within 10 s")))
+
+
+def test_an_error_in_answer_to_the_list_is_a_failure() -> None:
+    script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
+    script.received(error(id=2), Close(VenueError("LIST_SUBSCRIPTIONS refused: Invalid request: no (code 2)")))
+
+
+def test_a_list_of_another_shape_leaves_it_to_the_deadline() -> None:
+    script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
+    script.received(answer(2), Skipped(BadData("LIST_SUBSCRIPTIONS", "the result is of another shape")))
+    script.at(20.0).ticked(Close(TimedOut("no answer to LIST_SUBSCRIPTIONS within 10 s")))
+
+
+def test_the_list_goes_before_what_waits_and_keeps_the_pace() -> None:
+    script = Script("BTCUSDT").begun().at(9.9).subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"))
+    script.at(10.0).ticked(WakeAt(9.9 + 0.35)).subscribed(["BNBUSDT"])
+    script.at(10.3).ticked(listing(3), WakeAt(10.65)).at(10.7).ticked(subscribe(4, "bnbusdt@trade"), WakeAt(20.3))
+    script.received(answer(3, ["btcusdt@trade", "ethusdt@trade"]), Confirmed(BTC), WakeAt(19.9))
+    script.stands(confirmed=1, sent=2)
+
+
+def test_what_data_has_confirmed_is_not_asked_after() -> None:
+    script = Script("BTCUSDT").begun().received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade())
+    script.at(10.0).ticked().counted(unanswered=1).stands(live=1)
+
+
+def test_an_unsubscribe_that_is_not_answered_is_settled_by_the_list() -> None:
+    script = Script("BTCUSDT", "ETHUSDT", "BNBUSDT").live().at(1.0)
+    every = ["btcusdt@trade", "ethusdt@trade", "bnbusdt@trade"]
+    script.unsubscribed(["BTCUSDT", "ETHUSDT", "BNBUSDT"], unsubscribe(2, *every), WakeAt(11.0))
+    script.at(5.0).subscribed(["BNBUSDT"], subscribe(3, "bnbusdt@trade")).received(answer(3), Confirmed(BNB))
+    script.at(11.0).ticked(listing(4), WakeAt(21.0))
+    script.at(12.0).received(
+        answer(4, ["ethusdt@trade", "bnbusdt@trade"]), unsubscribe(5, "ethusdt@trade"), WakeAt(22.0)
+    )
+    script.received(data("ethusdt@trade", **fill())).received(data("btcusdt@trade", **fill()))
+    script.counted(given_up=1, unknown_streams=1).stands(confirmed=1)
+
+
+# Given up, taken up again
+
+
+def test_what_is_given_up_is_unsubscribed_and_its_data_is_counted_and_passed_over() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").live().at(1.0).stands(live=1, confirmed=1)
+    script.unsubscribed(["BTCUSDT"], unsubscribe(2, "btcusdt@trade"), WakeAt(11.0)).stands(confirmed=1)
+    script.received(data("btcusdt@trade", **fill())).counted(given_up=1, unknown_streams=0)
+    script.received(answer(2)).received(data("btcusdt@trade", **fill())).counted(given_up=1, unknown_streams=1)
+    script.unsubscribed(["BTCUSDT", "NEVER"])
+
+
+def test_what_was_never_asked_for_is_not_unsubscribed() -> None:
+    script = Script("BTCUSDT").begun().at(0.1).subscribed(["ETHUSDT"], WakeAt(0.35))
+    script.unsubscribed(["ETHUSDT"], WakeAt(10.0)).at(0.35).ticked(WakeAt(10.0)).stands(sent=1)
+
+
+def test_what_was_refused_is_not_unsubscribed_and_not_asked_for_again() -> None:
+    script = Script("BTCUSDT").begun().received(error(id=1), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(5.0))
+    script.at(1.0).unsubscribed(["BTCUSDT"]).at(5.0).ticked().stands()
+
+
+def test_what_is_wanted_again_keeps_the_order_of_the_requests_and_its_data_is_published() -> None:
+    script = Script("BTCUSDT").live().at(0.1).unsubscribed(["BTCUSDT"], WakeAt(0.35)).subscribed(["BTCUSDT"])
+    script.received(data("btcusdt@trade", **fill()), trade()).stands(wanted=1)
+    script.at(0.4).ticked(unsubscribe(2, "btcusdt@trade"), WakeAt(0.75))
+    script.at(0.8).ticked(subscribe(3, "btcusdt@trade"), WakeAt(10.4))
+    script.received(answer(2), WakeAt(10.8)).received(answer(3), Confirmed(BTC)).stands(confirmed=1)
+    script.received(data("btcusdt@trade", **fill()), trade()).stands(live=1)
+
+
+def test_giving_up_and_taking_up_over_and_over_does_not_pile_requests_up() -> None:
+    script = Script("BTCUSDT").live()
+    for _ in range(1000):
+        list(script.session.unsubscribe(["BTCUSDT"], 0.1))
+        list(script.session.subscribe(["BTCUSDT"], 0.1))
+    script.at(0.4).ticked(unsubscribe(2, "btcusdt@trade"), WakeAt(0.75))
+    script.at(0.8).ticked(subscribe(3, "btcusdt@trade"), WakeAt(10.4)).at(2.0).ticked(WakeAt(10.4))
+
+
+def test_a_refused_unsubscribe_is_noticed_and_its_data_still_passed_over() -> None:
+    script = Script("BTCUSDT").live().at(1.0).unsubscribed(["BTCUSDT"], unsubscribe(2, "btcusdt@trade"), WakeAt(11.0))
+    script.received(error(id=2), Notice("UNSUBSCRIBE refused: Invalid request: no (code 2)"))
+    script.received(data("btcusdt@trade", **fill())).counted(given_up=1)
+
+
+def test_names_given_up_are_remembered_up_to_a_limit() -> None:
+    script = Script().begun()
+    for number in range(3):
+        symbols = [f"X{number}X{at}" for at in range(1000)]
+        list(script.session.subscribe(symbols, number * 10.0))
+        for step in range(6):
+            list(script.session.tick(number * 10.0 + step))
+        list(script.session.unsubscribe(symbols, number * 10.0 + 6.0))
+    for number in range(3):
+        script.received(data(f"x{number}x0@trade", **fill()))
+    script.counted(given_up=2, unknown_streams=1)
+
+
+def test_data_makes_what_was_refused_live_and_nothing_is_asked_again() -> None:
+    script = Script("BTCUSDT").begun().received(error(id=1), Refused(BTC, "Invalid request: no (code 2)"), WakeAt(5.0))
+    script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(live=1).at(5.0).ticked()
+
+
+# Data
+
+
+@pytest.mark.parametrize(
+    "name", ["ethusdt@trade", "btcusdt@aggTrade", "BTCUSDT@trade", "", "!miniTicker@arr", "x" * 999]
+)
+def test_data_of_an_unknown_stream_is_counted_and_passed_over(name: str) -> None:
+    Script("BTCUSDT").live().received(data(name, **fill())).counted(unknown_streams=1).stands(live=1)
+
+
+USUAL = data("btcusdt@trade", **fill())
+SPACED = json.dumps({"stream": "btcusdt@trade", "data": fill()}, indent=1).encode()
+TURNED = json.dumps({"data": dict(reversed(fill().items())), "stream": "btcusdt@trade"}).encode()
+ESCAPED = USUAL.replace(b"btc", b"\\u0062tc")
+MORE = json.dumps({"stream": "btcusdt@trade", "data": {**fill(), "new": [{}]}, "more": [1]}).encode()
+
+
+@pytest.mark.parametrize("frame", [USUAL, SPACED, TURNED, ESCAPED, MORE, USUAL + b"\r\n "])
+def test_data_may_be_written_in_any_way_that_json_allows(frame: bytes) -> None:
+    Script("BTCUSDT").live().received(frame, trade()).received(bytearray(frame), trade())
+
+
+def test_the_stream_of_the_wrapping_alone_says_whose_it_is() -> None:
+    Script("BTCUSDT", "ETHUSDT").live().received(data("ethusdt@trade", **fill()), trade("ETHUSDT"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "place"),
+    [
+        (b"", "message: Input data was truncated"),
+        (b"\xff", "message: JSON is malformed: invalid character (byte 0)"),
+        (b"[]", "message: Expected `object`, got `array`"),
+        (b"7", "message: Expected `object`, got `int`"),
+        (b"{}", "message: neither data of a stream that it names, nor an answer"),
+        (b'{"u":9,"s":"BTCUSDT","b":"1","B":"2","a":"3","A":"4"}', "message: neither data of a stream that it names,"),
+        (b'{"lastUpdateId":160,"bids":[],"asks":[]}', "message: neither data of a stream that it names, nor an answer"),
+        (b'{"stream":"btcusdt@trade"}', "message: neither data of a stream that it names, nor an answer"),
+        (b'{"stream":7,"data":{}}', "message: Expected `str`, got `int` - at `$.stream`"),
+        (b'{"e":"outage","E":5}', "message: an event that doesn't say its stream"),
+        (b'{"stream":"btcusdt@trade","data":' + b"[" * 9999, "message: "),
+        (b'{"stream":"btcusdt@trade","data":{"t":' + b"[" * 9999, "message: "),
+        (b'{"stream":"btcusdt@trade","data":{"s":"\xff"}}', "trade BTCUSDT: "),
+        (b'{"stream":"btcusdt@trade","data":null}', "trade BTCUSDT: Expected `object`, got `null`"),
+        (data("btcusdt@trade", **fill())[:-1] + b"]", "message: JSON is malformed"),
+        (data("btcusdt@trade", **fill())[:-1], "message: Input data was truncated"),
+        (b'{"stream":"btcusdt@trade"', "message: Input data was truncated"),
+        (b'{"stream":"btcusdt@trade","data":', "message: Input data was truncated"),
+        (data("btcusdt@trade", **fill("nan")), "trade BTCUSDT: Expected `float` > 0.0 - at `$.p`"),
+        (data("btcusdt@trade", **fill("1_0")), "trade BTCUSDT: Expected `float`, got `str` - at `$.p`"),
+    ],
+)
+def test_what_can_not_be_used_is_skipped_with_a_reason(frame: bytes, place: str) -> None:
+    script = Script("BTCUSDT").live()
+    (effect,) = script.yields("received", script.session.frame(frame, 7, 0.0), None)
+    assert isinstance(effect, Skipped)
+    assert str(effect.error).startswith(place)
+    assert str(effect.error).isprintable()
+    script.received(data("btcusdt@trade", **fill()), trade())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"e":"serverShutdown","E":1770123456789}',
+        b'{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}',
+        b'{"data": {"e":"serverShutdown"}, "stream": "!serverShutdown"}',
+    ],
+)
+def test_a_shutdown_is_told_and_the_connection_made_anew(frame: bytes) -> None:
+    Script("BTCUSDT").live().received(frame, *SHUTDOWN)
+
+
+KLINE = {
+    "t": 1633998480000, "T": 1633998539999, "s": "NKNUSDT", "i": "1m", "o": "0.3527", "c": "0.3528", "h": "0.3529",
+    "l": "0.3522", "v": "10", "n": 30, "x": True, "q": "3.5", "V": "4", "Q": "20", "B": "0",
+}  # fmt: skip
+BAR = Bar(
+    "binance", "NKNUSDT", 5_000_000, 7, "venue", 60, 1633998480000000000, 0.3527, 0.3529, 0.3522, 0.3528, 10.0, 3.5,
+    30, 4.0, 6.0, 0.35, True, 0, True,
+)  # fmt: skip
+MINI = {"E": 5, "s": "NKNUSDT", "c": "4", "o": "1", "h": "4.5", "l": "0.5", "v": "100", "q": "180"}
+
+
+@pytest.mark.parametrize(
+    ("channel", "payload", "event"),
+    [
+        ("trade", {**fill(), "s": "NKNUSDT"}, trade("NKNUSDT")),
+        ("aggTrade", {**fill(), "e": "aggTrade", "a": 5, "t": 6, "s": "NKNUSDT"}, trade("NKNUSDT")),
+        ("kline_1m", {"e": "kline", "E": 5, "s": "NKNUSDT", "k": KLINE}, BAR),
+        (
+            "miniTicker",
+            {"e": "24hrMiniTicker", **MINI},
+            Ticker(
+                "binance", "NKNUSDT", 5_000_000, 7, None, None, 4.0, 1.0, 4.5, 0.5, None, 100.0, 180.0, window_s=86_400
+            ),
+        ),
+        (
+            "ticker",
+            {"e": "24hrTicker", **MINI, "x": "0.9", "b": "3.9", "a": "4.1", "n": 18, "Q": "1", "p": "3"},
+            Ticker(
+                "binance", "NKNUSDT", 5_000_000, 7, 3.9, 4.1, 4.0, 1.0, 4.5, 0.5, 0.9, 100.0, 180.0, 18, window_s=86_400
+            ),
+        ),
+    ],
+)
+def test_a_payload_without_a_wrapping_says_its_stream_itself(channel: str, payload: Any, event: Any) -> None:
+    script = Script("NKNUSDT", channels=(channel,)).begun()
+    script.received(json.dumps(payload).encode(), Confirmed(Subscription(channel, "NKNUSDT")), event).stands(live=1)
+    other = {**payload, "s": "BTCUSDT"}
+    script.received(json.dumps(other).encode()).counted(unknown_streams=1)
+
+
+def test_a_bar_of_another_interval_is_another_stream_s() -> None:
+    payload = {"e": "kline", "E": 5, "s": "NKNUSDT", "k": {**KLINE, "i": "5m"}}
+    Script("NKNUSDT", channels=("kline_1m",)).begun().received(json.dumps(payload).encode()).counted(unknown_streams=1)
+
+
+def test_a_book_comes_from_its_stream_s_name() -> None:
+    script = Script("BTCUSDT", channels=("depth5",)).begun()
+    book = BookSnapshot("binance", "BTCUSDT", 0, 7, [(1.5, 2.0)], [(1.6, 3.0), (1.7, 0.5)], 160)
+    frame = data("btcusdt@depth5", lastUpdateId=160, bids=[["1.5", "2"]], asks=[["1.6", "3"], ["1.7", "0.5"]])
+    script.received(frame, Confirmed(Subscription("depth5", "BTCUSDT")), book)
+
+
+def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_given_up() -> None:
+    account = Account({}, ["kline_1m"])
+    frame = data("nknusdt@kline_1m", E=5, k=KLINE)
+
+    def revisions(session: Session) -> list[int]:
+        return [effect.revision for _ in range(2) for effect in session.frame(frame, 7, 0.0) if isinstance(effect, Bar)]
+
+    first, second = account.session(["NKNUSDT"]), account.session(["NKNUSDT"])
+    assert (revisions(first), revisions(second)) == ([0, 1], [2, 3])
+    list(second.unsubscribe(["NKNUSDT"], 0.0))
+    assert revisions(account.session(["NKNUSDT"])) == [0, 1]
+
+
+@pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")
+def test_every_frame_of_a_capture_is_taken_and_every_price_and_size_survives() -> None:
+    pairs: dict[str, float | None]
+    session, seen = Account({}, ["trade", "bookTicker"]).session(["BTCUSDT"]), Counter[str]()
+    list(session.opened(0.0))
+    session.frame(answer(1), 1, 0.0)
+    for line in gzip.decompress(CAPTURE.read_bytes()).splitlines():
+        frame = line.partition(b" ")[2]
+        message = json.loads(frame)
+        name, payload = message.get("stream", ""), message.get("data", {})
+        effects = session.frame(frame, 7, 0.0)
+        seen[name] += 1
+        match name, list(effects):
+            case "btcusdt@trade", [Trade() as event]:
+                pairs = {"p": event.price, "q": event.size}
+                rest = event.ts_event, event.side, event.trade_id
+                assert rest == (payload["T"] * 1_000_000, "sell" if payload["m"] else "buy", payload["t"])
+            case "btcusdt@bookTicker", [Quote() as event]:
+                pairs = {"b": event.bid, "B": event.bid_size, "a": event.ask, "A": event.ask_size}
+                assert event.venue_sequence == payload["u"]
+            case "btcusdt@depth@100ms", []:
+                continue
+            case _:
+                assert "lastUpdateId" in message, effects  # what REST answered
+                continue
+        assert all(Decimal(repr(number)) == Decimal(payload[key]) for key, number in pairs.items())
+    assert (seen["btcusdt@trade"], seen["btcusdt@bookTicker"]) == (9757, 28040)
+    assert session.counters()["unknown_streams"] == seen["btcusdt@depth@100ms"]
+    assert session.instruments() == {"live": 1}
+
+
+def test_nothing_is_said_at_the_end() -> None:
+    assert list(Script("BTCUSDT").live().session.closing()) == []
