@@ -1,0 +1,14 @@
+"""The simulated venues, found by name: each is a package in this folder. Pure.
+
+What such a package exports is written down in feedbus.sim.seam. Nothing else has to be edited to add a venue: a package
+that is put into this folder can be simulated.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+
+
+def names() -> list[str]:
+    """The names of all simulated venues, in order. No venue is imported to find them."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)

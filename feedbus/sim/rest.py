@@ -1,7 +1,7 @@
-"""A simulated venue's REST interface as an HTTP/1.1 server on trio. Knows no venue; keeps no state but counters.
+"""A simulated venue's REST interface as an HTTP/1.1 server on trio. It knows no venue, and its only state is counters.
 
-One task a connection, so many connections and no more; heads, times and requests are bounded, and whatever a client
-does ends with its own connection.
+Each connection has a task of its own. The number of connections, the size of a request and the time that it may take
+are limited, and whatever a client does affects its own connection only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ READ = 4096
 
 
 class RestCounters:
-    """Plain totals over all connections."""
+    """Plain totals over all connections of a REST server."""
 
     def __init__(self) -> None:
         self.rest_requests = 0
@@ -38,7 +38,7 @@ async def serve(
     counters: RestCounters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled. Starts with the base URL, which has no path."""
+    """Serve until cancelled. Starts with the base URL, which has no path. Raises OSError when it can't listen there."""
     server = _RestServer(handler, counters or RestCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound = listeners[0].socket.getsockname()[1]
@@ -47,7 +47,7 @@ async def serve(
 
 
 class _RestServer:
-    """What the connections share."""
+    """The handler, the counters and the number of connections, for all connections."""
 
     def __init__(self, handler: Handler, counters: RestCounters) -> None:
         self._handler = handler
@@ -55,7 +55,7 @@ class _RestServer:
         self._open = 0
 
     async def connection(self, stream: trio.SocketStream) -> None:
-        """One client, from TCP to its end."""
+        """Serve one client until it or the server closes the connection."""
         self._open += 1
         try:
             if self._open <= MAX_CONNECTIONS:
@@ -70,7 +70,7 @@ class _RestServer:
             await trio.aclose_forcefully(stream)
 
     async def _converse(self, stream: trio.SocketStream) -> None:
-        """Request after request, while the client keeps the connection and is quick enough."""
+        """Answer request after request, while the client keeps the connection open and is quick enough."""
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         while True:
             with trio.move_on_after(REQUEST_WITHIN) as scope:
@@ -81,7 +81,7 @@ class _RestServer:
             http.start_next_cycle()
 
     async def _request(self, http: h11.Connection, stream: trio.SocketStream) -> bool:
-        """Take one request and answer it; True when another may follow."""
+        """Answer one request. Returns whether another may follow on this connection."""
         try:
             received = await _receive(http, stream)
         except h11.RemoteProtocolError as error:
@@ -98,7 +98,8 @@ class _RestServer:
 
 
 async def _finish(stream: trio.SocketStream) -> None:
-    """Let the client read the last answer: a socket that is closed over unread data takes the answer with it."""
+    """Let the client read the last answer. Closing a socket with unread data resets the connection, and the client would
+    lose the answer."""
     with trio.move_on_after(FINISH_WITHIN):
         await stream.send_eof()
         while await stream.receive_some(READ):

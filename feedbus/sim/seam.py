@@ -1,12 +1,19 @@
-"""What a simulated venue is to the servers that serve it (server.py, rest.py). Types and protocols alone.
+"""The seam between a simulated venue and what serves it. Types, protocols and plain totals alone.
 
-A venue is pure: a Market that goes step by step, and for each client a Conversation, which is given what the client
-sends and asked at every step what is due. Its REST interface is a Handler. Time is an argument everywhere.
+A simulated venue is a package in feedbus/sim, named like the venue. The package exports two names:
+
+    Options                the venue's own options: a subclass of SimOptions
+    simulated(options)     makes a SimulatedVenue of them
+
+feedbus/sim/server.py serves its WebSocket connections, feedbus/sim/rest.py its REST interface, and
+feedbus/sim/simulations.py starts both. The venue itself is pure: its market is a MarketClock that advances step by
+step, each client's connection is a Conversation, which is given what the client sends and is asked after every step
+what is due, and its REST interface is a Handler. Time is an argument everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -20,12 +27,14 @@ __all__ = [
     "Handler",
     "MarketClock",
     "ServerCounters",
+    "SimOptions",
     "SimRequest",
     "SimResponse",
+    "SimulatedVenue",
 ]
 
 Frame = bytes | str
-"""One WebSocket message; a str is sent as a text frame, bytes as a binary one."""
+"""One WebSocket message. A str is sent as a text message, bytes as a binary one."""
 
 Ending = Literal["", "close", "refuse", "abort"]
 """How a connection must be closed: not yet; with code 1000; with code 1008; by cutting it without a closing frame."""
@@ -33,9 +42,30 @@ Ending = Literal["", "close", "refuse", "abort"]
 JSON, HTML = "application/json; charset=utf-8", "text/html; charset=utf-8"
 
 
+class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The options that every simulated venue has. The same seed, start and requests give the same bytes.
+
+    Raises ValueError for a rate outside 1 to 1000: at less than one step a second, no venue could send as often as it
+    promises.
+    """
+
+    seed: int = 1
+    start_ns: int | None = None
+    """The market's time at step 0, in ns since the epoch. None: the time at which the first client subscribes."""
+    rate: float = 10.0
+    """Market steps a second. Nothing is sent more often."""
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.rate <= 1000.0:
+            raise ValueError("rate: from 1 to 1000 market steps a second")
+
+
 class MarketClock(Protocol):
-    """The market's clock. The server calls `advance` once every `step_ns` from the moment that `opened` is true,
-    which it looks at after each new conversation and each received message: the venue decides what opens it."""
+    """The market's clock, which the WebSocket server drives.
+
+    The server looks at `opened` after each new connection and each received message. Once it is true, the server calls
+    `advance` every `step_ns`. So the venue decides what opens its market.
+    """
 
     @property
     def opened(self) -> bool: ...
@@ -50,21 +80,22 @@ class MarketClock(Protocol):
 
 
 class Conversation(Protocol):
-    """One client's connection. None of its methods raise; what they return is sent in order."""
+    """The venue's side of one client's connection. No method raises; the frames that they return are sent in order."""
 
     @property
     def ending(self) -> Ending:
-        """Looked at after each call below; once set, what was returned is sent and the connection closed."""
+        """How the connection must be closed. The server looks at it after each call below; when it is set, the frames
+        that were returned are sent first."""
 
     def receive(self, data: Frame, now_ns: int) -> Sequence[Frame]:
-        """The client sent a message, at this time by the wall clock; the answers to it."""
+        """Answer a message of the client. `now_ns` is the wall clock's time."""
 
     def due(self) -> Sequence[Frame]:
-        """What the market's newest step brings. Not called at a step that the client is too slow for, so the state
-        has to be told, not the change since the last step."""
+        """The frames that the market's newest step brings. The server leaves out steps for which the client is too
+        slow, so these frames have to hold the state, not the change since the last step."""
 
     def goodbye(self) -> Sequence[Frame]:
-        """What is said last when the server stops."""
+        """The last frames before the server stops."""
 
 
 class ServerCounters:
@@ -87,7 +118,7 @@ class ServerCounters:
 
 
 class SimRequest(msgspec.Struct, frozen=True):
-    """An HTTP request. A HEAD comes as a GET; header names are in lower case; `now_ns` is the wall clock."""
+    """An HTTP request. A HEAD request comes as a GET; header names are in lower case; `now_ns` is the wall clock."""
 
     method: str
     target: str
@@ -106,4 +137,14 @@ class SimResponse(msgspec.Struct, frozen=True):
 
 
 Handler = Callable[[SimRequest], SimResponse]
-"""A REST interface. Never raises."""
+"""A REST interface. It never raises."""
+
+
+class SimulatedVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue that is ready to be served. `counters` are totals of its WebSocket server, as attributes."""
+
+    serve: Callable[..., Awaitable[None]]
+    """Serves the WebSocket connections until it is cancelled. It takes `host`, `port` and `task_status`, and starts
+    with the URL to connect to. Raises OSError when it can't listen there."""
+    rest: Handler
+    counters: ServerCounters

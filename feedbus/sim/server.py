@@ -1,8 +1,8 @@
-"""A simulated venue's WebSocket server on trio. Reads the clock; knows no venue and keeps no state of a protocol.
+"""A simulated venue's WebSocket server on trio. It reads the clock, but knows no venue and no protocol's state.
 
-One task steps the market. Each connection has a reader, and a writer that empties its outbox: a client that
-doesn't read stops nobody but itself, and when its outbox is full it misses steps (it gets the newest state next) or,
-where the venue does so, is cut off.
+One task advances the market. Each connection has a reader, and a writer that empties its outbox, so that a client which
+doesn't read holds up nobody else. A client whose outbox is full misses steps and is sent the newest state next, or its
+connection is cut if the venue does so.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
 __all__ = ["Converse", "Endpoint", "serve"]
 
 Converse = Callable[[str, int], Conversation | int | None]
-"""Begins the conversation with a client that asks for this target (path and query), at this time. A number is the HTTP
-status that refuses it; None: 404."""
+"""Makes the conversation with a client that asks for this target (path and query), at this time (ns by the wall clock).
+A number refuses the client with this HTTP status, None with 404."""
 
 OUTBOX = 4096
-"""Frames that may wait for a client; at a full outbox a step is left out, and no more is read from the client."""
+"""How many frames may wait for a client. When its outbox is full, steps are left out and nothing is read from it."""
 CATCH_UP_S = 2.0
-"""How late the market's steps may be sent. Beyond that it hurries on to the present, sending nothing on the way."""
-CLOSE_S = 0.7
+"""How late the market may be. When it is later it catches up with the clock, and sends nothing for the steps between."""
+CLOSE_S = 0.7  # for the goodbye and the closing handshakes, when the server stops
 HANDSHAKE_S = 10.0
 PONG_S = 60.0
 STUCK_S = 0.25
-"""How long a client with a full outbox may take nothing, where the venue cuts such clients off."""
+"""How long a client with a full outbox may take no frame before it is cut, if the venue does so."""
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue's WebSocket connections are like."""
+    """The settings of a venue's WebSocket server."""
 
     path: str
-    """What the URL to connect to ends in; which targets are taken is up to `converse`."""
+    """The path of the URL to connect to. Which targets are accepted is up to `converse`."""
     subprotocols: tuple[str, ...] = ()
-    """Of those that a client offers, the first one that is here is chosen."""
+    """The first subprotocol that a client offers and that is one of these is chosen."""
     max_message: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
     ping_every: float | None = None
-    """Seconds between pings to a client, which is dropped when its pong takes a minute; None: no pings."""
+    """Seconds between pings to a client, whose connection is dropped when a pong takes a minute; None: no pings."""
     most_unsent: int | None = None
-    """A client for which so many frames wait, and that takes none of them for a quarter of a second, is cut without a
-    closing frame: it is not the server that is too slow. None: it isn't."""
+    """When this many frames wait for a client that takes none for a quarter of a second, its connection is cut without a
+    closing frame. The delay makes sure that the client is too slow, not the server. None: connections aren't cut."""
 
 
 async def serve(
@@ -63,7 +63,8 @@ async def serve(
     counters: ServerCounters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to."""
+    """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to. Raises
+    OSError when it can't listen there."""
     server = _WebSocketServer(market, converse, endpoint, counters or ServerCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     async with trio.open_nursery() as nursery:
@@ -73,7 +74,7 @@ async def serve(
                 inner.start_soon(server.step_market)
                 accept = partial(trio.serve_listeners, server.connection, listeners, handler_nursery=connections)
                 await inner.start(accept)
-                task_status.started(f"ws://{_place(listeners[0], host)}{endpoint.path}")
+                task_status.started(f"ws://{_authority(listeners[0], host)}{endpoint.path}")
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await server.close()
@@ -81,14 +82,14 @@ async def serve(
 
 
 async def _outlive_cancellation(task_status: trio.TaskStatus[trio.Nursery]) -> None:
-    """A nursery for connections, which goes on for a moment when the server is cancelled: to say goodbye."""
+    """A nursery for connections that goes on when the server is cancelled, so that they can say goodbye."""
     async with trio.open_nursery() as nursery:
         nursery.cancel_scope.shield = True
         task_status.started(nursery)
         await trio.sleep_forever()
 
 
-def _place(listener: trio.SocketListener, host: str) -> str:
+def _authority(listener: trio.SocketListener, host: str) -> str:
     port = listener.socket.getsockname()[1]
     return f"{f'[{host}]' if ':' in host else host}:{port}"
 
@@ -98,17 +99,17 @@ class _WebSocketServer:
 
     def __init__(self, market: MarketClock, converse: Converse, endpoint: Endpoint, counters: ServerCounters) -> None:
         self._market = market
-        self._converse_with = converse
+        self._begin = converse
         self._endpoint = endpoint
         self._counters = counters
-        self._links: set[_ServerLink] = set()
+        self._connections: set[_ClientConnection] = set()
         self._opened = trio.Event()
         self._opened_at = 0.0
         self._empty = trio.Event()
         self._closing = False
 
     def handled(self) -> None:
-        """A client came, or its message was handled; that may have set the market going."""
+        """Start the market if it has been opened. Call it after each new conversation and each received message."""
         if self._market.opened and not self._opened.is_set():
             self._opened_at = trio.current_time()
             self._opened.set()
@@ -127,11 +128,11 @@ class _WebSocketServer:
             if hurry:
                 self._counters.steps_skipped += 1
                 continue
-            for link in self._links:
-                link.step()
+            for client in self._connections:
+                client.step()
 
     async def connection(self, stream: trio.SocketStream) -> None:
-        """One client, from TCP to its end. Whatever it does to the connection ends here."""
+        """Serve one client until its connection ends. Whatever breaks the connection is caught here."""
         self._counters.connections += 1
         try:
             async with trio.open_nursery() as nursery:
@@ -153,11 +154,11 @@ class _WebSocketServer:
             await trio.aclose_forcefully(stream)
 
     async def _answer(self, request: trio_websocket.WebSocketRequest) -> None:
-        conversation = self._converse_with(request.path, time.time_ns())
+        conversation = self._begin(request.path, time.time_ns())
         if conversation is None or isinstance(conversation, int):
             await request.reject(conversation or 404)
             return
-        self._counters.connections_open += 1  # already, as a venue may limit how many there are
+        self._counters.connections_open += 1  # counted before the handshake, as a venue may limit the number
         socket = None
         try:
             self.handled()
@@ -170,39 +171,39 @@ class _WebSocketServer:
         await self._converse(socket, conversation)
 
     async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
-        link = _ServerLink(self, socket, conversation, self._endpoint, self._counters)
-        self._links.add(link)
+        client = _ClientConnection(self, socket, conversation, self._endpoint, self._counters)
+        self._connections.add(client)
         try:
-            await link.run()
+            await client.run()
         finally:
-            self._links.discard(link)
+            self._connections.discard(client)
             self._counters.connections_open -= 1
-            if conversation.ending != "abort" and not link.cut:
+            if conversation.ending != "abort" and not client.cut:
                 with trio.move_on_after(CLOSE_S):
-                    await self._part(link, socket)
-            if not self._links:
+                    await self._close(client, socket)
+            if not self._connections:
                 self._empty.set()
 
-    async def _part(self, link: _ServerLink, socket: trio_websocket.WebSocketConnection) -> None:
-        """Close in the way that the conversation, or the server's own end, calls for."""
+    async def _close(self, client: _ClientConnection, socket: trio_websocket.WebSocketConnection) -> None:
+        """Close a connection with the code for how the conversation ended, or with 1001 when the server stops."""
         if self._closing:
-            await link.say_goodbye()
+            await client.say_goodbye()
             await socket.aclose(1001)
         else:
-            await socket.aclose(_CODES[link.conversation.ending])
+            await socket.aclose(_CODES[client.conversation.ending])
 
     async def close(self) -> None:
-        """Tell every client that the server goes away, and wait until all have gone."""
+        """Close all connections, and wait until they are closed."""
         self._closing = True
         self._empty = trio.Event()
-        if self._links:
-            for link in self._links:
-                link.stop()
+        if self._connections:
+            for client in self._connections:
+                client.stop()
             await self._empty.wait()
 
 
-class _ServerLink:
-    """The outgoing path and the reading loop of one connection."""
+class _ClientConnection:
+    """The reader, the writer and the outbox of one connection."""
 
     def __init__(
         self,
@@ -226,7 +227,7 @@ class _ServerLink:
         self._scope = trio.CancelScope()
 
     async def run(self) -> None:
-        """Until the client has gone, the conversation ends, or `stop` is called."""
+        """Read and write until the client has gone, the conversation ends, or `stop` is called."""
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
@@ -238,7 +239,8 @@ class _ServerLink:
         self._scope.cancel()
 
     def step(self) -> None:
-        """The market has moved. What is left out now comes with the next step that finds room, in its newest state."""
+        """Put what the market's newest step brings into the outbox. When there is no room the step is left out; the next step
+        with room brings the newest state."""
         if self.conversation.ending:
             return
         if len(self._outbox) < self._full:
@@ -255,7 +257,7 @@ class _ServerLink:
             self.stop()
 
     async def say_goodbye(self) -> None:
-        """What still waits is dropped: the client may have stopped reading."""
+        """Send the last frames. Frames that still wait are dropped, as the client may have stopped reading."""
         self._outbox = deque(self.conversation.goodbye())
         await self._send_all()
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import trio
 
-from feedbus.sim.moex.candle_sheet import CANDLE_COLUMNS
+from feedbus.sim.moex.wire import CANDLE_COLUMNS
 from feedbus.sim.moex.candles import ROWS
 from feedbus.sim.moex.server import MoexSimOptions, ServerCounters, serve
 from feedbus.sim.moex.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS

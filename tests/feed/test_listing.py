@@ -20,8 +20,8 @@ from feedbus.errors import BadData, ConnectFailed, TimedOut
 from feedbus.feed import listing
 from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
-from feedbus.sim.moex.catalogue import papers
-from feedbus.sim.moex.iss import Failure, Iss
+from feedbus.sim.moex.catalogue import securities
+from feedbus.sim.moex.rest import Failure, MoexRest
 from feedbus.venues.moex.session import Account
 
 ACCOUNT = Account({}, [])
@@ -32,14 +32,14 @@ TODAY = 20_000 * DAY_NS
 
 def listed_by(*boards: str) -> tuple[str, ...]:
     """The simulator's papers."""
-    return tuple(paper.symbol for board in boards for paper in papers() if paper.board == board)
+    return tuple(paper.symbol for board in boards for paper in securities() if paper.board == board)
 
 
 @asynccontextmanager
 async def iss(failure: Failure = "none") -> AsyncIterator[str]:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            yield await nursery.start(partial(rest.serve, Iss(failure=failure), "127.0.0.1", 0))
+            yield await nursery.start(partial(rest.serve, MoexRest(failure=failure), "127.0.0.1", 0))
             nursery.cancel_scope.cancel()
 
 

@@ -27,7 +27,7 @@ from feedbus.service import metric_table as metrics
 from feedbus.service import tree as services
 from feedbus.sim import rest as rest_sim
 from feedbus.sim.moex import server as moex_sim
-from feedbus.sim.moex.iss import Iss
+from feedbus.sim.moex.rest import MoexRest
 from feedbus.telemetry.series import CollectorRegistry
 from tests import places
 
@@ -227,13 +227,13 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             url = await simulated(nursery)
-            rest = await nursery.start(partial(rest_sim.serve, Iss(), "127.0.0.1", 0))
+            rest = await nursery.start(partial(rest_sim.serve, MoexRest(), "127.0.0.1", 0))
             config = two_boards(tmp_path, url, rest)
             found = []
             for away in (False, True):
                 if away:
                     listing = tmp_path / "cache" / "moex.listing.json"
-                    broken = await nursery.start(partial(rest_sim.serve, Iss(failure="html"), "127.0.0.1", 0))
+                    broken = await nursery.start(partial(rest_sim.serve, MoexRest(failure="html"), "127.0.0.1", 0))
                     # The same question, but another answers it now.
                     listing.write_text(listing.read_text().replace(rest, broken))
                     config = two_boards(tmp_path, url, broken)
@@ -250,7 +250,7 @@ async def test_without_a_list_the_feed_says_why_and_asks_again(
 ) -> None:
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
-            broken = await nursery.start(partial(rest_sim.serve, Iss(failure="html"), "127.0.0.1", 0))
+            broken = await nursery.start(partial(rest_sim.serve, MoexRest(failure="html"), "127.0.0.1", 0))
             config = two_boards(tmp_path, "ws://127.0.0.1:9/", broken)
             reader = feedbus.subscribe(config.bus.publish, topics="feed")
             async with reader as subscription, services.running(config) as service:

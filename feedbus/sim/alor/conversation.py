@@ -1,15 +1,23 @@
-"""The simulated ALOR's side of one connection to /ws. Pure: client messages in, messages out; time is an argument.
+"""The simulated ALOR's side of one connection, to /ws or to /cws. Pure: time is an argument.
 
-    ...Subscribe   -> an acknowledgement, and the data that there is at once, in either order; then more (`due`)
-    unsubscribe    -> an acknowledgement; a few late messages, when Options say so
-    ping           -> an acknowledgement, when it says `confirm`
+On /ws a client subscribes to market data (AlorConversation):
 
-Each request has a token of its own, which is checked when it comes and never again: a subscription outlives it. Keys
-that aren't known are passed over. What can't be done is answered with a code and a message, and the connection stays.
+    ...Subscribe   -> an acknowledgement and the first data, in either order; then more data (`due`)
+    unsubscribe    -> an acknowledgement; then a few late messages when the options say so
+    ping           -> an acknowledgement if the request has `confirm`
 
-Where it isn't known what ALOR does: a request without a guid is answered with an empty one, a guid that has a
-subscription gets the new one instead, a `frequency` that is too small means the least one, and a depth that is out of
-range the nearest one. Of the texts of errors only that about the token is ALOR's.
+Each request has an access token, which is checked when the request arrives and never again: a subscription outlives its
+token. On /cws a client would send orders (AlorCommandConversation); only its login is simulated:
+
+    authorize      -> "The connection has been initialized.", which holds until the token expires
+    ping           -> an acknowledgement if the request has `confirm`
+    anything else  -> an error
+
+Unknown keys are ignored. A request that is refused is answered with a code and a message, and the connection goes on.
+
+It is not documented what ALOR does in these cases, so this is a guess: a request without a guid is answered with an
+empty guid; a new subscription of a guid replaces its old one; a `frequency` below the least one means the least one,
+and a depth out of range means the nearest one. Of the errors' texts only "Invalid JWT token!" is ALOR's.
 """
 
 from __future__ import annotations
@@ -20,23 +28,25 @@ from typing import Any
 import msgspec
 
 from feedbus.sim.alor import wire
+from feedbus.sim.alor.market import AlorListing
 from feedbus.sim.alor.streams import (
-    AlorBars,
-    AlorBooks,
-    AlorInstruments,
-    AlorQuotes,
+    AlorBarStream,
+    AlorBookStream,
+    AlorInstrumentStream,
+    AlorQuoteStream,
     AlorStream,
-    AlorTrades,
+    AlorTradeStream,
     interval_steps,
 )
-from feedbus.sim.alor.venue import AlorListing, AlorVenue
+from feedbus.sim.alor.venue import AlorVenue
 from feedbus.sim.seam import Ending, Frame
 
 MAX_GUID = 256
 FREQUENCY_MS = 175
-"""How often books, quotes and bars are sent when a request doesn't say."""
+"""Milliseconds between two books, quotes or candles of a subscription whose request has no `frequency`."""
 DEPTH, MAX_DEPTH = 20, 50
 MAX_TRADES = 5000
+INITIALIZED = "The connection has been initialized."
 
 _FEEDS = {
     "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
@@ -48,7 +58,7 @@ Request = dict[str, Any]
 
 
 class AlorRefusal(Exception):
-    """What the client asked can't be done."""
+    """A request that is refused, with the code of the answer."""
 
     def __init__(self, message: str, code: int = 400) -> None:
         super().__init__(message)
@@ -62,11 +72,11 @@ class _AlorSubscription:
         self.guid = guid
         self.stream = stream
         self.left: int | None = None
-        """How many messages may still come after an unsubscribe; None while subscribed."""
+        """How many messages are still sent after the unsubscribe; None while subscribed."""
 
 
 class AlorConversation:
-    """One connection."""
+    """One connection to /ws."""
 
     def __init__(self, venue: AlorVenue, ending: Ending = "") -> None:
         self.ending: Ending = ending
@@ -75,13 +85,13 @@ class AlorConversation:
         self._subscriptions: dict[str, _AlorSubscription] = {}
 
     def receive(self, data: Frame, now_ns: int) -> list[Frame]:
-        """One message of the client came; returns the answers. Never raises."""
+        """The answers to a message of the client."""
         self._counters.frames_received += 1
         guid = '""'
         try:
             request = decoded(data)
             guid = guid_of(request)
-            if not self._venue.tokens.good(request.get("token"), now_ns):
+            if not self._venue.tokens.valid(request.get("token"), now_ns):
                 self._counters.tokens_refused += 1
                 raise AlorRefusal(wire.BAD_TOKEN, 401)
             return self._answer(request, guid, now_ns)
@@ -90,7 +100,7 @@ class AlorConversation:
             return [wire.acknowledgement(guid, refusal.code, str(refusal))]
 
     def due(self) -> list[Frame]:
-        """What the market's newest step brings to this connection."""
+        """The data of all subscriptions that the market's newest step brings."""
         frames: list[Frame] = []
         ended = []
         for key, subscription in self._subscriptions.items():
@@ -106,7 +116,7 @@ class AlorConversation:
         return frames
 
     def goodbye(self) -> list[Frame]:
-        """Nothing: this venue closes without a word."""
+        """Nothing, as ALOR closes without a last message."""
         return []
 
     def _answer(self, request: Request, guid: str, now_ns: int) -> list[Frame]:
@@ -135,21 +145,21 @@ class AlorConversation:
     def _stream(self, opcode: str, request: Request, listing: AlorListing) -> AlorStream:
         form = _form(request)
         if opcode in ("AllTradesGetAndSubscribe", "AllTradesSubscribe"):
-            return AlorTrades(listing, form, _number(request, "depth", 0, MAX_TRADES))
+            return AlorTradeStream(listing, form, _number(request, "depth", 0, MAX_TRADES))
         if opcode == "InstrumentsGetAndSubscribeV2":
-            return AlorInstruments(listing, form)
+            return AlorInstrumentStream(listing, form)
         frequency = _number(request, "frequency", FREQUENCY_MS, 86_400_000)
         interval = interval_steps(max(frequency, wire.LEAST_MS[form]), listing.market.step_ns)
         if opcode == "OrderBookGetAndSubscribe":
-            return AlorBooks(listing, form, max(1, _number(request, "depth", DEPTH, MAX_DEPTH)), interval)
+            return AlorBookStream(listing, form, max(1, _number(request, "depth", DEPTH, MAX_DEPTH)), interval)
         if opcode == "QuotesSubscribe":
-            return AlorQuotes(listing, form, interval)
+            return AlorQuoteStream(listing, form, interval)
         history = request.get("skipHistory") is not True
         since_s = _number(request, "from", 0, 1 << 40)
-        return AlorBars(listing, form, minutes_of(request.get("tf")), since_s, interval, history=history)
+        return AlorBarStream(listing, form, minutes_of(request.get("tf")), since_s, interval, history=history)
 
     def _ack_first(self, guid: str) -> bool:
-        """Whether the acknowledgement comes before the data: both happen."""
+        """Whether the acknowledgement comes before the first data, as the options say."""
         options = self._venue.options
         if options.ack == "seed":
             return random.Random(f"{options.seed}/ack/{guid}").random() < 0.5
@@ -173,9 +183,49 @@ class AlorConversation:
         return [wire.enveloped(each, subscription.guid, spacing) for each in objects]
 
 
+class AlorCommandConversation:
+    """One connection to /cws."""
+
+    def __init__(self, venue: AlorVenue, ending: Ending = "") -> None:
+        self.ending: Ending = ending
+        self._venue = venue
+        self._counters = venue.counters
+        self._token: object = None
+
+    def receive(self, data: Frame, now_ns: int) -> list[Frame]:
+        """The answers to a message of the client."""
+        self._counters.frames_received += 1
+        guid = '""'
+        try:
+            request = decoded(data)
+            guid = guid_of(request)
+            opcode = request.get("opcode")
+            token = request.get("token") if opcode == "authorize" else self._token
+            if not self._venue.tokens.valid(token, now_ns):
+                self._counters.tokens_refused += 1
+                raise AlorRefusal(wire.BAD_TOKEN, 401)
+            if opcode == "authorize":
+                self._token = token
+                return [wire.acknowledgement(guid, 200, INITIALIZED)]
+            if opcode == "ping":
+                return [wire.acknowledgement(guid)] if request.get("confirm") is True else []
+            raise AlorRefusal(f"Bad request: {str(opcode)[:40]} is not simulated")
+        except AlorRefusal as refusal:
+            self._counters.errors_sent += 1
+            return [wire.acknowledgement(guid, refusal.code, str(refusal))]
+
+    def due(self) -> list[Frame]:
+        """Nothing, as there are no subscriptions on /cws."""
+        return []
+
+    def goodbye(self) -> list[Frame]:
+        """Nothing, as ALOR closes without a last message."""
+        return []
+
+
 def minutes_of(frame: object) -> int:
-    """How long the candles of a `tf` are: seconds, as a number or as text, or D. Raises Refusal for what isn't
-    simulated: parts of a minute, what doesn't divide a day, weeks, months and years."""
+    """The minutes of a candle by its `tf`, which is a number of seconds, the same as a string, or "D". Raises
+    AlorRefusal for what isn't simulated: parts of a minute, what doesn't divide a day, weeks, months and years."""
     if frame == "D":
         return 1440
     seconds = int(frame) if isinstance(frame, str) and frame.isascii() and frame.isdigit() and len(frame) < 9 else frame
@@ -185,7 +235,7 @@ def minutes_of(frame: object) -> int:
 
 
 def decoded(data: Frame) -> Request:
-    """A client's message. Raises Refusal for what is no JSON object."""
+    """Decode a client's message. Raises AlorRefusal when it isn't a JSON object."""
     try:
         request = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -196,7 +246,7 @@ def decoded(data: Frame) -> Request:
 
 
 def guid_of(request: Request) -> str:
-    """The guid as JSON; a number counts as its digits. Raises Refusal when there is none."""
+    """The guid as JSON; a number counts as a string of its digits. Raises AlorRefusal when there is none."""
     guid = request.get("guid")
     if isinstance(guid, int) and not isinstance(guid, bool):
         guid = str(guid)
@@ -213,7 +263,7 @@ def _form(request: Request) -> wire.Format:
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
-    """A count in a request, or the nearest that there may be."""
+    """A count in a request, limited to 0 to `most`. Raises AlorRefusal when it isn't an integer."""
     value = request.get(name)
     if value is None:
         return default

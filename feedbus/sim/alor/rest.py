@@ -1,6 +1,6 @@
-"""What the simulated ALOR answers over REST: access tokens, and what clients ask for before they subscribe. Pure.
+"""The REST interface of the simulated ALOR: access tokens, and what clients request before they subscribe. Pure.
 
-    POST /refresh?token=...                                   (or {"token": "..."} in the body, which wins)
+    POST /refresh?token=...                                   (or {"token": "..."} in the body, which has precedence)
     GET /md/v2/time
     GET /md/v2/Securities?query=...&limit=...&offset=...
     GET /md/v2/Securities/MOEX[?limit=...&offset=...]
@@ -11,8 +11,8 @@
     GET /md/v2/orderbooks/MOEX/SBER[?depth=...]
     GET /md/v2/history?exchange=MOEX&symbol=SBER&tf=60&from=...&to=...
 
-The case of a path's words doesn't matter, all is in the format Simple. A request may do without a token (ALOR answers
-such with data that are late), but with a bad one it is refused.
+The names of resources in a path may be in upper or lower case. All answers are in the format Simple. A request without
+an access token is answered (by ALOR with delayed data, here with the newest), one with an invalid token is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import msgspec
 
 from feedbus.sim.alor import wire
 from feedbus.sim.alor.conversation import DEPTH, MAX_DEPTH, AlorRefusal, minutes_of
-from feedbus.sim.alor.venue import EXCHANGE, TYPES, AlorListing, AlorVenue
+from feedbus.sim.alor.market import EXCHANGE, TYPES, AlorListing
+from feedbus.sim.alor.venue import AlorVenue
 from feedbus.sim.seam import JSON, SimRequest, SimResponse
 
 LIMIT, MAX_LIMIT = 25, 1000
@@ -37,13 +38,13 @@ T = TypeVar("T")
 
 
 class AlorRest:
-    """The REST interface of a venue. A Handler."""
+    """The REST interface of a venue, a Handler."""
 
     def __init__(self, venue: AlorVenue) -> None:
         self._venue = venue
 
     def __call__(self, request: SimRequest) -> SimResponse:
-        """What a request is answered. Never raises."""
+        """Answer a request."""
         path, query = _split(request.target)
         self._venue.market.await_opening(request.now_ns)
         try:
@@ -52,9 +53,9 @@ class AlorRest:
             if request.method != "GET":
                 raise AlorRefusal("Method not allowed", 405)
             bearer = request.headers.get("authorization", "")
-            if bearer and not self._venue.tokens.good(bearer.removeprefix("Bearer "), request.now_ns):
+            if bearer and not self._venue.tokens.valid(bearer.removeprefix("Bearer "), request.now_ns):
                 raise AlorRefusal(wire.BAD_TOKEN, 401)
-            return SimResponse(200, JSON, self._told(path, query, request.now_ns).encode())
+            return SimResponse(200, JSON, self._content(path, query, request.now_ns).encode())
         except AlorRefusal as refusal:
             body = {"code": str(refusal), "message": str(refusal), "traceId": None}
             return SimResponse(refusal.code, JSON, msgspec.json.encode(body))
@@ -73,7 +74,7 @@ class AlorRest:
         counters.tokens_issued += 1
         return SimResponse(200, JSON, msgspec.json.encode({"AccessToken": self._venue.tokens.issue(request.now_ns)}))
 
-    def _told(self, path: list[str], query: Query, now_ns: int) -> str:
+    def _content(self, path: list[str], query: Query, now_ns: int) -> str:
         match path:
             case ["md", "v2", "time"]:
                 return str(now_ns // 1_000_000_000)
@@ -97,16 +98,16 @@ class AlorRest:
                 listings = [self._listing(exchange, code, {}) for exchange, _, code in codes]
                 return _array(listings, lambda each: wire.quote("simple", each.quote()))
             case [exchange, code]:
-                return wire.text(_card(self._listing(exchange, code, query)))
+                return wire.text(_description(self._listing(exchange, code, query)))
             case [exchange, code, "availableboards"]:
                 self._listing(exchange, code, query)
-                return wire.text([each.paper.board for each in self._venue.listings[code]])
+                return wire.text([each.security.board for each in self._venue.listings[code]])
             case [exchange, code, "alltrades"]:
                 listing = self._listing(exchange, code, query)
-                deals = listing.newest_deals(_number(query, "take", MAX_LIMIT, MAX_TRADES))
+                trades = listing.newest_trades(_number(query, "take", MAX_LIMIT, MAX_TRADES))
                 if query.get("descending") == "true":
-                    deals.reverse()
-                return _array(deals, lambda deal: listing.tape.trade("simple", deal, existing=True))
+                    trades.reverse()
+                return _array(trades, lambda trade: listing.trade_writer.trade("simple", trade, existing=True))
         raise AlorRefusal("No such resource", 404)
 
     def _list(self, query: Query, wanted: str, exchange: str) -> str:
@@ -114,15 +115,15 @@ class AlorRest:
             raise AlorRefusal("No such exchange", 404)
         wanted = wanted.casefold()
         listings = [each for listed in self._venue.listings.values() for each in listed]
-        found = [each for each in listings if wanted in each.paper.secid.casefold()]
+        found = [each for each in listings if wanted in each.security.secid.casefold()]
         offset, limit = _number(query, "offset", 0, 1 << 30), _number(query, "limit", LIMIT, MAX_LIMIT)
-        return wire.text([_card(each) for each in found[offset : offset + limit]])
+        return wire.text([_description(each) for each in found[offset : offset + limit]])
 
     def _history(self, query: Query) -> str:
         listing = self._listing(query.get("exchange"), query.get("symbol"), query)
         since, until = _number(query, "from", 0, 1 << 40), _number(query, "to", 1 << 40, 1 << 40)
         bars = [each for each in listing.bars(minutes_of(query.get("tf")), since) if each.time <= until]
-        decimals = listing.paper.decimals
+        decimals = listing.security.decimals
         return f'{{"history":{_array(bars, lambda each: wire.bar("simple", each, decimals))},"next":null,"prev":null}}'
 
     def _listing(self, exchange: str | None, code: str | None, query: Query) -> AlorListing:
@@ -132,20 +133,20 @@ class AlorRest:
         return listing
 
 
-def _card(listing: AlorListing) -> dict[str, Any]:
-    """What there is to know about an instrument."""
-    paper, state = listing.paper, listing.state()
-    step = wire.raw(wire.short(paper.tick, paper.decimals))
+def _description(listing: AlorListing) -> dict[str, Any]:
+    """The description of an instrument."""
+    security, state = listing.security, listing.state()
+    step = wire.raw(wire.short(security.tick, security.decimals))
     return {
-        "symbol": paper.secid,
-        "shortname": paper.name[:10],
-        "description": paper.name,
+        "symbol": security.secid,
+        "shortname": security.name[:10],
+        "description": security.name,
         "exchange": EXCHANGE,
-        "market": "FORTS" if paper.kind == "future" else "FOND",
-        "type": TYPES[paper.kind],
-        "lotsize": paper.lot,
-        "facevalue": paper.face or 1,
-        "cfiCode": {"future": "FXXXXX", "bond": "DBXXXX", "fund": "EUXXXX"}.get(paper.kind, "ESXXXX"),
+        "market": "FORTS" if security.kind == "future" else "FOND",
+        "type": TYPES[security.kind],
+        "lotsize": security.lot,
+        "facevalue": security.face or 1,
+        "cfiCode": {"future": "FXXXXX", "bond": "DBXXXX", "fund": "EUXXXX"}.get(security.kind, "ESXXXX"),
         "cancellation": "2099-12-31T00:00:00",
         "minstep": step,
         "rating": 0,
@@ -153,16 +154,16 @@ def _card(listing: AlorListing) -> dict[str, Any]:
         "marginsell": 0,
         "marginrate": 0,
         "pricestep": step,
-        "priceMax": state["most"],
-        "priceMin": state["least"],
+        "priceMax": state["price_max"],
+        "priceMin": state["price_min"],
         "theorPrice": 0,
         "theorPriceLimit": 0,
         "volatility": 0,
         "currency": "RUB",
-        "ISIN": paper.isin or "",
+        "ISIN": security.isin or "",
         "yield": None,
-        "board": paper.board,
-        "primary_board": paper.board,
+        "board": security.board,
+        "primary_board": security.board,
         "tradingStatus": state["status"],
         "tradingStatusInfo": state["status_text"],
         "complexProductCategory": None,
@@ -172,7 +173,7 @@ def _card(listing: AlorListing) -> dict[str, Any]:
 
 
 def _split(target: str) -> tuple[list[str], Query]:
-    """The path's words, those that are names of resources in lower case, and the query."""
+    """The segments of the path, those that are names of resources in lower case, and the query."""
     try:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, max_num_fields=32))
@@ -185,7 +186,7 @@ def _split(target: str) -> tuple[list[str], Query]:
 
 
 def _token(body: bytes) -> str:
-    """The refresh token in a request's body, whatever the case of its key; "" when there is none."""
+    """The refresh token in a request's body, with its key in any case; "" when there is none."""
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -197,7 +198,7 @@ def _token(body: bytes) -> str:
 
 
 def _number(query: Query, name: str, default: int, most: int) -> int:
-    """A count in a query, at most the largest there may be. Raises Refusal when it is none."""
+    """A count in a query, limited to `most`. Raises AlorRefusal when it isn't a number."""
     written = query.get(name)
     if written is None:
         return default
@@ -206,5 +207,5 @@ def _number(query: Query, name: str, default: int, most: int) -> int:
     return min(int(written), most)
 
 
-def _array(items: list[T], written: Callable[[T], str]) -> str:
-    return f"[{','.join([written(each) for each in items])}]"
+def _array(items: list[T], write: Callable[[T], str]) -> str:
+    return f"[{','.join([write(each) for each in items])}]"

@@ -1,13 +1,13 @@
-"""What can be subscribed at the simulated ALOR, and what each subscription is sent. Pure.
+"""The streams of the simulated ALOR: what each kind of subscription is sent. Pure.
 
-    OrderBookGetAndSubscribe      the book as it is, then the newest book, whole, at most once an interval
+    OrderBookGetAndSubscribe      the whole book, then the whole newest book, at most once an interval
     AllTradesGetAndSubscribe      the last `depth` trades, then every trade
-    QuotesSubscribe               the whole quote, then the newest, at most once an interval
-    BarsGetAndSubscribe           the candles from `from` on, then the forming one as it changes, and each next one
-    InstrumentsGetAndSubscribeV2  status and limits, then which of the limits have changed, every few seconds
+    QuotesSubscribe               the whole quote, then the newest quote, at most once an interval
+    BarsGetAndSubscribe           the candles from `from` on, then the open candle as it changes, and each new one
+    InstrumentsGetAndSubscribeV2  status and price limits, then the limits that have changed, every few seconds
 
-`first` are the objects to begin with, `due` those that the market's newest step brings; it may be asked at any step,
-and leaves nothing out but what is conflated.
+`first` returns the objects at the subscription, `due` those since the last call, at the market's newest step. `due` may
+be left out at any step: books, quotes and candles are conflated, and trades come later.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from __future__ import annotations
 from typing import Protocol
 
 from feedbus.sim.alor import wire
-from feedbus.sim.alor.venue import AlorListing
+from feedbus.sim.alor.market import AlorListing
 
 LIMITS_S = 5
-"""How often the limits of a price are looked at."""
+"""Seconds between two looks at whether the price limits have changed."""
 
 
 class AlorStream(Protocol):
-    """One subscription's source of objects, as JSON."""
+    """The objects of one subscription, as JSON."""
 
     def first(self) -> list[str]: ...
 
@@ -30,19 +30,19 @@ class AlorStream(Protocol):
 
 
 def interval_steps(interval_ms: int, step_ns: int) -> int:
-    """How many steps are at least so many milliseconds; one at least."""
+    """The least number of steps that take this many milliseconds, at least 1."""
     return max(1, -(-interval_ms * 1_000_000 // step_ns))
 
 
-class AlorBooks:
-    """OrderBookGetAndSubscribe."""
+class AlorBookStream:
+    """The stream of OrderBookGetAndSubscribe."""
 
     def __init__(self, listing: AlorListing, form: wire.Format, depth: int, interval: int) -> None:
         self._listing = listing
         self._form = form
         self._depth = depth
         self._interval = interval
-        self._silent = listing.options.book_sides == "none"
+        self._only_first = listing.options.book_sides == "none"
         self._sent_at = 0
 
     def first(self) -> list[str]:
@@ -52,39 +52,39 @@ class AlorBooks:
     def due(self) -> list[str]:
         listing, step = self._listing, self._listing.market.step
         changed = listing.instrument.moved_at > self._sent_at
-        if self._silent or not changed or step - self._sent_at < self._interval:
+        if self._only_first or not changed or step - self._sent_at < self._interval:
             return []
         self._sent_at = step
         return [wire.book(self._form, listing.book(self._depth, existing=False))]
 
 
-class AlorTrades:
-    """AllTradesGetAndSubscribe. A client that couldn't be told of the newest 1024 prints misses the older ones."""
+class AlorTradeStream:
+    """The stream of AllTradesGetAndSubscribe. A client that falls behind by more than 1024 fills misses the oldest."""
 
     def __init__(self, listing: AlorListing, form: wire.Format, depth: int) -> None:
         self._listing = listing
         self._form = form
         self._depth = depth
-        self._told = listing.number
-        self._again: list[wire.AlorDeal] = []
+        self._sent_number = listing.number
+        self._repeated: list[wire.AlorTrade] = []
 
     def first(self) -> list[str]:
-        deals = self._listing.newest_deals(self._depth)
-        repeated = self._listing.options.repeated_trades
-        self._again = deals[-repeated:] if repeated else []
-        return [self._listing.tape.trade(self._form, deal, existing=True) for deal in deals]
+        trades = self._listing.newest_trades(self._depth)
+        count = self._listing.options.repeated_trades
+        self._repeated = trades[-count:] if count else []
+        return [self._listing.trade_writer.trade(self._form, trade, existing=True) for trade in trades]
 
     def due(self) -> list[str]:
         listing = self._listing
-        if listing.number == self._told:
+        if listing.number == self._sent_number:
             return []
-        deals = [*self._again, *listing.deals_after(self._told)]
-        self._told, self._again = listing.number, []
-        return [listing.tape.trade(self._form, deal, existing=False) for deal in deals]
+        trades = [*self._repeated, *listing.trades_after(self._sent_number)]
+        self._sent_number, self._repeated = listing.number, []
+        return [listing.trade_writer.trade(self._form, trade, existing=False) for trade in trades]
 
 
-class AlorQuotes:
-    """QuotesSubscribe."""
+class AlorQuoteStream:
+    """The stream of QuotesSubscribe."""
 
     def __init__(self, listing: AlorListing, form: wire.Format, interval: int) -> None:
         self._listing = listing
@@ -103,8 +103,8 @@ class AlorQuotes:
         return self.first()
 
 
-class AlorBars:
-    """BarsGetAndSubscribe."""
+class AlorBarStream:
+    """The stream of BarsGetAndSubscribe."""
 
     def __init__(
         self, listing: AlorListing, form: wire.Format, minutes: int, since_s: int, interval: int, *, history: bool
@@ -129,7 +129,7 @@ class AlorBars:
         return self._written(self._take())
 
     def _take(self) -> list[wire.AlorBar]:
-        """The bars that are new, or other than they were."""
+        """The candles that are new or have changed since the last call."""
         newest, self._sent_at = self._newest, self._listing.market.step
         bars = self._listing.bars(self._minutes, self._since_s)
         if bars:
@@ -138,23 +138,23 @@ class AlorBars:
         return [each for each in bars if each != newest]
 
     def _written(self, bars: list[wire.AlorBar]) -> list[str]:
-        return [wire.bar(self._form, each, self._listing.paper.decimals) for each in bars]
+        return [wire.bar(self._form, each, self._listing.security.decimals) for each in bars]
 
 
-class AlorInstruments:
-    """InstrumentsGetAndSubscribeV2."""
+class AlorInstrumentStream:
+    """The stream of InstrumentsGetAndSubscribeV2."""
 
     def __init__(self, listing: AlorListing, form: wire.Format) -> None:
         self._listing = listing
         self._form = form
         self._interval = interval_steps(LIMITS_S * 1000, listing.market.step_ns)
         self._looked_at = 0
-        self._told: wire.Values = {}
+        self._sent_state: wire.Values = {}
 
     def first(self) -> list[str]:
         self._looked_at = self._listing.market.step
-        self._told = self._listing.state()
-        return [wire.instrument(self._form, self._told)]
+        self._sent_state = self._listing.state()
+        return [wire.instrument(self._form, self._sent_state)]
 
     def due(self) -> list[str]:
         step = self._listing.market.step
@@ -162,6 +162,6 @@ class AlorInstruments:
             return []
         self._looked_at = step
         state = self._listing.state()
-        changed = {name: value for name, value in state.items() if value != self._told[name]}
-        self._told = state
+        changed = {name: value for name, value in state.items() if value != self._sent_state[name]}
+        self._sent_state = state
         return [wire.instrument(self._form, {"symbol": state["symbol"], **changed})] if changed else []

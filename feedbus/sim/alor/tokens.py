@@ -1,8 +1,8 @@
 """The simulated ALOR's access tokens: JSON Web Tokens signed with a made-up key. Pure: time is an argument.
 
-A token is checked by its own contents, so who issues them (the REST interface) and who checks them (the WebSocket)
-share a key and no memory. The claims are those of ALOR's tokens; agreements and portfolios are space-separated, three
-portfolios an agreement.
+A token is checked by its own contents and signature, so the REST interface, which issues tokens, and the WebSocket
+server, which checks them, need only the same key. The claims are those of ALOR's tokens; agreements and portfolios are
+separated by spaces, with three portfolios to an agreement.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _EXPIRY = msgspec.json.Decoder(_Expiry)
 
 
 class TokenIssuer:
-    """Issues access tokens that are good for `lifetime_s` seconds, and checks them."""
+    """Issues access tokens that are valid for `lifetime_s` seconds, and checks them."""
 
     def __init__(self, key: str, lifetime_s: int = 1800) -> None:
         self._key = key.encode()
         self._lifetime_s = lifetime_s
 
     def issue(self, now_ns: int) -> str:
-        """A token from this second on."""
+        """A new token, which is valid from now on."""
         issued = now_ns // 1_000_000_000
         claims = {**CLAIMS, "iat": issued, "exp": issued + self._lifetime_s}
         signed = f"{_base64(msgspec.json.encode(_HEADER))}.{_base64(msgspec.json.encode(claims))}"
         return f"{signed}.{self._signature(signed)}"
 
-    def good(self, token: object, now_ns: int) -> bool:
-        """Whether it is a token of ours that hasn't expired."""
+    def valid(self, token: object, now_ns: int) -> bool:
+        """Whether a token was issued with our key and hasn't expired."""
         if not isinstance(token, str) or len(token) > MAX_TOKEN or not token.isascii():
             return False
         signed, _, signature = token.rpartition(".")

@@ -1,10 +1,10 @@
-"""What the simulated ALOR says, as text: acknowledgements, and each feed's objects in the three formats. Pure.
+"""The wire format of the simulated ALOR: acknowledgements, and the objects of each feed in the three formats. Pure.
 
-The keys, and their order, are those of ALOR's specification; the spacing of envelopes, and how a trade is written, are
-those of frames captured in production. No object names its subscription: the envelope's guid does.
+The keys and their order are those of ALOR's specification. The blanks in envelopes and the form of a trade are those of
+frames captured in production. The subscription of an object is named by the guid of its envelope alone.
 
-Prices are whole numbers of 10^-decimals; they are written as short as can be, but in trades with all their zeros, as
-captured (`10.24500`). What is None is written null.
+Prices are whole numbers of 10^-decimals. They are written without trailing zeros, except in trades, which have all
+decimals as captured (`10.24500`). None is written as null.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Format = Literal["simple", "slim", "heavy"]
 Spacing = Literal["wide", "compact"]
 
 LEAST_MS: dict[str, int] = {"simple": 25, "slim": 10, "heavy": 500}
-"""How often, at most, a subscription of each format is sent something: every so many milliseconds."""
+"""The least milliseconds between two books, quotes or candles of a subscription, by format."""
 
 HANDLED = "Handled successfully"
 BAD_TOKEN = "Invalid JWT token!"  # noqa: S105 (a message about tokens)
@@ -33,8 +33,8 @@ _CACHED_PRICES = 65536
 Values = dict[str, object]
 
 
-class AlorDeal(NamedTuple):
-    """One trade of the tape. `time_us` is microseconds since the epoch, `buy` who was the aggressor."""
+class AlorTrade(NamedTuple):
+    """One trade. `time_us` is microseconds since the epoch; `buy` is true when the buyer was the aggressor."""
 
     id: int
     time_us: int
@@ -45,8 +45,8 @@ class AlorDeal(NamedTuple):
 
 
 class AlorBook(NamedTuple):
-    """A book, best level first: prices as they are written, and lots. `existing` is true in what was there before the
-    subscription. Bonds have the yields of their levels besides, bids' and asks'."""
+    """A book, best level first: (price as it is written, lots). `existing` is true for what was there before the
+    subscription. Bonds also have the yields of their bids and asks."""
 
     bids: Sequence[tuple[str, int]]
     asks: Sequence[tuple[str, int]]
@@ -67,7 +67,7 @@ class AlorBar(NamedTuple):
 
 
 def text(value: object) -> str:
-    """JSON."""
+    """Any value as JSON."""
     return msgspec.json.encode(value).decode()
 
 
@@ -77,23 +77,23 @@ def _short(value: int, decimals: int) -> str:
 
 
 short = functools.lru_cache(maxsize=_CACHED_PRICES)(_short)
-"""A price without idle zeros: short(25770, 2) == "257.7"."""
+"""A price without trailing zeros: short(25770, 2) == "257.7"."""
 
 
 def acknowledgement(guid: str, code: int = 200, message: str = HANDLED) -> str:
-    """An answer to a request. `guid` is JSON already."""
+    """The answer to a request. `guid` is JSON."""
     return f'{{"requestGuid":{guid},"httpCode":{code},"message":{text(message)}}}'
 
 
 def enveloped(data: str, guid: str, spacing: Spacing) -> str:
-    """What a subscription is sent. `guid` is JSON already."""
+    """An object in its subscription's envelope. `data` and `guid` are JSON."""
     if spacing == "wide":
         return f'{{ "data": {data}, "guid":{guid} }}'
     return f'{{"data":{data},"guid":{guid}}}'
 
 
 def book(form: Format, what: AlorBook) -> str:
-    """A book of OrderBookGetAndSubscribe. The yield of bonds is told in Slim alone."""
+    """A book of OrderBookGetAndSubscribe. The format Slim alone has the yields of bonds."""
     time_ms, existing = what.time_ms, _flag(what.existing)
     if form == "slim":
         bid_yields, ask_yields = what.yields or (None, None)
@@ -117,9 +117,9 @@ def _slim_side(levels: Sequence[tuple[str, int]], yields: Sequence[str] | None) 
     return ",".join([f'{{"p":{price},"v":{lots},"y":{each}}}' for (price, lots), each in rows])
 
 
-class AlorTape:
-    """How one instrument's trades are written. `symbol`, `board` and `order` are JSON; without a board its key is left
-    out; `suffix` ends the times ("Z" in the specification, nothing in the capture)."""
+class AlorTradeWriter:
+    """Writes one instrument's trades. `symbol`, `board` and `order` are JSON; without a board its key is left out;
+    `suffix` is the end of times ("Z" as specified, nothing as captured)."""
 
     def __init__(self, symbol: str, board: str | None, decimals: int, *, order: str, suffix: str) -> None:
         self._symbol = symbol
@@ -128,26 +128,26 @@ class AlorTape:
         self._order = order
         self._suffix = suffix
 
-    def trade(self, form: Format, deal: AlorDeal, *, existing: bool) -> str:
+    def trade(self, form: Format, trade: AlorTrade, *, existing: bool) -> str:
         """One trade of AllTradesGetAndSubscribe."""
-        side = "buy" if deal.buy else "sell"
-        interest = "null" if deal.open_interest is None else str(deal.open_interest)
-        price = number(deal.price, self._decimals)
-        milliseconds = deal.time_us // 1000
+        side = "buy" if trade.buy else "sell"
+        interest = "null" if trade.open_interest is None else str(trade.open_interest)
+        price = number(trade.price, self._decimals)
+        milliseconds = trade.time_us // 1000
         flag = _flag(existing)
         if form == "slim":
             board = "" if self._board is None else f'"bd":{self._board},'
-            what = f'"q":{deal.lots},"px":{price},"t":{milliseconds},"oi":{interest},"h":{flag},"s":"{side}"'
-            return f'{{"id":{deal.id},"sym":{self._symbol},{board}{what}}}'
+            what = f'"q":{trade.lots},"px":{price},"t":{milliseconds},"oi":{interest},"h":{flag},"s":"{side}"'
+            return f'{{"id":{trade.id},"sym":{self._symbol},{board}{what}}}'
         board = "" if self._board is None else f'"board":{self._board},'
         what = (
-            f'{board}"qty":{deal.lots},"price":{price},"time":"{self._time(deal.time_us)}","timestamp":{milliseconds}'
+            f'{board}"qty":{trade.lots},"price":{price},"time":"{self._time(trade.time_us)}","timestamp":{milliseconds}'
         )
         if form == "heavy":
             tail = f'"oi":{interest},"existing":{flag},"side":"{side}"'
-            return f'{{"id":{deal.id},"symbol":{self._symbol},{what},{tail}}}'
+            return f'{{"id":{trade.id},"symbol":{self._symbol},{what},{tail}}}'
         tail = f'"side":"{side}","oi":{interest},"existing":{flag}'
-        return f'{{"id":{deal.id},"orderno":{self._order},"symbol":{self._symbol},{what},{tail}}}'
+        return f'{{"id":{trade.id},"orderno":{self._order},"symbol":{self._symbol},{what},{tail}}}'
 
     def _time(self, time_us: int) -> str:
         at = _EPOCH + dt.timedelta(microseconds=time_us)
@@ -189,33 +189,33 @@ _QUOTE: dict[str, dict[str, str]] = {
         "totalBidVol": "all_bids", "totalAskVol": "all_asks", "change": "change", "changePercent": "change_percent",
     },
 }  # fmt: skip
-"""Key on the wire: what it tells."""
+"""The name of a value, by format and key on the wire."""
 
 _INSTRUMENT: dict[str, dict[str, str]] = {
     "simple": {
         "symbol": "symbol", "exchange": "exchange", "board": "board", "tradingStatus": "status",
-        "tradingStatusInfo": "status_text", "priceMin": "least", "priceMax": "most",
+        "tradingStatusInfo": "status_text", "priceMin": "price_min", "priceMax": "price_max",
     },
     "slim": {
-        "sym": "symbol", "ex": "exchange", "bd": "board", "st": "status", "sti": "status_text", "pxmn": "least",
-        "pxmx": "most",
+        "sym": "symbol", "ex": "exchange", "bd": "board", "st": "status", "sti": "status_text", "pxmn": "price_min",
+        "pxmx": "price_max",
     },
 }  # fmt: skip
 _INSTRUMENT["heavy"] = _INSTRUMENT["simple"]
 
 
 def quote(form: Format, values: Values) -> str:
-    """An object of QuotesSubscribe: every key, always. `values` are JSON numbers (as Raw) or plain values."""
+    """An object of QuotesSubscribe, which always has all keys. Prices in `values` are Raw, ready for JSON."""
     return text({key: values[name] for key, name in _QUOTE[form].items()})
 
 
 def instrument(form: Format, values: Values) -> str:
-    """An object of InstrumentsGetAndSubscribeV2: of `values` those that are there, so that a change is told alone."""
+    """An object of InstrumentsGetAndSubscribeV2, which has only the keys of the `values` that are given."""
     return text({key: values[name] for key, name in _INSTRUMENT[form].items() if name in values})
 
 
 def raw(written: str) -> msgspec.Raw:
-    """A number that is written already."""
+    """A number that is written as JSON already."""
     return msgspec.Raw(written.encode())
 
 

@@ -1,9 +1,9 @@
-"""Candles (the venue's "klines") of the simulated Binance: what its trades add up to since the market opened. Pure.
+"""Candles (the venue's "klines") of the simulated Binance, built of its trades since the market opened. Pure.
 
-A trade counts in the one-second candle of its time; a second that has gone is added to the candles of every other
-interval, so that they all agree. A period without a trade has a candle of nothing at the last price, as the venue's.
-There is no past: the first candle of an interval has only the trades that it saw. Times are ns since the epoch; prices
-and quantities whole numbers of 10^-8, turnovers of 10^-16.
+Each trade is added to the one-second candle of its time, and each second that has ended is added to the candles of
+every other interval, so that all intervals agree. A period without a trade has an empty candle at the last price, as
+at the venue. There is no history: the first candle of an interval has only the trades since the market opened. Times
+are ns since the epoch; prices and quantities are whole numbers of 10^-8, turnovers of 10^-16.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ INTERVALS = {
     "1h": _HOUR_NS, "2h": 2 * _HOUR_NS, "4h": 4 * _HOUR_NS, "6h": 6 * _HOUR_NS, "8h": 8 * _HOUR_NS,
     "12h": 12 * _HOUR_NS, "1d": _DAY_NS, "1w": 7 * _DAY_NS,
 }  # fmt: skip
-"""How long a candle is, by interval. The venue has 3d and 1M besides, which aren't simulated."""
+"""The length of a candle in ns, by interval. The venue's 3d and 1M aren't simulated."""
 
-_MONDAY_NS = 4 * _DAY_NS  # the first one of the epoch
+_MONDAY_NS = 4 * _DAY_NS  # the first Monday of the epoch
 _NO_TRADE = -1
 
 
 class BinanceTrade(NamedTuple):
-    """One trade. `maker` is true when the buyer's order was in the book, that is, when a seller came."""
+    """One trade. `maker` is true when the buyer was the maker, that is, when the taker sold."""
 
     id: int
     time_ns: int
@@ -38,7 +38,7 @@ class BinanceTrade(NamedTuple):
 
 
 class BinanceCandle:
-    """One candle. Without a trade `first` and `last` are -1."""
+    """One candle. `first` and `last` are trade ids, -1 without a trade; `bought` is the volume of the buying takers."""
 
     __slots__ = (
         "bought", "bought_turnover", "close", "end", "first", "high", "last", "low", "open", "start", "trades",
@@ -53,7 +53,7 @@ class BinanceCandle:
         self.volume = self.turnover = self.trades = self.bought = self.bought_turnover = 0
 
     def add(self, trade: BinanceTrade) -> None:
-        """Count a trade."""
+        """Add a trade."""
         price, quantity = trade.price, trade.quantity
         if self.first == _NO_TRADE:
             self.first = trade.id
@@ -71,7 +71,7 @@ class BinanceCandle:
             self.bought_turnover += price * quantity
 
     def extend(self, then: BinanceCandle) -> None:
-        """Count the trades of a candle that comes after."""
+        """Add all trades of a later candle."""
         if then.first == _NO_TRADE:
             return
         if self.first == _NO_TRADE:
@@ -86,8 +86,8 @@ class BinanceCandle:
         self.bought_turnover += then.bought_turnover
 
 
-class BinanceCandleTape:
-    """The candles of one pair. `ended` holds those that ended since it was last cleared."""
+class BinanceCandleBuilder:
+    """Builds the candles of one pair. `ended` is (interval, candle) of those that ended since it was last cleared."""
 
     __slots__ = ("_longer", "_second", "ended")
 
@@ -97,18 +97,18 @@ class BinanceCandleTape:
         self._longer = {interval: _candle(interval, time_ns, price) for interval in INTERVALS if interval != "1s"}
 
     def add(self, trade: BinanceTrade) -> None:
-        """Count a trade; times don't go back."""
+        """Add a trade, whose time is not before the one of the trade before."""
         if trade.time_ns >= self._second.end:
             self.roll(trade.time_ns)
         self._second.add(trade)
 
     def roll(self, time_ns: int) -> None:
-        """It is that time: what ended before has ended."""
+        """End the candles that end at this time or before it."""
         while time_ns >= self._second.end:
             self._end_second()
 
     def current(self, interval: str) -> BinanceCandle:
-        """The candle that goes on."""
+        """The candle that is still open."""
         if interval == "1s":
             return self._second
         before = self._longer[interval]
@@ -129,7 +129,7 @@ class BinanceCandleTape:
 
 
 def _candle(interval: str, time_ns: int, price: int) -> BinanceCandle:
-    """The candle that a time is in."""
+    """An empty candle of the period that a time is in."""
     length = INTERVALS[interval]
     start = time_ns - (time_ns - (_MONDAY_NS if interval == "1w" else 0)) % length
     return BinanceCandle(start, start + length, price)

@@ -1,7 +1,8 @@
 """The pairs that the simulated Binance lists. Pure.
 
-What is listed never depends on the simulator's seed. Ticks and lot steps are as fine as the venue's, prices of a
-plausible size and of no particular day. One pair's name isn't ASCII, as there are some on the venue.
+The list never depends on the simulator's seed, so that the symbols in a configuration stay valid. Ticks and lot steps
+are as fine as the venue's; prices are plausible, and of no particular day. The name of one pair is not ASCII, as the
+venue has such names too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 
 import msgspec
 
-# Base, quote, price, tick, lot step, how busy it is (0 is busiest).
+# Base, quote, price, tick, lot step, tier (0 is the busiest).
 _PAIRS = """
 BTC USDT 61837.63 0.01 0.00001 0
 ETH USDT 2683.41 0.01 0.0001 0
@@ -51,11 +52,11 @@ XLM USDT 0.0985 0.0001 1 2
 """
 
 SCALE = 10**8
-"""Prices and quantities have eight decimals, on the wire and here: whole numbers of 10^-8."""
+"""Prices and quantities are whole numbers of 10^-8, as they have eight decimals on the wire."""
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False):
-    """What doesn't change. `price`, `tick` and `lot` are whole numbers of 10^-8."""
+    """A listed pair. `price`, `tick` and `lot` are whole numbers of 10^-8; `tier` is how busy it is, 0 the most."""
 
     base: str
     quote: str
@@ -66,13 +67,13 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def symbol(self) -> str:
-        """As the venue writes it in a payload; a stream's name has it in lower case."""
+        """The symbol in payloads; the names of streams have it in lower case."""
         return self.base + self.quote
 
 
 @functools.cache
 def pairs() -> tuple[Pair, ...]:
-    """Every listed pair, the busiest first."""
+    """All listed pairs, the busiest first."""
     return tuple(_pair(*line.split()) for line in _PAIRS.strip().splitlines())
 
 

@@ -1,8 +1,8 @@
-"""Control messages of the simulated Binance: what a client asks on its WebSocket, and the answers. Pure.
+"""Control messages of the simulated Binance: a client's requests on its WebSocket, and the answers. Pure.
 
 The texts of the errors are the venue's, as its documentation prints them (binance-spot-api-docs,
-web-socket-streams.md); only "Unknown property" tells the id. Where the documentation has no text for a fault (no
-`params`, a stream that is no text) the message is one of the venue's parser's, made up in the same way.
+web-socket-streams.md); of them "Unknown property" alone has the request's id. Where the documentation has no text for
+an error (no `params`, a stream's name that is not a string), the text is a guess in the manner of the venue's parser.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 _INT64 = 2**63
 
 
-class Asked(NamedTuple):
-    """A control message that can be carried out."""
+class ControlRequest(NamedTuple):
+    """A control message that is well formed."""
 
     method: str
     params: list[Any]
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
 
 
 class BinanceRefusal(Exception):
-    """What the client asked can't be done; `answer` is what it is sent."""
+    """A request that is refused; `answer` is the error that the client is sent."""
 
     def __init__(self, code: int, text: str, **more: Id) -> None:
         super().__init__(text)
@@ -37,17 +37,17 @@ class BinanceRefusal(Exception):
 
 
 def encode(value: object) -> str:
-    """As the venue writes JSON: no blanks."""
+    """JSON as the venue writes it, without blanks."""
     return msgspec.json.encode(value).decode()
 
 
 def result(value: object, request_id: Id) -> str:
-    """The answer to what was done."""
+    """The answer to a request that was carried out."""
     return encode({"result": value, "id": request_id})
 
 
-def parse(text: str) -> Asked:
-    """What a message asks for. Raises Refusal."""
+def parse(text: str) -> ControlRequest:
+    """Parse a control message. Raises BinanceRefusal for anything else."""
     try:
         message = msgspec.json.decode(text)
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
@@ -66,32 +66,32 @@ def parse(text: str) -> Asked:
     params = message.get("params", [])
     if not isinstance(params, list):
         raise BinanceRefusal(2, f"Invalid request: invalid type, expected a sequence at line 1 column {len(text)}")
-    return Asked(method, params, request_id)
+    return ControlRequest(method, params, request_id)
 
 
-def streams(asked: Asked) -> list[str]:
-    """The names in a SUBSCRIBE or UNSUBSCRIBE. Raises Refusal."""
-    if not all(isinstance(name, str) for name in asked.params):
+def stream_names(request: ControlRequest) -> list[str]:
+    """The names in a SUBSCRIBE or UNSUBSCRIBE. Raises BinanceRefusal when there are none, or one is not a string."""
+    if not all(isinstance(name, str) for name in request.params):
         raise BinanceRefusal(2, "Invalid request: invalid type, expected a string")
-    if not asked.params:
+    if not request.params:
         raise BinanceRefusal(2, "Invalid request: missing field `params`")
-    return asked.params
+    return request.params
 
 
-def check_property(asked: Asked, values: int) -> None:
-    """The parameters of SET_PROPERTY (one value) or GET_PROPERTY (none) are right. Raises Refusal."""
-    if len(asked.params) > 1 + values:
+def check_property(request: ControlRequest, values: int) -> None:
+    """Check the parameters of SET_PROPERTY (one value) or GET_PROPERTY (none). Raises BinanceRefusal."""
+    if len(request.params) > 1 + values:
         raise BinanceRefusal(2, "Invalid request: too many parameters")
-    if not asked.params or not isinstance(asked.params[0], str):
+    if not request.params or not isinstance(request.params[0], str):
         raise BinanceRefusal(2, "Invalid request: property name must be a string")
-    if asked.params[0] != "combined":
-        raise BinanceRefusal(0, "Unknown property", id=asked.id)
-    if values and (len(asked.params) == 1 or not isinstance(asked.params[1], bool)):
+    if request.params[0] != "combined":
+        raise BinanceRefusal(0, "Unknown property", id=request.id)
+    if values and (len(request.params) == 1 or not isinstance(request.params[1], bool)):
         raise BinanceRefusal(1, "Invalid value type: expected Boolean")
 
 
 def _is_id(value: object) -> bool:
-    """A signed 64-bit number, null, or a text of up to 36 characters, as a UUID: the venue's own client sends those."""
+    """An id is a signed 64-bit integer, null, or a string of up to 36 characters; the venue's client sends UUIDs."""
     if isinstance(value, str):
         return _ID.fullmatch(value) is not None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -100,6 +100,7 @@ def _is_id(value: object) -> bool:
 
 
 def _place(text: str, error: Exception) -> str:
+    """Where in the text the parser gave up, in the venue's words."""
     found = _BYTE.search(str(error))
     before = text.encode("utf-8", "replace")[: int(found[1]) if found else len(text)]
     return f"line {before.count(10) + 1} column {len(before) - before.rfind(10)}"

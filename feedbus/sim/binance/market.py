@@ -1,8 +1,8 @@
 """A spot market that trades by itself, step by step: books, trades, candles and statistics of each pair. Pure.
 
-The state of a pair after step n depends on the seed, the pair, the start and n alone, never on who watches. What
-happened in the newest step is in each instrument's journals. Every change of a book's level has the next update id.
-Prices and quantities are whole numbers of 10^-8, times are ns since the epoch.
+The state of a pair after step n depends on the seed, the pair, the start and n alone, never on who is subscribed. What
+happened in the newest step is in each instrument's `fills`, `tops` and `changes`. Each change of a book's level has the
+next update id. Prices and quantities are whole numbers of 10^-8, times are ns since the epoch.
 """
 
 from __future__ import annotations
@@ -12,31 +12,32 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import NamedTuple
 
-from feedbus.sim.binance.candles import BinanceCandleTape, BinanceTrade
+from feedbus.sim.binance.candles import BinanceCandleBuilder, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE, Pair
 
 LEVELS = 100
-"""Levels of each side; there are no others, so that a snapshot is the whole book."""
+"""How many levels a side has at most. The whole book fits into a snapshot of 100 levels."""
 
-# By tier: the chance to act at a step, and how often at most.
+# By tier: the chance to act at a step, and the most acts of a step.
 _CHANCE = (1.0, 0.6, 0.25)
 _ACTS = (4, 2, 1)
-_ORDERS, _RESIZES = 80, 200  # of 256 acts, up to here a taker's order, levels that change size; beyond, levels move
-_SWEEP = 3  # levels that an order takes at most
-_WIDEST = 6  # spread, in usual gaps between levels
-_LEVEL_VALUE = {"BTC": 1, "TRY": 1_200_000}  # of a large level, in the quote currency; elsewhere:
-_USUAL_VALUE = 40_000
+# Of 256 acts, those below 80 are a taker's order, those below 200 resize a level, the others add or remove a best one.
+_ORDERS, _RESIZES = 80, 200
+_SWEEP = 3  # the most levels that an order takes
+_WIDEST = 6  # the widest spread, in usual gaps between levels
+_LEVEL_VALUE = {"BTC": 1, "TRY": 1_200_000}  # of a large level, in the quote currency
+_USUAL_VALUE = 40_000  # the same for the other quote currencies, which are worth about a dollar
 
 
-class Fill(NamedTuple):
-    """A taker's order at one price: the trades that it made there (the venue's "aggregate trade")."""
+class BinanceFill(NamedTuple):
+    """The trades of one taker's order at one price (the venue's "aggregate trade")."""
 
     id: int
     trades: tuple[BinanceTrade, ...]
 
 
 class Top(NamedTuple):
-    """The best prices after a change of them, and that change's update id."""
+    """The best bid and ask after they changed, and the update id of the change."""
 
     update: int
     bid: int
@@ -56,12 +57,12 @@ class BinanceBookSide:
         self.sizes = sizes
 
     def size_at(self, price: int) -> int:
-        """Zero where there is no level."""
+        """The size of the level at this price, 0 where there is none."""
         return self.sizes[self.prices.index(price)] if price in self.prices else 0
 
 
 class RollingDay:
-    """Statistics of the last 24 hours, as of a time before the market opened and what was traded since."""
+    """Statistics of the last 24 hours. What was before the market opened is made up, and never leaves the 24 hours."""
 
     __slots__ = ("close", "first", "high", "last", "low", "open", "previous", "quantity", "turnover", "volume")
 
@@ -82,7 +83,7 @@ class RollingDay:
         self.turnover = self.volume * ((self.high + self.low + self.open + self.close) // 4)
 
     def add(self, trade: BinanceTrade) -> None:
-        """Count a trade."""
+        """Add a trade."""
         self.close, self.quantity, self.last = trade.price, trade.quantity, trade.id
         self.high = max(self.high, trade.price)
         self.low = min(self.low, trade.price)
@@ -90,12 +91,31 @@ class RollingDay:
         self.turnover += trade.price * trade.quantity
 
 
-class BinancePair:
-    """One pair: its book, its day, its candles, and what the newest step did to them."""
+class BinanceInstrument:
+    """One pair: its book, statistics and candles, and what the newest step did to them."""
 
     __slots__ = (
-        "_acts", "_band", "_chance", "_gap", "_orders", "_quiet", "_reference", "_rng", "_size", "_tick", "asks",
-        "bids", "changes", "day", "fills", "moved_at", "pair", "tape", "tops", "traded_at", "update",
+        "_acts",
+        "_band",
+        "_chance",
+        "_gap",
+        "_orders",
+        "_quiet",
+        "_reference",
+        "_rng",
+        "_size",
+        "_tick",
+        "asks",
+        "bids",
+        "candle_builder",
+        "changes",
+        "day",
+        "fills",
+        "moved_at",
+        "pair",
+        "tops",
+        "traded_at",
+        "update",
     )  # fmt: skip
 
     def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int) -> None:
@@ -112,40 +132,40 @@ class BinancePair:
         self.bids = self._side(-1)
         self.asks = self._side(+1)
         self.update = rng.randrange(1_000_000, 60_000_000_000)
-        """The id of the book's last change."""
+        """The update id of the book's last change."""
         self.day = RollingDay(rng, pair, self.bids.prices[0], self._size)
         self._orders = rng.randrange(1_000_000, 3_000_000_000)
-        self.tape = BinanceCandleTape(start_ns, self.day.close)
+        self.candle_builder = BinanceCandleBuilder(start_ns, self.day.close)
         self.moved_at = -rng.randrange(quiet)
         """The step of the book's last change."""
         self.traded_at = 0
         """The step of the last trade."""
-        self.fills: list[Fill] = []
+        self.fills: list[BinanceFill] = []
         self.tops: list[Top] = []
         self.changes: list[tuple[bool, int]] = []
-        """(is a bid, price) of every changed level, in the order of the update ids, of which each has one."""
+        """(is a bid, price) of each changed level. Each has an update id of its own, and they are in that order."""
 
     def open(self, start_ns: int) -> None:
-        """The candles begin."""
-        self.tape = BinanceCandleTape(start_ns, self.day.close)
+        """Begin the candles at the market's start."""
+        self.candle_builder = BinanceCandleBuilder(start_ns, self.day.close)
 
     def advance(self, step: int, before_ns: int, now_ns: int) -> None:
-        """What happens from `before_ns` (not included) to `now_ns`."""
+        """Trade from `before_ns` (exclusive) to `now_ns` (inclusive), which is the step's time."""
         self.fills, self.tops, self.changes = [], [], []
-        self.tape.ended = []
+        self.candle_builder.ended = []
         acts = 0
         if self._rng.random() < self._chance or step - self.moved_at >= self._quiet:
             acts = 1 + self._rng.getrandbits(8) % self._acts
         for act in range(1, acts + 1):
             self._act(before_ns + (now_ns - before_ns) * act // acts)
-        self.tape.roll(now_ns)
+        self.candle_builder.roll(now_ns)
         if acts:
             self.moved_at = step
         if self.fills:
             self.traded_at = step
 
     def top(self) -> Top:
-        """As of the book's last change."""
+        """The best bid and ask as of the book's last change."""
         bids, asks = self.bids, self.asks
         return Top(self.update, bids.prices[0], bids.sizes[0], asks.prices[0], asks.sizes[0])
 
@@ -169,7 +189,7 @@ class BinancePair:
         return BinanceBookSide(outward, prices, [self._new_size(self._rng.getrandbits(10)) for _ in prices])
 
     def _ticks(self, draw: int) -> int:
-        """How far a level is from the one before it."""
+        """How many ticks a level is away from the one before it."""
         return 1 + draw % self._gap + (draw & 7 == 0)
 
     def _new_size(self, draw: int) -> int:
@@ -181,22 +201,22 @@ class BinancePair:
         self.changes.append((side is self.bids, price))
 
     def _upward(self, draw: int) -> bool:
-        """Which way the price leans: at random near its reference, and back to it from afar."""
+        """Whether the price tends upward: at random near its reference, and back to it from far away."""
         pull = (self.asks.prices[0] - self._reference) * 256 // self._band
         return (draw & 511) > 256 + pull
 
     def _order(self, draw: int, time_ns: int) -> None:
-        """A taker's order, which may take a level and go on with the next one."""
+        """A taker's order, which may sweep several levels."""
         buys = self._upward(draw)
         side = self.asks if buys else self.bids
         lot = self.pair.lot
         wanted = 1 + (draw >> 9 & 0xFFFF) % (side.sizes[0] // lot * 5 // 4 + 1)
         for level in range(_SWEEP):
-            there = side.sizes[0] // lot
-            taken = min(wanted, there)
+            offered = side.sizes[0] // lot
+            taken = min(wanted, offered)
             self._fill(side.prices[0], taken, 1 + (draw >> 25 + 2 * level & 3), time_ns, maker=not buys)
             wanted -= taken
-            if taken < there:
+            if taken < offered:
                 side.sizes[0] -= taken * lot
                 self._changed(side, side.prices[0])
                 return
@@ -211,14 +231,14 @@ class BinancePair:
             part = lots // makers if number else lots - (makers - 1) * (lots // makers)
             trade = BinanceTrade(self.day.last + 1, time_ns, price, part * self.pair.lot, maker)
             self.day.add(trade)
-            self.tape.add(trade)
+            self.candle_builder.add(trade)
             trades.append(trade)
         self._orders += 1
-        self.fills.append(Fill(self._orders, tuple(trades)))
+        self.fills.append(BinanceFill(self._orders, tuple(trades)))
 
     def _resize(self, draw: int) -> None:
         side = self.bids if draw & 1 else self.asks
-        level = min(draw >> 1 & 127, draw >> 8 & 127) % len(side.prices)  # the nearer, the livelier
+        level = min(draw >> 1 & 127, draw >> 8 & 127) % len(side.prices)  # levels near the best one change more often
         lot, size = self.pair.lot, side.sizes[level]
         change = (1 + (draw >> 15 & 0xFFF) % (1 + size // lot // 4)) * lot
         side.sizes[level] = size - change if draw >> 27 & 1 and change < size else size + change
@@ -227,7 +247,7 @@ class BinancePair:
         self._changed(side, side.prices[level])
 
     def _move(self, draw: int) -> None:
-        """A new best level, or one less."""
+        """A side gets a new best level, or loses its best one."""
         upward = self._upward(draw)
         spread = self._spread()
         if spread > 1 and (draw >> 9 & 3 or spread > _WIDEST * self._gap):
@@ -240,8 +260,8 @@ class BinancePair:
         return (self.asks.prices[0] - self.bids.prices[0]) // self._tick
 
     def _retreat(self, side: BinanceBookSide, draw: int) -> None:
-        """A side loses its best level, and gets one at the far end. When the spread becomes too wide the other side
-        follows."""
+        """A side loses its best level, and gets a new one at the far end. When the spread becomes too wide, the other
+        side follows."""
         self._remove(side, 0)
         price = side.prices[-1] + side.outward * self._tick * self._ticks(draw)
         if price > 0:
@@ -251,7 +271,7 @@ class BinancePair:
             self._improve(self.asks if side is self.bids else self.bids, spread - 1 - self._gap, draw >> 18)
 
     def _improve(self, side: BinanceBookSide, ticks: int, draw: int) -> None:
-        """A new best level, so many ticks inward; the farthest one goes when there are too many."""
+        """A side gets a new best level this many ticks inward; its farthest level goes when there are too many."""
         self._add(side, 0, side.prices[0] - side.outward * self._tick * ticks, draw)
         if len(side.prices) > LEVELS:
             self._remove(side, LEVELS)
@@ -268,18 +288,18 @@ class BinancePair:
 
 
 class BinanceMarket:
-    """All pairs, in step. Step 0 is at `start_ns`; without one, at the time of `open`."""
+    """All pairs, which advance together. Step 0 is at `start_ns`, or without it at the time of `open`."""
 
     def __init__(self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair]) -> None:
         quiet = max(1, 900_000_000 // step_ns)
-        self.instruments = {pair.symbol: BinancePair(pair, seed, start_ns or 0, quiet) for pair in pairs}
+        self.instruments = {pair.symbol: BinanceInstrument(pair, seed, start_ns or 0, quiet) for pair in pairs}
         self.start_ns = start_ns
         self.step_ns = step_ns
         self.step = 0
         self.opened = False
 
     def open(self, now_ns: int) -> None:
-        """Step 0 is now, unless a start time was given. Later calls do nothing."""
+        """Open the market. Step 0 is at `now_ns` unless a start time was given. Later calls do nothing."""
         if self.opened:
             return
         self.opened = True
@@ -289,7 +309,7 @@ class BinanceMarket:
             instrument.open(self.start_ns)
 
     def advance(self) -> None:
-        """One step."""
+        """Advance all pairs by one step."""
         self.step += 1
         before_ns, now_ns = self.time_ns(self.step - 1), self.time_ns(self.step)
         for instrument in self.instruments.values():
@@ -301,9 +321,9 @@ class BinanceMarket:
         return self.time_ns(self.step)
 
     def time_ns(self, step: int) -> int:
-        """The market's time at a step; as of 1970 while nobody has said when it opens."""
+        """The market's time at a step. Before the market has a start its step 0 is at the epoch."""
         return (self.start_ns or 0) + step * self.step_ns
 
     def passed(self, period_ns: int) -> bool:
-        """Whether a multiple of the period was passed in the newest step."""
+        """Whether the newest step passed a multiple of the period."""
         return self.time_ns(self.step) // period_ns != self.time_ns(self.step - 1) // period_ns

@@ -1,10 +1,10 @@
-"""What the simulated Binance answers over REST: whether it is there, its clock, its pairs, and books. Pure.
+"""The REST interface of the simulated Binance: ping, the venue's clock, its pairs, and books. Pure.
 
     GET /api/v3/ping  /api/v3/time  /api/v3/exchangeInfo[?symbol=|symbols=]  /api/v3/depth?symbol=BTCUSDT&limit=100
 
-Every answer tells the request weight used in this minute (X-MBX-USED-WEIGHT-1M); beyond the limit comes HTTP 429. The
-weight is of all clients together, who are all on this machine. A book has 100 levels a side and no more. Source:
-binance-spot-api-docs, rest-api.md and errors.md.
+Each answer has the request weight that was used in this minute (X-MBX-USED-WEIGHT-1M); beyond the limit the answer is
+HTTP 429. The venue counts by IP address; here the weight of all clients is counted together, as all are on this
+machine. A book has 100 levels a side at most. Source: binance-spot-api-docs, rest-api.md and errors.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from feedbus.sim.binance import wire
 from feedbus.sim.binance.catalogue import Pair
-from feedbus.sim.binance.conversation import BinanceVenue
+from feedbus.sim.binance.venue import BinanceVenue
 from feedbus.sim.seam import HTML, SimRequest, SimResponse
 
 JSON = "application/json;charset=UTF-8"
@@ -27,8 +27,8 @@ _ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"
 _STP_MODES = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
 
 
-class RestRefusal(Exception):
-    """An error of the venue's: HTTP status, code, text."""
+class BinanceRestRefusal(Exception):
+    """A request that is refused, with an HTTP status and the venue's error code and text."""
 
     def __init__(self, status: int, code: int, text: str) -> None:
         super().__init__(text)
@@ -37,7 +37,7 @@ class RestRefusal(Exception):
 
 
 class BinanceRest:
-    """The REST interface of one venue. A Handler."""
+    """The REST interface of one venue, a Handler."""
 
     def __init__(self, venue: BinanceVenue) -> None:
         self._venue = venue
@@ -51,7 +51,7 @@ class BinanceRest:
         }
 
     def __call__(self, request: SimRequest) -> SimResponse:
-        """What a request is answered. Never raises."""
+        """Answer a request."""
         try:
             parts = urlsplit(request.target)
             query = dict(parse_qsl(parts.query, max_num_fields=32))
@@ -64,7 +64,7 @@ class BinanceRest:
             return SimResponse(405, HTML, b"")
         try:
             return self._answered(200, answer(query, request.now_ns))
-        except RestRefusal as refusal:
+        except BinanceRestRefusal as refusal:
             return self._answered(refusal.status, refusal.body, request.now_ns)
 
     def _answered(self, status: int, body: bytes, now_ns: int = 0) -> SimResponse:
@@ -74,7 +74,7 @@ class BinanceRest:
         return SimResponse(status, JSON, body, tuple(headers))
 
     def _weigh(self, weight: int, now_ns: int) -> None:
-        """Count a request in its minute. Raises Refusal beyond the limit."""
+        """Add a request to the weight of its minute. Raises BinanceRestRefusal beyond the limit."""
         if now_ns // _MINUTE_NS != self._minute:
             self._minute, self._used = now_ns // _MINUTE_NS, 0
         self._used += weight
@@ -84,7 +84,7 @@ class BinanceRest:
                 f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
                 "Please use WebSocket Streams for live updates to avoid polling the API."
             )
-            raise RestRefusal(429, -1003, text)
+            raise BinanceRestRefusal(429, -1003, text)
 
     def _ping(self, _query: dict[str, str], now_ns: int) -> bytes:
         self._weigh(1, now_ns)
@@ -100,7 +100,7 @@ class BinanceRest:
         symbol = query.get("symbol", "")
         if not symbol:
             text = "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed."
-            raise RestRefusal(400, -1102, text)
+            raise BinanceRestRefusal(400, -1102, text)
         return wire.depth(self._venue.market.instruments[self._known(symbol)], limit).encode()
 
     def _exchange_info(self, query: dict[str, str], now_ns: int) -> bytes:
@@ -123,20 +123,22 @@ class BinanceRest:
         return msgspec.json.encode(info)
 
     def _known(self, symbol: str) -> str:
-        """Raises Refusal when there is no such pair."""
+        """The symbol itself. Raises BinanceRestRefusal when no such pair is listed."""
         if symbol not in self._venue.market.instruments:
-            raise RestRefusal(400, -1121, "Invalid symbol.")
+            raise BinanceRestRefusal(400, -1121, "Invalid symbol.")
         return symbol
 
 
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 20):
-        raise RestRefusal(400, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'.")
-    return min(int(text) or 1, MAX_LIMIT)
+def _limit(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 20):
+        raise BinanceRestRefusal(
+            400, -1100, "Illegal characters found in parameter 'limit'; legal range is '^[0-9]{1,20}$'."
+        )
+    return min(int(value) or 1, MAX_LIMIT)
 
 
 def _wanted(query: dict[str, str]) -> list[str] | None:
-    """The symbols that are asked for; None: all."""
+    """The symbols that the query asks for; None: all of them."""
     if "symbol" in query:
         return [query["symbol"]]
     if "symbols" not in query:
@@ -145,7 +147,7 @@ def _wanted(query: dict[str, str]) -> list[str] | None:
         return msgspec.json.decode(query["symbols"], type=list[str])
     except msgspec.MsgspecError:
         text = "Illegal characters found in parameter 'symbols'; legal range is '^\\[(\"[A-Z0-9-_.]{1,20}\")*\\]$'."
-        raise RestRefusal(400, -1100, text) from None
+        raise BinanceRestRefusal(400, -1100, text) from None
 
 
 def _rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:

@@ -1,24 +1,30 @@
-"""The simulated Binance spot venue: its WebSocket streams as a server, and its REST interface as a handler.
+"""The simulated Binance spot venue as a WebSocket server: which streams a URL asks for.
 
-    venue = Venue(options)
+    venue = BinanceVenue(options)
     ws_url = await nursery.start(partial(serve, options, "127.0.0.1", 0, venue=venue))
-    rest_url = await nursery.start(partial(rest.serve, Rest(venue), "127.0.0.1", 0))
+    rest_url = await nursery.start(partial(rest.serve, BinanceRest(venue), "127.0.0.1", 0))
 
-Both have to be of one Venue: the book that REST tells is the one that the streams go on from.
+Both servers need the same BinanceVenue: clients take a book's snapshot over REST and apply the stream's updates to it.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from urllib.parse import parse_qsl, unquote, urlsplit
+
 import trio
 
 from feedbus.sim import server
-from feedbus.sim.binance.conversation import BinanceCounters, BinanceSimOptions, BinanceVenue
+from feedbus.sim.binance import wire
+from feedbus.sim.binance.conversation import BinanceConversation
 from feedbus.sim.binance.rest import BinanceRest
+from feedbus.sim.binance.venue import BinanceCounters, BinanceSimOptions, BinanceVenue
 
-__all__ = ["PATH", "BinanceCounters", "BinanceRest", "BinanceSimOptions", "BinanceVenue", "serve"]
+__all__ = ["PATH", "BinanceCounters", "BinanceRest", "BinanceSimOptions", "BinanceVenue", "converse", "serve"]
 
 PATH = "/stream"
-"""Of combined streams; there is /ws, too."""
+"""The path of combined streams. The venue has /ws as well, where payloads come without the stream's name."""
+_UNITS = {"MILLISECOND": wire.MILLISECOND, "MICROSECOND": wire.MICROSECOND}
 
 
 async def serve(
@@ -30,11 +36,31 @@ async def serve(
     venue: BinanceVenue | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to.
+    """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to.
 
-    `venue` is the one to serve, whose options and counters are then the ones that hold; without it a new one is made.
+    A `venue` that is given has options and counters of its own, and those arguments are not used.
     """
     venue = venue or BinanceVenue(options, counters)
     options = venue.options
     endpoint = server.Endpoint(path=PATH, max_message=options.max_frame, ping_every=options.ping_every)
-    await server.serve(venue, venue.converse, endpoint, host, port, counters=venue.counters, task_status=task_status)
+    await server.serve(
+        venue, partial(converse, venue), endpoint, host, port, counters=venue.counters, task_status=task_status
+    )
+
+
+def converse(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversation | None:
+    """The conversation with a client that asks for this target, with the streams that the URL names; None when the
+    venue has no such path."""
+    try:
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, max_num_fields=32))
+    except ValueError:
+        return None
+    unit = _UNITS.get(query.get("timeUnit", "MILLISECOND").upper())
+    first, _, rest = unquote(parts.path).strip("/").partition("/")
+    if unit is None or first not in ("ws", "stream") or (rest and first == "stream"):
+        return None
+    names = (rest if first == "ws" else query.get("streams", "")).split("/")
+    conversation = BinanceConversation(venue, combined=first == "stream", unit=unit)
+    conversation.subscribe([name for name in names if name], now_ns)
+    return conversation

@@ -1,9 +1,9 @@
-"""The streams of the simulated Binance: what each name stands for, and what is sent in it. Pure.
+"""The streams of the simulated Binance: what each stream's name means, and what is sent on it. Pure.
 
-A Channel is one stream in one unit of time. It writes each payload once, however many connections have it, and keeps
-the newest ones for those that are late. All channels of a period (100 ms, 1 s, 2 s) are written at its multiples, by
-the market's clock. `@depth`, `@trade`, `@aggTrade` and `@bookTicker` tell everything; of the others only the newest
-state counts.
+A BinanceStream is one stream in one unit of time. It writes each payload once, however many connections are subscribed,
+and keeps the newest payloads for connections that are slow. Streams with a period (100 ms, 1 s, 2 s) are written at its
+multiples by the market's clock. `@depth`, `@trade`, `@aggTrade` and `@bookTicker` are lossless: a client needs every
+payload. Of the other streams only the newest payload matters.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from collections.abc import Callable, Sequence
 
 from feedbus.sim.binance import wire
 from feedbus.sim.binance.candles import INTERVALS
-from feedbus.sim.binance.market import BinanceMarket, BinancePair
+from feedbus.sim.binance.market import BinanceInstrument, BinanceMarket
 
 MS = 1_000_000
 FAST_NS, SLOW_NS, KLINE_NS = 100 * MS, 1000 * MS, 2000 * MS
 EVENTS, STATES = 1024, 32
-"""How many payloads are kept for late connections: of streams that tell everything, and of the others."""
+"""How many payloads are kept for slow connections: of lossless streams, and of the others."""
 
 _NAME = re.compile(
     r"(?P<symbol>[^@!]+)@"
     r"(?:(?P<plain>trade|aggTrade|bookTicker|miniTicker|ticker)|kline_(?P<interval>\w+)"
     r"|depth(?P<levels>5|10|20)?(?P<fast>@100ms)?)"
 )
-_ALL = "!miniTicker@arr"
+_ALL_MINI_TICKERS = "!miniTicker@arr"
 
 
 class BinanceStream:
-    """One stream. `count` is how many payloads there were, `recent` the newest of them."""
+    """One stream. `count` is how many payloads it has had, `recent` are the newest of them."""
 
     __slots__ = ("__weakref__", "count", "lossless", "recent", "write")
 
     def __init__(self, write: Callable[[BinanceStream], None], *, lossless: bool = False) -> None:
         self.write = write
-        """Puts what the market's newest step brings."""
+        """Puts the payloads that the market's newest step brings."""
         self.lossless = lossless
         self.count = 0
         self.recent: deque[str] = deque(maxlen=EVENTS if lossless else STATES)
@@ -46,17 +46,18 @@ class BinanceStream:
         self.count += 1
 
     def since(self, count: int) -> Sequence[str]:
-        """The payloads after the first `count` ones, as far as they are kept."""
+        """The payloads after the first `count`, as far as they are kept."""
         new = self.count - count
         if new == 1:
             return (self.recent[-1],)
         return list(self.recent)[-new:] if new else ()
 
 
-def channel(name: str, market: BinanceMarket, unit: int) -> BinanceStream | None:
-    """The stream of that name; None when there is no such stream (which the venue doesn't tell its clients)."""
-    if name == _ALL:
-        return _every_mini_ticker(market, unit)
+def stream_named(name: str, market: BinanceMarket, unit: int) -> BinanceStream | None:
+    """A new stream of this name; None when the venue has no such stream. `unit` is the ns that a time on the wire
+    counts."""
+    if name == _ALL_MINI_TICKERS:
+        return _all_mini_tickers(market, unit)
     found = _NAME.fullmatch(name)
     symbol = found["symbol"] if found else ""
     instrument = market.instruments.get(symbol.upper()) if symbol == symbol.lower() else None
@@ -68,126 +69,129 @@ def channel(name: str, market: BinanceMarket, unit: int) -> BinanceStream | None
         return _klines(instrument, market, interval, unit) if interval in INTERVALS else None
     period_ns = FAST_NS if found["fast"] else SLOW_NS
     if levels := found["levels"]:
-        return _depth(instrument, market, int(levels), period_ns)
+        return _partial_depth(instrument, market, int(levels), period_ns)
     return _depth_updates(instrument, market, unit, period_ns)
 
 
-def _trades(instrument: BinancePair, market: BinanceMarket, unit: int) -> BinanceStream:
+def _trades(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
     symbol = instrument.pair.symbol
 
-    def write(it: BinanceStream) -> None:
+    def write(stream: BinanceStream) -> None:
         for fill in instrument.fills:
             for trade in fill.trades:
-                it.put(wire.trade(symbol, trade, market.now_ns, unit))
+                stream.put(wire.trade(symbol, trade, market.now_ns, unit))
 
     return BinanceStream(write, lossless=True)
 
 
-def _aggregates(instrument: BinancePair, market: BinanceMarket, unit: int) -> BinanceStream:
+def _aggregate_trades(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
     symbol = instrument.pair.symbol
 
-    def write(it: BinanceStream) -> None:
+    def write(stream: BinanceStream) -> None:
         for fill in instrument.fills:
-            it.put(wire.aggregate(symbol, fill, market.now_ns, unit))
+            stream.put(wire.aggregate(symbol, fill, market.now_ns, unit))
 
     return BinanceStream(write, lossless=True)
 
 
-def _tops(instrument: BinancePair, _market: BinanceMarket, _unit: int) -> BinanceStream:
+def _book_tickers(instrument: BinanceInstrument, _market: BinanceMarket, _unit: int) -> BinanceStream:
     symbol = instrument.pair.symbol
 
-    def write(it: BinanceStream) -> None:
+    def write(stream: BinanceStream) -> None:
         for top in instrument.tops:
-            it.put(wire.book_ticker(symbol, top))
+            stream.put(wire.book_ticker(symbol, top))
 
     return BinanceStream(write, lossless=True)
 
 
-def _depth_updates(instrument: BinancePair, market: BinanceMarket, unit: int, period_ns: int) -> BinanceStream:
+def _depth_updates(instrument: BinanceInstrument, market: BinanceMarket, unit: int, period_ns: int) -> BinanceStream:
     changed: dict[tuple[bool, int], None] = {}
-    told = instrument.update
+    sent_update = instrument.update
 
-    def write(it: BinanceStream) -> None:
-        nonlocal told
+    def write(stream: BinanceStream) -> None:
+        nonlocal sent_update
         changed.update(dict.fromkeys(instrument.changes))
         if changed and market.passed(period_ns):
-            it.put(wire.depth_update(instrument, told + 1, changed, market.now_ns // unit))
-            told = instrument.update
+            stream.put(wire.depth_update(instrument, sent_update + 1, changed, market.now_ns // unit))
+            sent_update = instrument.update
             changed.clear()
 
     return BinanceStream(write, lossless=True)
 
 
-def _depth(instrument: BinancePair, market: BinanceMarket, levels: int, period_ns: int) -> BinanceStream:
-    told = 0
+def _partial_depth(instrument: BinanceInstrument, market: BinanceMarket, levels: int, period_ns: int) -> BinanceStream:
+    sent_update = 0
 
-    def write(it: BinanceStream) -> None:
-        nonlocal told
-        if market.passed(period_ns) and instrument.update != told:
-            told = instrument.update
-            it.put(wire.depth(instrument, levels))
+    def write(stream: BinanceStream) -> None:
+        nonlocal sent_update
+        if market.passed(period_ns) and instrument.update != sent_update:
+            sent_update = instrument.update
+            stream.put(wire.depth(instrument, levels))
 
     return BinanceStream(write)
 
 
-def _klines(instrument: BinancePair, market: BinanceMarket, interval: str, unit: int) -> BinanceStream:
+def _klines(instrument: BinanceInstrument, market: BinanceMarket, interval: str, unit: int) -> BinanceStream:
     symbol = instrument.pair.symbol
     period_ns = SLOW_NS if interval == "1s" else KLINE_NS
-    told = 0
+    sent_at = 0
 
-    def write(it: BinanceStream) -> None:
-        nonlocal told
-        for ended, candle in instrument.tape.ended:
+    def write(stream: BinanceStream) -> None:
+        nonlocal sent_at
+        for ended, candle in instrument.candle_builder.ended:
             if ended == interval:
-                it.put(wire.kline(symbol, interval, candle, market.now_ns, unit))
-        if market.passed(period_ns) and instrument.traded_at > told:
-            told = market.step
-            it.put(wire.kline(symbol, interval, instrument.tape.current(interval), market.now_ns, unit))
+                stream.put(wire.kline(symbol, interval, candle, market.now_ns, unit))
+        if market.passed(period_ns) and instrument.traded_at > sent_at:
+            sent_at = market.step
+            stream.put(wire.kline(symbol, interval, instrument.candle_builder.current(interval), market.now_ns, unit))
 
     return BinanceStream(write)
 
 
-def _mini_tickers(instrument: BinancePair, market: BinanceMarket, unit: int) -> BinanceStream:
+def _mini_tickers(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
     return _statistics(wire.mini_ticker, instrument, market, unit)
 
 
-def _tickers(instrument: BinancePair, market: BinanceMarket, unit: int) -> BinanceStream:
+def _tickers(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
     return _statistics(wire.ticker, instrument, market, unit)
 
 
 def _statistics(
-    render: Callable[[BinancePair, int, int], str], instrument: BinancePair, market: BinanceMarket, unit: int
+    render: Callable[[BinanceInstrument, int, int], str],
+    instrument: BinanceInstrument,
+    market: BinanceMarket,
+    unit: int,
 ) -> BinanceStream:
-    told = 0
+    sent_at = 0
 
-    def write(it: BinanceStream) -> None:
-        nonlocal told
-        if market.passed(SLOW_NS) and instrument.traded_at > told:
-            told = market.step
-            it.put(render(instrument, market.now_ns, unit))
+    def write(stream: BinanceStream) -> None:
+        nonlocal sent_at
+        if market.passed(SLOW_NS) and instrument.traded_at > sent_at:
+            sent_at = market.step
+            stream.put(render(instrument, market.now_ns, unit))
 
     return BinanceStream(write)
 
 
-def _every_mini_ticker(market: BinanceMarket, unit: int) -> BinanceStream:
-    told = 0
+def _all_mini_tickers(market: BinanceMarket, unit: int) -> BinanceStream:
+    sent_at = 0
 
-    def write(it: BinanceStream) -> None:
-        nonlocal told
+    def write(stream: BinanceStream) -> None:
+        nonlocal sent_at
         if not market.passed(SLOW_NS):
             return
-        traded = [each for each in market.instruments.values() if each.traded_at > told]
-        told = market.step
+        traded = [each for each in market.instruments.values() if each.traded_at > sent_at]
+        sent_at = market.step
         if traded:
-            it.put(f"[{','.join(wire.mini_ticker(each, market.now_ns, unit) for each in traded)}]")
+            stream.put(f"[{','.join(wire.mini_ticker(each, market.now_ns, unit) for each in traded)}]")
 
     return BinanceStream(write)
 
 
-_PLAIN: dict[str, Callable[[BinancePair, BinanceMarket, int], BinanceStream]] = {
+_PLAIN: dict[str, Callable[[BinanceInstrument, BinanceMarket, int], BinanceStream]] = {
     "trade": _trades,
-    "aggTrade": _aggregates,
-    "bookTicker": _tops,
+    "aggTrade": _aggregate_trades,
+    "bookTicker": _book_tickers,
     "miniTicker": _mini_tickers,
     "ticker": _tickers,
 }

@@ -1,7 +1,7 @@
-"""How the simulated Binance writes things down: payloads in the venue's keys, order and number formats. Pure.
+"""The payloads of the simulated Binance, with the venue's keys, their order and its number formats. Pure.
 
-`unit` is how many ns a time on the wire counts: 1_000_000 (the default) or 1000. Prices and quantities are texts with
-eight decimals. Source: binance-spot-api-docs, web-socket-streams.md and rest-api.md, and lines as captured.
+`unit` is how many ns a time on the wire counts: 1_000_000 (the default) or 1000. Prices and quantities are written as
+strings with eight decimals. Source: binance-spot-api-docs, web-socket-streams.md and rest-api.md, and captured frames.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE
-from feedbus.sim.binance.market import BinanceBookSide, BinancePair, Fill, Top
+from feedbus.sim.binance.market import BinanceBookSide, BinanceFill, BinanceInstrument, Top
 
 MILLISECOND, MICROSECOND = 1_000_000, 1_000
 DAY_NS = 86_400_000_000_000
@@ -18,7 +18,7 @@ _BOOL = ("false", "true")
 
 
 def number(scaled: int) -> str:
-    """A whole number of 10^-8 as the venue writes it."""
+    """A whole number of 10^-8 with eight decimals."""
     whole, fraction = divmod(scaled, SCALE)
     return f"{whole}.{fraction:08d}"
 
@@ -28,20 +28,20 @@ def _signed(scaled: int) -> str:
 
 
 def _money(scaled: int) -> str:
-    """A whole number of 10^-16, cut off at eight decimals."""
+    """A whole number of 10^-16, truncated to eight decimals."""
     return number(scaled // SCALE)
 
 
-def trade(symbol: str, it: BinanceTrade, now_ns: int, unit: int) -> str:
-    """`@trade`."""
+def trade(symbol: str, what: BinanceTrade, now_ns: int, unit: int) -> str:
+    """The payload of `@trade`."""
     return (
-        f'{{"e":"trade","E":{now_ns // unit},"s":"{symbol}","t":{it.id},"p":"{number(it.price)}",'
-        f'"q":"{number(it.quantity)}","T":{it.time_ns // unit},"m":{_BOOL[it.maker]},"M":true}}'
+        f'{{"e":"trade","E":{now_ns // unit},"s":"{symbol}","t":{what.id},"p":"{number(what.price)}",'
+        f'"q":"{number(what.quantity)}","T":{what.time_ns // unit},"m":{_BOOL[what.maker]},"M":true}}'
     )
 
 
-def aggregate(symbol: str, fill: Fill, now_ns: int, unit: int) -> str:
-    """`@aggTrade`."""
+def aggregate(symbol: str, fill: BinanceFill, now_ns: int, unit: int) -> str:
+    """The payload of `@aggTrade`."""
     first, last = fill.trades[0], fill.trades[-1]
     quantity = sum(each.quantity for each in fill.trades)
     return (
@@ -52,21 +52,22 @@ def aggregate(symbol: str, fill: Fill, now_ns: int, unit: int) -> str:
 
 
 def book_ticker(symbol: str, top: Top) -> str:
-    """`@bookTicker`, which has no time."""
+    """The payload of `@bookTicker`, which has no time."""
     return (
         f'{{"u":{top.update},"s":"{symbol}","b":"{number(top.bid)}","B":"{number(top.bid_size)}",'
         f'"a":"{number(top.ask)}","A":"{number(top.ask_size)}"}}'
     )
 
 
-def depth(instrument: BinancePair, levels: int) -> str:
-    """`@depth5`, `10` and `20`, and the snapshot over REST: neither symbol nor time."""
+def depth(instrument: BinanceInstrument, levels: int) -> str:
+    """The payload of `@depth5`, `@depth10` and `@depth20`, and the snapshot over REST. It has no symbol and no time."""
     bids, asks = _side(instrument.bids, levels), _side(instrument.asks, levels)
     return f'{{"lastUpdateId":{instrument.update},"bids":{bids},"asks":{asks}}}'
 
 
-def depth_update(instrument: BinancePair, first: int, changed: Iterable[tuple[bool, int]], when: int) -> str:
-    """`@depth`: the levels that changed since update `first`, as they are now; `when` is in the wire's unit."""
+def depth_update(instrument: BinanceInstrument, first: int, changed: Iterable[tuple[bool, int]], when: int) -> str:
+    """The payload of `@depth`: the present size of each level that changed since the update `first`. `when` is in the
+    wire's unit."""
     bids: list[int] = []
     asks: list[int] = []
     for is_bid, price in changed:
@@ -81,7 +82,7 @@ def depth_update(instrument: BinancePair, first: int, changed: Iterable[tuple[bo
 
 
 def kline(symbol: str, interval: str, candle: BinanceCandle, now_ns: int, unit: int) -> str:
-    """`@kline_<interval>`; closed (x) once its end has come."""
+    """The payload of `@kline_<interval>`. The candle is closed (`x`) from its end on."""
     return (
         f'{{"e":"kline","E":{now_ns // unit},"s":"{symbol}","k":{{"t":{candle.start // unit},'
         f'"T":{candle.end // unit - 1},"s":"{symbol}","i":"{interval}","f":{candle.first},"L":{candle.last},'
@@ -92,8 +93,8 @@ def kline(symbol: str, interval: str, candle: BinanceCandle, now_ns: int, unit: 
     )
 
 
-def mini_ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
-    """`@miniTicker`."""
+def mini_ticker(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
+    """The payload of `@miniTicker`."""
     day = instrument.day
     return (
         f'{{"e":"24hrMiniTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","c":"{number(day.close)}",'
@@ -102,8 +103,8 @@ def mini_ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
     )
 
 
-def ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
-    """`@ticker`."""
+def ticker(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
+    """The payload of `@ticker`."""
     day, top = instrument.day, instrument.top()
     change = day.close - day.open
     return (
@@ -118,7 +119,7 @@ def ticker(instrument: BinancePair, now_ns: int, unit: int) -> str:
 
 
 def shutdown(now_ns: int, unit: int) -> str:
-    """`serverShutdown`: the connection will be closed; no time is promised."""
+    """The payload of `serverShutdown`: the connection will be closed, at a time that the venue doesn't promise."""
     return f'{{"e":"serverShutdown","E":{now_ns // unit}}}'
 
 

@@ -1,11 +1,12 @@
-"""Candles of the simulated market: what its trades add up to, and a made-up past before its first step. Pure.
+"""Candles of the simulated market, built of its trades, and a made-up history before its first step. Pure.
 
-Every trade counts in one candle of each interval, so that the ten M1 of ten minutes make an M10, and so on up; a
-minute without a trade has no candle. The past ends at the price that the market opens with. It adds up in the same
-way: the candles of each interval are made of the next smaller one's as far as these reach back, and made up further
-back. Like the market itself it trades day and night, and depends on the seed, the paper and the opening alone.
+Each trade is added to one candle of each interval, so that the M1 candles of ten minutes add up to their M10 candle,
+and so on to D1. A minute without a trade has no candle. The history ends at the price with which the market opens, and its
+candles add up in the same way: those of an interval are built of the next shorter interval's as far back as these go,
+and are made up further back. Like the market itself the history trades day and night. It depends on the seed, the
+security, the opening price and the opening minute alone.
 
-The totals of the day in `securities` are of a morning that nobody saw, and are not the sum of the candles.
+The totals of the day in `securities` include a made-up morning, so they are not the sum of the candles.
 
 Prices are whole numbers of 10^-decimals, a turnover is price times units, and a start is minutes since the epoch by
 Moscow's clock.
@@ -18,29 +19,28 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from feedbus.sim.moex.catalogue import Share
+from feedbus.sim.moex.catalogue import Security
 
 MINUTES = {"M1": 1, "M10": 10, "H1": 60, "D1": 1440}
-"""How long a candle is, by interval, each a multiple of the one before."""
+"""The minutes of a candle, by interval. Each interval is a multiple of the one before."""
 
 ROWS = 256
-"""How many candles of an interval are told, and kept."""
+"""How many candles of an interval are kept, and sent in a snapshot."""
 
 MOSCOW_AHEAD = 180  # minutes
 _MINUTE_NS = 60_000_000_000
-# By interval: how far the price goes in one candle of the past, in parts of the price; by tier: lots a minute.
-_REACH = {"M1": 4000, "M10": 1400, "H1": 500, "D1": 90}
-_LOTS = (4000, 600, 40)
-_LEASH = 5  # the past strays from the paper's usual price by a fifth of it
+_REACH = {"M1": 4000, "M10": 1400, "H1": 500, "D1": 90}  # a candle of the history moves by 1/4000 of the price, ...
+_LOTS = (4000, 600, 40)  # the most lots a minute in the history, by tier
+_LEASH = 5  # the history turns back when it is 1/5 of the security's usual price away from it
 
 
 def moscow_minute(time_ns: int) -> int:
-    """The minute that a time (ns since the epoch, UTC) is in."""
+    """The minute of a time (ns since the epoch), in minutes since the epoch by Moscow's clock."""
     return time_ns // _MINUTE_NS + MOSCOW_AHEAD
 
 
 class MoexCandle(NamedTuple):
-    """One candle."""
+    """One candle. `volume` is units."""
 
     start: int
     open: int
@@ -52,7 +52,7 @@ class MoexCandle(NamedTuple):
 
 
 def joined(first: MoexCandle, then: MoexCandle) -> MoexCandle:
-    """What two candles make together, the first one's start kept."""
+    """One candle of two successive ones, with the start of the first."""
     return MoexCandle(
         first.start,
         first.open,
@@ -65,7 +65,7 @@ def joined(first: MoexCandle, then: MoexCandle) -> MoexCandle:
 
 
 def folded(candles: Iterable[MoexCandle], minutes: int) -> list[MoexCandle]:
-    """Longer candles out of shorter ones, which are in order."""
+    """Candles of this many minutes, built of shorter ones, which have to be in order."""
     longer: list[MoexCandle] = []
     for candle in candles:
         start = candle.start // minutes * minutes
@@ -77,14 +77,16 @@ def folded(candles: Iterable[MoexCandle], minutes: int) -> list[MoexCandle]:
 
 
 def continued(before: list[MoexCandle], live: list[MoexCandle]) -> list[MoexCandle]:
-    """One after the other; the last candle of the past goes on in the first live one when they are of one period."""
+    """The history, then the live candles. The last candle of the history and the first live one are joined when both are
+    of one period."""
     if live and live[0].start == before[-1].start:
         return [*before[:-1], joined(before[-1], live[0]), *live[1:]]
     return [*before, *live]
 
 
-class MoexCandleTape:
-    """The candles of one instrument since the market opened. Closed ones are kept packed: there are many papers."""
+class MoexCandleBuilder:
+    """Builds the candles of one instrument since the market opened. Closed candles are packed in arrays, as there are
+    many securities."""
 
     __slots__ = ("_closed", "_current")
 
@@ -93,7 +95,7 @@ class MoexCandleTape:
         self._closed: dict[str, array[int]] = {}
 
     def trade(self, minute: int, price: int, units: int) -> None:
-        """Count one trade in the candles of its minute."""
+        """Add one trade to the candles of its minute."""
         for interval, minutes in MINUTES.items():
             start = minute - minute % minutes
             candle = self._current.get(interval)
@@ -111,7 +113,7 @@ class MoexCandleTape:
             candle[6] += units * price
 
     def candles(self, interval: str, since: int = 0) -> list[MoexCandle]:
-        """At most 256, in order: the current one, and those before it that begin at `since` or later."""
+        """At most 256 candles, in order: those that begin at `since` or later, and the open one."""
         current = self._current.get(interval)
         if current is None:
             return []
@@ -131,9 +133,10 @@ class MoexCandleTape:
             del closed[: len(candle)]
 
 
-def past(paper: Share, seed: int, opening: int, minute: int, interval: str) -> list[MoexCandle]:
-    """The 256 candles, or a few more, before the market's first step, which is in this minute, at this price."""
-    rng = random.Random(f"{seed}/{paper.symbol}/candles")
+def past(security: Security, seed: int, opening: int, minute: int, interval: str) -> list[MoexCandle]:
+    """The history: 256 candles, or a few more, before the market's first step in this `minute`, at the price `opening`.
+    Raises ValueError for an unknown interval."""
+    rng = random.Random(f"{seed}/{security.symbol}/candles")
     candles: list[MoexCandle] = []
     for name, minutes in MINUTES.items():
         candles = folded(candles, minutes)
@@ -145,7 +148,7 @@ def past(paper: Share, seed: int, opening: int, minute: int, interval: str) -> l
         close = candles[0].open if candles else opening
         earlier: list[MoexCandle] = []
         while start >= oldest:
-            earlier.append(_made_up(paper, rng.getrandbits(64), start, close, name))
+            earlier.append(_made_up(security, rng.getrandbits(64), start, close, name))
             start, close = start - minutes, earlier[-1].open
         candles = [*reversed(earlier), *candles]
         if name == interval:
@@ -153,16 +156,16 @@ def past(paper: Share, seed: int, opening: int, minute: int, interval: str) -> l
     raise ValueError(f"no interval {interval}")
 
 
-def _made_up(paper: Share, draw: int, start: int, close: int, interval: str) -> MoexCandle:
-    """A candle that closes at this price."""
-    reach = max(2, paper.price // paper.tick // _REACH[interval])  # in ticks
+def _made_up(security: Security, draw: int, start: int, close: int, interval: str) -> MoexCandle:
+    """A made-up candle that closes at this price."""
+    reach = max(2, security.price // security.tick // _REACH[interval])  # in ticks
     move = (draw & 0xFFFF) % (2 * reach + 1) - reach
-    strayed = close - paper.price
-    if abs(strayed) * _LEASH > paper.price and (move > 0) == (strayed > 0):
+    strayed = close - security.price
+    if abs(strayed) * _LEASH > security.price and (move > 0) == (strayed > 0):
         move = -move
-    opened = close + move * paper.tick
-    high = max(opened, close) + (draw >> 16 & 0xFF) % reach * paper.tick
-    low = min(opened, close) - (draw >> 24 & 0xFF) % reach * paper.tick
-    lots = MINUTES[interval] * (1 + (draw >> 32 & 0xFFFF) % _LOTS[paper.tier])
-    volume = lots * paper.lot
+    opened = close + move * security.tick
+    high = max(opened, close) + (draw >> 16 & 0xFF) % reach * security.tick
+    low = min(opened, close) - (draw >> 24 & 0xFF) % reach * security.tick
+    lots = MINUTES[interval] * (1 + (draw >> 32 & 0xFFFF) % _LOTS[security.tier])
+    volume = lots * security.lot
     return MoexCandle(start, opened, high, low, close, volume, volume * (opened + high + low + close) // 4)

@@ -1,7 +1,7 @@
-"""The papers that the simulated exchange lists: real shares and funds by name, bonds made up. Pure.
+"""The securities that the simulated exchange lists: shares and funds with real names, and made-up bonds. Pure.
 
-What is listed never depends on the simulator's seed, so that a list of tickers in a configuration stays good.
-Prices, price steps and lots are of a plausible size, not of any particular day. Reads listing.txt, beside this file.
+The list never depends on the simulator's seed, so that the symbols in a configuration stay valid. Prices, price steps
+and lots are plausible, and of no particular day. Shares and funds are read from listing.txt, beside this file.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _ISINS = {
 Kind = Literal["share", "fund", "bond", "future"]
 
 
-class Share(msgspec.Struct, frozen=True, gc=False):
-    """What doesn't change in a day. `price` and `tick` are whole numbers of 10^-decimals."""
+class Security(msgspec.Struct, frozen=True, gc=False):
+    """A listed security. `price` and `tick` are whole numbers of 10^-decimals; `tier` is how busy it is, 0 the most."""
 
     secid: str
     board: str
@@ -47,21 +47,21 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def symbol(self) -> str:
-        """As feedbus writes it: TQBR.SBER."""
+        """The symbol in feedbus: TQBR.SBER."""
         return f"{self.board}.{self.secid}"
 
     @property
     def ticker(self) -> str:
-        """As the venue writes it: MXSE.TQBR.SBER."""
+        """The ticker on the exchange's wire: MXSE.TQBR.SBER."""
         return f"{MARKET}.{self.board}.{self.secid}"
 
 
 @functools.cache
-def papers() -> tuple[Share, ...]:
-    """Every listed paper: shares, funds, then bonds; the busiest shares first."""
+def securities() -> tuple[Security, ...]:
+    """All listed securities: shares, funds, then bonds, with the busiest shares first."""
     rng = random.Random("the listing")
     lines = files("feedbus.sim.moex").joinpath("listing.txt").read_text("utf-8").splitlines()
-    listed = [_paper(line, rng) for line in lines if not line.startswith("#")]
+    listed = [_share_or_fund(line, rng) for line in lines if not line.startswith("#")]
     codes: dict[str, None] = {}
     while len(codes) < BONDS:
         codes[_bond_code(rng)] = None
@@ -70,15 +70,15 @@ def papers() -> tuple[Share, ...]:
 
 
 def tickers() -> list[str]:
-    """The symbols of all listed papers, `TQBR.SBER` first."""
-    return [paper.symbol for paper in papers()]
+    """The symbols of all listed securities, `TQBR.SBER` first."""
+    return [security.symbol for security in securities()]
 
 
-def _paper(line: str, rng: random.Random) -> Share:
+def _share_or_fund(line: str, rng: random.Random) -> Security:
     board, secid, price, tick, lot, tier, names = line.split(" ", 6)
     name, latin_name = names.split("|")
     decimals = len(tick.partition(".")[2])
-    return Share(
+    return Security(
         secid=secid,
         board=board,
         kind="share" if board == "TQBR" else "fund",
@@ -96,16 +96,16 @@ def _paper(line: str, rng: random.Random) -> Share:
 
 
 def _bond_code(rng: random.Random) -> str:
-    """An ISIN with a right check digit, as bonds are coded on the board."""
+    """An ISIN with a valid check digit, which is the code of a bond on its board."""
     body = "RU000A1" + "".join(rng.choice("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(4))
     digits = [int(digit) for char in body for digit in str(int(char, 36))]
     doubled = [digit * 2 if place % 2 == 0 else digit for place, digit in enumerate(reversed(digits))]
     return body + str(-sum(digit // 10 + digit % 10 for digit in doubled) % 10)
 
 
-def _bond(code: str, number: int, rng: random.Random) -> Share:
+def _bond(code: str, number: int, rng: random.Random) -> Security:
     series = f"{1 + number % 4:03d}P-{1 + number // 4 % 40:02d}"
-    return Share(
+    return Security(
         secid=code,
         board="TQCB",
         kind="bond",
@@ -122,13 +122,15 @@ def _bond(code: str, number: int, rng: random.Random) -> Share:
     )
 
 
-def search(text: str, limit: int) -> list[Share]:
-    """Papers whose code or name contains the text, upper or lower case; the code itself comes first."""
+def search(text: str, limit: int) -> list[Security]:
+    """Securities whose code or name contains the text, upper or lower case; the code itself comes first."""
     wanted = text.casefold()
     found = [
-        paper
-        for paper in papers()
-        if wanted in paper.ticker.casefold() or wanted in paper.name.casefold() or wanted in paper.latin_name.casefold()
+        security
+        for security in securities()
+        if wanted in security.ticker.casefold()
+        or wanted in security.name.casefold()
+        or wanted in security.latin_name.casefold()
     ]
-    found.sort(key=lambda paper: wanted not in (paper.secid.casefold(), paper.ticker.casefold()))
+    found.sort(key=lambda security: wanted not in (security.secid.casefold(), security.ticker.casefold()))
     return found[:limit]

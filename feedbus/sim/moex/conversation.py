@@ -1,29 +1,25 @@
-"""The simulated venue's side of one connection. Pure: client messages in, frames out; time is an argument.
+"""The simulated exchange's side of one connection, in STOMP. Pure: time is an argument.
 
-    CONNECT      -> CONNECTED with the catalogue, or ERROR "Access denied"
-    SUBSCRIBE    -> RECEIPT if asked for, a snapshot at once, then MESSAGEs as the market moves (`due`)
-    UNSUBSCRIBE  -> nothing more, unless Options say otherwise
+    CONNECT      -> CONNECTED with the description of all streams, or ERROR "Access denied"
+    SUBSCRIBE    -> RECEIPT if the client asks for it, a snapshot at once, then MESSAGEs as the market moves (`due`)
+    UNSUBSCRIBE  -> no more MESSAGEs; an answer if the options say so
     REQUEST      -> REPLY                       (SEARCH.ticker)
-    DISCONNECT   -> RECEIPT if asked for, and the end
+    DISCONNECT   -> RECEIPT if the client asks for it, and the connection is closed
 
-Whatever else a client does gets an ERROR whose `message` begins with the gateway's code, and the connection stays.
+Anything else is answered with an ERROR whose `message` begins with the gateway's code, and the connection goes on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
-
-import msgspec
+from collections.abc import Callable, Mapping
 
 from feedbus.errors import BadData
 from feedbus.sim.moex import catalogue, structure, wire
-from feedbus.sim.moex.candle_sheet import CandleSheet
 from feedbus.sim.moex.candles import MINUTES
-from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.streams import CandlesStream, MoexStream, OrderbooksStream, SecuritiesStream
-from feedbus.sim.seam import Ending, ServerCounters
+from feedbus.sim.moex.streams import MoexBookStream, MoexCandleStream, MoexSecuritiesStream, MoexStream
+from feedbus.sim.moex.venue import MoexVenue
+from feedbus.sim.seam import Ending
 from feedbus.venues.moex import stomp
 
 MAX_ID = 256
@@ -41,60 +37,8 @@ _PARAMETER = re.compile(r'\s*(\w+)\s*=\s*"([^"]*)"\s*')
 _AND = re.compile(r"\band\b", re.IGNORECASE)
 
 
-class MoexSimOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How the venue behaves. `start_ns` fixes the market's clock (else it begins when the first client subscribes),
-    `rate` is market steps a second, accounts are (domain, login, passcode)."""
-
-    seed: int = 1
-    start_ns: int | None = None
-    rate: float = 4.0
-    accounts: tuple[tuple[str, str, str], ...] = (("DEMO", "guest", "guest"),)
-    unsubscribe_reply: Literal["none", "receipt", "closed"] = "none"
-    late_messages: int = 0
-    """How many more MESSAGEs come after an UNSUBSCRIBE."""
-    connect_headers: Literal["accept", "refuse"] = "accept"
-    """What becomes of a CONNECT with headers beyond the documented four."""
-    crlf: Literal["accept", "disconnect"] = "accept"
-    max_frame: int = 64 * 1024
-    """The largest message taken from a client, in bytes."""
-    max_subscriptions: int = 4096
-    """The most subscriptions of one connection."""
-
-    def __post_init__(self) -> None:
-        if not 1.0 <= self.rate <= 1000.0:
-            raise ValueError("rate: from 1 to 1000 market steps a second")
-
-
-class MoexVenue:
-    """What all conversations share: the market and how it is written down."""
-
-    def __init__(
-        self,
-        options: MoexSimOptions,
-        counters: ServerCounters | None = None,
-        papers: Iterable[catalogue.Share] | None = None,
-    ) -> None:
-        self.options = options
-        self.counters = counters or ServerCounters()
-        self.step_ns = round(1_000_000_000 / options.rate)
-        self.market = MoexMarket(options.seed, options.start_ns, self.step_ns, papers or catalogue.papers())
-        self.clock = wire.Clock(self.market)
-        self.sheets = {
-            instrument.paper.ticker: wire.Sheet(instrument, self.market, self.clock)
-            for instrument in self.market.instruments.values()
-        }
-        self._candle_sheets: dict[str, CandleSheet] = {}
-
-    def candle_sheet(self, ticker: str) -> CandleSheet:
-        """Made when it is first asked for."""
-        if ticker not in self._candle_sheets:
-            instrument = self.sheets[ticker].instrument
-            self._candle_sheets[ticker] = CandleSheet(instrument, self.market, self.clock, self.options.seed)
-        return self._candle_sheets[ticker]
-
-
 class MoexRefusal(Exception):
-    """What the client asked can't be done; becomes an ERROR frame."""
+    """A request that is refused, with the text of the ERROR frame."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"gateway.{code}: {reason}")
@@ -108,13 +52,13 @@ class _MoexSubscription:
         self.destination = destination
         self.stream = stream
         self.step = step
-        """The step at which the last message was sent."""
+        """The step of the last message."""
         self.left: int | None = None
-        """How many MESSAGEs may still come after an UNSUBSCRIBE; None while subscribed."""
+        """How many MESSAGEs are still sent after the UNSUBSCRIBE; None while subscribed."""
 
 
 class MoexConversation:
-    """One connection, from CONNECT to DISCONNECT. `ending` says when and how the shell must close it."""
+    """One connection, from CONNECT to DISCONNECT."""
 
     def __init__(self, venue: MoexVenue) -> None:
         self.ending: Ending = ""
@@ -133,7 +77,7 @@ class MoexConversation:
         }
 
     def receive(self, data: bytes | str, now_ns: int) -> list[bytes]:
-        """One WebSocket message of the client came; returns the frames to answer with. Never raises."""
+        """The frames that answer a message of the client, which may hold several frames."""
         self._now_ns = now_ns
         raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
         if self._venue.options.crlf == "disconnect" and b"\r\n" in raw:
@@ -150,7 +94,7 @@ class MoexConversation:
         return replies
 
     def due(self) -> list[bytes]:
-        """The frames that the market's newest step brings to this connection. What it skipped is conflated."""
+        """A MESSAGE for each subscription that changed since its last one. Steps that were left out are conflated."""
         frames = []
         ended = []
         for subscription in self._subscriptions.values():
@@ -167,7 +111,7 @@ class MoexConversation:
         return frames
 
     def goodbye(self) -> list[bytes]:
-        """Nothing: this venue closes without a word."""
+        """Nothing, as the exchange closes without a last message."""
         return []
 
     def _answer(self, frame: stomp.StompFrame) -> list[bytes]:
@@ -217,14 +161,14 @@ class MoexConversation:
 
     def _stream(self, destination: str, parameters: Mapping[str, str]) -> MoexStream:
         ticker = parameters.get("TICKER", "")
-        if (sheet := self._venue.sheets.get(ticker)) is None:
+        if (bodies := self._venue.bodies.get(ticker)) is None:
             raise MoexRefusal("invalidrequest", f"unknown ticker {ticker}")
         if destination == "MXSE.candles":
             return self._candles(ticker, parameters)
         language = parameters.get("LANGUAGE", "en")
         if language not in ("en", "ru"):
             raise MoexRefusal("invalidrequest", f"LANGUAGE is en or ru, not {language}")
-        return SecuritiesStream(sheet, language) if destination == "MXSE.securities" else OrderbooksStream(sheet)
+        return MoexSecuritiesStream(bodies, language) if destination == "MXSE.securities" else MoexBookStream(bodies)
 
     def _candles(self, ticker: str, parameters: Mapping[str, str]) -> MoexStream:
         for name in ("QUANTITY", "TILL"):
@@ -233,7 +177,7 @@ class MoexConversation:
         interval = parameters.get("INTERVAL", "")
         if interval not in MINUTES:
             raise MoexRefusal("invalidrequest", f"interval is one of {' '.join(MINUTES)}, not {interval or 'left out'}")
-        return CandlesStream(self._venue.candle_sheet(ticker), interval, self._market)
+        return MoexCandleStream(self._venue.candle_bodies(ticker), interval, self._market)
 
     def _unsubscribe(self, headers: Mapping[str, str]) -> list[bytes]:
         subscription_id = _required(headers, "id")
@@ -279,11 +223,12 @@ class MoexConversation:
         return stomp.build("ERROR", {**addressee, "message": text})
 
     def _message(self, subscription: _MoexSubscription, body: bytes) -> bytes:
-        return wire.message(subscription.destination, subscription.id, self._venue.clock.stamp_ms(), body)
+        return wire.message(subscription.destination, subscription.id, self._venue.sequencer.stamp_ms(), body)
 
 
 def selector(text: str, allowed: set[str]) -> dict[str, str]:
-    """The parameters of `NAME="value" and NAME="value"`, names in capitals. Raises Refusal for anything else."""
+    """The parameters of `NAME="value" and NAME="value"`, with the names in capitals. Raises MoexRefusal for anything
+    else, and for names that are not allowed."""
     parameters: dict[str, str] = {}
     at = 0
     while True:
@@ -309,14 +254,14 @@ def _required(headers: Mapping[str, str], name: str) -> str:
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
-    """Values are sent back as they came, so none may hold what would break a frame apart."""
+    """Raises MoexRefusal for a value that would break the frame in which it is sent back."""
     for value in headers.values():
         if "\n" in value or "\r" in value or "\0" in value:
             raise MoexRefusal("invalidrequest", "a header holds a line end")
 
 
 def _addressee(frame: stomp.StompFrame) -> dict[str, str]:
-    """The headers by which a client finds what an ERROR is about."""
+    """The headers by which a client finds the request that an ERROR answers."""
     headers = {name: value for name, value in frame.headers.items() if name in ("id", "receipt") and _printable(value)}
     about: dict[str, str] = {}
     if frame.command == "REQUEST" and "id" in headers:

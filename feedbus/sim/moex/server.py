@@ -1,11 +1,12 @@
-"""The simulated MOEX ISS+ venue as a WebSocket server: its path and its subprotocols. The rest is server.py's."""
+"""The simulated MOEX ISS+ venue as a WebSocket server: its path and its subprotocols."""
 
 from __future__ import annotations
 
 import trio
 
 from feedbus.sim import server
-from feedbus.sim.moex.conversation import MoexConversation, MoexSimOptions, MoexVenue
+from feedbus.sim.moex.conversation import MoexConversation
+from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
 from feedbus.sim.seam import ServerCounters
 
 __all__ = ["PATH", "MoexSimOptions", "ServerCounters", "serve"]
@@ -22,7 +23,7 @@ async def serve(
     counters: ServerCounters | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled; then close every connection, within a second. Starts with the URL to connect to."""
+    """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to."""
     venue = MoexVenue(options, counters)
 
     def converse(target: str, _now_ns: int) -> MoexConversation | None:

@@ -1,20 +1,19 @@
-"""What a client can subscribe, and what each subscription is sent. Pure.
+"""The streams of the simulated exchange: what each kind of subscription is sent. Pure.
 
-`changed_at` is the last step at which something was due to be sent; `first` is the body of the snapshot, `next` that of
-a later message, at the market's newest step.
+`changed_at` is the newest step at which a message fell due. `first` returns the body of the snapshot and `next` that of
+a later message, both at the market's newest step.
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from feedbus.sim.moex.candle_sheet import CandleSheet
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.wire import Row, Sheet
+from feedbus.sim.moex.wire import CandleBodies, InstrumentBodies, Row
 
 
 class MoexStream(Protocol):
-    """One subscription's source of bodies."""
+    """The bodies of one subscription."""
 
     @property
     def changed_at(self) -> int: ...
@@ -24,62 +23,62 @@ class MoexStream(Protocol):
     def next(self) -> bytes: ...
 
 
-class OrderbooksStream:
-    """`orderbooks`: the whole book, every time."""
+class MoexBookStream:
+    """`orderbooks`: every message is the whole book."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def __init__(self, bodies: InstrumentBodies) -> None:
+        self._bodies = bodies
 
     @property
     def changed_at(self) -> int:
-        return self._sheet.instrument.moved_at
+        return self._bodies.instrument.moved_at
 
     def first(self) -> bytes:
-        return self._sheet.book()
+        return self._bodies.book()
 
     next = first
 
 
-class SecuritiesStream:
-    """`securities`: every column, then those that differ from what this subscription was sent before."""
+class MoexSecuritiesStream:
+    """`securities`: all columns first, then those that changed since the subscription's last message."""
 
-    def __init__(self, sheet: Sheet, language: str) -> None:
-        self._sheet = sheet
+    def __init__(self, bodies: InstrumentBodies, language: str) -> None:
+        self._bodies = bodies
         self._language = language
         self._row: Row = ()
 
     @property
     def changed_at(self) -> int:
-        return self._sheet.instrument.ticked_at
+        return self._bodies.instrument.ticked_at
 
     def first(self) -> bytes:
-        self._row = self._sheet.row()
-        return self._sheet.snapshot(self._language)
+        self._row = self._bodies.row()
+        return self._bodies.snapshot(self._language)
 
     def next(self) -> bytes:
-        body = self._sheet.update(self._row)
-        self._row = self._sheet.row()
+        body = self._bodies.update(self._row)
+        self._row = self._bodies.row()
         return body
 
 
-class CandlesStream:
-    """`candles` of one interval: 256 of them, then what has changed of them, every 5 s."""
+class MoexCandleStream:
+    """`candles` of one interval: 256 candles first, then every 5 s those that changed."""
 
-    def __init__(self, sheet: CandleSheet, interval: str, market: MoexMarket) -> None:
-        self._sheet = sheet
+    def __init__(self, bodies: CandleBodies, interval: str, market: MoexMarket) -> None:
+        self._bodies = bodies
         self._interval = interval
         self._market = market
         self._sent_at = 0
 
     @property
     def changed_at(self) -> int:
-        return self._sheet.due_at
+        return self._bodies.due_at
 
     def first(self) -> bytes:
         self._sent_at = self._market.step
-        return self._sheet.snapshot(self._interval)
+        return self._bodies.snapshot(self._interval)
 
     def next(self) -> bytes:
-        body = self._sheet.update(self._interval, self._sent_at)
+        body = self._bodies.update(self._interval, self._sent_at)
         self._sent_at = self._market.step
         return body

@@ -1,8 +1,8 @@
-"""The catalogue that the simulated venue sends with CONNECTED: what could be subscribed, column by column. Pure.
+"""The body of CONNECTED: the description of all streams and queries of the exchange, column by column. Pure.
 
-The exchange's own is about 104 KB, by far the largest message of a connection, and a client has to take it. This
-one is as large: the same markets, streams, columns, types and parameters, in words of our own (captions.txt, beside
-this file, which is all that it reads).
+The exchange's own body is about 104 KB, by far the largest message of a connection, which a client has to be able to
+take. This one is as large: it has the same markets, streams, columns, types and parameters, with captions in words of
+our own, which are read from captions.txt, beside this file.
 """
 # ruff: noqa: RUF001 - half of the words are Russian
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-# enum: value English;Russian, …
+# enum: value English;Russian|value English;Russian ...
 _ENUMS = {
     "Language": "en English;Английский|ru Russian;Русский",
     "languages": "en English;Английский|ru Russian;Русский",
@@ -121,7 +121,7 @@ _BOARDS = (
     "ID:integer NAME:string:32 CAPTION:string:256 ENGINEID:integer MARKETID:integer IS_TRADED:bool IS_PRIMARY:bool"
 )
 
-# market: (streams or queries, name, its columns, its parameters) …
+# market: (streams or queries, name, its columns, its parameters) ...
 _MARKETS: dict[str, list[tuple[str, str, str, str]]] = {
     "MONEY": [("streams", "securities", _MONEY, _PARAMS)],
     "MXCX": [
@@ -196,7 +196,7 @@ _NOTE = "A simulated exchange: its papers are real in name only"
 
 @functools.cache
 def connected_body() -> bytes:
-    """The body of CONNECTED, 100 to 108 KB of JSON."""
+    """The body of CONNECTED: 100 to 108 KB of JSON."""
     lines = files("feedbus.sim.moex").joinpath("captions.txt").read_text("utf-8").splitlines()
     words = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
     structure = {market: _market(resources, words) for market, resources in _MARKETS.items()}
@@ -205,7 +205,7 @@ def connected_body() -> bytes:
 
 @functools.cache
 def resources() -> frozenset[str]:
-    """The names of all streams and queries: `MXSE.orderbooks`, `SEARCH.ticker`, …"""
+    """The names of all streams and queries, such as `MXSE.orderbooks` and `SEARCH.ticker`."""
     return frozenset(f"{market}.{name}" for market, listed in _MARKETS.items() for _, name, _, _ in listed)
 
 
@@ -222,7 +222,7 @@ def _market(listed: list[tuple[str, str, str, str]], words: dict[str, str]) -> d
 
 
 def _field(spec: str, words: dict[str, str], *, described: bool) -> dict[str, Any]:
-    """A column or a parameter, of NAME[?]:type[:length[:enum]]."""
+    """The description of a column or a parameter, by its NAME[?]:type[:length[:enum]]; ? marks an optional one."""
     name, kind, length, enum = (*spec.split(":"), "", "")[:4]
     caption = words[name.removesuffix("?")].split(";")
     field: dict[str, Any] = {"name": name.removesuffix("?")}

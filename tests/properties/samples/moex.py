@@ -19,7 +19,7 @@ CATALOGUE = build("CONNECTED", {}, b'{"structure":{"MXSE":{"streams":[]}}}')
 
 def _conversation() -> list[bytes]:
     """Login, subscriptions and a few market steps. The catalogue of 104 KB is left out: it has tests of its own."""
-    papers = [paper for paper in catalogue.papers() if paper.symbol in SYMBOLS]
+    papers = [paper for paper in catalogue.securities() if paper.symbol in SYMBOLS]
     venue = MoexVenue(MoexSimOptions(start_ns=1_719_825_533_000_000_000), papers=papers)
     conversation = MoexConversation(venue)
     session = Account({}, CHANNELS).session(SYMBOLS)

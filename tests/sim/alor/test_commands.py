@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedbus.sim.alor.commands import AlorCommands
+from feedbus.sim.alor.commands import AlorCommandConversation
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 
 NOW = 1_800_000_000_000_000_000
@@ -18,8 +18,8 @@ REFUSED = {"requestGuid": "a", "httpCode": 401, "message": "Invalid JWT token!"}
 
 class Client:
     def __init__(self) -> None:
-        self.venue = AlorVenue(AlorSimOptions(token_s=10), papers=[])
-        self.commands = AlorCommands(self.venue)
+        self.venue = AlorVenue(AlorSimOptions(token_s=10), securities=[])
+        self.commands = AlorCommandConversation(self.venue)
         self.token = self.venue.tokens.issue(NOW)
 
     def send(self, opcode: str, now_ns: int = NOW, **keys: Any) -> list[Any]:

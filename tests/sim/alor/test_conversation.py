@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from feedbus.sim.alor import conversation as module
 from feedbus.sim.alor.conversation import AlorConversation, AlorRefusal, minutes_of
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue, futures
-from feedbus.sim.moex.catalogue import papers
+from feedbus.sim.moex.catalogue import securities
 
 START_NS = 1_719_825_533_789_000_000
 NOW = 1_800_000_000_000_000_000
-LISTED = [*papers()[:3], *futures()[:1]]
+LISTED = [*securities()[:3], *futures()[:1]]
 HANDLED = {"requestGuid": "a", "httpCode": 200, "message": "Handled successfully"}
 FEEDS = (
     "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
@@ -28,7 +28,7 @@ class Client:
     """Talks to one conversation."""
 
     def __init__(self, **options: Any) -> None:
-        self.venue = AlorVenue(AlorSimOptions(**{"start_ns": START_NS, "ack": "first", **options}), papers=LISTED)
+        self.venue = AlorVenue(AlorSimOptions(**{"start_ns": START_NS, "ack": "first", **options}), securities=LISTED)
         self.conversation = AlorConversation(self.venue)
         self.token = self.venue.tokens.issue(NOW)
 

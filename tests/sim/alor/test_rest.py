@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from feedbus.sim.alor.rest import AlorRest
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue, futures
-from feedbus.sim.moex.catalogue import papers
+from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.seam import SimRequest, SimResponse
 
 NOW = 1_800_000_000_000_000_000
-LISTED = [*papers()[:30], *futures()[:1]]
+LISTED = [*securities()[:30], *futures()[:1]]
 
 
 def rest(**options: Any) -> tuple[AlorRest, AlorVenue]:
-    venue = AlorVenue(AlorSimOptions(**options), papers=LISTED)
+    venue = AlorVenue(AlorSimOptions(**options), securities=LISTED)
     return AlorRest(venue), venue
 
 
@@ -50,7 +50,7 @@ def test_a_refresh_token_gets_an_access_token_from_query_or_body(target: str, bo
     assert answer.status == 200
     content = msgspec.json.decode(answer.body)
     assert content.keys() == {"AccessToken"}
-    assert venue.tokens.good(content["AccessToken"], NOW)
+    assert venue.tokens.valid(content["AccessToken"], NOW)
     assert venue.counters.tokens_issued == 1
 
 
@@ -92,11 +92,11 @@ def test_an_instrument_has_a_card(target: str) -> None:
 
 
 def test_instruments_are_listed_and_searched() -> None:
-    with_an_l = [paper.secid for paper in LISTED if "L" in paper.secid]
+    with_an_l = [security.secid for security in LISTED if "L" in security.secid]
     assert [card["symbol"] for card in get("/md/v2/Securities?query=l")] == with_an_l
     assert 1 < len(with_an_l) < 25
     everything = [card["symbol"] for card in get("/md/v2/Securities/MOEX?limit=999")]
-    assert everything == [paper.secid for paper in LISTED]
+    assert everything == [security.secid for security in LISTED]
     assert [card["symbol"] for card in get("/md/v2/Securities/MOEX?limit=3&offset=2")] == everything[2:5]
     assert len(get("/md/v2/Securities/MOEX")) == 25
 

@@ -130,7 +130,7 @@ async def asked(base: str, line: str) -> bytes:
 async def test_a_token_of_one_venue_is_good_for_another_of_the_same_seed() -> None:
     async with running() as (url, venue), websocket(url) as socket:
         for seed, code in ((1, 200), (2, 401)):
-            token = AlorVenue(AlorSimOptions(seed=seed), papers=[]).tokens.issue(time.time_ns())
+            token = AlorVenue(AlorSimOptions(seed=seed), securities=[]).tokens.issue(time.time_ns())
             await socket.send_message(request(venue, "ping", "p", confirm=True, token=token))
             assert (await frames(socket, 1))[0]["httpCode"] == code
 

@@ -11,22 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedbus.sim.alor.streams import (
-    AlorBars,
-    AlorBooks,
-    AlorInstruments,
-    AlorQuotes,
+    AlorBarStream,
+    AlorBookStream,
+    AlorInstrumentStream,
+    AlorQuoteStream,
     AlorStream,
-    AlorTrades,
+    AlorTradeStream,
     interval_steps,
 )
 from feedbus.sim.alor.venue import AlorListing, AlorSimOptions, AlorVenue
-from feedbus.sim.moex.catalogue import papers
+from feedbus.sim.moex.catalogue import securities
 
 START_NS = 1_719_825_533_789_000_000
 
 
 def listing(rate: float = 20.0, **options: Any) -> AlorListing:
-    venue = AlorVenue(AlorSimOptions(start_ns=START_NS, rate=rate, **options), papers=papers()[:1])
+    venue = AlorVenue(AlorSimOptions(start_ns=START_NS, rate=rate, **options), securities=securities()[:1])
     venue.market.open(0)
     (found,) = venue.listings["SBER"]
     return found
@@ -52,7 +52,7 @@ def test_an_interval_is_never_shorter_than_asked_for(ms: int, rate: int, steps: 
 @given(interval=st.integers(1, 9), depth=st.integers(1, 12), seed=st.integers(0, 99))
 def test_books_are_the_newest_and_an_interval_apart(interval: int, depth: int, seed: int) -> None:
     source = listing(seed=seed)
-    stream = AlorBooks(source, "slim", depth, interval)
+    stream = AlorBookStream(source, "slim", depth, interval)
     ((first,), *later) = told(source, stream, 60)
     assert first["h"] is True
     at = [step for step, batch in enumerate(later, 1) if batch]
@@ -68,7 +68,7 @@ def test_books_are_the_newest_and_an_interval_apart(interval: int, depth: int, s
 
 def test_an_empty_book_stays_silent() -> None:
     source = listing(book_sides="none")
-    ((first,), *later) = told(source, AlorBooks(source, "simple", 20, 1), 40)
+    ((first,), *later) = told(source, AlorBookStream(source, "simple", 20, 1), 40)
     assert (first["bids"], first["asks"], first["existing"]) == ([], [], True)
     assert not any(later)
 
@@ -77,7 +77,7 @@ def test_an_empty_book_stays_silent() -> None:
 @pytest.mark.parametrize("repeated", [0, 2])
 def test_trades_are_the_last_ones_then_every_one(depth: int, repeated: int) -> None:
     source = listing(repeated_trades=repeated)
-    first, *later = told(source, AlorTrades(source, "simple", depth), 80)
+    first, *later = told(source, AlorTradeStream(source, "simple", depth), 80)
     assert len(first) == depth
     assert all(trade["existing"] for trade in first)
     live = [trade for batch in later for trade in batch]
@@ -91,7 +91,7 @@ def test_trades_are_the_last_ones_then_every_one(depth: int, repeated: int) -> N
 
 def test_trades_that_could_not_be_told_at_a_step_are_told_at_the_next() -> None:
     one, two = listing(), listing()
-    steady, late = AlorTrades(one, "slim", 0), AlorTrades(two, "slim", 0)
+    steady, late = AlorTradeStream(one, "slim", 0), AlorTradeStream(two, "slim", 0)
     all_of_them = [trade for batch in told(one, steady, 90) for trade in batch]
     assert late.first() == []
     for _ in range(90):
@@ -102,7 +102,7 @@ def test_trades_that_could_not_be_told_at_a_step_are_told_at_the_next() -> None:
 
 def test_quotes_are_whole_every_time_and_an_interval_apart() -> None:
     source = listing()
-    first, *later = told(source, AlorQuotes(source, "heavy", 10), 80)
+    first, *later = told(source, AlorQuoteStream(source, "heavy", 10), 80)
     quotes = [quote for batch in later for quote in batch]
     assert all(quote.keys() == first[0].keys() for quote in quotes)
     at = [step for step, batch in enumerate(later, 1) if batch]
@@ -113,7 +113,7 @@ def test_quotes_are_whole_every_time_and_an_interval_apart() -> None:
 def test_bars_are_history_then_the_forming_bar_and_the_next() -> None:
     source = listing(rate=1.0)
     since = START_NS // 1_000_000_000 - 600
-    first, *later = told(source, AlorBars(source, "simple", 1, since, 1, history=True), 200)
+    first, *later = told(source, AlorBarStream(source, "simple", 1, since, 1, history=True), 200)
     assert len(first) == 10
     assert [bar["time"] for bar in first] == [since // 60 * 60 + 60 * each for each in range(1, 11)]
     live = [bar for batch in later for bar in batch]
@@ -124,13 +124,13 @@ def test_bars_are_history_then_the_forming_bar_and_the_next() -> None:
     assert any(before == after for before, after in pairwise(times))
     assert all(before != after for before, after in pairwise(live))
     held = {bar["time"]: bar for bar in (*first, *live)}
-    anew = [msgspec.json.decode(bar) for bar in AlorBars(source, "simple", 1, since, 1, history=True).first()]
+    anew = [msgspec.json.decode(bar) for bar in AlorBarStream(source, "simple", 1, since, 1, history=True).first()]
     assert list(held.values()) == anew
 
 
 def test_bars_without_their_history_begin_with_a_change() -> None:
     source = listing(rate=1.0)
-    first, *later = told(source, AlorBars(source, "slim", 1, 0, 1, history=False), 100)
+    first, *later = told(source, AlorBarStream(source, "slim", 1, 0, 1, history=False), 100)
     assert first == []
     live = [bar for batch in later for bar in batch]
     assert live
@@ -140,7 +140,7 @@ def test_bars_without_their_history_begin_with_a_change() -> None:
 def test_bars_from_a_time_to_come_begin_then() -> None:
     source = listing(rate=1.0)
     since = START_NS // 1_000_000_000 + 60
-    first, *later = told(source, AlorBars(source, "slim", 1, since, 1, history=True), 150)
+    first, *later = told(source, AlorBarStream(source, "slim", 1, since, 1, history=True), 150)
     assert first == []
     live = [bar for batch in later for bar in batch]
     assert live
@@ -149,7 +149,7 @@ def test_bars_from_a_time_to_come_begin_then() -> None:
 
 def test_an_instrument_is_told_whole_and_then_what_changed() -> None:
     source = listing(rate=4.0)
-    ((first,), *later) = told(source, AlorInstruments(source, "simple"), 400)
+    ((first,), *later) = told(source, AlorInstrumentStream(source, "simple"), 400)
     assert list(first) == ["symbol", "exchange", "board", "tradingStatus", "tradingStatusInfo", "priceMin", "priceMax"]
     changes = [change for batch in later for change in batch]
     assert changes

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from feedbus.sim.alor import venue as module
 from feedbus.sim.alor.venue import AlorCounters, AlorListing, AlorSimOptions, AlorVenue, futures
-from feedbus.sim.moex.catalogue import Share, papers
+from feedbus.sim.moex.catalogue import Security, securities
 
 START_NS = 1_719_825_533_789_000_000
-SAMPLE = [*papers()[:3], papers()[-1], *futures()[:1]]
+SAMPLE = [*securities()[:3], securities()[-1], *futures()[:1]]
 
 
-def venue(listed: list[Share] | None = None, steps: int = 0, **options: Any) -> AlorVenue:
-    made = AlorVenue(AlorSimOptions(start_ns=START_NS, **options), papers=listed or SAMPLE)
+def venue(listed: list[Security] | None = None, steps: int = 0, **options: Any) -> AlorVenue:
+    made = AlorVenue(AlorSimOptions(start_ns=START_NS, **options), securities=listed or SAMPLE)
     made.market.open(0)
     for _ in range(steps):
         made.market.advance()
@@ -52,22 +52,22 @@ def test_an_instrument_is_found_by_exchange_code_and_board(
     exchange: object, code: object, board: object, found: str | None
 ) -> None:
     listing = venue().find(exchange, code, board)
-    assert (listing.paper.symbol if listing else None) == found
+    assert (listing.security.symbol if listing else None) == found
 
 
 def test_a_code_without_a_board_is_that_of_the_board_listed_first() -> None:
-    (paper,) = papers()[:1]
-    other = Share(**{field: getattr(paper, field) for field in Share.__struct_fields__} | {"board": "SMAL"})
-    both = venue([paper, other])
+    (security,) = securities()[:1]
+    other = Security(**{field: getattr(security, field) for field in Security.__struct_fields__} | {"board": "SMAL"})
+    both = venue([security, other])
     listings = [both.find("MOEX", "SBER"), both.find("MOEX", "SBER", "SMAL")]
-    assert [each.paper.board for each in listings if each] == ["TQBR", "SMAL"]
+    assert [each.security.board for each in listings if each] == ["TQBR", "SMAL"]
 
 
 def test_everything_is_listed_and_no_futures_in_the_catalogue_itself() -> None:
     everything = AlorVenue(AlorSimOptions(start_ns=START_NS))
-    assert everything.market.instruments.keys() == {paper.symbol for paper in (*papers(), *futures())}
+    assert everything.market.instruments.keys() == {security.symbol for security in (*securities(), *futures())}
     assert len(everything.market.instruments) < module._NUMBERS
-    assert {paper.kind for paper in papers()} == {"share", "fund", "bond"}
+    assert {security.kind for security in securities()} == {"share", "fund", "bond"}
     assert isinstance(everything.counters, AlorCounters)
 
 
@@ -97,7 +97,7 @@ def test_levels_of_a_book_are_best_first_and_bonds_have_yields() -> None:
     assert bids[0] < asks[0]
     assert len(bids) == 10
     assert share.yields is None
-    bond = venue().find("MOEX", papers()[-1].secid)
+    bond = venue().find("MOEX", securities()[-1].secid)
     assert bond is not None
     book = bond.book(10, existing=False)
     assert book.yields is not None
@@ -107,22 +107,22 @@ def test_levels_of_a_book_are_best_first_and_bonds_have_yields() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 999), paper=st.sampled_from(SAMPLE), steps=st.integers(0, 300), seen=st.integers(0, 300))
-def test_trades_are_numbered_and_none_is_left_out(seed: int, paper: Share, steps: int, seen: int) -> None:
-    made = venue([paper], seed=seed)
-    (listing,) = made.listings[paper.secid]
+@given(seed=st.integers(0, 999), security=st.sampled_from(SAMPLE), steps=st.integers(0, 300), seen=st.integers(0, 300))
+def test_trades_are_numbered_and_none_is_left_out(seed: int, security: Security, steps: int, seen: int) -> None:
+    made = venue([security], seed=seed)
+    (listing,) = made.listings[security.secid]
     told = []
     number, volume = listing.number, listing.instrument.volume
     for step in range(steps):
         made.market.advance()
         if step % (seen + 1) == seen or step == steps - 1:
-            told += listing.deals_after(number)
+            told += listing.trades_after(number)
             number = listing.number
-    assert sum(deal.lots for deal in told) * paper.lot == listing.instrument.volume - volume
+    assert sum(trade.lots for trade in told) * security.lot == listing.instrument.volume - volume
     assert all(after.id - before.id == module._NUMBERS for before, after in pairwise(told))
     assert all(after.time_us >= before.time_us for before, after in pairwise(told))
-    assert all(deal.lots > 0 for deal in told)
-    everything = listing.newest_deals(len(told) + 3)
+    assert all(trade.lots > 0 for trade in told)
+    everything = listing.newest_trades(len(told) + 3)
     assert everything[-len(told) :] == told if told else True
     assert all(after.id - before.id == module._NUMBERS for before, after in pairwise(everything))
     assert all(after.time_us > before.time_us for before, after in pairwise(everything[:4]))
@@ -130,50 +130,50 @@ def test_trades_are_numbered_and_none_is_left_out(seed: int, paper: Share, steps
 
 def test_trades_before_the_first_step_are_the_same_however_many_are_asked_for() -> None:
     listing = sber()
-    many = listing.newest_deals(200)
+    many = listing.newest_trades(200)
     assert len(many) == 200
-    assert listing.newest_deals(5) == many[-5:]
-    assert listing.newest_deals(0) == []
-    assert {deal.buy for deal in many} == {True, False}
-    assert sber(seed=2).newest_deals(5) != many[-5:]
+    assert listing.newest_trades(5) == many[-5:]
+    assert listing.newest_trades(0) == []
+    assert {trade.buy for trade in many} == {True, False}
+    assert sber(seed=2).newest_trades(5) != many[-5:]
 
 
 def test_trades_after_a_number_are_those_and_no_others() -> None:
     listing = sber(100)
     for count in range(40):
-        deals = listing.deals_after(listing.number - count)
-        assert [deal.id for deal in deals] == [deal.id for deal in listing.newest_deals(count)]
-        assert len(deals) == count
+        trades = listing.trades_after(listing.number - count)
+        assert [trade.id for trade in trades] == [trade.id for trade in listing.newest_trades(count)]
+        assert len(trades) == count
 
 
 def test_there_were_no_more_trades_than_the_days_count_says() -> None:
-    made = venue([papers()[-1]])
+    made = venue([securities()[-1]])
     ((listing,),) = made.listings.values()
-    assert len(listing.newest_deals(5000)) == min(5000, listing.number)
+    assert len(listing.newest_trades(5000)) == min(5000, listing.number)
 
 
 def test_what_is_forgotten_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PRINTS", 3)
+    monkeypatch.setattr(module, "FILLS", 3)
     listing = sber(200)
-    deals = listing.newest_deals(5000)
-    assert len(deals) <= 3 * 4
-    assert deals == listing.deals_after(0)
+    trades = listing.newest_trades(5000)
+    assert len(trades) <= 3 * 4
+    assert trades == listing.trades_after(0)
 
 
 def test_ids_of_futures_are_beyond_what_a_double_can_hold() -> None:
     future = venue(steps=20).find("MOEX", "CNY-12.26")
     assert future is not None
-    deals = future.newest_deals(10)
-    assert all(deal.id > 2**53 for deal in deals)
-    assert any(int(float(deal.id)) != deal.id for deal in deals)
-    assert all(deal.open_interest for deal in deals)
-    assert {deal.open_interest for deal in sber().newest_deals(3)} == {0}
-    assert {deal.open_interest for deal in sber(share_open_interest="null").newest_deals(3)} == {None}
+    trades = future.newest_trades(10)
+    assert all(trade.id > 2**53 for trade in trades)
+    assert any(int(float(trade.id)) != trade.id for trade in trades)
+    assert all(trade.open_interest for trade in trades)
+    assert {trade.open_interest for trade in sber().newest_trades(3)} == {0}
+    assert {trade.open_interest for trade in sber(share_open_interest="null").newest_trades(3)} == {None}
 
 
 def test_no_two_trades_share_an_id() -> None:
     made = venue(steps=100)
-    ids = [deal.id for (listing,) in made.listings.values() for deal in listing.newest_deals(50)]
+    ids = [trade.id for (listing,) in made.listings.values() for trade in listing.newest_trades(50)]
     assert len(ids) == len(set(ids))
 
 
@@ -208,7 +208,7 @@ def test_ten_minutes_add_up_to_a_bar_of_ten() -> None:
 
 
 def test_a_market_that_is_not_open_yet_forgets_the_bars_that_it_told() -> None:
-    made = AlorVenue(AlorSimOptions(), papers=SAMPLE)
+    made = AlorVenue(AlorSimOptions(), securities=SAMPLE)
     made.market.await_opening(START_NS)
     listing = made.find("MOEX", "SBER")
     assert listing is not None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.alor import wire
-from feedbus.sim.alor.wire import AlorBar, AlorBook, AlorDeal, AlorTape, Format
+from feedbus.sim.alor.wire import AlorBar, AlorBook, AlorTrade, AlorTradeWriter, Format
 from tests import places
 
 CAPTURES = places.CAPTURES / "alor"
@@ -39,9 +39,9 @@ def test_an_empty_book_and_its_acknowledgement_are_written_as_captured() -> None
 
 
 def test_a_trade_is_written_as_captured() -> None:
-    tape = AlorTape('"CNY-3.23"', None, 5, order="0", suffix="")
-    deal = AlorDeal(2022426556961456082, 1673964718895000, 1024500, 39, buy=False, open_interest=9183872)
-    frame = wire.enveloped(tape.trade("simple", deal, existing=False), '"01GQ00XMT11ZN2SB2KWQH53Y0W"', "wide")
+    writer = AlorTradeWriter('"CNY-3.23"', None, 5, order="0", suffix="")
+    trade = AlorTrade(2022426556961456082, 1673964718895000, 1024500, 39, buy=False, open_interest=9183872)
+    frame = wire.enveloped(writer.trade("simple", trade, existing=False), '"01GQ00XMT11ZN2SB2KWQH53Y0W"', "wide")
     assert [frame] == captured("captured_alor4go_alltrades_20230117.json")
 
 
@@ -84,9 +84,9 @@ def test_a_heavy_book_has_its_own_name_for_the_time() -> None:
 @pytest.mark.parametrize(("form", "schema"), [("simple", "Simple"), ("slim", "Slim"), ("heavy", "Heavy")])
 def test_trades_are_those_of_the_specification(form: Format, schema: str) -> None:
     example = examples()[f"PayloadResponse{schema}AllTrades"]
-    tape = AlorTape('"SBER"', '"TQBR"', 2, order="0", suffix="Z")
-    deal = AlorDeal(9328828503, 1703862267800547, 27157, 5, buy=False, open_interest=0)
-    assert msgspec.json.decode(tape.trade(form, deal, existing=False)) == example
+    writer = AlorTradeWriter('"SBER"', '"TQBR"', 2, order="0", suffix="Z")
+    trade = AlorTrade(9328828503, 1703862267800547, 27157, 5, buy=False, open_interest=0)
+    assert msgspec.json.decode(writer.trade(form, trade, existing=False)) == example
 
 
 @pytest.mark.parametrize(("form", "schema"), [("simple", "Simple"), ("slim", "Slim"), ("heavy", "Heavy")])
@@ -123,10 +123,10 @@ def test_what_has_not_changed_of_an_instrument_is_left_out() -> None:
 
 
 def test_a_trade_may_lack_its_board_and_its_open_interest() -> None:
-    tape = AlorTape('"SBER"', None, 2, order='"0"', suffix="Z")
+    writer = AlorTradeWriter('"SBER"', None, 2, order='"0"', suffix="Z")
     for form in FORMATS:
         written = msgspec.json.decode(
-            tape.trade(form, AlorDeal(1, 1_000_000, 5, 1, buy=True, open_interest=None), existing=True)
+            writer.trade(form, AlorTrade(1, 1_000_000, 5, 1, buy=True, open_interest=None), existing=True)
         )
         assert not written.keys() & {"board", "bd"}
         assert written["oi"] is None
@@ -144,9 +144,9 @@ def test_a_short_price_is_the_price_without_idle_zeros(value: int, decimals: int
 
 @given(st.integers(0, 4 * 10**15))
 def test_the_time_of_a_trade_has_seven_digits_and_its_milliseconds_are_cut_off(time_us: int) -> None:
-    tape = AlorTape('"SBER"', None, 2, order="0", suffix="Z")
-    deal = AlorDeal(1, time_us, 5, 1, buy=True, open_interest=0)
-    written = msgspec.json.decode(tape.trade("heavy", deal, existing=True))
+    writer = AlorTradeWriter('"SBER"', None, 2, order="0", suffix="Z")
+    trade = AlorTrade(1, time_us, 5, 1, buy=True, open_interest=0)
+    written = msgspec.json.decode(writer.trade("heavy", trade, existing=True))
     assert written["timestamp"] == time_us // 1000
     assert len(written["time"]) == len("2023-12-19T07:00:08.9878590Z")
     assert int(written["time"][20:27]) == time_us % 1_000_000 * 10

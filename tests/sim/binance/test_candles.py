@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.sim.binance.candles import INTERVALS, BinanceCandle, BinanceCandleTape, BinanceTrade
+from feedbus.sim.binance.candles import INTERVALS, BinanceCandle, BinanceCandleBuilder, BinanceTrade
 
 SECOND = 1_000_000_000
 START = 1_723_161_255_208_000_000
@@ -40,8 +40,8 @@ def added_up(trades: list[BinanceTrade], before: int) -> tuple[int, ...]:
     )  # fmt: skip
 
 
-def traded(steps: list[tuple[int, int, int, bool]]) -> tuple[BinanceCandleTape, list[BinanceTrade], int]:
-    tape, trades, now = BinanceCandleTape(START, OPENING), [], START
+def traded(steps: list[tuple[int, int, int, bool]]) -> tuple[BinanceCandleBuilder, list[BinanceTrade], int]:
+    tape, trades, now = BinanceCandleBuilder(START, OPENING), [], START
     for number, (pause, price, quantity, maker) in enumerate(steps, 1):
         now += pause
         trades.append(BinanceTrade(number, now, price, quantity, maker))
@@ -67,7 +67,7 @@ def test_every_candle_is_the_sum_of_the_trades_of_its_period(steps: list[tuple[i
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_periods_begin_where_the_venues_do(interval: str) -> None:
-    candle = BinanceCandleTape(START, OPENING).current(interval)
+    candle = BinanceCandleBuilder(START, OPENING).current(interval)
     start = dt.datetime.fromtimestamp(candle.start / 1e9, dt.UTC)
     assert candle.end - candle.start == INTERVALS[interval]
     if interval == "1w":
@@ -79,7 +79,7 @@ def test_periods_begin_where_the_venues_do(interval: str) -> None:
 
 
 def test_a_trade_at_the_end_of_a_period_is_in_the_next_one() -> None:
-    tape = BinanceCandleTape(0, OPENING)
+    tape = BinanceCandleBuilder(0, OPENING)
     tape.add(BinanceTrade(1, SECOND - 1, 10, 1, maker=True))
     tape.add(BinanceTrade(2, SECOND, 20, 1, maker=True))
     ((interval, ended),) = tape.ended

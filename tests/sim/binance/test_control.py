@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.binance import control
-from feedbus.sim.binance.control import Asked, BinanceRefusal
+from feedbus.sim.binance.control import ControlRequest, BinanceRefusal
 
 
 @pytest.mark.parametrize(
@@ -18,11 +18,11 @@ from feedbus.sim.binance.control import Asked, BinanceRefusal
 )
 def test_ids_are_numbers_texts_or_null(key: Any) -> None:
     text = json.dumps({"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": key})
-    assert control.parse(text) == Asked("SUBSCRIBE", ["btcusdt@trade"], key)
+    assert control.parse(text) == ControlRequest("SUBSCRIBE", ["btcusdt@trade"], key)
 
 
 def test_what_may_be_left_out() -> None:
-    assert control.parse('{"method":"LIST_SUBSCRIPTIONS"}') == Asked("LIST_SUBSCRIPTIONS", [], None)
+    assert control.parse('{"method":"LIST_SUBSCRIPTIONS"}') == ControlRequest("LIST_SUBSCRIPTIONS", [], None)
 
 
 VARIANTS = "`SUBSCRIBE`, `UNSUBSCRIBE`, `LIST_SUBSCRIPTIONS`, `SET_PROPERTY`, `GET_PROPERTY`"
@@ -68,7 +68,7 @@ def test_what_can_not_be_understood_is_refused_in_the_venues_words(text: str, co
 @pytest.mark.parametrize("params", [[], [1], ["btcusdt@trade", None]])
 def test_streams_are_texts(params: list[Any]) -> None:
     with pytest.raises(BinanceRefusal, match="Invalid request: "):
-        control.streams(Asked("SUBSCRIBE", params, 1))
+        control.stream_names(ControlRequest("SUBSCRIBE", params, 1))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_streams_are_texts(params: list[Any]) -> None:
 )
 def test_properties_that_are_not_right(params: list[Any], values: int, answer: str) -> None:
     with pytest.raises(BinanceRefusal) as refused:
-        control.check_property(Asked("SET_PROPERTY", params, "k"), values)
+        control.check_property(ControlRequest("SET_PROPERTY", params, "k"), values)
     assert refused.value.answer == answer
 
 

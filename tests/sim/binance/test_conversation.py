@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from feedbus.sim.binance import streams as binance_streams
 from feedbus.sim.binance.catalogue import pairs
-from feedbus.sim.binance.conversation import BinanceConversation, BinanceSimOptions, BinanceVenue
+from feedbus.sim.binance.conversation import BinanceConversation
+from feedbus.sim.binance.server import converse
+from feedbus.sim.binance.venue import BinanceSimOptions, BinanceVenue
 
 START_NS = 1_723_161_255_208_000_000
 SECOND = 1_000_000_000
@@ -24,7 +26,7 @@ def venue(**options: Any) -> BinanceVenue:
 
 
 def begun(it: BinanceVenue, target: str = "/stream", now_ns: int = START_NS) -> BinanceConversation:
-    conversation = it.converse(target, now_ns)
+    conversation = converse(it, target, now_ns)
     assert conversation is not None
     return conversation
 
@@ -71,7 +73,7 @@ def test_a_url_says_which_streams_and_how_they_are_wrapped(target: str, streams:
 
 @pytest.mark.parametrize("target", ["/", "", "/api/v3/ping", "/stream/x", "/streams", "/ws?timeUnit=HOUR", "//[x/ws"])
 def test_there_is_nothing_elsewhere(target: str) -> None:
-    assert venue().converse(target, 1) is None
+    assert converse(venue(), target, 1) is None
 
 
 def test_a_subscription_is_confirmed_and_then_talks_in_its_envelope() -> None:
@@ -210,16 +212,16 @@ def test_a_late_client_gets_the_newest_states_only() -> None:
 def test_a_stream_is_written_once_for_all_who_have_it_and_not_when_nobody_has() -> None:
     shared = venue()
     one, two = begun(shared, "/ws/btcusdt@trade"), begun(shared, "/stream?streams=btcusdt@trade")
-    channel = shared.channel("btcusdt@trade", 1_000_000)
+    channel = shared.stream("btcusdt@trade", 1_000_000)
     assert channel is not None
-    assert channel is shared.channel("btcusdt@trade", 1_000_000)
-    assert len(steps(shared, one, 10)) == len(two.due()) == channel.count
-    written = channel.count
+    assert channel is shared.stream("btcusdt@trade", 1_000_000)
+    assert len(steps(shared, one, 10)) == len(two.due()) == stream.count
+    written = stream.count
     del one, two
-    assert shared.channel("btcusdt@trade", 1_000_000) is channel
+    assert shared.stream("btcusdt@trade", 1_000_000) is channel
     del channel
     gc.collect()
-    fresh = shared.channel("btcusdt@trade", 1_000_000)
+    fresh = shared.stream("btcusdt@trade", 1_000_000)
     assert fresh is not None
     assert fresh.count == 0 < written
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedbus.sim.binance.catalogue import Pair, pairs
-from feedbus.sim.binance.market import LEVELS, BinanceMarket, BinancePair
+from feedbus.sim.binance.market import LEVELS, BinanceMarket, BinanceInstrument
 
 STEP_NS = 100_000_000
 START_NS = 1_723_161_255_208_000_000
@@ -20,13 +20,13 @@ def opened(seed: int, *listed: Pair, start_ns: int | None = START_NS) -> Binance
     return market
 
 
-def levels(instrument: BinancePair) -> dict[tuple[bool, int], int]:
+def levels(instrument: BinanceInstrument) -> dict[tuple[bool, int], int]:
     """(is a bid, price): size."""
     sides = ((True, instrument.bids), (False, instrument.asks))
     return {(bid, price): size for bid, side in sides for price, size in zip(side.prices, side.sizes, strict=True)}
 
 
-def check_book(instrument: BinancePair) -> None:
+def check_book(instrument: BinanceInstrument) -> None:
     bids, asks, pair = instrument.bids, instrument.asks, instrument.pair
     for side in (bids, asks):
         assert len(side.prices) == len(side.sizes) == LEVELS
@@ -37,7 +37,7 @@ def check_book(instrument: BinancePair) -> None:
     assert bids.prices[0] < asks.prices[0]
 
 
-def check_trades(instrument: BinancePair, market: BinanceMarket, last: int) -> int:
+def check_trades(instrument: BinanceInstrument, market: BinanceMarket, last: int) -> int:
     day, before = instrument.day, market.time_ns(market.step - 1)
     for fill in instrument.fills:
         assert len({(trade.price, trade.time_ns, trade.maker) for trade in fill.trades}) == 1
@@ -143,7 +143,7 @@ def test_the_clock_begins_when_the_market_opens_unless_a_start_is_given(start: i
     assert market.now_ns == wanted
     market.advance()
     assert market.now_ns == wanted + STEP_NS
-    candle = market.instruments["BTCUSDT"].tape.current("1m")
+    candle = market.instruments["BTCUSDT"].candle_builder.current("1m")
     assert candle.start <= market.now_ns < candle.end
 
 

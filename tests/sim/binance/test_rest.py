@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.binance.catalogue import symbols
-from feedbus.sim.binance.conversation import BinanceSimOptions, BinanceVenue
+from feedbus.sim.binance.venue import BinanceSimOptions, BinanceVenue
 from feedbus.sim.binance.rest import BinanceRest
 from feedbus.sim.seam import SimRequest, SimResponse
 

@@ -15,7 +15,7 @@ from feedbus.sim.binance import streams, wire
 from feedbus.sim.binance.candles import INTERVALS
 from feedbus.sim.binance.catalogue import pairs
 from feedbus.sim.binance.market import BinanceMarket
-from feedbus.sim.binance.streams import BinanceStream, channel
+from feedbus.sim.binance.streams import BinanceStream, stream_named
 
 START_NS = 1_723_161_255_208_000_000
 PAIRS = [pair for pair in pairs() if pair.symbol in ("BTCUSDT", "ETHUSDT", "XRPBTC", "币安人生USDT")]
@@ -28,7 +28,7 @@ def market(seed: int = 1, step_ns: int = 100_000_000) -> BinanceMarket:
 
 
 def had(it: BinanceMarket, name: str, unit: int = wire.MILLISECOND) -> BinanceStream:
-    found = channel(name, it, unit)
+    found = stream_named(name, it, unit)
     assert found is not None, name
     return found
 
@@ -74,7 +74,7 @@ def test_every_stream_talks(symbol: str, kind: str) -> None:
     ],
 )  # fmt: skip
 def test_there_are_no_others(name: str) -> None:
-    assert channel(name, market(), wire.MILLISECOND) is None
+    assert stream_named(name, market(), wire.MILLISECOND) is None
 
 
 @settings(max_examples=10, deadline=None)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feedbus.sim.binance import wire
 from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE, pairs
-from feedbus.sim.binance.market import BinancePair, Fill, Top
+from feedbus.sim.binance.market import BinanceInstrument, BinanceFill, Top
 from tests.places import CAPTURES
 
 CAPTURE = CAPTURES / "binance" / "spot_btcusdt_20240808.gz"
@@ -32,8 +32,8 @@ KLINE = (
 )
 
 
-def instrument() -> BinancePair:
-    return BinancePair(pairs()[0], 1, NOW, 9)
+def instrument() -> BinanceInstrument:
+    return BinanceInstrument(pairs()[0], 1, NOW, 9)
 
 
 def shape(text: str) -> str:
@@ -73,13 +73,13 @@ def test_microseconds_are_sixteen_digits() -> None:
 
 def test_an_aggregate_trade_is_written_as_it_was_captured() -> None:
     time_ns = 1_633_998_523_963 * MS
-    fill = Fill(15_683_430, (BinanceTrade(19_862_790, time_ns, 35_280_000, 58 * SCALE, maker=False),))
+    fill = BinanceFill(15_683_430, (BinanceTrade(19_862_790, time_ns, 35_280_000, 58 * SCALE, maker=False),))
     assert wire.aggregate("NKNUSDT", fill, time_ns, MS) == AGGREGATE
 
 
 def test_an_aggregate_trade_adds_up_its_trades() -> None:
     parts = tuple(BinanceTrade(number, NOW, 10 * SCALE, number * SCALE, maker=True) for number in (5, 6, 7))
-    text = wire.aggregate("X", Fill(1, parts), NOW, MS)
+    text = wire.aggregate("X", BinanceFill(1, parts), NOW, MS)
     assert '"p":"10.00000000","q":"18.00000000","f":5,"l":7,' in text
     assert '"m":true,' in text
 

@@ -9,23 +9,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedbus.sim.moex.candle_sheet import CANDLE_COLUMNS, UPDATE_S, CandleSheet
+from feedbus.sim.moex.wire import CANDLE_COLUMNS, UPDATE_S, CandleBodies
 from feedbus.sim.moex.candles import MINUTES, ROWS
-from feedbus.sim.moex.catalogue import Share, papers
+from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.wire import Clock, Sheet
+from feedbus.sim.moex.wire import Sequencer, InstrumentBodies
 from tests.places import CAPTURES
 
 START_NS = 1_769_065_132_000_000_000  # 2026-01-22 09:58:52 in Moscow
 STEP_NS = 250_000_000
 CAPTURE = CAPTURES / "moex" / "nb_candles_stdout.txt"
-SBER, QUIET = papers()[0], papers()[-1]
+SBER, QUIET = securities()[0], securities()[-1]
 
 
-def sheet_of(paper: Share = SBER, seed: int = 1) -> tuple[MoexMarket, CandleSheet]:
-    market = MoexMarket(seed, START_NS, STEP_NS, [*papers()[:5], papers()[-1]])
+def bodies_of(security: Security = SBER, seed: int = 1) -> tuple[MoexMarket, CandleBodies]:
+    market = MoexMarket(seed, START_NS, STEP_NS, [*securities()[:5], securities()[-1]])
     market.open(0)
-    return market, CandleSheet(market.instruments[paper.symbol], market, Clock(market), seed)
+    return market, CandleBodies(market.instruments[security.symbol], market, Sequencer(market), seed)
 
 
 def read(body: bytes) -> tuple[str, list[dict[str, Any]]]:
@@ -41,23 +41,23 @@ def run(market: MoexMarket, seconds: int) -> None:
 
 
 @pytest.mark.parametrize("interval", MINUTES)
-@pytest.mark.parametrize("paper", [SBER, QUIET])
-def test_a_snapshot_is_256_candles_and_the_newest_closes_at_the_last_price(interval: str, paper: Share) -> None:
-    market, sheet = sheet_of(paper)
+@pytest.mark.parametrize("security", [SBER, QUIET])
+def test_a_snapshot_is_256_candles_and_the_newest_closes_at_the_last_price(interval: str, security: Security) -> None:
+    market, bodies = bodies_of(security)
     for _ in range(3):
-        kind, rows = read(sheet.snapshot(interval))
+        kind, rows = read(bodies.snapshot(interval))
         assert (kind, len(rows)) == ("snapshot", ROWS)
         froms = [row["FROM"] for row in rows]
         assert froms == sorted(set(froms))
-        last = sheet.instrument.last / 10**paper.decimals
+        last = bodies.instrument.last / 10**security.decimals
         assert rows[-1]["CLOSE"][0] == pytest.approx(last)
         assert rows[-1]["LOW"][0] <= last <= rows[-1]["HIGH"][0]
         run(market, 45)
 
 
 def test_a_row_is_written_as_the_exchange_writes_it() -> None:
-    _, sheet = sheet_of()
-    line = sheet.snapshot("D1").decode().split("\n")[2]
+    _, bodies = bodies_of()
+    line = bodies.snapshot("D1").decode().split("\n")[2]
     rows = re.findall(r"\[\"[^a-zA-Z]*?\",\"[^\"]*\"(?:,\[\d+\.\d\d,2\]){5},\d+\]", line)
     assert len(rows) == ROWS
     assert line == '"data":[' + ",".join(rows) + "]}"
@@ -73,10 +73,10 @@ def test_the_columns_are_those_of_the_captured_candles() -> None:
 
 
 def test_an_update_is_the_current_candle_and_till_moves() -> None:
-    market, sheet = sheet_of()
-    kind, (first,) = read(sheet.update("D1", 0))
+    market, bodies = bodies_of()
+    kind, (first,) = read(bodies.update("D1", 0))
     run(market, 5)
-    _, (second,) = read(sheet.update("D1", 0))
+    _, (second,) = read(bodies.update("D1", 0))
     assert kind == "updates"
     assert (first["TILL"], second["TILL"]) == ("2026-01-22 09:58:52", "2026-01-22 09:58:57")
     assert first["FROM"] == second["FROM"]
@@ -85,47 +85,47 @@ def test_an_update_is_the_current_candle_and_till_moves() -> None:
 
 
 def test_when_the_period_rolls_the_update_ends_one_candle_and_begins_the_next() -> None:
-    market, sheet = sheet_of()
+    market, bodies = bodies_of()
     run(market, 6)
     since = market.step
     run(market, 5)
-    _, (ended, begun) = read(sheet.update("M1", since))
+    _, (ended, begun) = read(bodies.update("M1", since))
     assert (ended["FROM"], ended["TILL"]) == ("2026-01-22 09:58:00", "2026-01-22 09:58:59")
     assert (begun["FROM"], begun["TILL"]) == ("2026-01-22 09:59:00", "2026-01-22 09:59:03")
-    assert read(sheet.snapshot("M1"))[1][-2:] == [ended, begun]
+    assert read(bodies.snapshot("M1"))[1][-2:] == [ended, begun]
 
 
 def test_an_update_of_a_quiet_paper_says_its_newest_candle_again() -> None:
-    market, sheet = sheet_of(QUIET)
+    market, bodies = bodies_of(QUIET)
     ended = 0
     for _ in range(60):
         since = market.step
         run(market, 5)
-        rows = read(sheet.update("M1", since))[1]
+        rows = read(bodies.update("M1", since))[1]
         assert rows
-        assert rows[-1] == read(sheet.snapshot("M1"))[1][-1]
+        assert rows[-1] == read(bodies.snapshot("M1"))[1][-1]
         ended += rows[-1]["TILL"].endswith(":59")
     assert ended > 1
 
 
 def test_whoever_merges_the_updates_holds_what_a_new_subscriber_is_told() -> None:
-    market, sheet = sheet_of()
-    merged = {interval: {row["FROM"]: row for row in read(sheet.snapshot(interval))[1]} for interval in MINUTES}
+    market, bodies = bodies_of()
+    merged = {interval: {row["FROM"]: row for row in read(bodies.snapshot(interval))[1]} for interval in MINUTES}
     sent = 0
     for seconds in (5, 5, 61, 5, 200, 700, 5):
         run(market, seconds)
         for interval, rows in merged.items():
-            rows.update({row["FROM"]: row for row in read(sheet.update(interval, sent))[1]})
-            told = read(sheet.snapshot(interval))[1]
+            rows.update({row["FROM"]: row for row in read(bodies.update(interval, sent))[1]})
+            told = read(bodies.snapshot(interval))[1]
             assert [rows[row["FROM"]] for row in told] == told
         sent = market.step
 
 
 def test_ten_minutes_add_up_to_a_candle_of_ten() -> None:
-    market, sheet = sheet_of()
+    market, bodies = bodies_of()
     run(market, 1000)
-    minutes = read(sheet.snapshot("M1"))[1]
-    tens = read(sheet.snapshot("M10"))[1]
+    minutes = read(bodies.snapshot("M1"))[1]
+    tens = read(bodies.snapshot("M10"))[1]
     for ten in tens[-20:]:
         within = [minute for minute in minutes if minute["FROM"][:15] == ten["FROM"][:15]]
         assert within[0]["OPEN"] == ten["OPEN"]
@@ -136,45 +136,45 @@ def test_ten_minutes_add_up_to_a_candle_of_ten() -> None:
 
 
 def test_candles_of_a_long_day_are_its_trades_alone() -> None:
-    market, sheet = sheet_of()
+    market, bodies = bodies_of()
     run(market, 60 * (ROWS + 2))
-    _, rows = read(sheet.snapshot("M1"))
-    live = sheet.instrument.tape.candles("M1")
+    _, rows = read(bodies.snapshot("M1"))
+    live = bodies.instrument.candle_builder.candles("M1")
     assert len(rows) == len(live) == ROWS
     assert sum(row["VOLUME"] for row in rows) == sum(candle.volume for candle in live)
 
 
 def test_updates_fall_due_every_five_seconds() -> None:
-    market, sheet = sheet_of()
+    market, bodies = bodies_of()
     due = set()
     for _ in range(100):
         market.advance()
-        due.add(sheet.due_at)
+        due.add(bodies.due_at)
     steps = sorted(due)
     assert {later - earlier for earlier, later in pairwise(steps)} == {UPDATE_S * 4}
 
 
 def test_no_two_bodies_of_a_step_share_a_sequence_number() -> None:
-    market, _ = sheet_of()
+    market, _ = bodies_of()
     market.advance()
-    clock = Clock(market)
+    clock = Sequencer(market)
     bodies = []
     for instrument in market.instruments.values():
-        candles, sheet = CandleSheet(instrument, market, clock, 1), Sheet(instrument, market, clock)
-        bodies += [sheet.book(), sheet.snapshot(None), *(candles.snapshot(interval) for interval in MINUTES)]
+        candles, bodies = CandleBodies(instrument, market, clock, 1), InstrumentBodies(instrument, market, clock)
+        bodies += [bodies.book(), bodies.snapshot(None), *(candles.snapshot(interval) for interval in MINUTES)]
     numbers = [msgspec.json.decode(body)["properties"]["seqnum"] for body in bodies]
     market.advance()
     numbers.append(
-        msgspec.json.decode(Sheet(market.instruments[SBER.symbol], market, clock).book())["properties"]["seqnum"]
+        msgspec.json.decode(InstrumentBodies(market.instruments[SBER.symbol], market, clock).book())["properties"]["seqnum"]
     )
     assert numbers == sorted(set(numbers))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others() -> None:
     def bodies(seed: int) -> list[bytes]:
-        market, sheet = sheet_of(seed=seed)
+        market, bodies = bodies_of(seed=seed)
         run(market, 70)
-        return [sheet.snapshot("M1"), sheet.update("H1", 3)]
+        return [bodies.snapshot("M1"), bodies.update("H1", 3)]
 
     assert bodies(1) == bodies(1)
     assert bodies(1) != bodies(2)

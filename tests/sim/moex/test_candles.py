@@ -12,16 +12,16 @@ from feedbus.sim.moex.candles import (
     MINUTES,
     ROWS,
     MoexCandle,
-    MoexCandleTape,
+    MoexCandleBuilder,
     continued,
     folded,
     joined,
     moscow_minute,
     past,
 )
-from feedbus.sim.moex.catalogue import Share, papers
+from feedbus.sim.moex.catalogue import Security, securities
 
-SAMPLE = [paper for paper in papers() if paper.secid in ("SBER", "AKRN", "TGKA", "LQDT")] + list(papers()[-2:])
+SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT")] + list(securities()[-2:])
 NINE = moscow_minute(1_769_065_132_000_000_000)
 """09:58 on 2026-01-22 in Moscow, inside a candle of every interval but M1."""
 
@@ -36,33 +36,33 @@ TRADES = st.lists(st.tuples(st.integers(0, 400), st.integers(1, 1000), st.intege
 
 @given(TRADES.map(sorted))
 def test_the_candles_of_every_interval_are_what_the_trades_make(trades: list[tuple[int, int, int]]) -> None:
-    tape = MoexCandleTape()
+    builder = MoexCandleBuilder()
     for minute, price, units in trades:
-        tape.trade(NINE + minute, price, units)
+        builder.trade(NINE + minute, price, units)
     for interval, minutes in MINUTES.items():
         expected: dict[int, MoexCandle] = {}
         for minute, price, units in trades:
             start = (NINE + minute) // minutes * minutes
             one = MoexCandle(start, price, price, price, price, units, units * price)
             expected[start] = joined(expected[start], one) if start in expected else one
-        assert tape.candles(interval) == list(expected.values())
-        assert tape.candles(interval) == folded(tape.candles("M1"), minutes)
+        assert builder.candles(interval) == list(expected.values())
+        assert builder.candles(interval) == folded(builder.candles("M1"), minutes)
 
 
 def test_the_newest_candles_are_told_alone_when_asked_for() -> None:
-    tape = MoexCandleTape()
-    assert tape.candles("M1") == []
+    builder = MoexCandleBuilder()
+    assert builder.candles("M1") == []
     for minute in range(10):
-        tape.trade(NINE + minute, 5, 1)
-    assert [candle.start - NINE for candle in tape.candles("M1", NINE + 7)] == [7, 8, 9]
-    assert [candle.start - NINE for candle in tape.candles("M1", NINE + 99)] == [9]
+        builder.trade(NINE + minute, 5, 1)
+    assert [candle.start - NINE for candle in builder.candles("M1", NINE + 7)] == [7, 8, 9]
+    assert [candle.start - NINE for candle in builder.candles("M1", NINE + 99)] == [9]
 
 
 def test_256_candles_are_kept() -> None:
-    tape = MoexCandleTape()
+    builder = MoexCandleBuilder()
     for minute in range(3 * ROWS):
-        tape.trade(NINE + minute, 5, 1)
-    candles = tape.candles("M1")
+        builder.trade(NINE + minute, 5, 1)
+    candles = builder.candles("M1")
     assert [candle.start - NINE for candle in candles] == list(range(2 * ROWS, 3 * ROWS))
 
 
@@ -87,19 +87,19 @@ def check(candles: list[MoexCandle], minutes: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    paper=st.sampled_from(SAMPLE),
+    security=st.sampled_from(SAMPLE),
     seed=st.integers(0, 2**32),
     minute=st.integers(NINE - 3000, NINE + 3000),
 )
-def test_the_past_is_whole_sound_and_ends_at_the_opening(paper: Share, seed: int, minute: int) -> None:
-    opening = paper.price // paper.tick * paper.tick
+def test_the_past_is_whole_sound_and_ends_at_the_opening(security: Security, seed: int, minute: int) -> None:
+    opening = security.price // security.tick * security.tick
     shorter: list[MoexCandle] = []
     for interval, minutes in MINUTES.items():
-        candles = past(paper, seed, opening, minute, interval)
+        candles = past(security, seed, opening, minute, interval)
         check(candles, minutes)
         assert ROWS <= len(candles) < 2 * ROWS
         assert (candles[-1].start, candles[-1].close) == (minute // minutes * minutes, opening)
-        assert all(abs(candle.close - paper.price) < paper.price // 3 for candle in candles)
+        assert all(abs(candle.close - security.price) < security.price // 3 for candle in candles)
         assert candles[-len(folded(shorter, minutes)) :] == folded(shorter, minutes) or not shorter
         shorter = candles
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedbus.sim.moex import conversation as module
-from feedbus.sim.moex.catalogue import papers
+from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.conversation import MoexConversation, MoexRefusal, MoexSimOptions, MoexVenue, selector
 from feedbus.venues.moex import stomp
 
-LISTED = [*papers()[:20], papers()[-1]]
+LISTED = [*securities()[:20], securities()[-1]]
 START_NS = 1_719_825_533_789_000_000
 CONNECT = b"CONNECT\ndomain:DEMO\nlogin:guest\npasscode:guest\n\n\0"
 SUBSCRIBE = b'SUBSCRIBE\ndestination:MXSE.orderbooks\nid:%b\nreceipt:%b\nselector:TICKER="MXSE.TQBR.SBER"\n\n\0'
@@ -24,7 +24,7 @@ class Client:
     """Talks to one conversation, and reads its frames."""
 
     def __init__(self, venue: MoexVenue | None = None, *, connect: bool = True, **options: Any) -> None:
-        self.venue = venue or MoexVenue(MoexSimOptions(start_ns=START_NS, **options), papers=LISTED)
+        self.venue = venue or MoexVenue(MoexSimOptions(start_ns=START_NS, **options), securities=LISTED)
         self.conversation = MoexConversation(self.venue)
         if connect:
             assert [frame.command for frame in self.raw(CONNECT)] == ["CONNECTED"]
@@ -226,7 +226,7 @@ def test_candles_of_an_interval_are_a_snapshot_of_256_and_an_update_every_five_s
 
 
 def test_a_refused_subscription_does_not_set_the_market_going() -> None:
-    client = Client(MoexVenue(MoexSimOptions(), papers=LISTED))
+    client = Client(MoexVenue(MoexSimOptions(), securities=LISTED))
     client.subscribe("a", "TQBR.NOPE")
     assert not client.venue.market.opened
     client.subscribe("a", "TQBR.SBER")
@@ -390,7 +390,7 @@ def test_no_bytes_make_the_venue_raise(start: bytes, tail: bytes) -> None:
         assert frame.command in ("ERROR", "RECEIPT", "REPLY", "MESSAGE", "CONNECTED")
 
 
-VENUE = MoexVenue(MoexSimOptions(start_ns=START_NS), papers=LISTED)
+VENUE = MoexVenue(MoexSimOptions(start_ns=START_NS), securities=LISTED)
 
 
 def test_selectors_are_parsed_or_refused_whole() -> None:

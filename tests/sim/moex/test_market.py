@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedbus.sim.moex.catalogue import Share, papers
+from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.moex.market import DEPTH, MoexInstrument, MoexMarket, Pace
 
-SAMPLE = [paper for paper in papers() if paper.secid in ("SBER", "AKRN", "TGKA", "LQDT", "VTBR")] + list(papers()[-2:])
+SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT", "VTBR")] + list(securities()[-2:])
 STEP_NS = 250_000_000
 
 
@@ -22,7 +22,7 @@ def state(instrument: MoexInstrument) -> tuple[object, ...]:
 
 
 def check_book(instrument: MoexInstrument) -> None:
-    bids, asks, tick = instrument.bids, instrument.asks, instrument.paper.tick
+    bids, asks, tick = instrument.bids, instrument.asks, instrument.security.tick
     assert len(bids.prices) == len(bids.sizes) == len(asks.prices) == len(asks.sizes) == DEPTH
     assert bids.prices == sorted(set(bids.prices), reverse=True)
     assert asks.prices == sorted(set(asks.prices))
@@ -44,10 +44,10 @@ def check_statistics(instrument: MoexInstrument, before: tuple[int, int, int], s
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 2**32), paper=st.sampled_from(SAMPLE))
-def test_books_stay_uncrossed_on_the_tick_grid_and_totals_only_grow(seed: int, paper: Share) -> None:
-    market = MoexMarket(seed, 0, STEP_NS, [paper])
-    instrument = market.instruments[paper.symbol]
+@given(seed=st.integers(0, 2**32), security=st.sampled_from(SAMPLE))
+def test_books_stay_uncrossed_on_the_tick_grid_and_totals_only_grow(seed: int, security: Security) -> None:
+    market = MoexMarket(seed, 0, STEP_NS, [security])
+    instrument = market.instruments[security.symbol]
     check_book(instrument)
     for _ in range(400):
         before = (instrument.volume, instrument.turnover, instrument.trades)
@@ -96,7 +96,7 @@ def test_an_instruments_state_depends_on_seed_and_step_and_not_on_the_others() -
 def test_busy_names_move_at_nearly_every_step_and_quiet_ones_about_once_a_second() -> None:
     market = MoexMarket(1, 0, STEP_NS, SAMPLE)
     busy = market.instruments["TQBR.SBER"]
-    quiet = market.instruments[papers()[-1].symbol]
+    quiet = market.instruments[securities()[-1].symbol]
     moves = {busy: 0, quiet: 0}
     for _ in range(400):
         market.advance()
@@ -114,14 +114,14 @@ def test_prices_walk_and_come_back() -> None:
         for symbol, instrument in market.instruments.items():
             seen[symbol].add(instrument.last)
     for symbol, prices in seen.items():
-        paper = market.instruments[symbol].paper
+        security = market.instruments[symbol].security
         assert len(prices) > 3, symbol
-        assert min(prices) > 0.9 * paper.price, symbol
-        assert max(prices) < 1.1 * paper.price, symbol
+        assert min(prices) > 0.9 * security.price, symbol
+        assert max(prices) < 1.1 * security.price, symbol
 
 
 def test_prints_are_the_trades_that_the_statistics_count_and_keeping_them_changes_nothing() -> None:
-    keeping, plain = MoexMarket(7, 0, STEP_NS, SAMPLE, prints=64), MoexMarket(7, 0, STEP_NS, SAMPLE)
+    keeping, plain = MoexMarket(7, 0, STEP_NS, SAMPLE, fills=64), MoexMarket(7, 0, STEP_NS, SAMPLE)
     before = {symbol: (each.trades, each.volume) for symbol, each in keeping.instruments.items()}
     counted = dict.fromkeys(keeping.instruments, 0)
     for _ in range(400):
@@ -129,31 +129,31 @@ def test_prints_are_the_trades_that_the_statistics_count_and_keeping_them_change
             market.advance()
         for symbol, instrument in keeping.instruments.items():
             assert state(instrument) == state(plain.instruments[symbol])
-            assert instrument.prints is not None
+            assert instrument.fills is not None
             if instrument.traded_at == keeping.step:
-                last = instrument.prints[-1]
+                last = instrument.fills[-1]
                 assert (last.step, last.price, last.number) == (keeping.step, instrument.last, instrument.trades)
-                assert last.number == before[symbol][0] + last.deals
-                assert last.lots * instrument.paper.lot == instrument.volume - before[symbol][1]
+                assert last.number == before[symbol][0] + last.trades
+                assert last.lots * instrument.security.lot == instrument.volume - before[symbol][1]
                 counted[symbol] += 1
             before[symbol] = instrument.trades, instrument.volume
     for symbol, instrument in keeping.instruments.items():
-        assert instrument.prints is not None
-        assert len(instrument.prints) == min(64, counted[symbol])
-        assert {each.buy for each in instrument.prints} <= {True, False}
-        assert plain.instruments[symbol].prints is None
+        assert instrument.fills is not None
+        assert len(instrument.fills) == min(64, counted[symbol])
+        assert {each.buy for each in instrument.fills} <= {True, False}
+        assert plain.instruments[symbol].fills is None
 
 
 def test_who_buys_trades_at_the_best_offer_and_who_sells_at_the_best_bid() -> None:
-    market = MoexMarket(7, 0, STEP_NS, SAMPLE[:1], prints=1)
+    market = MoexMarket(7, 0, STEP_NS, SAMPLE[:1], fills=1)
     (instrument,) = market.instruments.values()
     sides = set()
     for _ in range(300):
         bid, offer = instrument.bids.prices[0], instrument.asks.prices[0]
         market.advance()
         if instrument.traded_at == market.step:
-            assert instrument.prints is not None
-            last = instrument.prints[-1]
+            assert instrument.fills is not None
+            last = instrument.fills[-1]
             assert last.price == (offer if last.buy else bid)
             sides.add(last.buy)
     assert sides == {True, False}

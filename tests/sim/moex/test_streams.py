@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from feedbus.sim.moex.candle_sheet import CandleSheet
-from feedbus.sim.moex.catalogue import papers
+from feedbus.sim.moex.wire import CandleBodies
+from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.streams import CandlesStream, MoexStream, OrderbooksStream, SecuritiesStream
-from feedbus.sim.moex.wire import Clock, Sheet
+from feedbus.sim.moex.streams import MoexCandleStream, MoexStream, MoexBookStream, MoexSecuritiesStream
+from feedbus.sim.moex.wire import Sequencer, InstrumentBodies
 
 
 def kinds(stream: MoexStream, market: MoexMarket) -> tuple[list[str], int]:
@@ -25,14 +25,14 @@ def kinds(stream: MoexStream, market: MoexMarket) -> tuple[list[str], int]:
 
 def test_a_book_is_always_a_snapshot_and_the_others_become_updates_at_their_own_pace() -> None:
     def made(name: str) -> tuple[MoexStream, MoexMarket]:
-        market = MoexMarket(1, 10**18, 250_000_000, papers()[:3])
+        market = MoexMarket(1, 10**18, 250_000_000, securities()[:3])
         market.open(0)
         instrument = next(iter(market.instruments.values()))
-        sheet = Sheet(instrument, market, Clock(market))
+        bodies = InstrumentBodies(instrument, market, Sequencer(market))
         streams: dict[str, MoexStream] = {
-            "books": OrderbooksStream(sheet),
-            "securities": SecuritiesStream(sheet, "en"),
-            "candles": CandlesStream(CandleSheet(instrument, market, Clock(market), 1), "M1", market),
+            "books": MoexBookStream(bodies),
+            "securities": MoexSecuritiesStream(bodies, "en"),
+            "candles": MoexCandleStream(CandleBodies(instrument, market, Sequencer(market), 1), "M1", market),
         }
         return streams[name], market
 
@@ -44,10 +44,10 @@ def test_a_book_is_always_a_snapshot_and_the_others_become_updates_at_their_own_
 
 
 def test_a_subscription_that_was_left_out_is_told_everything_since_its_last_message() -> None:
-    market = MoexMarket(1, 10**18, 250_000_000, papers()[:1])
+    market = MoexMarket(1, 10**18, 250_000_000, securities()[:1])
     market.open(0)
     instrument = next(iter(market.instruments.values()))
-    stream = CandlesStream(CandleSheet(instrument, market, Clock(market), 1), "M1", market)
+    stream = MoexCandleStream(CandleBodies(instrument, market, Sequencer(market), 1), "M1", market)
     stream.first()
     for _ in range(3 * 60 * 4):
         market.advance()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedbus.sim.moex.catalogue import Share, papers, search
+from feedbus.sim.moex.catalogue import Security, securities, search
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.wire import SECURITIES_COLUMNS, Clock, Sheet, fixed, message, number, search_body
+from feedbus.sim.moex.wire import SECURITIES_COLUMNS, Sequencer, InstrumentBodies, fixed, message, number, search_body
 from feedbus.venues.moex import stomp
 from tests.places import CAPTURES
 
@@ -20,12 +20,12 @@ START_NS = 1_719_825_533_789_000_000
 CAPTURE = CAPTURES / "moex" / "ws_orderbooks_SBER_20240701_1.frame"
 
 
-def sheet_of(secid: str, seed: int = 1) -> tuple[MoexMarket, Sheet]:
-    listed = [*papers()[:20], papers()[-1]]
+def bodies_of(secid: str, seed: int = 1) -> tuple[MoexMarket, InstrumentBodies]:
+    listed = [*securities()[:20], securities()[-1]]
     market = MoexMarket(seed, START_NS, 250_000_000, listed)
     market.open(0)
-    paper = next(paper for paper in listed if paper.secid == secid)
-    return market, Sheet(market.instruments[paper.symbol], market, Clock(market))
+    security = next(security for security in listed if security.secid == secid)
+    return market, InstrumentBodies(market.instruments[security.symbol], market, Sequencer(market))
 
 
 def rows(body: bytes) -> list[dict[str, Any]]:
@@ -49,15 +49,15 @@ def test_a_message_has_four_headers_in_order_and_the_length_of_its_body() -> Non
 
 
 def test_a_book_is_three_lines_of_bids_then_asks_each_ascending() -> None:
-    market, sheet = sheet_of("SBER")
+    market, bodies = bodies_of("SBER")
     for _ in range(50):
         market.advance()
-        properties, columns, _ = sheet.book().decode().split("\n")
+        properties, columns, _ = bodies.book().decode().split("\n")
         assert columns == '"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],'
         assert re.fullmatch(
             r'\{"properties":\{"type":"snapshot","seqnum":57\d{16},"published":(\d+),"timestamp":\1\},', properties
         )
-        levels = rows(sheet.book())
+        levels = rows(bodies.book())
         assert [level["BUYSELL"] for level in levels] == ["B"] * 10 + ["S"] * 10
         prices = [level["PRICE"][0] for level in levels]
         assert prices == sorted(set(prices))
@@ -87,24 +87,24 @@ def shape(frame: bytes) -> tuple[Any, ...]:
 def test_a_simulated_book_has_the_shape_of_a_captured_one() -> None:
     if not CAPTURE.exists():
         pytest.skip("the capture of the real feed isn't on this machine")
-    _, sheet = sheet_of("SBER")
-    simulated = message("MXSE.orderbooks", "", 1_719_825_533_790, sheet.book())
+    _, bodies = bodies_of("SBER")
+    simulated = message("MXSE.orderbooks", "", 1_719_825_533_790, bodies.book())
     assert shape(simulated) == shape(CAPTURE.read_bytes())
     captured = stomp.parse(CAPTURE.read_bytes())[0]
     assert captured.headers.keys() == stomp.parse(simulated)[0].headers.keys()
 
 
 def test_published_is_not_after_the_gateways_stamp() -> None:
-    market, sheet = sheet_of("GAZP")
+    market, bodies = bodies_of("GAZP")
     market.advance()
-    properties = msgspec.json.decode(sheet.book())["properties"]
+    properties = msgspec.json.decode(bodies.book())["properties"]
     assert properties["published"] == properties["timestamp"] == START_NS // 1_000_000 + 250
-    assert Clock(market).stamp_ms() == properties["published"] + 1
+    assert Sequencer(market).stamp_ms() == properties["published"] + 1
 
 
 def test_sequence_numbers_rise_with_the_steps_and_no_two_bodies_share_one() -> None:
-    market, sber = sheet_of("SBER")
-    gazp = Sheet(market.instruments["TQBR.GAZP"], market, Clock(market))
+    market, sber = bodies_of("SBER")
+    gazp = InstrumentBodies(market.instruments["TQBR.GAZP"], market, Sequencer(market))
     seen: list[int] = []
     for _ in range(5):
         market.advance()
@@ -115,20 +115,20 @@ def test_sequence_numbers_rise_with_the_steps_and_no_two_bodies_share_one() -> N
 
 
 def test_a_later_start_does_not_begin_with_lower_sequence_numbers() -> None:
-    early = MoexMarket(1, START_NS, 250_000_000, papers()[:5])
-    late = MoexMarket(1, START_NS + 100 * 1_000_000_000, 250_000_000, papers()[:5])
+    early = MoexMarket(1, START_NS, 250_000_000, securities()[:5])
+    late = MoexMarket(1, START_NS + 100 * 1_000_000_000, 250_000_000, securities()[:5])
     for _ in range(399):
         early.advance()
-    numbers = [re.findall(r"seqnum\":(\d+)", Clock(market).properties("snapshot", 0)) for market in (early, late)]
+    numbers = [re.findall(r"seqnum\":(\d+)", Sequencer(market).properties("snapshot", 0)) for market in (early, late)]
     assert int(numbers[0][0]) < int(numbers[1][0])
 
 
 def test_the_first_securities_message_has_all_41_columns_in_order() -> None:
-    _, sheet = sheet_of("SBER")
-    decoded = msgspec.json.decode(sheet.snapshot(None))
+    _, bodies = bodies_of("SBER")
+    decoded = msgspec.json.decode(bodies.snapshot(None))
     assert tuple(decoded["columns"]) == SECURITIES_COLUMNS
     assert len(SECURITIES_COLUMNS) == 41
-    (row,) = rows(sheet.snapshot(None))
+    (row,) = rows(bodies.snapshot(None))
     assert row["TICKER"] == "MXSE.TQBR.SBER"
     assert row["CAPTION"] == "Sberbank"
     assert (row["TRADINGSTATUS"], row["STATUS"], row["LOTSIZE"]) == ("T", "A", 1)
@@ -139,36 +139,36 @@ def test_the_first_securities_message_has_all_41_columns_in_order() -> None:
 
 
 def test_captions_are_russian_when_asked_for() -> None:
-    _, sheet = sheet_of("SBER")
-    assert rows(sheet.snapshot("ru"))[0]["CAPTION"] == "Сбербанк"
-    assert rows(sheet.snapshot("en"))[0]["CAPTION"] == "Sberbank"
+    _, bodies = bodies_of("SBER")
+    assert rows(bodies.snapshot("ru"))[0]["CAPTION"] == "Сбербанк"
+    assert rows(bodies.snapshot("en"))[0]["CAPTION"] == "Sberbank"
 
 
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    paper=st.sampled_from([*papers()[:60:7], papers()[-1]]),
+    security=st.sampled_from([*securities()[:60:7], securities()[-1]]),
     waits=st.lists(st.integers(1, 9), min_size=20, max_size=20),
 )
-def test_merged_updates_equal_a_snapshot_and_agree_with_the_book(seed: int, paper: Share, waits: list[int]) -> None:
-    market = MoexMarket(seed, START_NS, 250_000_000, [paper])
+def test_merged_updates_equal_a_snapshot_and_agree_with_the_book(seed: int, security: Security, waits: list[int]) -> None:
+    market = MoexMarket(seed, START_NS, 250_000_000, [security])
     market.open(0)
-    sheet = Sheet(market.instruments[paper.symbol], market, Clock(market))
-    (merged,) = rows(sheet.snapshot(None))
-    row = sheet.row()
+    bodies = InstrumentBodies(market.instruments[security.symbol], market, Sequencer(market))
+    (merged,) = rows(bodies.snapshot(None))
+    row = bodies.row()
     for wait in waits:
         for _ in range(wait):
             market.advance()
         before = (merged["VOLTODAY"][0], merged["VALTODAY"], merged["NUMTRADES"])
-        body = sheet.update(row)
-        row = sheet.row()
+        body = bodies.update(row)
+        row = bodies.row()
         assert msgspec.json.decode(body)["properties"]["type"] == "updates"
         (update,) = rows(body)
         assert next(iter(update)) == "TICKER"
         assert len(update) > 1
         merged |= update
-        assert merged == rows(sheet.snapshot(None))[0]
-        book = rows(sheet.book())
+        assert merged == rows(bodies.snapshot(None))[0]
+        book = rows(bodies.book())
         assert merged["BID"] == book[9]["PRICE"]
         assert merged["OFFER"] == book[10]["PRICE"]
         assert merged["LOW"][0] <= merged["LAST"][0] <= merged["HIGH"][0]
@@ -178,24 +178,24 @@ def test_merged_updates_equal_a_snapshot_and_agree_with_the_book(seed: int, pape
 
 
 def test_an_update_is_made_for_the_row_that_was_sent_before() -> None:
-    market, sheet = sheet_of("SBER")
+    market, bodies = bodies_of("SBER")
     for _ in range(20):
-        old, (old_row,) = sheet.row(), rows(sheet.snapshot(None))
+        old, (old_row,) = bodies.row(), rows(bodies.snapshot(None))
         for _ in range(10):
             market.advance()
-        new, (new_row,) = sheet.row(), rows(sheet.snapshot(None))
+        new, (new_row,) = bodies.row(), rows(bodies.snapshot(None))
         market.advance()
-        (newest,) = rows(sheet.snapshot(None))
-        assert new_row | rows(sheet.update(new))[0] == newest
-        assert old_row | rows(sheet.update(old))[0] == newest
+        (newest,) = rows(bodies.snapshot(None))
+        assert new_row | rows(bodies.update(new))[0] == newest
+        assert old_row | rows(bodies.update(old))[0] == newest
 
 
 def test_updates_carry_few_columns_and_now_and_then_a_value_that_is_the_same() -> None:
-    market, sheet = sheet_of("SBER")
-    row, sizes, repeats = sheet.row(), [], 0
+    market, bodies = bodies_of("SBER")
+    row, sizes, repeats = bodies.row(), [], 0
     for _ in range(200):
         market.advance()
-        before, row, body = row, sheet.row(), sheet.update(row)
+        before, row, body = row, bodies.row(), bodies.update(row)
         (update,) = rows(body)
         sizes.append(len(update))
         depth = SECURITIES_COLUMNS.index("BIDDEPTHT")
@@ -206,10 +206,10 @@ def test_updates_carry_few_columns_and_now_and_then_a_value_that_is_the_same() -
 
 
 def test_a_bonds_turnover_counts_its_face_value() -> None:
-    market, sheet = sheet_of(papers()[-1].secid)
+    market, bodies = bodies_of(securities()[-1].secid)
     for _ in range(200):
         market.advance()
-    (row,) = rows(sheet.snapshot(None))
+    (row,) = rows(bodies.snapshot(None))
     assert row["FACEVALUE"] == [1000, 0]
     assert row["VALUE"][0] == pytest.approx(row["LAST"][0] / 100 * 1000 * row["QTY"])
     assert row["VALTODAY"] == pytest.approx(row["WAPRICE"][0] / 100 * 1000 * row["VOLTODAY"][0], rel=1e-3)

@@ -1,4 +1,4 @@
-"""Lists of papers over REST, without a socket."""
+"""Lists of securities over REST, without a socket."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.sim.moex.catalogue import papers
-from feedbus.sim.moex.iss import MAX_LIMIT, SECURITIES_COLUMNS, Iss
+from feedbus.sim.moex.catalogue import securities
+from feedbus.sim.moex.rest import MAX_LIMIT, SECURITIES_COLUMNS, MoexRest
 from feedbus.sim.seam import HTML, JSON
 from feedbus.venues.moex.listing import MoexListing
 from tests.places import CAPTURES
@@ -25,7 +25,7 @@ def target(board: str = "TQBR", **query: Any) -> str:
 
 
 def blocks(board: str = "TQBR", **query: Any) -> dict[str, Any]:
-    answer = Iss(START_NS).answer(target(board, **query))
+    answer = MoexRest(START_NS).answer(target(board, **query))
     assert (answer.status, answer.content_type) == (200, JSON)
     decoded: dict[str, Any] = msgspec.json.decode(answer.body)
     return decoded
@@ -37,9 +37,9 @@ def rows(board: str = "TQBR", **query: Any) -> list[dict[str, Any]]:
 
 
 def test_a_row_is_a_paper_of_the_catalogue_whose_tick_is_its_minstep() -> None:
-    paper = next(paper for paper in papers() if paper.secid == "AKRN")
+    security = next(security for security in securities() if security.secid == "AKRN")
     (row,) = [row for row in rows() if row["SECID"] == "AKRN"]
-    wanted = {"BOARDID": "TQBR", "LOTSIZE": paper.lot, "DECIMALS": 0, "MINSTEP": 2, "PREVPRICE": 18012, "STATUS": "A"}
+    wanted = {"BOARDID": "TQBR", "LOTSIZE": security.lot, "DECIMALS": 0, "MINSTEP": 2, "PREVPRICE": 18012, "STATUS": "A"}
     assert wanted.items() <= row.items()
     assert (row["ISIN"], row["CURRENCYID"], row["SECTYPE"]) == ("RU0009028674", "SUR", "1")
     assert (row["PREVDATE"], row["SETTLEDATE"]) == ("2026-01-21", "2026-01-23")
@@ -51,13 +51,13 @@ def test_a_row_is_a_paper_of_the_catalogue_whose_tick_is_its_minstep() -> None:
     ("day", "previous", "settled"), [(2, "2026-01-23", "2026-01-26"), (4, "2026-01-23", "2026-01-27")]
 )
 def test_days_are_working_days(day: int, previous: str, settled: str) -> None:
-    answer = Iss(START_NS + day * 86_400_000_000_000).answer(target(limit=1, iss_meta="off"))
+    answer = MoexRest(START_NS + day * 86_400_000_000_000).answer(target(limit=1, iss_meta="off"))
     assert previous.encode() in answer.body
     assert settled.encode() in answer.body
 
 
 def test_pages_of_100_are_given_unless_more_are_asked_for_and_1000_at_most() -> None:
-    bonds = [paper.secid for paper in papers() if paper.board == "TQCB"]
+    bonds = [security.secid for security in securities() if security.board == "TQCB"]
     assert [row["SECID"] for row in rows("TQCB")] == bonds[:100]
     assert [row["SECID"] for row in rows("TQCB", start=100, limit=2)] == bonds[100:102]
     assert [row["SECID"] for row in rows("TQCB", limit=99999)] == bonds[:MAX_LIMIT]
@@ -65,16 +65,16 @@ def test_pages_of_100_are_given_unless_more_are_asked_for_and_1000_at_most() -> 
 
 
 def test_every_paper_can_be_listed_as_the_session_does_it() -> None:
-    iss = Iss(START_NS)
+    iss = MoexRest(START_NS)
     listing = MoexListing(["TQBR", "TQTF", "TQCB"])
     todo = listing.requests()
     while todo:
         fetch = todo.pop(0)
         answer = iss.answer(fetch.path)
         todo += listing.fetched(fetch, answer.status, answer.body, 7)
-    assert listing.symbols() == [paper.symbol for paper in papers()]
+    assert listing.symbols() == [security.symbol for security in securities()]
     assert listing.problems() == []
-    ticks = [paper.tick / 10**paper.decimals for paper in papers()]
+    ticks = [security.tick / 10**security.decimals for security in securities()]
     assert [instrument.tick_size for instrument in listing.instruments()] == ticks
 
 
@@ -115,7 +115,7 @@ def test_columns_and_metadata_are_those_of_the_captured_answer() -> None:
 
 def test_the_failure_is_a_page_with_status_200() -> None:
     for asked in (target(), "/"):
-        answer = Iss(START_NS, "html").answer(asked)
+        answer = MoexRest(START_NS, "html").answer(asked)
         assert (answer.status, answer.content_type) == (200, HTML)
         assert answer.body.lstrip().startswith(b"<")
 
@@ -136,9 +136,9 @@ def test_the_failure_is_a_page_with_status_200() -> None:
     ],
 )
 def test_anything_else_is_refused(asked: str, status: int) -> None:
-    assert Iss(START_NS).answer(asked).status == status
+    assert MoexRest(START_NS).answer(asked).status == status
 
 
 @given(st.text(st.characters(max_codepoint=127), max_size=40), st.booleans())
 def test_any_target_is_answered(text: str, as_query: bool) -> None:
-    assert Iss(START_NS).answer(target() + text if as_query else text).status in (200, 400, 404)
+    assert MoexRest(START_NS).answer(target() + text if as_query else text).status in (200, 400, 404)

@@ -1,10 +1,10 @@
-"""What the simulated exchange answers over REST: the papers of a board. Pure: a request's target in, an answer out.
+"""The REST interface of the simulated exchange (ISS): the securities of a board. Pure.
 
     /iss/engines/stock/markets/shares/boards/TQBR/securities.json?iss.meta=off&iss.only=securities&start=0&limit=100
 
 Of the exchange's three blocks `securities` is simulated; `marketdata` and `dataversion` have columns and no rows. The
-case of the board doesn't matter. Any market will do in the path, so that the made-up bonds (TQCB) can be listed like
-shares. `limit` is 100 unless it is asked for, and 1000 at most.
+board may be in upper or lower case. The path may name any market, so that the bonds (TQCB), which the exchange has in
+another market, are listed like shares. `limit` is 100 by default, and 1000 at most.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from feedbus.sim.moex.catalogue import Share, papers
+from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.seam import HTML, JSON, SimRequest, SimResponse
 
 Failure = Literal["none", "html"]
@@ -28,7 +28,7 @@ _MOSCOW = dt.timezone(dt.timedelta(hours=3))
 _BOARD_NAMES = {"TQBR": "Акции", "TQTF": "Паи фондов", "TQCB": "Облигации"}
 _TYPES = {"share": "1", "fund": "9", "bond": "6"}
 
-# Column: type, and the bytes of a text.
+# Column:type, or column:bytes for a string.
 _SECURITIES = (
     "SECID:36 BOARDID:12 SHORTNAME:30 PREVPRICE:double LOTSIZE:int32 FACEVALUE:double STATUS:3 BOARDNAME:381 "
     "DECIMALS:int32 SECNAME:90 REMARKS:24 MARKETCODE:12 INSTRID:12 SECTORID:12 MINSTEP:double PREVWAPRICE:double "
@@ -42,27 +42,27 @@ _BLOCKS = {
 }
 SECURITIES_COLUMNS = tuple(column.partition(":")[0] for column in _SECURITIES.split())
 
-_SORRY = """<!DOCTYPE html>
+_FAILURE_PAGE = """<!DOCTYPE html>
 <html><head><title>ISS</title></head><body><h1>The token has expired</h1></body></html>
 """
 
 
-class Iss:
-    """The REST interface. `failure` "html" answers all with HTTP 200 and a page, as the exchange does to an expired
-    token; `start_ns` is when the market's day is, that of the request when left out. A Handler."""
+class MoexRest:
+    """The REST interface, a Handler. `start_ns` decides the market's day; without it that is the day of the request.
+    With `failure` "html" every answer is HTTP 200 and a page, which is how the exchange answers an expired token."""
 
     def __init__(self, start_ns: int | None = None, failure: Failure = "none") -> None:
         self._start_ns = start_ns
         self._failure = failure
 
     def __call__(self, request: SimRequest) -> SimResponse:
-        """What a request is answered. Never raises."""
+        """Answer a request."""
         return self.answer(request.target, request.now_ns) if request.method == "GET" else SimResponse(405, HTML, b"")
 
     def answer(self, target: str, now_ns: int = 0) -> SimResponse:
-        """What a GET of this target is answered. Never raises."""
+        """Answer a GET of this target."""
         if self._failure == "html":
-            return SimResponse(200, HTML, _SORRY.encode())
+            return SimResponse(200, HTML, _FAILURE_PAGE.encode())
         path, query = _split(target)
         found = _PATH.fullmatch(path)
         if found is None:
@@ -71,9 +71,11 @@ class Iss:
         if start is None or limit is None:
             return SimResponse(400, HTML, b"<html><body>400 Bad Request</body></html>")
         board = found[1].upper()
-        listed = [paper for paper in papers() if paper.board == board][start : start + min(limit, MAX_LIMIT)]
+        listed = [security for security in securities() if security.board == board][
+            start : start + min(limit, MAX_LIMIT)
+        ]
         today = _day(now_ns if self._start_ns is None else self._start_ns)
-        rows = {"securities": [_row(paper, today) for paper in listed]}
+        rows = {"securities": [_row(security, today) for security in listed]}
         only = query.get("iss.only", ",".join(_BLOCKS)).split(",")
         meta = query.get("iss.meta", "on") != "off"
         blocks = {name: _block(columns, rows.get(name, []), meta) for name, columns in _BLOCKS.items() if name in only}
@@ -84,33 +86,33 @@ def _day(time_ns: int) -> dt.date:
     return dt.datetime.fromtimestamp(time_ns / 1e9, _MOSCOW).date()
 
 
-def _row(paper: Share, today: dt.date) -> list[Any]:
-    unit = 10**paper.decimals
-    previous = paper.price // paper.tick * paper.tick / unit
+def _row(security: Security, today: dt.date) -> list[Any]:
+    unit = 10**security.decimals
+    previous = security.price // security.tick * security.tick / unit
     values = {
-        "SECID": paper.secid,
-        "BOARDID": paper.board,
-        "SHORTNAME": paper.name[:10],
+        "SECID": security.secid,
+        "BOARDID": security.board,
+        "SHORTNAME": security.name[:10],
         "PREVPRICE": previous,
-        "LOTSIZE": paper.lot,
-        "FACEVALUE": paper.face or None,
+        "LOTSIZE": security.lot,
+        "FACEVALUE": security.face or None,
         "STATUS": "A",
-        "BOARDNAME": _BOARD_NAMES[paper.board],
-        "DECIMALS": paper.decimals,
-        "SECNAME": paper.name,
+        "BOARDNAME": _BOARD_NAMES[security.board],
+        "DECIMALS": security.decimals,
+        "SECNAME": security.name,
         "MARKETCODE": "FNDT",
         "INSTRID": "EQIN",
-        "MINSTEP": paper.tick / unit,
-        "PREVWAPRICE": paper.price / unit,
+        "MINSTEP": security.tick / unit,
+        "PREVWAPRICE": security.price / unit,
         "FACEUNIT": "SUR",
         "PREVDATE": str(_weekday(today, -1)),
-        "ISSUESIZE": paper.issue_size,
-        "ISIN": paper.isin,
-        "LATNAME": paper.latin_name,
+        "ISSUESIZE": security.issue_size,
+        "ISIN": security.isin,
+        "LATNAME": security.latin_name,
         "PREVLEGALCLOSEPRICE": previous,
         "CURRENCYID": "SUR",
-        "SECTYPE": _TYPES[paper.kind],
-        "LISTLEVEL": 3 - paper.tier,
+        "SECTYPE": _TYPES[security.kind],
+        "LISTLEVEL": 3 - security.tier,
         "SETTLEDATE": str(_weekday(today, 1)),
     }
     return [values.get(column) for column in SECURITIES_COLUMNS]
@@ -125,7 +127,7 @@ def _split(target: str) -> tuple[str, dict[str, str]]:
 
 
 def _number(text: str | None, default: int) -> int | None:
-    """A count in a query; None when it is none."""
+    """A count in a query, `default` when it is left out; None when it isn't a number."""
     if text is None:
         return default
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
@@ -144,7 +146,7 @@ def _kind(kind: str) -> dict[str, Any]:
 
 
 def _weekday(day: dt.date, days: int) -> dt.date:
-    """The nearest working day in that direction."""
+    """The nearest weekday, `days` (1 or -1) at a time."""
     day += dt.timedelta(days=days)
     while day.weekday() > 4:
         day += dt.timedelta(days=days)
