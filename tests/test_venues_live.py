@@ -18,7 +18,7 @@ from feedbus.service.tree import Service, running
 from feedbus.sim.binance import catalogue as binance_catalogue
 from feedbus.sim.binance import server as binance_sim
 from feedbus.sim.simulations import Simulation, simulation
-from feedbus.venues.binance import session as binance
+from feedbus.venues import binance
 from feedbus.venues.protocol import Confirmed, Effect, Send, WakeAt
 
 TIMEOUT = 40.0

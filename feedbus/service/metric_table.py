@@ -152,6 +152,11 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
         lambda it: it.skipped,
     ),
     MetricSeries(
+        "feedbus_connection_resyncs_total",
+        "Subscriptions made anew because their data was out of step.",
+        lambda it: it.resyncs,
+    ),
+    MetricSeries(
         "feedbus_connection_refusals_total",
         "Subscriptions refused or ended by the venue, each time it did.",
         lambda it: it.refusals,

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from feedbus.errors import BadData, VenueError
+from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import Instrument, MarketData
 
 
@@ -95,6 +95,13 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Resync(msgspec.Struct, frozen=True):
+    """What we have of a subscription isn't right, and the Session gets it again. The venue refused nothing."""
+
+    subscription: Subscription
+    reason: str
+
+
 class Skipped(msgspec.Struct, frozen=True):
     """A frame, or part of one, was unusable and was passed over; the conversation goes on."""
 
@@ -120,7 +127,19 @@ class Fatal(msgspec.Struct, frozen=True):
 
 
 Effect = (
-    MarketData | Send | Fetch | WakeAt | AccountDue | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+    MarketData
+    | Send
+    | Fetch
+    | WakeAt
+    | AccountDue
+    | Ready
+    | Confirmed
+    | Refused
+    | Resync
+    | Skipped
+    | Notice
+    | Close
+    | Fatal
 )
 AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
 """What an Account may yield. After a Fatal it is started again, much later."""
@@ -194,9 +213,12 @@ class Account(Protocol):
     """What the connections of one venue account share. Made from configuration, so it raises ConfigError.
 
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
-    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others. A
-    session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick` is
-    called when an answer to the Account has come.
+    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
+    `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
+    a day; a missing one is the venue's own affair.
+
+    A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
+    is called when an answer to the Account has come.
     """
 
     Options: ClassVar[type[msgspec.Struct]]
@@ -204,6 +226,7 @@ class Account(Protocol):
     subprotocols: Sequence[str]
     services: Mapping[str, str]
     limits: Limits
+    units: Mapping[str, str]
 
     @property
     def channels(self) -> Sequence[str]:
@@ -234,6 +257,23 @@ class Account(Protocol):
         """The time of the last WakeAt has come, or a Session asked for it (or any other time: it does no harm)."""
 
 
+def check_credentials(given: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raises ConfigError for a key that the venue doesn't know, and for a value that can't be one."""
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(known) or 'none'}")
+        if not value or not value.isprintable():
+            raise ConfigError(f"credentials: {name} is empty or holds a control character")
+
+
+def chosen_channels(given: Sequence[str], known: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+    """The channels that a configuration names, each once; the usual ones where it names none. Raises ConfigError."""
+    for channel in given:
+        if channel not in known:
+            raise ConfigError(f"channels: unknown channel {channel!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(given)) or tuple(usual)
+
+
 class NoFetches:
     """The part of an Account or a Session that asks nothing over HTTP."""
 
@@ -243,7 +283,11 @@ class NoFetches:
 
 
 class OpenAccount(NoFetches):
-    """The part of an Account whose connections need nothing before they are made."""
+    """The part of an Account whose connections need nothing before they are made, with the usual values of the rest."""
+
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+    subprotocols: Sequence[str] = ()
+    limits = Limits()
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connect."""

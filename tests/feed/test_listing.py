@@ -22,7 +22,7 @@ from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import papers
 from feedbus.sim.moex.iss import Failure, Iss
-from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.account import Account
 
 ACCOUNT = Account({}, [])
 BOARDS = ["TQTF", "TQBR"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from feedbus.sim.moex import catalogue
 from feedbus.sim.moex.conversation import MoexConversation, MoexSimOptions, MoexVenue
-from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.account import Account
 from feedbus.venues.moex.stomp import build
 from feedbus.venues.protocol import Send
 

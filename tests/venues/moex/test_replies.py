@@ -1,11 +1,12 @@
-"""The catalogue: which streams a CONNECTED names."""
+"""What CONNECTED and ERROR frames say."""
 
 from __future__ import annotations
 
 import pytest
 
 from feedbus.errors import BadData
-from feedbus.venues.moex.catalogue import stream_names
+from feedbus.venues.moex.replies import error_text, is_transient, stream_names
+from feedbus.venues.moex.stomp import StompFrame
 from tests.places import CAPTURES
 
 METADATA = CAPTURES / "moex" / "moex_official_metadata.json"
@@ -55,3 +56,23 @@ def test_the_official_catalogue_names_the_streams_that_feedbus_uses() -> None:
     names = stream_names(METADATA.read_bytes())
     assert {"MXSE.orderbooks", "MXSE.securities", "FORTS.securities"} <= names
     assert "FORTS.orderbooks" not in names
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "text"),
+    [
+        ({"message": "Access denied"}, b"", "Access denied "),
+        ({"message": "late", "code": "gateway.timeout"}, b"{}", "late gateway.timeout {}"),
+        ({"receipt-id": "7"}, b"\xff", " \ufffd"),
+    ],
+)
+def test_an_error_is_its_message_its_codes_and_its_body(headers: dict[str, str], body: bytes, text: str) -> None:
+    assert error_text(StompFrame("ERROR", headers, body)) == text
+
+
+@pytest.mark.parametrize(
+    ("said", "transient"),
+    [("gateway.timeout", True), ("try: gateway.transport", True), ("gateway.access-denied", False), ("", False)],
+)
+def test_the_gateways_own_trouble_is_told_from_a_refusal(said: str, transient: bool) -> None:
+    assert is_transient(said) is transient

@@ -1,38 +1,31 @@
-"""What a Session of MOEX knows of each of its subscriptions. Pure."""
+"""The channels of MOEX ISS+, and what is kept of each subscription to one. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from math import inf
 
-from feedbus.venues.moex.body import Orderbook, Securities
 from feedbus.venues.moex.candles import PERIODS, Candles, Kept
+from feedbus.venues.moex.orderbook import Orderbook
+from feedbus.venues.moex.securities import Securities
 from feedbus.venues.protocol import Subscription
+from feedbus.venues.subscriptions import TrackedSubscription
 
 CHANNELS = ("orderbooks", "securities", *PERIODS)
 USUAL = CHANNELS[:2]
 """The channels of a feed that names none."""
 
-STATES = ("refused", "wanted", "sent", "confirmed", "live")
-"""An instrument is as far as the least of its channels."""
-
 Decoder = Orderbook | Securities | Candles
 AllKept = MutableMapping[Subscription, Kept]
-"""What candles leave behind for later subscriptions: the Account's, two bars a subscription."""
+"""What candles leave behind for later subscriptions, two bars a subscription. The Account holds it."""
 
 
-class MoexSubscription:
-    """One subscription: what was asked, and how far it has come."""
+class MoexSubscription(TrackedSubscription):
+    """A subscription with the decoder of its messages, which is made anew each time the venue is asked for it."""
 
-    __slots__ = ("attempts", "decoder", "id", "live_since", "retry_at", "state", "subscription")
+    __slots__ = ("decoder",)
 
     def __init__(self, subscription: Subscription, kept: AllKept) -> None:
-        self.subscription = subscription
-        self.state = "wanted"
-        self.attempts = 0
-        self.live_since = inf
-        self.retry_at = inf
-        self.id = b""
+        super().__init__(subscription)
         self.decoder = decoder(subscription, kept)
 
 

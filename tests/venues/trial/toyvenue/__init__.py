@@ -52,6 +52,7 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://toy.example"}
     limits = Limits(connections=1)
+    units: Mapping[str, str] = {"trades": "lots"}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from feedbus.venues.moex.body import Orderbook, Securities
 from feedbus.venues.moex.candles import PERIODS, Candles, Kept
-from feedbus.venues.moex.streams import CHANNELS, USUAL, MoexSubscription, decoder
+from feedbus.venues.moex.channels import CHANNELS, USUAL, MoexSubscription, decoder
+from feedbus.venues.moex.orderbook import Orderbook
+from feedbus.venues.moex.securities import Securities
 from feedbus.venues.protocol import Subscription
 
 
