@@ -12,7 +12,7 @@ LENGTH = 1600  # buckets of 100
 
 def add(window: Window, price: float, now: int) -> None:
     """As a caller adds: not what changes nothing."""
-    if now < window.ends and window.lowest <= price <= window.highest:
+    if now < window.bucket_end and window.bucket_low <= price <= window.bucket_high:
         window.last = price
     else:
         window.add(price, now)
