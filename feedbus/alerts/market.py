@@ -192,14 +192,9 @@ class PriceJump(Watch):
 
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns the move in per cent, which is negative when the price fell."""
-        window = self._window
-        origin = (
-            f"the lowest {format_number(window.low)}" if self._move > 0 else f"the highest {format_number(window.high)}"
-        )
-        return (
-            self._move,
-            f"last {format_number(window.last)} is {self._move:+.3g} % from {origin} of {self._seconds()} s",
-        )
+        low, high, last = (format_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        origin = f"the lowest {low}" if self._move > 0 else f"the highest {high}"
+        return self._move, f"last {last} is {self._move:+.3g} % from {origin} of {self._seconds()} s"
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns no value; the text shows the range of the window."""

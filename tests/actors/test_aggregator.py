@@ -175,7 +175,7 @@ async def test_under_load_it_is_the_messages_that_publish(autojump_clock: MockCl
     class Count(trio.abc.Instrument):
         def before_task_step(self, task: trio.lowlevel.Task) -> None:
             nonlocal wakings
-            wakings += task.name.endswith("_keep_time")
+            wakings += task.name.endswith("_publish_when_due")
 
     async with running(Options(periods=(), book_every=0.25)) as rig:
         for number in range(2000):  # each of 500 instruments twice within its 0.25 s

@@ -35,8 +35,8 @@ class Options(Struct):
 class Actor:
     Options = Options
     publishes = True
-    def __init__(self, options, given):
-        self.options, self.given, self.seen, self.late = options, given, 0, None
+    def __init__(self, options, context):
+        self.options, self.context, self.seen, self.late = options, context, 0, None
         lives.append(self)
     async def run(self, *, task_status=trio.TASK_STATUS_IGNORED):
         task_status.started()
@@ -47,10 +47,11 @@ class Actor:
             return
         if self.options.how == "waits":
             await trio.sleep_forever()
-        async with self.given.subscribe(["trade"]) as subscription:
+        async with self.context.subscribe(["trade"]) as subscription:
             async for event in subscription:
                 self.seen += 1
-                self.given.publish([Alert("x", event.symbol, 0, self.given.wall_ns(), "r", "info", "firing", None, "")])
+                now = self.context.wall_ns()
+                self.context.publish([Alert("x", event.symbol, 0, now, "r", "info", "firing", None, "")])
     def overdue(self, now):
         return self.late
     def counters(self):

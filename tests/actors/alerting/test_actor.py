@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from feedbus.actors.alerting.actor import MINUTE, OVERDUE_AFTER, Actor, Lines, Options
+from feedbus.actors.alerting.actor import MINUTE, OVERDUE_AFTER, Actor, AlertLog, Options
 from feedbus.actors.alerting.webhook import WebhookOptions
 from feedbus.actors.protocol import Actor as SubscriberActor
 from feedbus.actors.protocol import ActorContext
@@ -175,7 +175,7 @@ async def test_a_storm_of_one_severity_leaves_the_lines_of_another(
 
 
 def test_a_quiet_minute_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    lines = Lines(1)
+    lines = AlertLog(1)
     for now in (0.0, 61.0, 200.0):
         lines.end_minute(now)
     assert (caplog.records, lines.left_out) == ([], 0)

@@ -16,7 +16,7 @@ import trio.testing
 import trustme
 
 from feedbus.actors.alerting import actor as alerting
-from feedbus.actors.alerting.webhook import BATCH, MAX_RETRY_AFTER, Webhook, WebhookOptions, body, origin, pause
+from feedbus.actors.alerting.webhook import BATCH, MAX_RETRY_AFTER, Webhook, WebhookOptions, body, origin, retry_delay
 from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import Rule
 from feedbus.bus.publisher import Publisher
@@ -427,8 +427,8 @@ def test_scheme_and_host_are_all_that_is_shown_of_an_address(url: str, insecure:
 def test_a_receiver_may_ask_for_a_longer_pause_within_reason(
     wanted: float | None, ours: float, expected: float
 ) -> None:
-    assert pause(RateLimited("x", wanted), ours) == expected
+    assert retry_delay(RateLimited("x", wanted), ours) == expected
 
 
 def test_others_ask_for_no_pause() -> None:
-    assert pause(ConnectFailed("x"), 3) == 3
+    assert retry_delay(ConnectFailed("x"), 3) == 3
