@@ -29,7 +29,7 @@ PAUSE_FIRST = 1.0
 PAUSE_CAP = 60.0
 """The longest pause, in seconds."""
 SOUND_AFTER = 120.0
-"""A life of so many seconds is a success: after it the pauses begin at PAUSE_FIRST again."""
+"""Seconds of life after which a crash counts as the first one again, so that the pauses begin at PAUSE_FIRST."""
 CHECK_EVERY = 5.0
 """Seconds between two checks whether the actor is overdue."""
 

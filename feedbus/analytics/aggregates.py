@@ -18,8 +18,8 @@ from feedbus.schema.events import BookDelta, BookSnapshot, Event, Gap, MarketDat
 TOPICS = ("trade", "ticker", "book", "quote")
 """The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
-"""How many pairs of publisher and venue are remembered. Once there are so many, a Gap that names no topic is taken to
-concern every instrument."""
+"""How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
+to concern every instrument."""
 
 
 class Aggregates:

@@ -308,8 +308,8 @@ class BarMaker:
 
 
 def _is_usable(ticker: Ticker) -> bool:
-    """Whether all numbers that a bar takes from the ticker are finite and within MAX_NUMBER, and none of the traded
-    amounts is negative."""
+    """Whether all numbers that a bar takes from the ticker are finite and within MAX_NUMBER, and neither volume
+    nor count is negative."""
     for value in (ticker.last, ticker.volume, ticker.turnover):
         if value is not None and not -MAX_NUMBER < value < MAX_NUMBER:
             return False

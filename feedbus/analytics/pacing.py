@@ -1,4 +1,4 @@
-"""A limit on how often one thing is published: at most once in so many seconds, and then in its newest state.
+"""A limit on how often one thing is published: at most once in a given number of seconds, and then in its newest state.
 
 A bar or a book changes with every event, and most of these versions interest nobody. So a change is published at once
 when the last publication is long enough ago; otherwise it waits for that moment, and later changes wait along with it.

@@ -1,4 +1,4 @@
-"""The shell around a subscriber actor: lives, crashes, pauses, counts. The actors are the test's."""
+"""The shell around a subscriber actor: lives, crashes, pauses, counts. The actors are written by the tests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ lives = []
 
 @pytest.fixture
 def lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Every Actor that was made of the module `toyworker`."""
+    """Returns the list of all actors that were made from the module `toyworker`."""
     (tmp_path / "toyworker.py").write_text(ACTOR)
     monkeypatch.setattr(subscribers, "__path__", [*subscribers.__path__, str(tmp_path)])
     made: list[Any] = vars(sys.modules[subscribers.actor_class("toyworker").__module__])["lives"]

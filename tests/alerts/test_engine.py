@@ -1,4 +1,4 @@
-"""Who is told of which event: instruments, limits, time, and what holds whatever comes."""
+"""The alert engine: which rules see which event, its limits, its time, and properties that hold for any events."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ recvs = st.integers(-15, 15).map(lambda seconds: seconds * SECOND)
 
 @st.composite
 def events(draw: st.DrawFn, now: int) -> MarketEvent:
-    """Any event, received about now: too early, or later than now."""
+    """Draws any event that was received around now, some earlier and some later than now."""
     symbol, recv = draw(symbols), now + draw(recvs)
     match draw(st.integers(0, 4)):
         case 0:
@@ -149,7 +149,7 @@ def events(draw: st.DrawFn, now: int) -> MarketEvent:
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | None]]:
-    """(now, event, or time alone); the clock is even set back now and then."""
+    """Draws steps of (now, event or None). Now and then the clock is set back."""
     now, script = START, list[tuple[int, MarketEvent | None]]()
     for _ in range(draw(st.integers(1, 60))):
         now += draw(st.integers(-2, 12)) * SECOND

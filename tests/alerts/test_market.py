@@ -1,4 +1,4 @@
-"""Spreads, trades, jumps and volumes: what fires, at which number, and what ends it."""
+"""The rules about spreads, trades, jumps and volumes: what fires, with which value, and what resolves it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def at(seconds: float) -> int:
 
 
 def play(rule: Rule, events: Sequence[MarketEvent], until: float = 0.0) -> list[Alert]:
-    """The alerts of these events, each of which comes when it is received, and of the time after them."""
+    """Returns the alerts of these events, each of which is taken in at its `ts_recv`, and of the time after them."""
     engine, alerts = AlertEngine([rule]), list[Alert]()
     for event in events:
         while (due := engine.next_due()) is not None and due <= event.ts_recv:
@@ -197,7 +197,7 @@ def bar(start: int, volume: float | None, *, final: bool = True, revision: int =
 
 
 def half(start: int, volume: float) -> Bar:
-    """A bar of which something is missing."""
+    """A bar that isn't complete."""
     return msgspec.structs.replace(bar(start, volume), complete=False)
 
 

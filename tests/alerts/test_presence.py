@@ -29,7 +29,7 @@ def at(seconds: float) -> int:
 
 
 class Told:
-    """What is alerted, as (state, seconds, symbol), while time passes from timer to timer."""
+    """Collects the alerts as (state, seconds, symbol) while time passes from timer to timer."""
 
     def __init__(self, *rules: Rule) -> None:
         self.engine = AlertEngine(rules)
@@ -38,12 +38,12 @@ class Told:
         self.values: list[float | None] = []
 
     def until(self, seconds: float) -> None:
-        """Time passes."""
+        """Lets time pass."""
         while (due := self.engine.next_due()) is not None and due <= at(seconds):
             self._take(self.engine.tick(due))
 
     def add(self, event: MarketEvent) -> None:
-        """An event comes when it is received."""
+        """Takes in an event at its `ts_recv`."""
         self.until((event.ts_recv - START) / SECOND)
         self._take(self.engine.add(event, event.ts_recv))
 

@@ -11,7 +11,7 @@ from feedbus.alerts.states import NEVER, SECOND, SPARE, CompiledRule, MomentWatc
 
 
 class Told(Watch):
-    """A watch of what the test says."""
+    """A watch whose condition the test sets."""
 
     def describe_firing(self) -> tuple[float | None, str]:
         return 1.0, "so"
@@ -21,7 +21,7 @@ class Told(Watch):
 
 
 class ToldMoment(MomentWatch):
-    """The same of a moment."""
+    """A watch of moments that the test makes happen."""
 
     def describe_firing(self) -> tuple[float | None, str]:
         return self.value, "then"
@@ -33,7 +33,7 @@ def at(rule: Rule) -> tuple[SharedState, Told]:
 
 
 def seen(shared: SharedState) -> list[tuple[str, float]]:
-    """(state, seconds) of the alerts so far."""
+    """Returns (state, seconds) of the alerts so far."""
     return [(alert.state, alert.ts_recv / SECOND) for alert in shared.alerts]
 
 
@@ -41,7 +41,7 @@ Step = tuple[float, str]
 
 
 def play(rule: Rule, *steps: Step) -> list[tuple[str, float]]:
-    """What is alerted when the condition holds (+) or doesn't (-) at these seconds; "" is time alone."""
+    """Returns the alerts when the condition holds (+) or doesn't (-) at these seconds. With "" only time passes."""
     shared, watch = at(rule)
     for seconds, what in steps:
         now = round(seconds * SECOND)

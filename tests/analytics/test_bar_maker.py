@@ -33,14 +33,14 @@ def ticker(at: float, last: float | None, volume: float | None = None, symbol: s
 
 
 class Rig:
-    """A maker, and a clock that shows the venue's seconds since START."""
+    """A maker with a clock, which shows the seconds since START by the venue's clock."""
 
     def __init__(self, options: Options = MINUTE) -> None:
         self.counters = AggregateCounters()
         self.maker = BarMaker(options, self.counters)
 
     def add(self, *events: Trade | Ticker, now: float | None = None) -> list[MarketData]:
-        """Take events in as one message when they happen, or at `now`."""
+        """Takes in events as one message, at the time of the last of them or at `now`."""
         at = (events[-1].ts_event - START) / SECOND if now is None else now
         for event in events:
             if isinstance(event, Trade):
@@ -51,7 +51,7 @@ class Rig:
 
 
 def brief(events: list[MarketData]) -> list[tuple[Any, ...]]:
-    """(begin in seconds, close, revision, final) of bars, (begin, name, value) of indicators."""
+    """Returns (start in seconds, close, revision, final) of bars and (start, name, value) of indicators."""
     found: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, Bar):
@@ -402,7 +402,7 @@ def test_a_gap_in_anything_concerns_the_instruments_of_some_venues(venues: set[s
 
 
 def published(trades: list[Trade], cuts: list[int], options: Options) -> list[MarketData]:
-    """What was published of trades that came in batches with these ends, and of the time after."""
+    """Returns what is published for trades that come in batches with these ends, and in the time after them."""
     rig = Rig(options)
     found: list[MarketData] = []
     edges = [0, *sorted(cuts), len(trades)]
@@ -413,7 +413,7 @@ def published(trades: list[Trade], cuts: list[int], options: Options) -> list[Ma
 
 
 def last_of_each(events: list[MarketData]) -> dict[tuple[Any, ...], list[Any]]:
-    """The newest version of every bar and indicator, but its revision."""
+    """Returns the newest version of every bar and indicator, without its revision."""
     newest: dict[tuple[Any, ...], list[Any]] = {}
     for event in events:
         if isinstance(event, Bar):

@@ -1,4 +1,4 @@
-"""Bars: tables of small cases, real trades against polars, and what holds of any trades."""
+"""Bars: tables of small cases, captured trades compared with polars, and properties that hold for any trades."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trade(seconds: float, price: float = 100.0, size: float = 1.0, side: Side | 
 
 
 def add(series: BarSeries, trades: Iterable[Trade]) -> tuple[list[BarState], int]:
-    """(the bars that became final, as if they were published at once; how many trades were too late)."""
+    """Returns the bars that became final, as if they were published at once, and how many trades were too late."""
     all_finished: list[BarState] = []
     too_late = 0
     for each in trades:
@@ -44,7 +44,7 @@ def add(series: BarSeries, trades: Iterable[Trade]) -> tuple[list[BarState], int
 
 
 def bars_of(trades: Sequence[Trade], period_s: int, *, empty: int = 0) -> list[Bar]:
-    """All bars of trades that come in order, the last one too."""
+    """Returns all bars of trades that come in order, including the last one."""
     series = BarSeries(period_s, "trades", max_empty=empty)
     finished, _ = add(series, trades)
     if series.bar is not None:
@@ -293,7 +293,7 @@ def test_a_sum_that_one_change_did_not_give_is_unknown() -> None:
 
 
 def by_polars(trades: Sequence[Trade], period_s: int) -> list[dict[str, Any]]:
-    """The same bars as a data frame's group by has them."""
+    """Returns the same bars, computed by polars' group_by."""
     frame = pl.DataFrame(
         {
             "at": [each.ts_event for each in trades],
@@ -375,7 +375,8 @@ ORDERED = st.lists(
 @given(ORDERED, st.sampled_from([1, 60, 300]), st.lists(st.integers(0, 40), max_size=8))
 @examples(150)
 def test_bars_do_not_depend_on_when_they_are_looked_at(trades: list[Trade], period_s: int, cuts: list[int]) -> None:
-    """Trades in any batches, with a look at the bar that is being made after each: the same bars, but the revision."""
+    """However trades are batched, and though the unfinished bar is published after each batch, the bars are the same
+    apart from their revisions."""
     whole = bars_of(trades, period_s)
     series = BarSeries(period_s, "trades", max_empty=0)
     finished: list[BarState] = []
@@ -410,7 +411,7 @@ def test_bars_of_a_longer_period_are_the_shorter_ones_merged(trades: list[Trade]
 @given(ORDERED.flatmap(st.permutations), st.sampled_from([60, 300]), st.integers(0, 5))
 @examples(150)
 def test_what_holds_of_all_bars(trades: list[Trade], period_s: int, empty: int) -> None:
-    """In any order: nothing is lost but what was too late, and the numbers of a bar fit together."""
+    """In whatever order trades come, only late ones are left out, and the numbers of each bar are consistent."""
     series = BarSeries(period_s, "trades", max_empty=empty)
     kept: list[Trade] = []
     finished: list[BarState] = []

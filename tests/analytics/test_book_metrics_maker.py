@@ -24,14 +24,14 @@ def delta(symbol: str = "A") -> BookDelta:
 
 
 class Rig:
-    """A maker that is given events at a time."""
+    """A maker that takes in events at a given time."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.counters = AggregateCounters()
         self.maker = BookMetricsMaker(options or Options(), self.counters)
 
     def add(self, now: float, *events: MarketData) -> list[float | None]:
-        """The mids that are published then; None: unknown."""
+        """Returns the mids that are published at this time; None stands for unknown metrics."""
         for event in events:
             match event:
                 case BookSnapshot():

@@ -1,4 +1,4 @@
-"""Moving averages: tables, and what holds of any closes."""
+"""Moving averages: tables of cases, and properties that hold for any closes."""
 
 from __future__ import annotations
 

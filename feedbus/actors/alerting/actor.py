@@ -150,7 +150,7 @@ class Actor:
 
 
 class AlertLog:
-    """Logs one line for each alert, but only so many a minute of each severity, so that a flood of harmless alerts
+    """Logs one line for each alert, up to a limit per minute and severity, so that a flood of harmless alerts
     can't hide a critical one. At the end of the minute one line says how many alerts weren't logged.
 
     `left_out` is the total of these. Times are trio's, in seconds.

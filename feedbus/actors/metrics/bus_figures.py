@@ -32,8 +32,7 @@ MAX_FIRING = 10_000
 SILENT_AFTER = 15 * SECOND
 """A feed's connections send a status every 5 s, so three are missing then."""
 SLICES = 6
-"""A window consists of so many slices. The oldest one is dropped when a new one begins, so the window moves by a
-sixth."""
+"""How many slices a window has. The oldest slice is dropped when a new one begins, so the window moves by a sixth."""
 QUANTILES = (0.5, 0.9, 0.99)
 OTHER = "other"
 CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])
