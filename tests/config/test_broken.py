@@ -35,7 +35,7 @@ class Account:
     venue = {name!r}
     subprotocols = ()
     limits = Limits(connections=99, subscriptions=999)
-    units = {"trades": "lots"}
+    units = dict()
     def __init__(self, credentials, channels, options=None):
         for channel in channels:
             if channel not in ("orderbooks", "books"):
