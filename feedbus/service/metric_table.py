@@ -1,8 +1,8 @@
-"""Which counter is which series: the table between the parts and Prometheus. A line a series.
+"""The table that says which attribute of which part becomes which Prometheus series, an entry for each series.
 
-Reads plain attributes when it is asked and changes nothing. A label's values are the configuration's names or words
-that code chose; no symbol, address or text of a venue becomes one, so a service has as many samples on its last day
-as on its first. docs/operations.md has the same table for people, and a test holds the two together.
+A scrape reads plain attributes and changes nothing. The values of labels are names of the configuration or words that
+the code has chosen. No symbol, address or text of a venue becomes one, so that the number of samples doesn't grow while
+the service runs. docs/operations.md has the same table for people, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ CAUSES = tuple(
         errors.LoginRefused,
     )
 )
-"""All are said from the beginning, at 0: an alert on an increase sees the first one too."""
+"""Every cause has a sample from the beginning, of 0: Prometheus sees no increase in a series that begins with 1."""
 
 
 class ProcessFigures:
-    """What there is one of: the event loop's timer, the watchdog, the log."""
+    """What the whole process has one of: the timer that measures the event loop, the watchdog and the log."""
 
     def __init__(
         self, lag: LoopLag, watchdog: Watchdog, log_lines: Callable[[], Mapping[str, int]], version: str
@@ -60,7 +60,7 @@ def registry(
     watchdog: Watchdog,
     log_lines: Callable[[], Mapping[str, int]],
 ) -> CollectorRegistry:
-    """Every series of a service. All is read anew at each scrape, so it may change meanwhile."""
+    """A registry with every series of a service. Everything is read anew at each scrape, so the parts may change."""
     process = ProcessFigures(lag, watchdog, log_lines, feedbus.__version__)
 
     def connections() -> Iterable[tuple[tuple[str, str], Connector]]:
@@ -82,10 +82,12 @@ def registry(
 
 
 def _states(connector: Connector) -> dict[str, float]:
+    """1 for the state of the connection, and 0 for all others."""
     return {state: float(state == connector.state) for state in get_args(FeedState)}
 
 
 def _instruments(connector: Connector) -> dict[str, float]:
+    """Numbers of symbols by the state of their subscription; without a Session, none is further than wanted."""
     found = connector.session.instruments() if connector.session else {"wanted": len(connector.symbols)}
     return {state: found.get(state, 0) for state in ("wanted", "sent", "confirmed", "live", "refused")}
 
