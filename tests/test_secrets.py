@@ -179,7 +179,7 @@ def test_check_shows_no_secret_however_it_is_given(tmp_path: Path, environ: dict
         (("passcode: ", "passcode: x$"), "a $ begins neither"),
         (("passcode_file: passcode", "passcode_file: twice"), "more than one line"),
         (("passcode_file: passcode", f"passcode_file: {PASSCODE}"), "can't be read"),
-        (("passcode_file: passcode", f"passcode_file: passcode, passcode: {PASSCODE}"), "exclude one another"),
+        (("passcode_file: passcode", f"passcode_file: passcode, passcode: {PASSCODE}"), "exclude each other"),
     ],
 )
 def test_a_refused_configuration_shows_no_secret(

@@ -1,8 +1,8 @@
-"""What one feed asks of its venue over HTTP: a few Fetches at a time, in their order. Touches sockets, through
-transport/http.py.
+"""The HTTP requests of one feed to its venue. At most AT_A_TIME are under way, and the others wait in their order.
 
-A client is made for each service when it is first needed, and kept. Whatever comes of a Fetch, it is answered once:
-with an error when too many wait, and when this part ends half-way; those that wait then are asked once it runs again.
+The client of each service is made when it is first needed, and then kept. Every Fetch is answered exactly once. The
+answer is an error when the request fails, when too many requests are waiting, or when this part is stopped while the
+request is under way. Requests that are waiting at a stop are sent when this part runs again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ Answered = Callable[[FetchResponse | VenueError], None]
 
 
 class Fetcher:
-    """Carries out Fetches. `requests` counts those that were begun, `failures` those without an answer, by cause."""
+    """Carries out Fetches. `requests` counts those that were begun, `failures` those that ended in an error, by
+    cause.
+    """
 
     def __init__(
         self,
@@ -36,7 +38,9 @@ class Fetcher:
         ca_file: str | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`services` are base addresses by name; `ca_file` has the only authorities that are trusted."""
+        """`services` has the base URL of each service by its name. `ca_file` is a PEM file of the only certificate
+        authorities that are trusted, None for the system's.
+        """
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self._services = services
@@ -46,14 +50,14 @@ class Fetcher:
         self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
 
     def fetch(self, fetch: Fetch, answered: Answered) -> None:
-        """Ask; `answered` is called once. It must not raise."""
+        """Send a request. `answered` is called exactly once, with the response or an error, and must not raise."""
         try:
             self._waiting.send_nowait((fetch, answered))
         except trio.WouldBlock:
-            self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} others wait already"), answered)
+            self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} other requests are waiting already"), answered)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled."""
+        """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             clients: dict[str, http.HttpClient] = {}
             for _ in range(AT_A_TIME):
@@ -73,8 +77,9 @@ class Fetcher:
             except ConfigError as error:
                 self._failed(BadData("a request", str(error)), answered)
             except BaseException:
-                # Whoever asked would wait for ever: of those that are under way nothing is known after a crash.
-                self._failed(TimedOut(f"{fetch!r}: given up half-way"), answered)
+                # After a crash nothing is known of the requests under way, so without this answer whoever asked would
+                # wait for ever.
+                self._failed(TimedOut(f"{fetch!r}: given up before the answer came"), answered)
                 raise
             else:
                 answered(FetchResponse(got.status, got.body, self._wall_ns()))

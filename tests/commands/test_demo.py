@@ -23,7 +23,7 @@ async def run(seconds: float, *, apart: bool) -> tuple[str, str, tuple[str, str]
     out = io.StringIO()
     told: list[tuple[str, str]] = []
     with trio.fail_after(TIMEOUT):
-        summary = await demo.demo(
+        summary = await demo.serve(
             console=Console(file=out, force_terminal=False),
             seconds=seconds,
             apart=apart,

@@ -1,7 +1,8 @@
-"""The whole service in one process: the simulated exchange, real sockets, the real bus."""
+"""The whole service in one process, as `feedbus run` runs it: a simulated exchange, real sockets, the real bus."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 import feedbus
 from feedbus.bus.nng import PubSocket
+from feedbus.commands.run import serve as run_service
 from feedbus.config import BusConfig, Config, FeedConfig, ShardingConfig
 from feedbus.errors import BusError, ConfigError
 from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, Ticker
@@ -146,3 +148,22 @@ async def test_a_ca_file_that_is_none_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ca\.pem"):
         async with service.running(broken):
             raise AssertionError("not reached")
+
+
+async def test_it_runs_until_a_signal_and_returns_the_final_statistics(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/events.ipc"
+    summaries: list[str] = []
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
+            url = await serve(nursery)
+
+            async def run() -> None:
+                summaries.append(await run_service(config(address, url)))
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(run)
+            await collect(subscription, lambda events: any(isinstance(event, Ticker) for event in events))
+            signal.raise_signal(signal.SIGTERM)
+            await trio.sleep_forever()
+    assert "connections      2 of 2 were up" in summaries[0]
+    assert "gaps             not watched" in summaries[0]

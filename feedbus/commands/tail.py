@@ -1,4 +1,4 @@
-"""`feedbus tail`: events off the bus as JSON lines, to the stream that it is given. Takes SIGTERM like SIGINT."""
+"""`feedbus tail`: events from the bus as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from feedbus.schema.topics import topic_of
 _encode = msgspec.json.Encoder().encode
 
 
-def run(addresses: Iterable[str], topics: Iterable[str], count: int | None, out: BinaryIO) -> None:
-    """Write until `count` events have been written (Gaps aren't counted) or a signal comes."""
+def tail(addresses: Iterable[str], topics: Iterable[str], count: int | None, out: BinaryIO) -> None:
+    """Write the events of these topics to `out`, flushed after every bus message.
+
+    Returns once `count` events have been written (None: never; Gaps aren't counted). SIGTERM raises KeyboardInterrupt
+    meanwhile, as SIGINT does.
+    """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with subscribe_sync(addresses, topics=topics) as subscription:
@@ -34,7 +38,11 @@ def run(addresses: Iterable[str], topics: Iterable[str], count: int | None, out:
 
 
 def lines(header: Header, events: Iterable[MarketData | Gap]) -> Iterator[tuple[bytes, bool]]:
-    """One line an event, and whether it counts as one: what is known of the message, then the event's own fields."""
+    """A line for each event of a bus message, and whether it counts as an event: a Gap doesn't.
+
+    A line is a JSON object with the topic, the kind, the publisher, its epoch and the event's sequence number, and
+    then the event's own fields.
+    """
     for event, sequence in zip(events, header.sequences(), strict=True):
         about = {
             "topic": topic(event),
@@ -47,5 +55,5 @@ def lines(header: Header, events: Iterable[MarketData | Gap]) -> Iterator[tuple[
 
 
 def topic(event: MarketData | Gap) -> str:
-    """The topic that an event came on."""
+    """The topic of an event; of a Gap, the topic in which something was missed."""
     return event.topic if isinstance(event, Gap) else topic_of(event.WORD, event.venue, event.symbol)

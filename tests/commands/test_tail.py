@@ -20,9 +20,9 @@ import trio
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import Header
+from feedbus.commands import tail
 from feedbus.schema import codec
 from feedbus.schema.events import BookSnapshot, Gap, Trade
-from feedbus.table import tail
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
 EPOCH = 7
@@ -189,5 +189,5 @@ async def test_several_buses_are_read_at_once(ipc: str) -> None:
 def test_signal_handler_is_put_back(ipc: str) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Exception, match="not a topic"):
-        tail.run([ipc], ["a\0b"], None, io.BytesIO())
+        tail.tail([ipc], ["a\0b"], None, io.BytesIO())
     assert signal.getsignal(signal.SIGTERM) is before
