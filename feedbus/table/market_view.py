@@ -14,6 +14,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
+from feedbus import venues
 from feedbus.table.alert_table import CRITICAL, AlertView
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
@@ -308,20 +309,13 @@ def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
 
 TOTALS_MAX_WIDTH = 24
 TOTALS_GAP = "  "
-VOLUME_UNITS = {
-    ("alor", "trades"): "lots",
-    ("binance", "ticker"): "base units",
-    ("binance", "trades"): "base units",
-    ("moex", "ticker"): "securities",
-    ("moex", "trades"): "lots",
-}
-"""The units of volumes, by venue and by what the volume was drawn from. The modules of the venues define them."""
 UNKNOWN_UNIT = "venue's own"
+"""Shown where the venue doesn't say its unit, or isn't known here."""
 
 
 def unit(total: Total) -> str:
-    """The unit of an instrument's volumes."""
-    return NOTHING if total.source is None else VOLUME_UNITS.get((total.venue, total.source), UNKNOWN_UNIT)
+    """The unit of an instrument's volumes, as its venue says it."""
+    return NOTHING if total.source is None else venues.units(total.venue).get(total.source, UNKNOWN_UNIT)
 
 
 TOTALS_COLUMNS: Sequence[tuple[str, Literal["left", "right"], Callable[[Total], str]]] = (
