@@ -203,17 +203,13 @@ def _named(causes: Counter[str]) -> str:
 def _publishers(
     config: Config, process: Process, sink: PubSocket | None, rounds: Rounds | None
 ) -> dict[str, Publisher]:
-    """The publishers of this process by name. A feed's publisher gathers the events of one round of reading, and sends
-    them together at its end.
-    """
+    """By name. Those of feeds are told of the rounds in which the sockets of their connections are read."""
     feeds = {feed.name for feed in config.feeds}
     made = {}
     for name in processes.publishers(config):
         if name in process.names and sink is not None:
-            gathering = rounds.is_open if rounds and name in feeds else bool
-            made[name] = Publisher(name, sink, linger=config.bus.linger, gathering=gathering)
-            if rounds and name in feeds:
-                rounds.at_end.append(made[name].flush)
+            read_in = rounds if name in feeds else None
+            made[name] = Publisher(name, sink, linger=config.bus.linger, rounds=read_in)
     return made
 
 
