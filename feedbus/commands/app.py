@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console
 
 import feedbus
 from feedbus.bus.subscriber import Stats
 from feedbus.config import Config
 from feedbus.service.tree import running
-from feedbus.table.market_table import MarketTable
-from feedbus.table.monitor import TOPICS, run_monitor
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from feedbus.sim.simulations import Place, Simulation
+    from feedbus.table.market_table import MarketTable
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -73,6 +73,9 @@ async def watch(
     last_log: Callable[[], str] | None = None,
 ) -> tuple[MarketTable, Stats]:
     """The live table of these addresses, until q, `stop`, or the end of its time; what it held, and what it got."""
+    from feedbus.table.market_table import MarketTable
+    from feedbus.table.monitor import TOPICS, run_monitor  # rich: the service itself does without
+
     title = addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses"
     table = MarketTable(time.time_ns())
     async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:

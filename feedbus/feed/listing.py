@@ -21,7 +21,6 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.transport import http
 from feedbus.venues.protocol import Fetch, Listing, Lists
 
 LIST_WITHIN = 60.0  # seconds for all pages of all boards
@@ -96,6 +95,8 @@ async def _fetch(
     listing: Listing, rest: str, tls: ssl.SSLContext | None, wall_ns: Callable[[], int]
 ) -> tuple[Listing, list[_KeptResponse]]:
     """The whole conversation. Raises VenueError."""
+    from feedbus.transport import http  # only a feed that wants boards starts with an HTTP library
+
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
         async with http.client(rest, tls=tls) as client:

@@ -14,7 +14,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,8 +25,10 @@ from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema.events import Alert
-from feedbus.transport import http
 from feedbus.urls import is_loopback, split
+
+if TYPE_CHECKING:
+    from feedbus.transport import http
 
 BATCH = 100  # alerts of one POST
 MAX_ANSWER = 64 * 1024  # bytes; nobody reads it
@@ -127,6 +129,8 @@ class Webhook:
 
     async def run(self) -> None:
         """Post what is offered, until cancelled; what waits then is given up."""
+        from feedbus.transport import http  # alerting without a webhook starts without an HTTP library
+
         async with http.client(
             self._origin, tls=self._tls, answer_within=self._options.timeout, max_size=MAX_ANSWER, show_paths=False
         ) as client:
