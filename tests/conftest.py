@@ -1,4 +1,4 @@
-"""Hypothesis for all tests, and what a test that ran out of time was waiting for.
+"""Hypothesis for all tests, what a test that ran out of time was waiting for, and the commands run in this process.
 
 Hypothesis takes the same examples in every run, and gives no verdict on how long one takes. `make fuzz` takes the other
 profile: fresh examples, FUZZ_EXAMPLES for each property that has 100 otherwise, and how to repeat a failure.
@@ -10,13 +10,16 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import pytest
 import trio
 from hypothesis import HealthCheck, settings
+
+from tests.in_process import Command, untouched
 
 settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile(
@@ -78,3 +81,14 @@ def _waiting(root: trio.lowlevel.Task) -> str:
         if any("/lib/python" not in frame.filename for frame in stack):
             text += f"{task.name}\n{''.join(stack.format())}\n"
     return text
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs a command of feedbus in `tmp_path`, with nothing of this machine's environment that could matter to it."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith(("MOEX_", "XDG_", "NOTIFY_", "WATCHDOG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    with untouched():
+        yield Command(capsys)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
 import trio
 
 import feedbus
-from feedbus.bus.nng import PubSocket
+from feedbus.commands import app
 from feedbus.config import BusConfig, Config, FeedConfig, ShardingConfig
-from feedbus.errors import BusError, ConfigError
+from feedbus.errors import ConfigError
 from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, Ticker
 from feedbus.service import tree as service
 from feedbus.sim.moex import server as moex_sim
+from feedbus.sim.simulations import simulation
+from feedbus.transport import http
 
 SYMBOLS = ("TQBR.SBER", "TQBR.GAZP", "TQBR.LKOH", "TQBR.ROSN")
 
@@ -42,26 +45,37 @@ async def collect(subscription: object, until: object) -> list[object]:
     raise AssertionError("the subscription ended")
 
 
-async def test_books_and_tickers_of_every_symbol_come_off_the_bus(tmp_path: Path) -> None:
+async def test_run_goes_on_until_a_signal_and_ends_with_what_there_was(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/bus/events.ipc"
+    summaries = []
+    ended = trio.Event()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
-            url = await serve(nursery)
-            async with service.running(config(address, url)) as running:
+            made = config(address, await serve(nursery))
 
-                def complete(events: list[object]) -> bool:
-                    books = {event.symbol for event in events if isinstance(event, BookSnapshot)}
-                    tickers = {event.symbol for event in events if isinstance(event, Ticker)}
-                    # What was said before we had dialled is said again within 5 s.
-                    up = max((event.connections_up for event in events if isinstance(event, FeedStatus)), default=0)
-                    return books == tickers == set(SYMBOLS) and up == 2
+            async def run() -> None:
+                summaries.append(await app.run(made))
+                ended.set()
 
-                events = await collect(subscription, complete)
-                summary = running.summary(gaps=0)
+            def complete(events: list[object]) -> bool:
+                books = {event.symbol for event in events if isinstance(event, BookSnapshot)}
+                tickers = {event.symbol for event in events if isinstance(event, Ticker)}
+                return books == tickers == set(SYMBOLS)
+
+            def stopped(events: list[object]) -> bool:
+                return sum(isinstance(event, FeedStatus) and event.state == "stopped" for event in events) == 2
+
+            nursery.start_soon(run)
+            events = await collect(subscription, complete)
+            signal.raise_signal(signal.SIGTERM)
+            began = trio.current_time()
+            events += await collect(subscription, stopped)
+            await ended.wait()
+            assert trio.current_time() - began < 5
             nursery.cancel_scope.cancel()
     assert not any(isinstance(event, Gap) for event in events)
-    words = [line.split("  ")[0] for line in summary.splitlines()]
-    assert words == [
+    lines = summaries[0].splitlines()
+    assert [line.split("  ")[0] for line in lines] == [
         "uptime",
         "connections",
         "frames",
@@ -72,8 +86,35 @@ async def test_books_and_tickers_of_every_symbol_come_off_the_bus(tmp_path: Path
         "refused tickers",
         "gaps",
     ]
-    assert "4 of 4 with a price" in summary
-    assert "2 of 2 were up" in summary
+    assert "4 of 4 with a price" in summaries[0]
+    assert "2 of 2 were up" in summaries[0]
+
+
+async def test_simulate_serves_until_a_signal_and_ends_with_its_counters() -> None:
+    told: list[tuple[str, str, str]] = []
+    totals = []
+    serving = trio.Event()
+
+    def on_start(*what: str) -> None:
+        told.append(what)
+        serving.set()
+
+    async def run() -> None:
+        anywhere = ("127.0.0.1", 0)
+        totals.append(await app.simulate([(simulation("moex", rest_failure="html"), (anywhere, anywhere))], on_start))
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run)
+            await serving.wait()
+            ((name, url, rest),) = told
+            async with http.client(rest) as client:
+                answer = await client.get("/iss/engines.json")
+            signal.raise_signal(signal.SIGTERM)
+    assert (name, url.partition(":")[0]) == ("moex", "ws")
+    assert (answer.status, answer.body[:1]) == (200, b"<")
+    assert totals[0].startswith("moex: ")
+    assert totals[0].endswith("rest requests 1, rest errors 0")
 
 
 async def test_an_unknown_ticker_is_refused_and_counted_and_the_others_live(tmp_path: Path) -> None:
@@ -96,48 +137,17 @@ async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connectio
 ) -> None:
     address = f"ipc://{tmp_path}/events.ipc"
     with trio.fail_after(20):
-        async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="feed") as subscription:
+        async with trio.open_nursery() as nursery:
             url = await serve(nursery)
             wrong = {"passcode": "s3cret-wrong"}
             async with service.running(config(address, url, connections=4, credentials=wrong)) as running:
-
-                def all_refused(events: list[object]) -> bool:
-                    statuses = [event for event in events if isinstance(event, FeedStatus)]
-                    return len({status.symbol for status in statuses if status.state == "refused"}) == 4
-
-                await collect(subscription, all_refused)
+                (feed,) = running.feeds
+                while {connector.state for connector in feed.connectors} != {"refused"}:
+                    await trio.lowlevel.checkpoint()
             nursery.cancel_scope.cancel()
-    assert sum(feed.failures()["login_refused"] for feed in running.feeds) == 1
+    assert feed.failures()["login_refused"] == 1
     assert "Access denied" in caplog.text
     assert "s3cret" not in caplog.text
-
-
-async def test_the_stop_is_orderly_and_quick_and_the_last_status_is_said(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/events.ipc"
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
-            url = await serve(nursery)
-            async with service.running(config(address, url)):
-                await collect(subscription, lambda events: len(events) >= 10)
-                began = trio.current_time()
-            assert trio.current_time() - began < 5
-            stopped = await collect(
-                subscription,
-                lambda events: sum(isinstance(e, FeedStatus) and e.state == "stopped" for e in events) == 2,
-            )
-            nursery.cancel_scope.cancel()
-    assert not any(isinstance(event, Gap) for event in stopped)
-
-
-async def test_an_address_in_use_is_a_bus_error(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/events.ipc"
-    taken = PubSocket(address)
-    try:
-        with pytest.raises(BusError, match="can't publish at ipc://"):
-            async with service.running(config(address, "ws://127.0.0.1:1/")):
-                raise AssertionError("not reached")
-    finally:
-        taken.close()
 
 
 async def test_a_ca_file_that_is_none_is_a_config_error(tmp_path: Path) -> None:

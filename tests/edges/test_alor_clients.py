@@ -24,7 +24,7 @@ import trio
 from feedbus.sim import rest
 from feedbus.sim.alor.server import AlorRest, AlorSimOptions, AlorVenue, serve
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = Path(__file__).parent / "clients"

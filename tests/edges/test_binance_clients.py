@@ -20,7 +20,7 @@ from feedbus.sim import rest
 from feedbus.sim.binance.catalogue import symbols
 from feedbus.sim.binance.server import BinanceCounters, BinanceRest, BinanceSimOptions, BinanceVenue, serve
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "clients"

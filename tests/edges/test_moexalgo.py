@@ -20,7 +20,7 @@ from feedbus.sim.moex.candles import ROWS
 from feedbus.sim.moex.server import MoexSimOptions, ServerCounters, serve
 from feedbus.sim.moex.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / ".venv-moexalgo"

@@ -37,7 +37,7 @@ from feedbus.telemetry.watchdog import Watchdog
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, websocket
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install promtool
 
 FOLDER = Path(__file__).parents[2] / ".venv-prometheus"
 POLL = 0.05  # seconds between two questions to another program
