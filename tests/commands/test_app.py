@@ -51,7 +51,7 @@ async def test_run_goes_on_until_a_signal_and_ends_with_what_there_was(tmp_path:
     ended = trio.Event()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address) as subscription:
-            made = config(address, await serve(nursery))
+            made = config(address, await serve(nursery), (*SYMBOLS, "TQBR.NOSUCH"))
 
             async def run() -> None:
                 summaries.append(await app.run(made))
@@ -86,7 +86,9 @@ async def test_run_goes_on_until_a_signal_and_ends_with_what_there_was(tmp_path:
         "refused tickers",
         "gaps",
     ]
-    assert "4 of 4 with a price" in summaries[0]
+    assert "4 of 5 with a price" in summaries[0]
+    assert "refused tickers  1 TQBR.NOSUCH" in summaries[0]
+    assert "gaps             not watched" in summaries[0]
     assert "2 of 2 were up" in summaries[0]
 
 
@@ -115,21 +117,6 @@ async def test_simulate_serves_until_a_signal_and_ends_with_its_counters() -> No
     assert (answer.status, answer.body[:1]) == (200, b"<")
     assert totals[0].startswith("moex: ")
     assert totals[0].endswith("rest requests 1, rest errors 0")
-
-
-async def test_an_unknown_ticker_is_refused_and_counted_and_the_others_live(tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/events.ipc"
-    symbols = ("TQBR.SBER", "TQBR.NOSUCH")
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="book") as subscription:
-            url = await serve(nursery)
-            async with service.running(config(address, url, symbols, connections=1)) as running:
-                await collect(subscription, lambda events: len(events) >= 10)
-            nursery.cancel_scope.cancel()
-    summary = running.summary(gaps=None)
-    assert "refused tickers  1 TQBR.NOSUCH" in summary
-    assert "1 of 2 with a price" in summary
-    assert "gaps             not watched" in summary
 
 
 async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connections(

@@ -11,6 +11,7 @@ import trio
 
 import feedbus
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.feed import feed as feed_module
 from feedbus.feed.connector import Connector
 from feedbus.runtime.supervisor import Escalated, StartFailed
 from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, MarketData
@@ -93,8 +94,9 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
 
 
 async def test_without_a_list_the_feed_says_why_and_asks_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feed_module, "STATUS_EVERY", 0.1)
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             broken = await nursery.start(partial(rest_sim.serve, Iss(failure="html"), "127.0.0.1", 0))
