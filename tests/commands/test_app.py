@@ -97,8 +97,8 @@ async def test_simulate_serves_until_a_signal_and_ends_with_its_counters() -> No
     totals = []
     serving = trio.Event()
 
-    def on_start(*what: str) -> None:
-        told.append(what)
+    def on_start(name: str, url: str, rest: str) -> None:
+        told.append((name, url, rest))
         serving.set()
 
     async def run() -> None:
