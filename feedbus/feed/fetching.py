@@ -11,14 +11,17 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING
 
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
-from feedbus.transport import http
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
+
+if TYPE_CHECKING:
+    from feedbus.transport import http
 
 AT_A_TIME = 4
 MAX_WAITING = 1024
@@ -69,8 +72,7 @@ class Fetcher:
             self.requests += 1
             try:
                 if fetch.service not in clients:
-                    base = self._services[fetch.service]
-                    clients[fetch.service] = await stack.enter_async_context(http.client(base, tls=self._context(base)))
+                    clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
                 got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
             except VenueError as error:
                 self._failed(error, answered)
@@ -83,6 +85,13 @@ class Fetcher:
                 raise
             else:
                 answered(FetchResponse(got.status, got.body, self._wall_ns()))
+
+    def _client(self, service: str) -> AbstractAsyncContextManager[http.HttpClient]:
+        """The client of one service. Raises ConfigError for an address that is none."""
+        from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
+
+        base = self._services[service]
+        return http.client(base, tls=self._context(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:

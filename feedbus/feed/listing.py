@@ -22,7 +22,6 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.transport import http
 from feedbus.venues.protocol import Fetch, Listing, Lists
 
 LIST_WITHIN = 60.0  # seconds in which all pages of all boards must have come
@@ -97,6 +96,8 @@ async def _fetch(
     listing: Listing, rest: str, tls: ssl.SSLContext | None, wall_ns: Callable[[], int]
 ) -> tuple[Listing, list[_KeptResponse]]:
     """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
+    from feedbus.transport import http  # only a feed that wants boards starts with an HTTP library
+
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
         async with http.client(rest, tls=tls) as client:

@@ -35,19 +35,16 @@ from feedbus.config import Config
 from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.service import metric_table as metrics
 from feedbus.service import processes
 from feedbus.service.processes import Process
 from feedbus.telemetry import logs
 from feedbus.telemetry.loop_lag import LoopLag
-from feedbus.telemetry.server import Server
 from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import HasDeadline, Watchdog
-from feedbus.transport import Dial, DialOptions, trio_ws, websocket
+from feedbus.transport import Dial, DialOptions, websocket
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.tls import tls_context
 
-DIALS: dict[str, Dial] = {"sansio": websocket.dial, "trio-websocket": trio_ws.dial}
 ACTOR_CRASHES = 10  # of each actor a minute; the pauses after its crashes keep an actor below this
 REASONS_SHOWN = 3  # how many of the connections that aren't up the status line names
 
@@ -68,7 +65,7 @@ class Service:
             Feed(
                 feed,
                 by_name[feed.name],
-                DIALS[feed.transport],
+                _dial(feed.transport),
                 _transport_options(feed, rounds),
                 cache_dir=config.cache_dir,
             )
@@ -110,7 +107,11 @@ class Service:
         """Serve metrics and health. Each start makes a new registry, because the server adds series of its own to
         it.
         """
-        registry = metrics.registry(
+        # An HTTP server and Prometheus's library are a fifth of the start of a process that serves no telemetry.
+        from feedbus.service import metric_table
+        from feedbus.telemetry.server import Server
+
+        registry = metric_table.registry(
             self.feeds,
             self.publishers,
             self.actors,
@@ -241,6 +242,15 @@ async def _publish(publisher: Publisher, *, task_status: trio.TaskStatus[None]) 
         with trio.CancelScope(shield=True):
             await publisher.finish()
         raise
+
+
+def _dial(transport: str) -> Dial:
+    """The Dial of a feed's `transport`. The library of the one that nobody chose isn't imported."""
+    if transport == "trio-websocket":
+        from feedbus.transport import trio_ws
+
+        return trio_ws.dial
+    return websocket.dial
 
 
 def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) -> DialOptions:

@@ -154,23 +154,6 @@ async def test_closed_pipe_ends_it_cleanly(ipc: str) -> None:
     assert (process.returncode, said) == (0, b"")
 
 
-@pytest.mark.parametrize("arguments", [["trade.moex"], [".moex"], ["--bus", "nonsense"]], ids=" ".join)
-async def test_bad_topics_and_addresses_are_told_in_one_line_with_status_2(ipc: str, arguments: list[str]) -> None:
-    with tailing("--bus", ipc, *arguments) as process:
-        status, lines, said = await ended(process)
-    assert (status, lines) == (2, [])
-    assert said.startswith("feedbus: ")
-    assert said.count("\n") == 1
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "many"])
-async def test_count_is_a_positive_number(ipc: str, count: str) -> None:
-    with tailing("--bus", ipc, f"--count={count}") as process:
-        status, lines, said = await ended(process)
-    assert (status, lines) == (2, [])
-    assert "--count: invalid positive number value" in said
-
-
 async def test_several_buses_are_read_at_once(ipc: str) -> None:
     other = f"{ipc}.other"
     with (

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -26,8 +26,10 @@ from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema.events import Alert
-from feedbus.transport import http
 from feedbus.urls import is_loopback, split
+
+if TYPE_CHECKING:
+    from feedbus.transport import http
 
 BATCH = 100
 """The most alerts that one POST carries."""
@@ -142,6 +144,8 @@ class Webhook:
 
     async def run(self) -> None:
         """Posts what is offered until it is cancelled. Alerts that are still waiting then are lost."""
+        from feedbus.transport import http  # alerting without a webhook starts without an HTTP library
+
         async with http.client(
             self._origin, tls=self._tls, answer_within=self._options.timeout, max_size=MAX_ANSWER, show_paths=False
         ) as client:

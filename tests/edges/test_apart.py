@@ -16,6 +16,8 @@ from feedbus.bus.subscriber import Header, SyncSubscription
 from feedbus.schema.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
 from tests.apart import Apart, apart
 
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(90)]
+
 PARTS = ["moex", "alor", "binance", "aggregator", "alerting", "metrics"]
 FEEDS = PARTS[:3]
 PUBLISHERS = PARTS[:5]
