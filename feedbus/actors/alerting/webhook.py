@@ -119,7 +119,7 @@ class Webhook:
         self._options = options
         self._draw = draw
         self._tls = tls
-        self._mailbox = Mailbox[Alert](options.queue, "drop_oldest")
+        self._mailbox = Mailbox[Alert](options.queue)
         self._in_flight = 0
         self._backoff = Backoff(FIRST_DELAY, MAX_DELAY, reset_after=0)
         self._not_before = -inf  # the earliest time of the next POST, by trio's clock
