@@ -11,9 +11,9 @@ import trio
 
 import feedbus
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.errors import Escalated, StartFailed
 from feedbus.feed import feed as feed_module
 from feedbus.feed.connector import Connector
-from feedbus.runtime.supervisor import Escalated, StartFailed
 from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, MarketData
 from feedbus.service import metric_table as metrics
 from feedbus.service import tree as services
