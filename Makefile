@@ -18,15 +18,14 @@ install: $(STAMP)       ## make the environment
 test: $(STAMP)          ## the tests that need pip alone
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not edge"
 
-test-edges: $(STAMP)    ## the venues' own clients against the simulators, each in an environment of its own
-	$(BIN)/python -m pytest -m edge tests/edges
+test-edges: $(STAMP)    ## real processes, and the venues' own clients against the simulators, each in an environment of its own
+	$(BIN)/python -m pytest -n auto --dist loadfile -m edge tests/edges
 
 fuzz: $(STAMP)          ## the properties with fresh examples, round by round for FUZZ_SECONDS, FUZZ_EXAMPLES in each
 	@end=$$(( $$(date +%s) + $${FUZZ_SECONDS:-300} )); while \
 		FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
-			tests/properties tests/venues tests/subscribers tests/anomalies tests/test_codec.py tests/test_config.py \
-			tests/test_bars.py tests/test_indicators.py tests/test_bookmetrics.py tests/test_pacing.py \
-			tests/transport/test_contract_fuzz.py tests/transport/test_watch.py || exit 1; \
+			tests/properties tests/venues tests/schema tests/analytics tests/alerts tests/actors tests/table \
+			tests/test_config.py tests/transport/test_contract_fuzz.py tests/transport/test_watch.py || exit 1; \
 		[ $$(date +%s) -lt $$end ]; do :; done
 
 soak: $(STAMP)          ## a service, cut and stalled again and again for SOAK_SECONDS; judges memory, recovery, balance

@@ -1,45 +1,38 @@
-"""The commands. Parts are imported when a command runs, so that `feedbus --help` answers at once.
+"""The command line: its arguments, which command they start, and the exit status. feedbus/commands has what the
+commands do, which is imported only when one of them runs, so that `feedbus --help` answers at once.
 
-Exit status: 0 on a clean stop (SIGINT and SIGTERM too), 2 on bad usage or configuration, 1 on failure. Errors are
-one line; `--debug` shows where they came from.
+The exit status is 0 after a clean stop (also by SIGINT or SIGTERM), 2 for bad usage or a bad configuration, and 1 for
+any other failure. An error is printed as one line; `--debug` adds the traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
 import feedbus
+from feedbus import sim
 from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
-if TYPE_CHECKING:
-    from feedbus.config import Config
-    from feedbus.service.processes import Process
-    from feedbus.sim.simulations import Simulation
-
-T = TypeVar("T")
-
 DEFAULT_LISTEN = "127.0.0.1:9000"
-SIMULATED = ("moex", "alor", "binance")
-OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")
+SIMULATED = sim.names()
+OPTIONS_OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+    """Run the command of these arguments (None: the process's own), and return the exit status."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:
-        # The reader of our output has gone: nothing more to say, also not when Python flushes at its end.
+        # Whoever read our output has closed the pipe. Python would fail again when it flushes the rest at its exit,
+        # so that goes to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -50,10 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: BaseException) -> int:
+    """Print what went wrong as one line on standard error, and return the exit status for it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error.__cause__, ConfigError | CantServe):
-        error = error.__cause__  # what kept the service from starting says it all
+        error = error.__cause__  # "the service can't start" alone wouldn't tell the operator what to change
     if isinstance(error, ConfigError | BadAddress):
         print(f"feedbus: {error}", file=sys.stderr)
         return 2
@@ -107,39 +101,47 @@ def _bus_arguments(command: argparse.ArgumentParser) -> None:
     where.add_argument("--config", metavar="FILE", help="follow all publishers of this configuration")
 
 
-def _sim_arguments(sim: argparse.ArgumentParser) -> None:
+def _sim_arguments(command: argparse.ArgumentParser) -> None:
     known = ", ".join(SIMULATED)
-    sim.add_argument("venues", nargs="*", type=_venue, metavar="VENUE", help=f"{known}; none: all of them")
-    sim.add_argument(
+    command.add_argument("venues", nargs="*", type=_venue, metavar="VENUE", help=f"{known}; none: all of them")
+    command.add_argument(
         "--listen",
         type=_host_port,
         default=_host_port(DEFAULT_LISTEN),
         metavar="HOST:PORT",
-        help="of the first venue; each further one is ten ports further",
+        help="address of the first venue; every further venue is ten ports further",
     )
-    sim.add_argument("--seed", type=int, default=1, help="the same seed, start and requests give the same bytes")
-    sim.add_argument("--start", type=_time, metavar="TIME", help="market time at the first subscription (ISO 8601)")
-    sim.add_argument("--rate", type=float, help="market steps a second (by default the venue's own)")
-    sim.add_argument(
+    command.add_argument("--seed", type=int, default=1, help="the same seed, start and requests give the same bytes")
+    command.add_argument("--start", type=_time, metavar="TIME", help="market time at the first subscription (ISO 8601)")
+    command.add_argument("--rate", type=float, help="market steps a second (by default the venue's own)")
+    command.add_argument(
         "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="moex: answer to UNSUBSCRIBE"
     )
-    sim.add_argument(
+    command.add_argument(
         "--late-messages", type=_count, default=0, metavar="N", help="moex: MESSAGEs still sent after UNSUBSCRIBE"
     )
-    sim.add_argument(
-        "--connect-headers", choices=["accept", "refuse"], default="accept", help="moex: CONNECT with further headers"
+    command.add_argument(
+        "--connect-headers",
+        choices=["accept", "refuse"],
+        default="accept",
+        help="moex: what becomes of a CONNECT with further headers",
     )
-    sim.add_argument("--crlf", choices=["accept", "disconnect"], default="accept", help="moex: frames with CRLF")
-    sim.add_argument(
-        "--rest", type=_host_port, metavar="HOST:PORT", help="REST of a single venue (default: the next port)"
+    command.add_argument(
+        "--crlf", choices=["accept", "disconnect"], default="accept", help="moex: what becomes of frames with CRLF"
     )
-    sim.add_argument(
+    command.add_argument(
+        "--rest",
+        type=_host_port,
+        metavar="HOST:PORT",
+        help="address of a single venue's REST service (default: the port after --listen)",
+    )
+    command.add_argument(
         "--rest-failure",
         choices=["none", "html"],
         default="none",
-        help="moex, html: a page and HTTP 200 for all",
+        help="moex: html answers every REST request with an HTML page and HTTP 200",
     )
-    _log_argument(sim)
+    _log_argument(command)
 
 
 def _log_argument(command: argparse.ArgumentParser) -> None:
@@ -152,142 +154,89 @@ def _log_argument(command: argparse.ArgumentParser) -> None:
 
 
 def _bench_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("names", nargs="*", metavar="SCENARIO", help="as docs/benchmarks.md lists them; none: all")
-    bench.add_argument("--compare", action="store_true", help="by turns with the hand-written rival of the checkout")
-    bench.add_argument("--turns", type=_positive, default=5, metavar="N", help="of each contender (default 5)")
+    bench.add_argument("names", nargs="*", metavar="SCENARIO", help="scenarios of docs/benchmarks.md; none: all")
+    bench.add_argument(
+        "--compare", action="store_true", help="measure the hand-written rivals of the checkout in alternating turns"
+    )
+    bench.add_argument("--turns", type=_positive, default=5, metavar="N", help="turns of each contender (default 5)")
     bench.add_argument("--events", type=_positive, metavar="N", help="events a turn")
-    bench.add_argument("--rate", type=_rate, metavar="R", help="events a second in all; 0: as fast as they are taken")
+    bench.add_argument(
+        "--rate", type=_rate, metavar="R", help="events a second over all connections; 0: as fast as possible"
+    )
     bench.add_argument("--connections", type=_positive, metavar="C")
     bench.add_argument("--symbols", type=_positive, metavar="S", help="tickers a connection")
     bench.add_argument("--frames-per-write", type=_positive, metavar="K", help="frames that the venue writes at once")
-    bench.add_argument("--linger", type=_rate, metavar="SECONDS", help="instead of the product's own and 0")
+    bench.add_argument(
+        "--linger", type=_rate, metavar="SECONDS", help="measure this linger alone, instead of the default and 0"
+    )
     bench.add_argument("--transport", metavar="NAME", help="as `transport` in a configuration")
     bench.add_argument("--json", metavar="FILE", help="write the JSON there, and not to standard output")
     bench.add_argument("--markdown", action="store_true", help="print the table of the README instead of the JSON")
 
 
-# The commands
+# The commands. Each imports its part when it runs, and not before.
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from feedbus.commands import demo
-    from feedbus.telemetry import logs
-
-    console = Console()
-    last_log = None
-    if console.is_terminal:
-        kept = logs.to_table()
-        last_log = lambda: kept.text  # noqa: E731 (a closure of one expression)
-    else:
-        logs.to_stderr(style=arguments.log_format)
+    from feedbus.commands.demo import demo
 
     def on_start(address: str, where: str) -> None:
         print(f"bus: {address}\nin another terminal: feedbus monitor {where}", flush=True)
 
-    async def run() -> str:
-        return await demo.demo(
-            console=console,
+    print(
+        demo(
             seconds=arguments.seconds,
             apart=arguments.processes,
             log_format=arguments.log_format,
             on_start=on_start,
-            last_log=last_log,
         )
-
-    print(_run_to_the_end(run))
+    )
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from feedbus import config
-    from feedbus.commands import app
-    from feedbus.telemetry import logs
+    from feedbus.commands.run import run
 
-    loaded = config.load(arguments.config, config.environment(Path.cwd()))
-    logs.to_stderr(style=arguments.log_format)
-    print(_run_to_the_end(app.run, loaded, arguments.only or ()))
+    print(run(arguments.config, arguments.only or (), log_format=arguments.log_format))
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from feedbus import config
-    from feedbus.feed import sharding
+    from feedbus.commands.check import check
 
-    loaded = config.load(arguments.config, config.environment(Path.cwd()))
-    print(f"{arguments.config}: good; publishes at {loaded.bus.publish}")
-    for feed in loaded.feeds:
-        url = feed.url.partition("?")[0]  # what follows may hold a token
-        if feed.boards is not None:
-            listed = "all that is listed" if feed.boards.sample is None else f"at most {feed.boards.sample}"
-            room = f"{feed.sharding.connections} connections of {feed.sharding.per_connection}"
-            print(f"{feed.name}: {listed} on {', '.join(feed.boards.boards)}, asked at the start; {room} to {url}")
-            continue
-        plan = sharding.plan(feed.symbols, feed.sharding.connections, feed.sharding.per_connection)
-        print(f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}")
-        for number, symbols in enumerate(filter(None, plan)):
-            print(f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}")
-    if loaded.actors:
-        print(f"actors: {', '.join(loaded.actors)}")
-        _print_processes(loaded)
-
-
-def _print_processes(config: Config) -> None:
-    """Where each part is when it has a process of its own; or why none can, which is no fault of the file's."""
-    from feedbus.service import processes
-
-    try:
-        found = {name: processes.process(config, [name]) for name in processes.names(config)}
-    except ConfigError as error:
-        print(f"they can't run in processes of their own (--only NAME): {error}")
-        return
-    print("in processes of their own (--only NAME):")
-    for name, process in found.items():
-        _print_process(name, process)
-
-
-def _print_process(name: str, process: Process) -> None:
-    publishes = f"publishes at {process.publish}" if process.publish else "publishes nothing"
-    metrics = f", metrics at {process.telemetry.listen}" if process.telemetry else ""
-    print(f"  {name}  {publishes}{metrics}")
+    print("\n".join(check(arguments.config)))
 
 
 def _sim(arguments: argparse.Namespace) -> None:
-    from feedbus.commands import app
-    from feedbus.sim import simulations
-    from feedbus.telemetry import logs
-
-    logs.to_stderr(style=arguments.log_format)
-    names = list(dict.fromkeys(arguments.venues)) or list(simulations.NAMES)
-    host, port = arguments.listen
-    places = simulations.places(host, port, names)
-    if arguments.rest is not None:
-        if len(names) > 1:
-            raise ConfigError("--rest is for a single venue")
-        places[names[0]] = (places[names[0]][0], arguments.rest)
-    try:
-        found = [(_simulation(name, arguments), places[name]) for name in names]
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    from feedbus.commands.simulate import simulate
 
     def on_start(name: str, url: str, rest_url: str) -> None:
         print(f"{name}: {url}\n{name} rest: {rest_url}", flush=True)
 
-    print(_run_to_the_end(app.simulate, found, on_start))
-
-
-def _simulation(name: str, arguments: argparse.Namespace) -> Simulation:
-    from feedbus.sim.simulations import simulation
-
-    own: dict[str, Any] = {}
-    if name == "moex":
-        own = {key: getattr(arguments, key) for key in OF_MOEX}
-    return simulation(name, seed=arguments.seed, start_ns=arguments.start, rate=arguments.rate, **own)
+    print(
+        simulate(
+            arguments.venues,
+            listen=arguments.listen,
+            rest=arguments.rest,
+            options={"seed": arguments.seed, "start_ns": arguments.start, "rate": arguments.rate},
+            moex_options={name: getattr(arguments, name) for name in OPTIONS_OF_MOEX},
+            log_format=arguments.log_format,
+            on_start=on_start,
+        )
+    )
 
 
 def _tail(arguments: argparse.Namespace) -> None:
-    from feedbus.table import tail
+    from feedbus.commands.addresses import addresses
+    from feedbus.commands.tail import tail
 
-    tail.run(_addresses(arguments), arguments.topics or [""], arguments.count, sys.stdout.buffer)
+    where = addresses(arguments.bus, arguments.config)
+    tail(where, arguments.topics or [""], arguments.count, sys.stdout.buffer)
+
+
+def _monitor(arguments: argparse.Namespace) -> None:
+    from feedbus.commands.addresses import addresses
+    from feedbus.commands.monitor import monitor
+
+    monitor(addresses(arguments.bus, arguments.config))
 
 
 def _bench(arguments: argparse.Namespace) -> None:
@@ -298,41 +247,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     )
 
 
-def _monitor(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
-    from feedbus.commands import app
-
-    console = Console()
-
-    async def run() -> None:
-        await app.monitor(_addresses(arguments), console=console)
-
-    _run_to_the_end(run)
-
-
-def _run_to_the_end(command: Callable[..., Awaitable[T]], *arguments: object) -> T:
-    """Run a command that takes SIGINT and SIGTERM itself. Before, between and after, they are ignored: one that comes
-    while it stops can't take the final words away."""
-    import trio
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    return trio.run(command, *arguments)
-
-
-def _addresses(arguments: argparse.Namespace) -> list[str]:
-    """Where the publishers are that a subscriber is to follow."""
-    from feedbus import config
-    from feedbus.service import processes
-
-    environ = config.environment(Path.cwd())
-    if arguments.config is not None:
-        return list(processes.subscribed(config.load(arguments.config, environ)))
-    return arguments.bus or [config.substitute(config.DEFAULT_PUBLISH, environ)]
-
-
-# What arguments may be
+# What arguments may be. Each function raises ValueError for a text that isn't one of its values.
 
 
 def _positive(text: str) -> int:
@@ -384,7 +299,7 @@ def _time(text: str) -> int:
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
 
 
-# argparse says "invalid TIME value"
+# argparse builds its message of the function's name: "invalid ISO 8601 time value: 'yesterday'".
 for _checked, _name in (
     (_positive, "positive number"),
     (_count, "count"),

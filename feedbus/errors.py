@@ -1,18 +1,22 @@
 """The errors of feedbus, sorted by whose fault they are. Pure.
 
 FeedbusError
-├── ConfigError      the operator: refuse to start, exit 2
-├── BusError         the message bus: a socket that can't be bound, an unreadable message
-│   └── BadAddress      not an address, or not a topic: whoever asked for it
-└── VenueError       the other side, or the network to it: reconnect with a back-off, never a crash
-    ├── ConnectFailed   no connection: name lookup, TCP, TLS, the WebSocket handshake
-    ├── TimedOut        a deadline passed: connecting, logging in, a confirmation, a pong
-    ├── BadData         bytes that break the protocol, or a message of another shape than documented
-    ├── ClosedByPeer    the venue closed the connection; carries code and reason
-    ├── RateLimited     the venue says that we ask too much
-    └── LoginRefused    the venue refuses our credentials: not retried in a loop
+├── ConfigError         the operator's: feedbus refuses to start, exit status 2
+├── CantServe           an address of ours can't be listened at, for instance because it is in use
+├── BusError            the message bus can't do what was asked, or a bus message can't be read
+│   └── BadAddress          what was asked for is no address of a bus, or no topic
+├── StartFailed         a supervisor could not start, because one of its children failed before it was up
+├── Escalated           a supervisor gave up, because its children crashed too often
+└── VenueError          the venue's or the network's: counted, and followed by a new attempt after a pause
+    ├── ConnectFailed       no connection could be made: name lookup, TCP, TLS, the WebSocket handshake
+    ├── TimedOut            a deadline passed: connecting, logging in, a confirmation, a pong
+    ├── BadData             bytes that break the protocol, or a message of another shape than documented
+    ├── ClosedByPeer        the venue closed the connection; carries the code and the reason
+    ├── RateLimited         the venue says that we ask for too much
+    └── LoginRefused        the venue refuses our credentials; this is not retried in a loop
 
-Anything else that is raised is a bug of ours.
+Whatever else is raised is a bug of ours. It ends the part in which it is raised, and the part's supervisor starts it
+again.
 """
 
 from __future__ import annotations
@@ -36,6 +40,14 @@ class BadAddress(BusError):
 
 class CantServe(FeedbusError):
     """An address of ours can't be listened at."""
+
+
+class StartFailed(FeedbusError):
+    """A supervisor could not start: one of its children failed before it was up. The others have been stopped."""
+
+
+class Escalated(FeedbusError):
+    """A supervisor gave up: its children crashed too often. All of them have been stopped."""
 
 
 class VenueError(FeedbusError):

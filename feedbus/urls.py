@@ -1,4 +1,4 @@
-"""URLs and the places that they name: hosts, ports, and whether two are the same. Pure."""
+"""URLs: whether they are well formed, which host and port they name, and whether two of these collide. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-_ANY = ("0.0.0.0", "::")  # noqa: S104 (compared with, never listened at)
+_ANY = ("0.0.0.0", "::")  # noqa: S104 (only compared with)
 _DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
@@ -15,7 +15,7 @@ Endpoint = tuple[str, int]
 
 
 def split(url: str) -> SplitResult | None:
-    """The parts of a URL that has a host and is well formed, without a user or a fragment, else None."""
+    """The parts of a well-formed URL with a host and without a user and a fragment; None for any other text."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -23,14 +23,14 @@ def split(url: str) -> SplitResult | None:
             ipaddress.IPv6Address(host)
     except ValueError:
         return None
-    # urlsplit drops some control characters in silence.
+    # urlsplit silently removes tabs and newlines, so they are looked for in the text itself.
     clean = url.isascii() and url.isprintable() and " " not in url
     named = ":" in host or _HOST.fullmatch(host) is not None
     return parts if clean and named and "@" not in parts.netloc and not parts.fragment else None
 
 
 def is_loopback(host: str) -> bool:
-    """True for an address of this machine alone, and for the name localhost."""
+    """Whether this is a loopback address (127.0.0.0/8 or ::1) or the name localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -38,9 +38,11 @@ def is_loopback(host: str) -> bool:
 
 
 def endpoint(url: str) -> Endpoint | None:
-    """Host and port of a URL that is known to be good; None when it has none, or when the system chooses the port."""
+    """The host and port of a well-formed URL; None when it has none, or when its port is 0, so that the system chooses
+    it.
+    """
     if url.startswith(("inproc:", "ipc:")):
-        return None  # what follows is a name or a path, and needn't look like a host
+        return None  # a name or a path follows, which may happen to look like a host
     parts = urlsplit(url)
     if not parts.hostname:
         return None
@@ -49,7 +51,9 @@ def endpoint(url: str) -> Endpoint | None:
 
 
 def collide(one: Endpoint | None, other: Endpoint | None) -> bool:
-    """True when both are the same port of this machine."""
+    """Whether two endpoints can't be used at once because they are one port of this machine. None collides with
+    nothing.
+    """
     if one is None or other is None or one[1] != other[1]:
         return False
     hosts = {"127.0.0.1" if host == "localhost" else host for host in (one[0], other[0])}

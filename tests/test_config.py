@@ -110,11 +110,6 @@ def test_keys_with_nothing_have_their_defaults() -> None:
     assert parse(SMALL + "".join(f"    {line}\n" for line in lines) + nothing) == parse(SMALL)
 
 
-def test_telemetry_takes_another_host_when_it_is_told_to() -> None:
-    text = SMALL + "telemetry: {listen: '[::]:0', insecure: true}\n"
-    assert parse(text).telemetry == TelemetryConfig("[::]:0", insecure=True)
-
-
 def test_downloaded_lists_are_kept_where_the_environment_says_or_the_configuration(tmp_path: Path) -> None:
     assert parse(SMALL, environ={"HOME": "/home/me"}).cache_dir == "/home/me/.cache/feedbus"
     assert parse(SMALL + "cache_dir: /var/x\n", environ={"HOME": "/home/me"}).cache_dir == "/var/x"
@@ -242,11 +237,6 @@ def outcome(text: str | Callable[[], Config], name: str = "c.yaml") -> None:
         assert isinstance(made, Config)
 
 
-@given(st.text())
-def test_any_text_gives_a_configuration_or_a_refusal(text: str) -> None:
-    outcome(text)
-
-
 @given(st.lists(st.sampled_from(PIECES)))
 def test_any_pieces_of_a_configuration_give_a_configuration_or_a_refusal(pieces: list[str]) -> None:
     outcome("".join(pieces))
@@ -258,11 +248,6 @@ def test_a_damaged_configuration_gives_a_configuration_or_a_refusal(damage: list
     for start, length, piece in damage:
         text = text[:start] + piece + text[start + length :]
     outcome(text)
-
-
-@given(st.permutations(VALID.splitlines(keepends=True)), st.integers(0, 20))
-def test_the_lines_in_any_order_give_a_configuration_or_a_refusal(lines: list[str], count: int) -> None:
-    outcome("".join(lines[:count]))
 
 
 GOOD = [VALID, SMALL, *(path.read_text() for path in sorted((ROOT / "configs").glob("*.yaml")))]
@@ -324,9 +309,11 @@ def test_a_good_configuration_with_parts_replaced_gives_a_configuration_or_a_ref
     tree = copy.deepcopy(yaml.safe_load(data.draw(st.sampled_from(GOOD))))
     for _ in range(data.draw(st.integers(1, 3))):
         container, key = data.draw(st.sampled_from(list(spots(tree)) or [({0: 0}, 0)]))
-        match data.draw(st.sampled_from(["replace", "remove", "repeat", "rename", "wrap"])):
+        match data.draw(st.sampled_from(["replace", "replace all", "remove", "repeat", "rename", "wrap"])):
             case "replace":
                 container[key] = data.draw(TREES)
+            case "replace all":
+                tree = data.draw(TREES)
             case "remove":
                 del container[key]
             case "repeat" if isinstance(container, list):
@@ -335,11 +322,6 @@ def test_a_good_configuration_with_parts_replaced_gives_a_configuration_or_a_ref
                 container[data.draw(st.sampled_from(KEYS))] = container.pop(key)
             case _:
                 container[key] = [container[key]]
-    outcome(yaml.safe_dump(tree, allow_unicode=True))
-
-
-@given(TREES)
-def test_any_tree_gives_a_configuration_or_a_refusal(tree: Any) -> None:
     outcome(yaml.safe_dump(tree, allow_unicode=True))
 
 

@@ -50,6 +50,9 @@ def test_no_two_classes_have_one_name() -> None:
     [
         ("venues/binance/payloads.py", "from feedbus.venues.alor import payloads", "no venue imports another"),
         ("analytics/some_new_file.py", "import trio", "the core is pure"),
+        ("table/some_new_file.py", "import time", "the live table, sharding and back-off are pure"),
+        ("table/keys.py", "from feedbus.table import terminal", "the live table's screen and keys"),
+        ("feed/sharding.py", "import random", "the live table, sharding and back-off are pure"),
         ("some_new_file.py", "import msgspec", "imports point downwards"),
     ],
 )

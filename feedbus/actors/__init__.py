@@ -1,6 +1,8 @@
-"""The subscriber actors, found by name: each is a module or a package in this folder.
+"""The subscriber actors. An actor is a module or a package in this folder that exports a class `Actor`, as
+feedbus/actors/protocol.py describes it.
 
-An actor exports the class `Actor` of feedbus.actors.protocol. Nothing else has to be edited to add one.
+Actors are found by name: the name of the module is the actor's name and its key in the configuration. So a new actor is
+one new file, and nothing else has to be edited.
 """
 
 from __future__ import annotations
@@ -14,17 +16,17 @@ from feedbus.errors import ConfigError
 if TYPE_CHECKING:
     from feedbus.actors.protocol import Actor
 
-NO_ACTORS = frozenset({"protocol", "shell"})
-"""What an actor is and what runs one: the modules of this folder that are no actors themselves."""
+NOT_ACTORS = frozenset({"protocol", "shell"})
+"""The modules of this folder that aren't actors themselves: what an actor is, and what runs one."""
 
 
 def names() -> list[str]:
-    """The names of all actors, in order. No actor is imported to find them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in NO_ACTORS)
+    """Returns the names of all actors, sorted. No actor is imported for this."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in NOT_ACTORS)
 
 
 def actor_class(name: str) -> type[Actor]:
-    """The Actor class of one name. Raises ConfigError for a name that isn't an actor's."""
+    """Imports an actor and returns its class. Raises ConfigError for an unknown name."""
     known = names()
     if name not in known:
         raise ConfigError(f"unknown actor {name!r}; there are: {', '.join(known)}")

@@ -1,7 +1,8 @@
-"""The aggregator: bars, indicators and book metrics, made of what is on the bus and published there again.
+"""The actor `aggregator`: publishes bars, indicators and book metrics of what is on the bus.
 
-The shell: it owns the clock and the tasks. One reads the bus, one waits until a bar is over or something that was held
-back is due; both publish what there is then. docs/analytics.md says every value.
+This is the shell around the pure model in feedbus/analytics: it owns the subscription, the clock and two tasks. One
+task reads the bus; the other sleeps until something is due because time has passed, such as the end of a bar. Both
+publish whatever is due then. docs/analytics.md explains every value.
 """
 
 from __future__ import annotations
@@ -17,30 +18,33 @@ from feedbus.actors.protocol import ActorContext
 from feedbus.analytics.aggregates import TOPICS, Aggregates
 from feedbus.analytics.options import Options
 
-TICK = 0.01  # seconds from one wake-up to the next, at least: instruments fall due one by one
-OVERDUE_AFTER = 5.0  # seconds by which what is due may be late
+TICK = 0.01
+"""The shortest time in seconds between two wake-ups by the timer. Instruments fall due one by one, and a wake-up for
+each of them would cost more than the wait."""
+OVERDUE_AFTER = 5.0
+"""Seconds by which something may be published late before the actor counts as stuck."""
 
 
 class Actor:
-    """See feedbus.actors.protocol."""
+    """The aggregator, as feedbus.actors.protocol describes an actor."""
 
     Options: ClassVar[type[msgspec.Struct]] = Options
     publishes: ClassVar[bool] = True
 
-    def __init__(self, options: msgspec.Struct, given: ActorContext) -> None:
+    def __init__(self, options: msgspec.Struct, context: ActorContext) -> None:
         """Raises ConfigError for options that contradict one another."""
         if not isinstance(options, Options):
             raise TypeError(f"the aggregator's options, not {type(options).__name__}")
         options.check()
-        self._given = given
+        self._context = context
         self._model = Aggregates(options)
-        self._timer = trio.CancelScope()  # its deadline is when the timer's task is woken
+        self._timer = trio.CancelScope()  # what the timer's task sleeps in: moving its deadline moves the wake-up
         self._rests_until = -inf
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled."""
-        async with self._given.subscribe(TOPICS) as subscription, trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_time)
+        """Works until it is cancelled."""
+        async with self._context.subscribe(TOPICS) as subscription, trio.open_nursery() as nursery:
+            nursery.start_soon(self._publish_when_due)
             task_status.started()
             async for header, events in subscription.messages():
                 now = trio.current_time()
@@ -51,15 +55,15 @@ class Actor:
                     self._timer.deadline = due
 
     def overdue(self, now: float) -> str | None:
-        """See feedbus.actors.protocol."""
+        """Returns a line when something should have been published more than OVERDUE_AFTER seconds ago."""
         late = now - self._model.next_due()
         return f"aggregator: what was due {late:.0f} s ago isn't published" if late > OVERDUE_AFTER else None
 
     def counters(self) -> Mapping[str, int]:
-        """See feedbus.actors.protocol."""
+        """Returns the totals of AggregateCounters by name."""
         return self._model.counts()
 
-    async def _keep_time(self) -> None:
+    async def _publish_when_due(self) -> None:
         while True:
             with self._timer:
                 await trio.sleep_forever()
@@ -69,10 +73,11 @@ class Actor:
             self._timer = trio.CancelScope(deadline=self._wake_at())
 
     def _wake_at(self) -> float:
-        """Under load something is due at any moment, and each message finds what is: then nobody has to be woken."""
+        """When the timer's task has to wake. Under load something is due at any moment, but each message publishes what
+        is due, so the timer may rest."""
         return max(self._model.next_due(), self._rests_until)
 
     def _publish(self, now: float) -> None:
         events = self._model.take(now)
         if events:
-            self._given.publish(events)
+            self._context.publish(events)

@@ -1,8 +1,10 @@
-"""What a subscriber actor is: a program that is fed by the bus, in a process with the feeds or in one of its own.
+"""What a subscriber actor is: a part of the service that reads the bus, and may publish on it what it makes of it.
 
-An actor is one file in this folder with a class `Actor`; its name is the file's, and so is its key under `actors` in
-the configuration. It is made anew whenever it is started, so it keeps nothing of a life that crashed. It knows nothing
-of feeds, sockets or other actors: what it needs is Given to it.
+An actor runs in one process with the feeds or in a process of its own, and can't tell which. It knows nothing of feeds,
+sockets or other actors: everything that it may touch is in the ActorContext. A new object is made each time the actor
+is started, so a crash leaves no broken state behind.
+
+This module holds types only.
 """
 
 from __future__ import annotations
@@ -20,41 +22,43 @@ from feedbus.schema.events import MarketData
 
 
 class Subscribe(Protocol):
-    """As `feedbus.subscribe`, the addresses left out: they are all publishers' of the service."""
+    """Subscribes to all publishers of the service. It is `feedbus.subscribe` with the addresses filled in."""
 
     def __call__(self, topics: str | Iterable[str]) -> AbstractAsyncContextManager[EventReader]:
-        """Entering neither fails nor waits when publishers are missing."""
+        """Returns a context manager that subscribes for as long as it is open. Entering it neither fails nor waits when
+        publishers aren't there yet."""
 
 
 @dataclass(frozen=True)
 class ActorContext:
-    """What an actor works with. `publish` is there for those that publish; `wall_ns` is nanoseconds since the epoch."""
+    """Everything that an actor may use of the world around it."""
 
     subscribe: Subscribe
     publish: Callable[[Sequence[MarketData]], None]
+    """Publishes events under the actor's own name. Raises RuntimeError for an actor whose `publishes` is False."""
     wall_ns: Callable[[], int]
+    """The wall clock, in nanoseconds since the epoch."""
 
 
 class Actor(Protocol):
-    """One subscriber actor.
-
-    Options is the struct of what its key in the configuration may hold; every field has a default, and its type bounds
-    it. `publishes` says whether it has a publisher of its own, with its own name.
-    """
+    """One subscriber actor."""
 
     Options: ClassVar[type[msgspec.Struct]]
+    """What the actor's key in the configuration may hold. Every field needs a default, and its type has to bound it."""
     publishes: ClassVar[bool]
+    """Whether the actor publishes, and so needs a publisher of its own, which has the actor's name."""
 
-    def __init__(self, options: msgspec.Struct, given: ActorContext) -> None:
-        """Raises ConfigError for options that contradict one another. It has no side effects, and is cheap: checking a
-        configuration makes one too."""
+    def __init__(self, options: msgspec.Struct, context: ActorContext) -> None:
+        """Must be cheap and free of side effects, since checking a configuration makes an actor too. Raises ConfigError
+        for options that contradict one another."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Work until cancelled; started() once it is subscribed. Whatever it raises is a bug."""
+        """Works until it is cancelled. Calls `task_status.started()` once it is subscribed. Any exception is a bug, and
+        so is a return."""
 
     def overdue(self, now: float) -> str | None:
-        """What it should have done by `now` (trio's clock) and has not; None while it is on time. To wait for events
-        misses nothing."""
+        """Returns what the actor should have done by `now` (trio's clock) and hasn't, as one line for the log; None
+        when nothing is late. An actor that waits for events is never late."""
 
     def counters(self) -> Mapping[str, int]:
-        """Plain totals since it was made, by name."""
+        """Returns totals since the actor was made, by name."""

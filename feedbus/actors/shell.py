@@ -1,8 +1,11 @@
-"""The shell around a subscriber actor: makes it anew at each start, gives it the bus, and ends it when it is stuck.
+"""The shell around a subscriber actor: it makes the actor, gives it the bus, and ends it when it is stuck.
 
-Each life publishes in an epoch of its own, so that subscribers know that what was said in the one before isn't held up.
-A crash is a bug of the actor's and nobody else's: it leaves `run` so that the supervisor counts it and starts the actor
-again, which then waits, longer from crash to crash. So an actor that can't live costs its own events and a log line.
+The supervisor runs the shell as a child. Each run makes a new actor and is one life of it. A crash is a bug of that
+actor alone: the exception leaves `run`, so that the supervisor counts it and runs the shell again, which first waits,
+longer after each crash. So an actor that can't live costs its own events and some log lines, and nothing else.
+
+Each life publishes in an epoch of its own. By the new epoch subscribers know that what the earlier life said last, such
+as an alert that was firing, isn't kept up to date any more.
 """
 
 from __future__ import annotations
@@ -21,18 +24,22 @@ from feedbus.actors.protocol import Actor, ActorContext
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import EventReader, Stats, subscribe
 
-PAUSE_FIRST = 1.0  # seconds after a crash; doubles
+PAUSE_FIRST = 1.0
+"""Seconds between the first crash and the next life. The pause doubles with every further crash."""
 PAUSE_CAP = 60.0
-SOUND_AFTER = 120.0  # seconds of life after which the pauses begin anew
-CHECK_EVERY = 5.0  # seconds between two looks at its deadlines
+"""The longest pause, in seconds."""
+SOUND_AFTER = 120.0
+"""Seconds of life after which a crash counts as the first one again, so that the pauses begin at PAUSE_FIRST."""
+CHECK_EVERY = 5.0
+"""Seconds between two checks whether the actor is overdue."""
 
 
 class Stuck(Exception):
-    """An actor missed a deadline of its own, twice in a row."""
+    """The actor was overdue at two checks in a row, so it doesn't get on by itself."""
 
 
 class ActorShell:
-    """One actor of the configuration. Its counters are plain totals since the start of the process."""
+    """Runs one actor of the configuration. Its counters are totals over all lives since the start of the process."""
 
     def __init__(
         self,
@@ -44,25 +51,28 @@ class ActorShell:
         stalled_bytes: int,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`addresses` are where publishers are; `publisher` is the actor's own, if it publishes."""
+        """`options` are the actor's own. `addresses` are those of all publishers of the service. `publisher` is the
+        actor's own one, None if it doesn't publish. `stalled_bytes` bounds what may wait for the actor on each
+        subscription. Raises ConfigError when there is no actor of this name."""
         self.name = name
         self.starts = 0
         self._class = actor_class(name)
         self._options = options
         self._addresses = addresses
         self._publisher = publisher
-        self._publish = publisher.publish if publisher else _publishes_nothing
+        self._publish = publisher.publish if publisher else _refuse_to_publish
         self._stalled_bytes = stalled_bytes
         self._wall_ns = wall_ns
         self._actor: Actor | None = None
         self._readers: list[EventReader] = []
-        self._past_counts: Counter[str] = Counter()  # of the lives before
+        self._past_counts: Counter[str] = Counter()  # of all lives before this one
         self._past_received: Counter[str] = Counter()
         self._pause = PAUSE_FIRST
         self._not_before = -inf
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """One life: until cancelled, or until it crashes."""
+        """Runs one life of the actor, after the pause that an earlier crash has earned it. Ends when it is cancelled,
+        and with an exception when the actor has crashed, is stuck, or has returned, which it never should."""
         task_status.started()
         await trio.sleep_until(self._not_before)
         self.starts += 1
@@ -87,17 +97,18 @@ class ActorShell:
             self._actor = None
 
     def counters(self) -> Counter[str]:
-        """What all its lives counted, by name."""
+        """Returns the actor's own counters, summed over all its lives."""
         counts = Counter(self._past_counts)
         if self._actor is not None:
             counts.update(self._actor.counters())
         return counts
 
     def received(self) -> Counter[str]:
-        """What its subscriptions brought: messages, bytes, events, and the gaps and lost events among them."""
+        """Returns what the subscriptions of all its lives have received: messages, bytes and events, and how many gaps
+        and lost events there were."""
         counts = Counter(self._past_received)
         for reader in self._readers:
-            counts.update(_brought(reader.stats()))
+            counts.update(_totals(reader.stats()))
         return counts
 
     @asynccontextmanager
@@ -108,14 +119,14 @@ class ActorShell:
                 yield reader
             finally:
                 self._readers.remove(reader)
-                self._past_received.update(_brought(reader.stats()))
+                self._past_received.update(_totals(reader.stats()))
 
 
-def _publishes_nothing(_events: Sequence[object]) -> None:
+def _refuse_to_publish(_events: Sequence[object]) -> None:
     raise RuntimeError("an actor that doesn't publish published")
 
 
-def _brought(stats: Stats) -> dict[str, int]:
+def _totals(stats: Stats) -> dict[str, int]:
     return {
         "messages": stats.messages,
         "bytes": stats.bytes,
@@ -126,7 +137,7 @@ def _brought(stats: Stats) -> dict[str, int]:
 
 
 async def _end_when_stuck(actor: Actor) -> None:
-    """Raises Stuck: the actor is cancelled, and started again by whoever supervises it."""
+    """Raises Stuck when the actor is overdue twice in a row. That cancels the actor and ends this life."""
     late_before = False
     while True:
         await trio.sleep(CHECK_EVERY)

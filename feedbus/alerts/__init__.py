@@ -1,10 +1,15 @@
-"""Anomalies: rules, and the state machines that judge events by them. Pure: events and time in, Alert events out.
+"""The alerting rules and the state machines that judge events by them.
 
-rules    what an operator writes, which instruments a rule is about, which topics it needs
-states   quiet, pending, firing: one rule about one instrument, and its timers
-market   the kinds of rules that look at prices, sizes and bars
-presence the kinds that look at what doesn't come: stale instruments, connections that are down
-engine   who is told of which event
+Everything in this package is pure: events and the time are arguments, Alert events are return values. Nothing here
+knows the bus, a clock or the log; feedbus/actors/alerting supplies them.
+
+rules     the rules as an operator writes them: which instruments a rule applies to, which topics it needs, whether it
+          makes sense
+states    one rule about one instrument as a state machine (quiet, pending, firing), and its timers
+market    the kinds of rules that judge prices, sizes and bars
+presence  the kinds of rules that judge what doesn't come: stale instruments, connections that are down
+window    the lowest and the highest price of the last seconds
+engine    the whole: which rules see which event, and when time has to be looked at
 """
 
 from feedbus.alerts.engine import AlertEngine

@@ -1,10 +1,12 @@
-"""Who is told of which event: rules, instruments and time put together. Pure.
+"""The alert engine: events and the time go in, alerts come out.
 
-An event happens at its `ts_recv`, but never after now, and never before the last one about the same instrument: so
-time that goes backwards does no harm. Nothing is looked through for an event but the rules about its instrument, and
-for a time but what is due.
+The engine knows which watches are about an instrument, hands them its events, and runs their timers. An event costs
+only as much as the rules about its own instrument, and the passing of time only as much as the timers that are due.
 
-A Gap is no event here: nothing fires because something was missed, and what was missed isn't made up for.
+The time of an event is its `ts_recv`, but never later than now and never earlier than the event before it about the
+same instrument, so that a clock that is set back does no harm.
+
+Gaps don't come here: nothing fires because events were lost, and lost events aren't made up for. The module is pure.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from feedbus.alerts.market import LargeTrade, PriceJump, VolumeSpike, WideSpread
 from feedbus.alerts.presence import ConnectionDown, Stale
 from feedbus.alerts.rules import Rule, check_rules
-from feedbus.alerts.states import NEVER, RuleInUse, Scene, Subject, Watch
+from feedbus.alerts.states import NEVER, CompiledRule, SharedState, Subject, Watch
 from feedbus.schema.events import (
     Alert,
     Bar,
@@ -39,99 +41,109 @@ KINDS: dict[str, type[Watch]] = {
     "price_jump": PriceJump,
     "volume_spike": VolumeSpike,
 }
+"""The class of each kind of rule."""
 
 
-class _Space:
-    """The subjects of some kinds of events, by venue and symbol. A bar or a FeedStatus is no data of an instrument, so
-    each of them has a space of its own."""
+class _SubjectTable:
+    """The subjects that some kinds of events are about, by venue and symbol.
+
+    There are three tables: market data, bars, and connections. A bar has the symbol of its instrument, but it isn't
+    data from the venue: in one table with the instrument it would count as a sign of life.
+    """
 
     __slots__ = ("by_venue", "kinds", "rules", "unwatched", "watched")
 
-    def __init__(self, kinds: Iterable[type[Event]], rules: Iterable[RuleInUse]) -> None:
+    def __init__(self, kinds: Iterable[type[Event]], rules: Iterable[CompiledRule]) -> None:
         self.kinds = tuple(kinds)
-        self.rules = [rule for rule in rules if KINDS[rule.rule.kind].HANDLES.keys() & set(self.kinds)]
+        self.rules = [rule for rule in rules if KINDS[rule.rule.kind].HANDLERS.keys() & set(self.kinds)]
         self.by_venue: dict[str, dict[str, Subject]] = {}
         self.watched = 0
-        self.unwatched = 0  # that are kept in mind, so that the patterns needn't be looked at again
+        # Subjects without a rule are remembered too, so that their symbols aren't matched against all patterns again.
+        self.unwatched = 0
 
 
 class AlertEngine:
-    """Events and time in, alerts out. `passed_over` counts the events about instruments beyond `max_instruments`."""
+    """Judges events by rules. Call `add` with every event, and `tick` at `next_due`.
+
+    `passed_over` counts the events about instruments beyond `max_instruments`, which aren't judged.
+    """
 
     def __init__(self, rules: Sequence[Rule], *, max_instruments: int = MAX_INSTRUMENTS) -> None:
         """Raises ConfigError for rules that contradict themselves or one another."""
         check_rules(rules)
         self.passed_over = 0
         self._max = max_instruments
-        self._scene = Scene()
-        self._timers = self._scene.timers
-        used = [RuleInUse(rule) for rule in rules]
+        self._shared = SharedState()
+        self._timers = self._shared.timers
+        compiled = [CompiledRule(rule) for rule in rules]
         groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]
-        self._all = [space for space in (_Space(kinds, used) for kinds in groups) if space.rules]
-        self._spaces = {kind: (space, number) for space in self._all for number, kind in enumerate(space.kinds)}
+        self._tables = [table for table in (_SubjectTable(kinds, compiled) for kinds in groups) if table.rules]
+        self._by_kind = {kind: (table, number) for table in self._tables for number, kind in enumerate(table.kinds)}
 
     def add(self, event: MarketEvent, now_ns: int) -> Sequence[Alert]:
-        """What fires or is resolved by this event, and by the time that has passed before it."""
-        found = self._spaces.get(type(event))
+        """Takes in one event and returns the alerts that fire or are resolved by it, or by the time that has passed
+        before it. `now_ns` is the wall clock in nanoseconds since the epoch."""
+        found = self._by_kind.get(type(event))
         if found is None:
             return _NO_ALERTS
-        space, kind = found
+        table, kind_number = found
         now = event.ts_recv
         if now > now_ns:
             now = now_ns
         if now >= self._timers.next:
             self._timers.run(now)
-        symbols = space.by_venue.get(event.venue)
+        symbols = table.by_venue.get(event.venue)
         subject = symbols.get(event.symbol) if symbols is not None else None
         if subject is None:
-            subject = self._subject(space, event, now)
-        if now < subject.last:
-            now = subject.last
-        if subject.awaiting:
-            awaiting, subject.awaiting = subject.awaiting, []
-            for handle in awaiting:
+            subject = self._new_subject(table, event, now)
+        if now < subject.last_event_at:
+            now = subject.last_event_at
+        if subject.next_event_handlers:
+            handlers, subject.next_event_handlers = subject.next_event_handlers, []
+            for handle in handlers:
                 handle(event, now)
-        for handle in subject.handlers[kind]:
+        for handle in subject.handlers[kind_number]:
             handle(event, now)
-        subject.last = now
-        return self._take() if self._scene.alerts else _NO_ALERTS
+        subject.last_event_at = now
+        return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def tick(self, now_ns: int) -> Sequence[Alert]:
-        """What fires or is resolved because time has passed."""
+        """Returns the alerts that fire or are resolved because time has passed."""
         self._timers.run(now_ns)
-        return self._take() if self._scene.alerts else _NO_ALERTS
+        return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def next_due(self) -> int | None:
-        """When `tick` is to be called next, in nanoseconds since the epoch; None: an event has to come first."""
+        """Returns when `tick` is to be called next, in nanoseconds since the epoch; None when nothing is due until an
+        event comes."""
         return None if self._timers.next == NEVER else self._timers.next
 
     @property
     def watched(self) -> int:
-        """Instruments and connections that a rule is about."""
-        return sum(space.watched for space in self._all)
+        """How many instruments and connections have a rule about them."""
+        return sum(table.watched for table in self._tables)
 
-    def _take(self) -> list[Alert]:
-        alerts, self._scene.alerts = self._scene.alerts, []
+    def _take_alerts(self) -> list[Alert]:
+        alerts, self._shared.alerts = self._shared.alerts, []
         return alerts
 
-    def _subject(self, space: _Space, event: MarketEvent, now: int) -> Subject:
-        """A new one, with all that watches it."""
+    def _new_subject(self, table: _SubjectTable, event: MarketEvent, now: int) -> Subject:
+        """Makes the subject of this event with all its watches, and remembers it if there is room."""
         subject = Subject(event.venue, event.symbol, now)
-        subject.handlers = ((),) * len(space.kinds)
-        rules = [rule for rule in space.rules if rule.is_about(event.venue, event.symbol)]
+        subject.handlers = ((),) * len(table.kinds)
+        rules = [rule for rule in table.rules if rule.applies_to(event.venue, event.symbol)]
         if not rules:
-            if space.unwatched < self._max:
-                space.unwatched += 1
-                space.by_venue.setdefault(event.venue, {})[event.symbol] = subject
+            if table.unwatched < self._max:
+                table.unwatched += 1
+                table.by_venue.setdefault(event.venue, {})[event.symbol] = subject
             return subject
-        if space.watched >= self._max:
+        if table.watched >= self._max:
             self.passed_over += 1
             return subject
-        space.watched += 1
-        space.by_venue.setdefault(event.venue, {})[event.symbol] = subject
-        subject.watches = [KINDS[rule.rule.kind](rule, subject, self._scene) for rule in rules]
+        table.watched += 1
+        table.by_venue.setdefault(event.venue, {})[event.symbol] = subject
+        subject.watches = [KINDS[rule.rule.kind](rule, subject, self._shared) for rule in rules]
         subject.handlers = tuple(
-            tuple(getattr(watch, watch.HANDLES[kind]) for watch in subject.watches if watch.HANDLES.get(kind))
-            for kind in space.kinds
+            tuple(getattr(watch, watch.HANDLERS[kind]) for watch in subject.watches if watch.HANDLERS.get(kind))
+            for kind in table.kinds
         )
         return subject

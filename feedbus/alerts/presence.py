@@ -1,122 +1,130 @@
-"""The kinds of rules that look at what doesn't come: stale instruments, and connections that are down. Pure."""
+"""The kinds of rules that judge what doesn't come: `stale` instruments and `connection_down`.
+
+An absence shows in no event, so these watches live by their timers. Each timer looks at when the last event came and
+sets itself anew; the events themselves move no timer and cost next to nothing. The module is pure.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from feedbus.alerts.states import PENDING, QUIET, SECOND, RuleInUse, Scene, Subject, Watch
+from feedbus.alerts.states import PENDING, QUIET, SECOND, CompiledRule, SharedState, Subject, Watch
 from feedbus.schema.events import BookDelta, BookSnapshot, FeedStatus, MarketEvent, Quote, Ticker, Trade
 
 SILENT_AFTER = 15 * SECOND
-"""A connection speaks every 5 s: three words are missing."""
+"""A connection sends a FeedStatus every 5 s, so three of them are missing then."""
 REPLACED_AFTER = 10 * SECOND
-"""When its feed says so long after a connection's last word that it has all connections, it does without this one."""
-UP = ("online", "delayed")
-PARTING = "stopped"
+"""A connection that has fallen silent isn't missed if its feed reports, more than this after the connection's last
+status, that all wanted connections are up: the feed does without it."""
+UP_STATES = ("online", "delayed")
+STOPPED = "stopped"
 
 
 class Stale(Watch):
-    """An instrument that had data has had none for `threshold` seconds."""
+    """Fires when an instrument that had data has had none for `threshold` seconds."""
 
-    HANDLES: ClassVar[dict[type, str]] = dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta, Ticker), "")
+    HANDLERS: ClassVar[dict[type, str]] = dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta, Ticker), "")
 
-    __slots__ = ("_allowed",)
+    __slots__ = ("_allowed_ns",)
 
-    def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
-        super().__init__(rule, subject, scene)
-        self._allowed = round(rule.threshold * SECOND)
-        scene.timers.set(self, subject.last + self._allowed)
+    def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
+        super().__init__(rule, subject, shared)
+        self._allowed_ns = round(rule.threshold * SECOND)
+        shared.timers.set(self, subject.last_event_at + self._allowed_ns)
 
-    def timer(self, now: int) -> None:
-        """Look whether data has come in time: that it comes moves no timer, and costs nothing."""
-        due = self.subject.last + self._allowed
+    def on_timer(self, now: int) -> None:
+        """Checks whether data has come since the timer was set, and waits on if so."""
+        due = self.subject.last_event_at + self._allowed_ns
         if now < due:
-            self.scene.timers.set(self, due)
+            self.shared.timers.set(self, due)
             return
         if self.state == QUIET:
-            self.subject.awaiting.append(self._data)
-        self.holds(due, now)
+            self.subject.next_event_handlers.append(self._on_data)
+        self.condition_holds(due, now)
 
-    def _data(self, event: MarketEvent, now: int) -> None:
-        """Data is there again."""
-        self.over(now, event.ts_event)
-        self.scene.timers.set(self, now + self._allowed)
+    def _on_data(self, event: MarketEvent, now: int) -> None:
+        self.condition_ended(now, event.ts_event)
+        self.shared.timers.set(self, now + self._allowed_ns)
 
-    def says(self) -> tuple[float | None, str]:
-        """What else fires about the instrument can't be judged any more."""
-        seconds = (self.at - self.subject.last) / SECOND
-        others = ", ".join(self.subject.others(self))
+    def describe_firing(self) -> tuple[float | None, str]:
+        """Returns the seconds without data. The text names the other rules that are firing about the instrument:
+        without data they can't be resolved."""
+        seconds = (self.alerted_at - self.subject.last_event_at) / SECOND
+        others = ", ".join(self.subject.other_firing_rules(self))
         still = f"; so nothing ends what fires about it: {others}" if others else ""
         return seconds, f"no data for {seconds:.1f} s{still}"
 
-    def says_over(self) -> tuple[float | None, str]:
-        """How long the hole was."""
-        seconds = (self.at - self.subject.last) / SECOND
+    def describe_resolved(self) -> tuple[float | None, str]:
+        """Returns the seconds that passed without data."""
+        seconds = (self.alerted_at - self.subject.last_event_at) / SECOND
         return seconds, f"data again after {seconds:.1f} s"
 
 
 class ConnectionDown(Watch):
-    """A connection isn't online, or says nothing for 15 s.
+    """Fires when a connection isn't online or delayed, or has sent no status for 15 s.
 
-    One that says that it stops is judged as if it had fallen silent then. It is forgotten when its feed has all the
-    connections that it wants without it: the feed was given fewer, or was made anew.
+    A connection that says that it stops is judged as if it had fallen silent then. It is forgotten once its feed has
+    all wanted connections without it: the feed was given fewer connections, or was started anew with others.
     """
 
-    HANDLES: ClassVar[dict[type, str]] = {FeedStatus: "status"}
+    HANDLERS: ClassVar[dict[type, str]] = {FeedStatus: "on_status"}
 
-    __slots__ = ("_feed", "_spoke", "_status")
+    __slots__ = ("_feed", "_last_status_at", "_status")
 
-    def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
-        super().__init__(rule, subject, scene)
+    def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
+        super().__init__(rule, subject, shared)
+        # A connection is named FEED/NUMBER.
         self._feed = (subject.venue, subject.symbol.rpartition("/")[0])
-        self._spoke = subject.last
+        self._last_status_at = subject.last_event_at
         self._status: FeedStatus | None = None
 
-    def status(self, event: FeedStatus, now: int) -> None:
-        """The connection speaks."""
+    def on_status(self, event: FeedStatus, now: int) -> None:
+        """Takes in the connection's newest status."""
         self._status = event
-        self._spoke = now
+        self._last_status_at = now
         if event.connections_up >= event.connections_wanted:
-            self.scene.full[self._feed] = now
-        if event.state in UP:
-            self.over(now, event.ts_event)
-        elif event.state != PARTING:
-            self.holds(now, now, event.ts_event)
-        self.scene.timers.set(self, now + SILENT_AFTER)
+            self.shared.feed_complete_at[self._feed] = now
+        if event.state in UP_STATES:
+            self.condition_ended(now, event.ts_event)
+        elif event.state != STOPPED:
+            self.condition_holds(now, now, event.ts_event)
+        self.shared.timers.set(self, now + SILENT_AFTER)
 
-    def timer(self, now: int) -> None:
-        """Look whether it is silent, and whether anybody misses it."""
-        silent_from = self._spoke + SILENT_AFTER
+    def on_timer(self, now: int) -> None:
+        """Checks whether the connection is silent, and whether its feed misses it."""
+        silent_from = self._last_status_at + SILENT_AFTER
         if now < silent_from:
-            self.scene.timers.set(self, silent_from)
+            self.shared.timers.set(self, silent_from)
             if self.state == PENDING:
-                self.holds(self.since, now)
+                self.condition_holds(self.since, now)
         elif self._is_replaced():
-            self.over(now)
+            self.condition_ended(now)
         else:
-            self.holds(silent_from, now)
-            self.scene.timers.set(self, now + SILENT_AFTER)
+            self.condition_holds(silent_from, now)
+            self.shared.timers.set(self, now + SILENT_AFTER)
 
     def _is_replaced(self) -> bool:
-        return self.scene.full.get(self._feed, 0) > self._spoke + REPLACED_AFTER
+        return self.shared.feed_complete_at.get(self._feed, 0) > self._last_status_at + REPLACED_AFTER
 
-    def says(self) -> tuple[float | None, str]:
-        """How long it has been so."""
-        return (self.at - self.since) / SECOND, self._how()
+    def describe_firing(self) -> tuple[float | None, str]:
+        """Returns the seconds for which the connection has been down, and its state or its silence."""
+        return (self.alerted_at - self.since) / SECOND, self._reason()
 
-    def says_over(self) -> tuple[float | None, str]:
-        """How long it was so."""
-        seconds = (self.at - self.since) / SECOND
-        if self._status is not None and self._status.state in UP and self.at - self._spoke < SILENT_AFTER:
+    def describe_resolved(self) -> tuple[float | None, str]:
+        """Returns the seconds for which the connection was down, and why it isn't any more: it is up again, or the feed
+        does without it."""
+        seconds = (self.alerted_at - self.since) / SECOND
+        is_silent = self.alerted_at - self._last_status_at >= SILENT_AFTER
+        if self._status is not None and self._status.state in UP_STATES and not is_silent:
             return seconds, f"{self._status.state} after {seconds:.1f} s"
         return seconds, "the feed has all its connections without it"
 
-    def _how(self) -> str:
+    def _reason(self) -> str:
         status = self._status
         if status is None:
             return "down"
         reason = f": {status.reason}" if status.reason else ""
-        silent = self.at - self._spoke
+        silent = self.alerted_at - self._last_status_at
         if silent >= SILENT_AFTER:
             return f"silent for {silent / SECOND:.0f} s, then {status.state}{reason}"
         return f"{status.state}{reason}"

@@ -1,4 +1,8 @@
-"""What an operator writes: the rules, the instruments that they are about, the topics that they need. Pure."""
+"""The rules as an operator writes them in the configuration.
+
+A rule has a kind, a threshold and patterns of symbols. This module says what a rule may hold, checks that it makes
+sense, matches its patterns against instruments, and works out which topics have to be subscribed to. It is pure.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,8 @@ Severity = Literal["info", "warning", "critical"]
 Seconds = Annotated[float, Meta(ge=0, le=86400)]
 
 MAX_RULES = 64
-MAX_PATTERNS = 1000  # of one rule
+MAX_PATTERNS = 1000
+"""Symbols of one rule."""
 
 WORDS: dict[str, tuple[str, ...]] = {
     "stale": ("trade", "quote", "book", "ticker"),
@@ -27,8 +32,9 @@ WORDS: dict[str, tuple[str, ...]] = {
     "price_jump": ("trade", "ticker"),
     "volume_spike": ("bar",),
 }
-"""The topic words that a kind of rule listens to."""
+"""The topic words that each kind of rule needs."""
 
+# The keys that only some kinds of rules take, and these kinds. Other keys are for every kind.
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "of": ("large_trade",),
     "window": ("price_jump",),
@@ -43,12 +49,22 @@ _VENUE = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
-    """One rule. `threshold` is in the unit of its kind: seconds (stale), per cent (wide_spread, price_jump), the
-    venue's unit of size or quote currency (large_trade), a factor (volume_spike); connection_down has none.
+    """One rule of the configuration.
 
-    `for_` (`for` in the file) is how long the condition must hold before it fires, `cooldown` how long nothing fires
-    after it, `window` how far back a price_jump looks, all in seconds. `symbols`: `TQBR.SBER`, `moex:TQBR.SBER`,
-    `TQBR.*`, `moex:*`; none means all. `bars` final bars of `period_s` seconds are what a volume is compared with.
+    threshold  in the unit of the kind: seconds (stale), per cent (wide_spread, price_jump), the venue's unit of size or
+               the quote currency (large_trade), a factor (volume_spike); connection_down has none
+    name       what alerts call the rule; the kind when nothing is given
+    severity   is passed on to the alerts as it is
+    symbols    the instruments that the rule is about, such as `TQBR.SBER`, `moex:TQBR.SBER`, `TQBR.*` or `moex:*`; for
+               connection_down names of connections; none means all
+    for_       `for` in the file: seconds for which the condition must hold before the rule fires
+    cooldown   seconds after a resolve in which the rule doesn't fire; of large_trade and volume_spike, after which they
+               are resolved
+    of         large_trade: whether the size or the notional value of a trade is compared
+    window     price_jump: how many seconds it looks back
+    bars       volume_spike: how many final bars make the mean
+    period_s   volume_spike: the length in seconds of the bars that are judged
+    source     volume_spike: what the bars that are judged are made of
     """
 
     kind: Kind
@@ -70,12 +86,12 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
 
 
 class Pattern:
-    """What `symbols` has for one item: an exact symbol, or all that begin alike; of one venue, or of all."""
+    """One entry of `symbols`: an exact symbol or a prefix, of one venue or of all."""
 
     __slots__ = ("is_prefix", "symbol", "venue")
 
     def __init__(self, text: str) -> None:
-        """Raises ConfigError for a text that could never match."""
+        """Raises ConfigError for a text that could never match anything."""
         before, colon, after = text.partition(":")
         self.venue, rest = (before, after) if colon and _VENUE.fullmatch(before) else ("", text)
         self.is_prefix = rest.endswith("*")
@@ -84,24 +100,26 @@ class Pattern:
             raise ConfigError(f"symbols: {text[:40]!r} is neither SYMBOL nor PREFIX*, with VENUE: before it or without")
 
     def matches(self, venue: str, symbol: str) -> bool:
-        """True when the instrument, or the connection of this name, is meant."""
+        """Whether the instrument or connection of this name is meant."""
         if self.venue and venue != self.venue:
             return False
         return symbol.startswith(self.symbol) if self.is_prefix else symbol == self.symbol
 
     def topic(self, word: str) -> str:
-        """What has to be subscribed to: exactly this, or more."""
+        """Returns the topic to subscribe to for a topic word. It brings everything that the pattern matches, and more
+        where the bus can't be asked so exactly."""
         if not self.venue:
             return word
         if not self.is_prefix:
             return topic_of(word, self.venue, self.symbol)
-        # Only what ends in a dot is a prefix on the bus.
+        # On the bus only a topic that ends in a dot is a prefix, so what follows the last dot is left out.
         whole, dot, _ = self.symbol.rpartition(".")
         return topic_of(word, self.venue, whole + dot)
 
 
 def topics(rules: Iterable[Rule]) -> list[str]:
-    """The topics that these rules need, and no more words than that."""
+    """Returns the topics that these rules need, sorted. Where one rule needs all of a topic word, the narrower topics
+    of that word are left out."""
     wanted = {topic for rule in rules for word in WORDS[rule.kind] for topic in _topics(rule, word)}
     bare = {topic for topic in wanted if "." not in topic}
     return sorted(bare | {topic for topic in wanted if topic.partition(".")[0] not in bare})
@@ -112,7 +130,7 @@ def _topics(rule: Rule, word: str) -> list[str]:
 
 
 def check_rules(rules: Iterable[Rule]) -> None:
-    """Raises ConfigError for rules that can't be meant so; it names the rule."""
+    """Raises ConfigError, which names the rule, when a rule makes no sense or two rules have the same name."""
     names: set[str] = set()
     for count, rule in enumerate(rules, 1):
         if count > MAX_RULES:

@@ -1,13 +1,13 @@
-"""One rule about one instrument or connection, as a state machine, and the timers of all of them. Pure.
+"""One rule about one instrument or connection as a state machine, and the timers of all of these machines.
 
-    quiet ──the condition holds──▶ pending ──for `for` seconds──▶ firing ──it is over──▶ quiet
-                                      └──it is over──▶ quiet
+    quiet ──the condition holds──▶ pending ──it has held for `for` seconds──▶ firing ──it has ended──▶ quiet
+                                      └──it has ended──▶ quiet
 
-A condition that holds without a break becomes an alert once, and one that was never alerted is never resolved: per rule
-and instrument, firing and resolved take turns. After a resolve nothing fires for `cooldown` seconds; what holds by then
-fires then.
+A condition that holds without a break makes one alert, and one that has never fired is never resolved: for each rule
+and instrument, firing and resolved take turns. After a resolve nothing fires for `cooldown` seconds; a condition that
+holds at the end of them fires then.
 
-Times are nanoseconds since the epoch.
+The module is pure. Times are nanoseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -23,208 +23,231 @@ from feedbus.text import replaced, shortened
 
 SECOND = 1_000_000_000
 NEVER = 1 << 63
-MAX_TEXT = 300  # characters of an alert's text
-SPARE = 64  # outdated entries that the timers may hold beside one for each watch
+"""Later than every time."""
+MAX_TEXT = 300
+"""Characters of an alert's text; the rest is cut off."""
+SPARE = 64
+"""How many outdated entries the timers may hold in addition to one for each waiting watch."""
 
 QUIET, PENDING, FIRING = range(3)
 
 
 class Timers:
-    """Who wants to be called when. A watch has one entry that counts; those that it replaced are passed over."""
+    """Calls each watch when it is due.
+
+    Each watch has one entry that counts, in `Watch.timer_due`. Moving it to an earlier time leaves the old entry in the
+    heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up more than half of it.
+    """
 
     def __init__(self) -> None:
         self.next = NEVER
-        """When the first of them is due, or earlier."""
+        """When the first entry is due. It may be an outdated one, so this may be too early, but never too late."""
         self.waiting = 0
+        """How many watches have an entry that counts."""
         self._heap: list[tuple[int, int, Watch]] = []
-        self._numbers = count()
+        self._numbers = count()  # break ties in the heap, since watches can't be compared
 
     def __len__(self) -> int:
-        """Entries, outdated ones among them."""
+        """How many entries there are, outdated ones included."""
         return len(self._heap)
 
     def set(self, watch: Watch, due: int) -> None:
-        """Call its `timer` at `due`, or earlier: an entry that is due before stays, since a timer looks what to do."""
-        if watch.queued <= due:
+        """Has `watch.on_timer` called at `due`. It is called earlier if the watch has set an earlier time already,
+        since every timer looks at what is to be done and sets itself anew."""
+        if watch.timer_due <= due:
             return
-        if watch.queued == NEVER:
+        if watch.timer_due == NEVER:
             self.waiting += 1
-        watch.queued = due
+        watch.timer_due = due
         heappush(self._heap, (due, next(self._numbers), watch))
         if len(self._heap) > 2 * self.waiting + SPARE:
-            self._heap = [entry for entry in self._heap if entry[0] == entry[2].queued]
+            self._heap = [entry for entry in self._heap if entry[0] == entry[2].timer_due]
             heapify(self._heap)
         self.next = self._heap[0][0]
 
     def run(self, now: int) -> None:
-        """Call all that are due."""
+        """Calls every watch that is due by `now`."""
         while self._heap and self._heap[0][0] <= now:
             due, _, watch = heappop(self._heap)
-            if due == watch.queued:
-                watch.queued = NEVER
+            if due == watch.timer_due:
+                watch.timer_due = NEVER
                 self.waiting -= 1
-                watch.timer(now)
+                watch.on_timer(now)
         self.next = self._heap[0][0] if self._heap else NEVER
 
 
-class Scene:
-    """What all watches share: timers, and where their alerts go. `full` is when a feed last had all connections."""
+class SharedState:
+    """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "full", "timers")
+    __slots__ = ("alerts", "feed_complete_at", "timers")
 
     def __init__(self) -> None:
         self.timers = Timers()
         self.alerts: list[Alert] = []
-        self.full: dict[tuple[str, str], int] = {}
+        """The alerts that came about and that the engine hasn't handed out yet."""
+        self.feed_complete_at: dict[tuple[str, str], int] = {}
+        """When a feed last said that all its wanted connections are up, by venue and feed name."""
 
 
 class Subject:
-    """An instrument or a connection, with what watches it. `last` is when the event before this one came; `awaiting`
-    takes its next event, of whatever kind."""
+    """An instrument or a connection, with all watches about it."""
 
-    __slots__ = ("awaiting", "handlers", "last", "symbol", "venue", "watches")
+    __slots__ = ("handlers", "last_event_at", "next_event_handlers", "symbol", "venue", "watches")
 
     def __init__(self, venue: str, symbol: str, now: int) -> None:
         self.venue = venue
         self.symbol = symbol
-        self.last = now
+        self.last_event_at = now
+        """When the last event about it came. While an event is handled, this is still the time of the one before."""
         self.watches: list[Watch] = []
-        self.awaiting: list[Callable[[MarketEvent, int], None]] = []
+        self.next_event_handlers: list[Callable[[MarketEvent, int], None]] = []
+        """These are called with the next event, whatever its kind, and then removed."""
         self.handlers: tuple[tuple[Callable[[Any, int], None], ...], ...] = ()
-        """Who takes an event, by the number of its kind."""
+        """The methods that take an event, indexed by the number of its kind. The engine numbers the kinds."""
 
-    def others(self, watch: Watch) -> Iterator[str]:
-        """The names of the other rules that fire about it."""
+    def other_firing_rules(self, watch: Watch) -> Iterator[str]:
+        """Yields the names of the rules that are firing about this subject, without that of `watch`."""
         return (each.rule.name for each in self.watches if each.state == FIRING and each is not watch)
 
 
-class RuleInUse:
-    """A rule with its numbers in nanoseconds and its patterns read."""
+class CompiledRule:
+    """A rule prepared for use: its times are in nanoseconds, and its patterns are parsed."""
 
-    __slots__ = ("cooldown", "for_", "name", "patterns", "rule", "severity", "threshold")
+    __slots__ = ("cooldown_ns", "for_ns", "name", "patterns", "rule", "severity", "threshold")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.name = rule.name
         self.severity = rule.severity
         self.threshold = rule.threshold
-        self.for_ = round(rule.for_ * SECOND)
-        self.cooldown = round(rule.cooldown * SECOND)
+        self.for_ns = round(rule.for_ * SECOND)
+        self.cooldown_ns = round(rule.cooldown * SECOND)
         self.patterns = [Pattern(text) for text in rule.symbols]
 
-    def is_about(self, venue: str, symbol: str) -> bool:
-        """True when the rule is about this instrument or connection."""
+    def applies_to(self, venue: str, symbol: str) -> bool:
+        """Whether the rule is about this instrument or connection."""
         return not self.patterns or any(pattern.matches(venue, symbol) for pattern in self.patterns)
 
 
 class Watch:
-    """A rule about a subject. A kind of rule says in HANDLES which method takes which event ("": none does, but it
-    counts that it came); the methods call `holds` and `over`, or `happened`."""
+    """One rule about one subject: the state machine above.
 
-    HANDLES: ClassVar[dict[type, str]] = {}
+    A kind of rule is a subclass. It lists in HANDLERS the name of the method that takes each kind of event; an empty
+    name means that the event is only noted in `subject.last_event_at`. These methods call `condition_holds` and
+    `condition_ended`, and the base class makes the alerts.
+    """
 
-    __slots__ = ("at", "cool_until", "queued", "rule", "scene", "since", "state", "subject")
+    HANDLERS: ClassVar[dict[type, str]] = {}
 
-    def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
+    __slots__ = ("alerted_at", "cooldown_until", "rule", "shared", "since", "state", "subject", "timer_due")
+
+    def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         self.rule = rule
         self.subject = subject
-        self.scene = scene
+        self.shared = shared
         self.state = QUIET
         self.since = 0
         """When the condition began to hold."""
-        self.cool_until = 0
-        self.queued = NEVER
-        self.at = 0
-        """When it last alerted, or does now."""
+        self.cooldown_until = 0
+        self.timer_due = NEVER
+        """When the timer is due; NEVER when none is set."""
+        self.alerted_at = 0
+        """The time of its last alert, and of the present one while that is described."""
 
-    def says(self) -> tuple[float | None, str]:
-        """The value and the text of an alert that fires now."""
+    def describe_firing(self) -> tuple[float | None, str]:
+        """Returns the `value` and the `text` of an alert that fires now."""
         raise NotImplementedError
 
-    def says_over(self) -> tuple[float | None, str]:
-        """The value and the text of its resolve."""
+    def describe_resolved(self) -> tuple[float | None, str]:
+        """Returns the `value` and the `text` of an alert that is resolved now."""
         raise NotImplementedError
 
-    def holds(self, since: int, now: int, ts_event: int = 0) -> None:
-        """The condition holds, and does so since this time, if it didn't before."""
+    def condition_holds(self, since: int, now: int, ts_event: int = 0) -> None:
+        """Notes that the condition holds. It began at `since`, unless it was known to hold before. Fires at once or
+        sets the timer for when it will have held long enough. `ts_event` is that of the event which showed it, 0 when
+        it was the passing of time."""
         if self.state == FIRING:
             return
         if self.state == QUIET:
             self.state = PENDING
             self.since = since
-        due = max(self.since + self.rule.for_, self.cool_until)
+        due = max(self.since + self.rule.for_ns, self.cooldown_until)
         if due <= now:
             self.state = FIRING
-            self._tell("firing", now, ts_event)
+            self._alert("firing", now, ts_event)
         else:
-            self.scene.timers.set(self, due)
+            self.shared.timers.set(self, due)
 
-    def over(self, now: int, ts_event: int = 0) -> None:
-        """The condition doesn't hold, or not any more."""
+    def condition_ended(self, now: int, ts_event: int = 0) -> None:
+        """Notes that the condition doesn't hold, and resolves the alert if there is one."""
         if self.state == FIRING:
-            self.cool_until = now + self.rule.cooldown
-            self._tell("resolved", now, ts_event)
+            self.cooldown_until = now + self.rule.cooldown_ns
+            self._alert("resolved", now, ts_event)
         self.state = QUIET
 
-    def timer(self, now: int) -> None:
-        """A time that it had set has come. Kinds with other timers look for theirs first."""
+    def on_timer(self, now: int) -> None:
+        """Is called when the timer is due. A subclass with timers of its own overrides it, looks for those first, and
+        must still let a pending condition fire."""
         if self.state == PENDING:
-            self.holds(self.since, now)
+            self.condition_holds(self.since, now)
 
-    def _tell(self, state: Literal["firing", "resolved"], now: int, ts_event: int) -> None:
-        # An event may have come a little before the tick that alerted last.
-        self.at = max(now, self.at)
-        value, text = self.says() if state == "firing" else self.says_over()
-        fit = shortened(replaced(text, " "), MAX_TEXT)
-        rule, of = self.rule, self.subject
-        self.scene.alerts.append(
+    def _alert(self, state: Literal["firing", "resolved"], now: int, ts_event: int) -> None:
+        # The time of an event may lie a little before that of the tick which made the last alert.
+        self.alerted_at = max(now, self.alerted_at)
+        value, text = self.describe_firing() if state == "firing" else self.describe_resolved()
+        short_text = shortened(replaced(text, " "), MAX_TEXT)
+        rule, subject = self.rule, self.subject
+        self.shared.alerts.append(
             Alert(
-                of.venue,
-                of.symbol,
+                subject.venue,
+                subject.symbol,
                 ts_event,
-                self.at,
+                self.alerted_at,
                 rule.name,
                 rule.severity,
                 state,
                 value,
-                fit,
+                short_text,
             )
         )
 
 
-class Moment(Watch):
-    """A watch for what happens at one moment. It fires at once, and resolves by itself when its cooldown is over; what
-    happens meanwhile is part of the same alert."""
+class MomentWatch(Watch):
+    """A watch for what happens at one moment and has no duration, such as a large trade.
+
+    It fires at once and is resolved when its cooldown is over. What happens in between belongs to the same alert.
+    """
 
     __slots__ = ("value",)
 
-    def __init__(self, rule: RuleInUse, subject: Subject, scene: Scene) -> None:
-        super().__init__(rule, subject, scene)
+    def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
+        super().__init__(rule, subject, shared)
         self.value = 0.0
+        """The `value` of the last alert."""
 
     def happened(self, value: float, now: int, ts_event: int) -> None:
-        """It has happened."""
+        """Notes that it happened, and fires unless it is firing already."""
         if self.state == FIRING:
             return
         self.value = value
         self.state = FIRING
-        self._tell("firing", now, ts_event)
-        self.cool_until = now + self.rule.cooldown
-        self.timer(now)
+        self._alert("firing", now, ts_event)
+        self.cooldown_until = now + self.rule.cooldown_ns
+        self.on_timer(now)
 
-    def says_over(self) -> tuple[float | None, str]:
-        """It is only time that has passed."""
+    def describe_resolved(self) -> tuple[float | None, str]:
+        """Returns the value that fired: nothing has changed since, only time has passed."""
         return self.value, f"{self.rule.rule.cooldown:g} s have passed since"
 
-    def timer(self, now: int) -> None:
-        """The cooldown may be over."""
-        if self.state == FIRING and now < self.cool_until:
-            self.scene.timers.set(self, self.cool_until)
+    def on_timer(self, now: int) -> None:
+        """Resolves the alert when the cooldown is over, and waits for that otherwise."""
+        if self.state == FIRING and now < self.cooldown_until:
+            self.shared.timers.set(self, self.cooldown_until)
         elif self.state == FIRING:
             self.state = QUIET
-            self._tell("resolved", now, 0)
+            self._alert("resolved", now, 0)
 
 
-def number(value: float) -> str:
-    """A price, a size or a share for people: no more digits than it has, or ten."""
+def format_number(value: float) -> str:
+    """Formats a price, a size or a percentage for people: at most ten significant digits, and no trailing zeros."""
     return f"{value:.10g}"

@@ -1,11 +1,14 @@
-"""The lowest and the highest price of the last seconds, in bounded memory. Pure.
+"""The lowest and the highest price of the last seconds, in bounded memory.
 
 Time is cut into buckets of a 16th of the window. A bucket leaves the window as a whole, before its first price is older
-than the window: what is looked back upon is never longer than the window, and at most a 16th shorter.
+than the window. So the time that is looked back on is never longer than the window, and at most a 16th shorter.
 
-The queues are monotonic: a bucket whose price a later one undercuts can never have the lowest again. Each has an entry
-a bucket at the most, so 16, however many prices come; and most prices are within what their bucket has already. They
-are plain lists: a deque takes 600 bytes before its first entry, and memory is what thousands of instruments cost most.
+The extremes of earlier buckets are kept in monotonic queues: a bucket whose low a later bucket undercuts can never be
+the lowest again, so it is dropped. Each queue has at most one entry for each bucket, that is 16, however many prices
+come. The queues are plain lists: a deque takes 600 bytes before its first entry, and with thousands of instruments
+memory is the largest cost.
+
+The module is pure. Times are nanoseconds.
 """
 
 from __future__ import annotations
@@ -16,45 +19,63 @@ BUCKETS = 16
 
 
 class Window:
-    """Prices in, extremes out. `low` and `high` are the extremes, `last` is the last price. Times are nanoseconds; one
-    that goes back counts as the latest.
+    """Prices go in, their extremes over the window come out.
 
-    A price from `lowest` to `highest` before `ends` changes nothing but `last`, so that a caller needn't add it.
+    last                    the last price
+    low, high               the lowest and the highest price of the window
+    bucket_low, bucket_high the same of the current bucket
+    bucket_end              when the current bucket ends
+
+    Before `bucket_end` a price from `bucket_low` to `bucket_high` changes nothing but `last`. Most prices are like
+    that, and the caller may set `last` itself then and save the call of `add`.
     """
 
-    __slots__ = ("_bucket", "_highs", "_lows", "_width", "ends", "high", "highest", "last", "low", "lowest")
+    __slots__ = (
+        "_bucket",
+        "_highs",
+        "_lows",
+        "_width",
+        "bucket_end",
+        "bucket_high",
+        "bucket_low",
+        "high",
+        "last",
+        "low",
+    )
 
     def __init__(self, length: int) -> None:
+        """`length` is that of the window in nanoseconds."""
         self.last = 0.0
         self.low = inf
         self.high = -inf
         self._width = max(1, length // BUCKETS)
         self._bucket = 0
-        self.ends = 0
-        self.lowest = inf
-        self.highest = -inf
-        self._lows: list[tuple[int, float]] = []  # (bucket, price), the lowest first
-        self._highs: list[tuple[int, float]] = []
+        self.bucket_end = 0
+        self.bucket_low = inf
+        self.bucket_high = -inf
+        self._lows: list[tuple[int, float]] = []  # (bucket, its low) in the order of time; the first is the lowest
+        self._highs: list[tuple[int, float]] = []  # (bucket, its high) in the order of time; the first is the highest
 
     def __len__(self) -> int:
-        """Entries that are kept."""
+        """How many entries the two queues have."""
         return len(self._highs) + len(self._lows)
 
     def add(self, price: float, now: int) -> bool:
-        """The price is this one now. True when `low` or `high` may have changed."""
+        """Takes in the price of the time `now`; a time that goes back counts as the latest. Returns True when `low` or
+        `high` may have changed."""
         self.last = price
-        if now >= self.ends:
-            self._turn(now // self._width)
-            self.lowest = self.highest = price
+        if now >= self.bucket_end:
+            self._begin_bucket(now // self._width)
+            self.bucket_low = self.bucket_high = price
             self.low = min(price, self._lows[0][1]) if self._lows else price
             self.high = max(price, self._highs[0][1]) if self._highs else price
             return True
-        if self.lowest <= price <= self.highest:
+        if self.bucket_low <= price <= self.bucket_high:
             return False
-        if price < self.lowest:
-            self.lowest = price
+        if price < self.bucket_low:
+            self.bucket_low = price
         else:
-            self.highest = price
+            self.bucket_high = price
         if self.low <= price <= self.high:
             return False
         self.low = min(self.low, price)
@@ -62,22 +83,22 @@ class Window:
         return True
 
     def changes_at(self) -> int:
-        """When the lowest or the highest price leaves the window at the earliest, if no price comes."""
+        """Returns when the lowest or the highest price leaves the window at the earliest, if no price comes before."""
         first = min(queue[0][0] if queue else self._bucket for queue in (self._lows, self._highs))
         return (first + BUCKETS) * self._width
 
-    def _turn(self, bucket: int) -> None:
-        """A bucket is over: keep what it had, and let go of what is too old."""
+    def _begin_bucket(self, bucket: int) -> None:
+        """Queues the extremes of the bucket that is over, and drops the buckets that have left the window."""
         lows, highs, before = self._lows, self._highs, self._bucket
-        while lows and lows[-1][1] >= self.lowest:
+        while lows and lows[-1][1] >= self.bucket_low:
             lows.pop()
-        while highs and highs[-1][1] <= self.highest:
+        while highs and highs[-1][1] <= self.bucket_high:
             highs.pop()
-        if self.lowest <= self.highest:
-            lows.append((before, self.lowest))
-            highs.append((before, self.highest))
+        if self.bucket_low <= self.bucket_high:  # False only before the first price
+            lows.append((before, self.bucket_low))
+            highs.append((before, self.bucket_high))
         self._bucket = bucket
-        self.ends = (bucket + 1) * self._width
+        self.bucket_end = (bucket + 1) * self._width
         while lows and lows[0][0] <= bucket - BUCKETS:
             lows.pop(0)
         while highs and highs[0][0] <= bucket - BUCKETS:

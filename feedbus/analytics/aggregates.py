@@ -1,6 +1,8 @@
-"""The aggregator's model: the events of the bus in, derived events out. Pure: time is an argument.
+"""The aggregator's model: events of the bus go in, derived events come out.
 
-It sorts events by kind, to the maker of bars and the maker of book metrics, and finds out whom a Gap concerns.
+`Aggregates` hands each event to the maker that needs it: trades and tickers make bars, books and quotes make book
+metrics. It also finds out which instruments a Gap concerns, since what is derived from incomplete data must say so.
+The module is pure: the time is an argument, and nothing is read or published here.
 """
 
 from __future__ import annotations
@@ -14,62 +16,70 @@ from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.schema.events import BookDelta, BookSnapshot, Event, Gap, MarketData, Quote, Ticker, Trade
 
 TOPICS = ("trade", "ticker", "book", "quote")
+"""The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
-"""Publishers and their venues that are remembered. Beyond, a gap that names no topic concerns every instrument."""
+"""How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
+to concern every instrument."""
 
 
 class Aggregates:
-    """`add` what comes off the bus, then publish what `take` gives; `take` again when `next_due` says so."""
+    """Computes bars, indicators and book metrics from the events of the bus.
+
+    Call `add` with each message of the bus and then publish what `take` returns. Some results are due because time
+    passes, so call `take` again at `next_due` even when no message has come. Every `now` is in seconds by one monotonic
+    clock, whose origin doesn't matter.
+    """
 
     def __init__(self, options: Options) -> None:
         self.counters = AggregateCounters()
         self._bars = BarMaker(options, self.counters)
         self._metrics = BookMetricsMaker(options, self.counters)
         self._sources: set[tuple[str, str]] = set()  # (publisher, venue)
-        self._takers: dict[type[Event], Callable[[Any, float], None]] = {
-            Trade: self._bars.trade,
-            Ticker: self._bars.ticker,
-            BookSnapshot: self._metrics.book,
-            BookDelta: self._metrics.delta,
-            Quote: self._metrics.quote,
-            Gap: self._gap,
+        self._handlers: dict[type[Event], Callable[[Any, float], None]] = {
+            Trade: self._bars.add_trade,
+            Ticker: self._bars.add_ticker,
+            BookSnapshot: self._metrics.add_book,
+            BookDelta: self._metrics.add_delta,
+            Quote: self._metrics.add_quote,
+            Gap: self._add_gap,
         }
 
     def add(self, publisher: str, events: Sequence[MarketData | Gap], now: float) -> None:
-        """Take in the events of one message of this publisher, in order; kinds that nothing is made of are passed
-        over."""
-        takers = self._takers
+        """Takes in the events of one message of `publisher`, in their order. Events of other kinds are ignored."""
+        handlers = self._handlers
         for event in events:
-            take = takers.get(type(event))
-            if take is not None:
-                take(event, now)
+            handler = handlers.get(type(event))
+            if handler is not None:
+                handler(event, now)
+        # All events of a message are of one venue, so the last one is enough to learn which venues a publisher has.
         last = events[-1] if events else None
         if last is not None and not isinstance(last, Gap) and len(self._sources) < MAX_SOURCES:
             self._sources.add((publisher, last.venue))
 
     def take(self, now: float) -> list[MarketData]:
-        """What is to be published by `now` (seconds by a clock that only goes forwards), in order."""
+        """Returns the events that are to be published by `now`, in the order in which they are to be published."""
         return self._bars.take(now) + self._metrics.take(now)
 
     def next_due(self) -> float:
-        """When `take` will have something though nothing comes."""
+        """Returns when `take` is to be called next if no message comes before; infinity when nothing is waiting."""
         return min(self._bars.next_due(), self._metrics.next_due())
 
     def counts(self) -> dict[str, int]:
-        """Plain totals."""
+        """Returns the totals of AggregateCounters by name."""
         return {name: getattr(self.counters, name) for name in self.counters.__struct_fields__}
 
-    def _gap(self, gap: Gap, now: float) -> None:
+    def _add_gap(self, gap: Gap, now: float) -> None:
         self.counters.gaps += 1
         if not gap.topic:
+            # Anything of this publisher may be missing, so every instrument of its venues is concerned.
             venues = {venue for publisher, venue in self._sources if publisher == gap.publisher}
             concerned = venues if len(self._sources) < MAX_SOURCES else None
-            self._bars.lost_any(concerned, now)
-            self._metrics.lost_any(concerned, now)
+            self._bars.mark_gap_in_venues(concerned, now)
+            self._metrics.mark_gap_in_venues(concerned, now)
             return
         word, _, rest = gap.topic.partition(".")
         venue, _, symbol = rest.partition(".")
         if word in ("book", "quote"):
-            self._metrics.lost(word, venue, symbol, now)
+            self._metrics.mark_gap(word, venue, symbol, now)
         elif word in ("trade", "ticker"):
-            self._bars.lost("trades" if word == "trade" else "ticker", venue, symbol, now)
+            self._bars.mark_gap("trades" if word == "trade" else "ticker", venue, symbol, now)

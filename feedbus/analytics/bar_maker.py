@@ -1,8 +1,12 @@
-"""Trades and tickers in, bars and indicators out. Pure: `now` is seconds by a clock that only goes forwards.
+"""The bars and indicators of all instruments: trades and tickers go in, Bar and Indicator events come out when due.
 
-Times of bars are the venue's. How late it is there is known from an instrument's newest event: that event's time, and
-as much as has passed since it came. So bars are closed in time whether the venue's clock is ahead or behind, or its
-data 15 minutes old, and our own wall clock doesn't matter.
+The times of bars are the venue's. To close a bar in time even when no further trade comes, one has to know what the
+venue's clock shows now. That is estimated for each instrument from its newest event: the venue's time of that event,
+plus the time that has passed since the event was received. So bars are closed in time whether the venue's clock is fast
+or slow, or its data 15 minutes delayed, and our own wall clock doesn't matter.
+
+The module is pure. Every `now` is in seconds by one monotonic clock; times of events and bars are in nanoseconds since
+the epoch.
 """
 
 from __future__ import annotations
@@ -13,250 +17,276 @@ from math import inf
 
 from feedbus.analytics.bars import SECOND, BarSeries, BarState, Source
 from feedbus.analytics.day_changes import DayChanges
-from feedbus.analytics.indicators import KINDS, MovingAverage, Name
+from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverage
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
 from feedbus.schema.events import Indicator, MarketData, MarketEvent, Ticker, Trade
 
 MAX_NUMBER = 1e100
-"""A price or a size beyond it is taken for garbage; sums of products of those within stay finite."""
+"""A larger price or size is taken for garbage. Sums of products of numbers within the limit stay finite."""
 MAX_AHEAD = 60 * SECOND
-"""A venue's time so far ahead of the receipt is none: one such event makes all that follow late, for so long."""
+"""A venue time that is further ahead of the receipt is taken for wrong. If a single one were accepted, all events up to
+that time would look late."""
 LATEST = 2**62
-"""The year 2116: no time is later, so that none of what is counted on from it is too large for the bus."""
-GAP_REACHES = 10 * SECOND
-"""A gap is found within two heartbeats, so from a bar that ended earlier than this nothing is missing."""
+"""A time in the year 2116. Later ones are taken for wrong, so that no time computed from them overflows the bus."""
+GAP_DETECTION_TIME = 10 * SECOND
+"""A Gap is detected within two heartbeats, that is, much faster than this. So nothing is missing from a bar that ended
+longer ago."""
 
 
 class PublishedSeries(BarSeries):
-    """A Series with its indicators; `given` is the bar that they were given last, and `given_close` its close then."""
+    """A series of bars together with the indicators over their closes."""
 
-    __slots__ = ("given", "given_close", "indicators", "timed")
+    __slots__ = ("end_scheduled", "indicator_bar", "indicator_close", "indicators")
 
     def __init__(self, period_s: int, source: Source, options: Options) -> None:
-        super().__init__(period_s, source, empty=options.max_empty if options.empty else 0)
-        self.indicators: list[tuple[Name, MovingAverage]] = [
-            (of.name, KINDS[of.name](of.window)) for of in options.indicators
+        super().__init__(period_s, source, max_empty=options.max_empty if options.empty else 0)
+        self.indicators: list[tuple[IndicatorName, MovingAverage]] = [
+            (of.name, INDICATORS[of.name](of.window)) for of in options.indicators
         ]
-        self.given: BarState | None = None
-        self.given_close = 0.0
-        self.timed = False  # it waits for the end of a period
+        self.indicator_bar: BarState | None = None
+        """The bar whose close the indicators took in last."""
+        self.indicator_close = 0.0
+        """That close. A correction of the bar with another close replaces it."""
+        self.end_scheduled = False
+        """Whether the end of its current period is among the scheduled ones of the BarMaker."""
 
 
 class InstrumentState:
-    """One instrument: its bars are made of tickers until there is a trade. `newest_at` is the time of its newest event,
-    which came at `came`."""
+    """What is known of one instrument. Its bars are made of tickers until its first trade comes."""
 
-    __slots__ = ("came", "changes", "lines", "newest_at", "source", "venue")
+    __slots__ = ("day_changes", "newest_time", "received_at", "series", "source", "venue")
 
     def __init__(self, venue: str) -> None:
         self.venue = venue
         self.source: Source = "ticker"
-        self.lines: list[PublishedSeries] = []
-        self.changes = DayChanges()
-        self.newest_at = 0
-        self.came = -inf
+        self.series: list[PublishedSeries] = []
+        """One for each period."""
+        self.day_changes = DayChanges()
+        self.newest_time = 0
+        """The venue's time of the newest event, in nanoseconds since the epoch."""
+        self.received_at = -inf
+        """When that event was received, in seconds by the caller's monotonic clock."""
 
-    def due(self, at: int) -> float:
-        """When the venue's clock shows `at`, by ours."""
-        return self.came + (at - self.newest_at) / SECOND
+    def local_time(self, venue_time: int) -> float:
+        """Returns when the venue's clock shows `venue_time`, in seconds by the caller's clock."""
+        return self.received_at + (venue_time - self.newest_time) / SECOND
 
     def venue_time(self, now: float) -> int:
-        """What the venue's clock shows `now`."""
-        return self.newest_at + int((now - self.came) * SECOND)
+        """Returns what the venue's clock shows `now`, in nanoseconds since the epoch."""
+        return self.newest_time + int((now - self.received_at) * SECOND)
 
 
 class BarMaker:
-    """The bars of all instruments. Call `take` after what came in, and whenever `next_due` says so."""
+    """Makes the bars and indicators of all instruments.
+
+    Call `take` after each message that was added, and at `next_due` when no message has come.
+    """
 
     def __init__(self, options: Options, counters: AggregateCounters) -> None:
         self._options = options
         self._counters = counters
-        self._instruments: dict[tuple[str, str], InstrumentState] = {}
+        self._instruments: dict[tuple[str, str], InstrumentState] = {}  # by venue and symbol
         self._pacer = Pacer[InstrumentState](options.forming_every)
-        self._ends: list[
-            tuple[float, int, InstrumentState, PublishedSeries]
-        ] = []  # a heap; the number keeps lines from being compared
-        self._number = 0
-        self._finished: list[BarState] = []
+        # A heap of (when the period of a series ends, count, …); the count breaks ties, since series can't be compared.
+        self._scheduled_ends: list[tuple[float, int, InstrumentState, PublishedSeries]] = []
+        self._scheduled_count = 0
+        self._finished: list[BarState] = []  # final bars of one series that are about to be published
         self._out: list[MarketData] = []
 
-    def trade(self, trade: Trade, now: float) -> None:
-        """Take in one trade."""
+    def add_trade(self, trade: Trade, now: float) -> None:
+        """Takes in one trade."""
         counters = self._counters
         counters.trades += 1
-        trading = self._instruments.get((trade.venue, trade.symbol)) or self._new(trade)
-        if trading is None:
+        instrument = self._instruments.get((trade.venue, trade.symbol)) or self._new(trade)
+        if instrument is None:
             return
         price, size = trade.price, trade.size
         if not (-MAX_NUMBER < price < MAX_NUMBER and 0 <= size < MAX_NUMBER):
             counters.unusable += 1
             return
-        at = trade.ts_event
-        if not 0 < at < LATEST or at - trade.ts_recv > MAX_AHEAD:
-            at = self._receipt(trade)
-        if trading.source == "ticker":
-            self._begin_trades(trading)
-        if at >= trading.newest_at:
-            trading.newest_at, trading.came = at, now
-        for line in trading.lines:
-            bar = line.bar
-            if bar is None or line.tainted or not bar.start <= at < bar.end:
-                bar = self._other_bar(trading, line, at, trade)
+        event_time = trade.ts_event
+        if not 0 < event_time < LATEST or event_time - trade.ts_recv > MAX_AHEAD:
+            event_time = self._receipt_time(trade)
+        if instrument.source == "ticker":
+            self._switch_to_trades(instrument)
+        if event_time >= instrument.newest_time:
+            instrument.newest_time, instrument.received_at = event_time, now
+        for series in instrument.series:
+            bar = series.bar
+            # Most trades belong to the bar that is being made; only the others pay for the search.
+            if bar is None or series.tainted or not bar.start <= event_time < bar.end:
+                bar = self._find_bar(instrument, series, event_time, trade)
                 if bar is None:
                     continue
-            bar.add_trade(trade, at, price, size, trade.side)
-        self._pacer.touch(trading, now)
+            bar.add_trade(trade, event_time, price, size, trade.side)
+        self._pacer.mark_changed(instrument, now)
 
-    def ticker(self, ticker: Ticker, now: float) -> None:
-        """Take in one ticker: it makes bars where there are no trades."""
+    def add_ticker(self, ticker: Ticker, now: float) -> None:
+        """Takes in one ticker. It counts only until the instrument's first trade, and only if it isn't older than the
+        ticker before."""
         self._counters.tickers += 1
-        trading = self._instruments.get((ticker.venue, ticker.symbol)) or self._new(ticker)
-        if trading is None or trading.source == "trades":
+        instrument = self._instruments.get((ticker.venue, ticker.symbol)) or self._new(ticker)
+        if instrument is None or instrument.source == "trades":
             return
-        at = ticker.ts_event
-        if not 0 < at < LATEST or at - ticker.ts_recv > MAX_AHEAD:
-            at = self._receipt(ticker)
-        if at < trading.newest_at:
+        event_time = ticker.ts_event
+        if not 0 < event_time < LATEST or event_time - ticker.ts_recv > MAX_AHEAD:
+            event_time = self._receipt_time(ticker)
+        if event_time < instrument.newest_time:
             self._counters.stale += 1
             return
         if not _is_usable(ticker):
             self._counters.unusable += 1
             return
-        trading.newest_at, trading.came = at, now
-        change = trading.changes.change(ticker)
+        instrument.newest_time, instrument.received_at = event_time, now
+        change = instrument.day_changes.change(ticker)
         if change is None:
             return
-        trading.lines = trading.lines or self._lines("ticker")
-        for line in trading.lines:
-            bar = line.bar
-            if bar is None or line.tainted or not bar.start <= at < bar.end:
-                bar = self._other_bar(trading, line, at, ticker)
+        instrument.series = instrument.series or self._new_series("ticker")
+        for series in instrument.series:
+            bar = series.bar
+            if bar is None or series.tainted or not bar.start <= event_time < bar.end:
+                bar = self._find_bar(instrument, series, event_time, ticker)
                 if bar is None:
                     continue
-            bar.add_change(ticker, at, change.price, change.volume, change.turnover, change.trades)
-        self._pacer.touch(trading, now)
+            bar.add_change(ticker, event_time, change.price, change.volume, change.turnover, change.trades)
+        self._pacer.mark_changed(instrument, now)
 
-    def lost(self, source: Source, venue: str, symbol: str, now: float) -> None:
-        """Events of one instrument are missing."""
-        trading = self._instruments.get((venue, symbol))
-        if trading is not None and trading.source == source:
-            self._taint(trading, now)
+    def mark_gap(self, source: Source, venue: str, symbol: str, now: float) -> None:
+        """Notes that events of one instrument are missing. `source` says which: its trades or its tickers."""
+        instrument = self._instruments.get((venue, symbol))
+        if instrument is not None and instrument.source == source:
+            self._taint_instrument(instrument, now)
 
-    def lost_any(self, venues: Collection[str] | None, now: float) -> None:
-        """Events of any instruments of these venues may be missing; None: of all venues."""
-        for trading in self._instruments.values():
-            if venues is None or trading.venue in venues:
-                self._taint(trading, now)
+    def mark_gap_in_venues(self, venues: Collection[str] | None, now: float) -> None:
+        """Notes that events of any instrument of these venues may be missing; None means of all venues."""
+        for instrument in self._instruments.values():
+            if venues is None or instrument.venue in venues:
+                self._taint_instrument(instrument, now)
 
     def take(self, now: float) -> list[MarketData]:
-        """What is to be published by now, in order."""
+        """Returns the bars and indicators that are to be published by `now`, in order."""
         self._close_ended(now)
-        for trading in self._pacer.take(now):
-            for line in trading.lines:
-                if line.closed is not None and line.closed.changed:
-                    self._publish_final(line, line.closed)
-                if line.bar is not None and line.bar.changed:
-                    self._publish(line, line.bar)
+        for instrument in self._pacer.take(now):
+            for series in instrument.series:
+                if series.closed is not None and series.closed.changed:
+                    self._publish_final(series, series.closed)
+                if series.bar is not None and series.bar.changed:
+                    self._publish(series, series.bar)
         out, self._out = self._out, []
         return out
 
     def next_due(self) -> float:
-        """When `take` will have something though nothing comes; it may turn out that it hasn't."""
-        return min(self._ends[0][0] if self._ends else inf, self._pacer.next_due())
+        """Returns when `take` is to be called next if no event comes before; infinity when nothing is waiting.
+
+        The call may return nothing: the end of a bar that was scheduled may have been overtaken by a later trade.
+        """
+        return min(self._scheduled_ends[0][0] if self._scheduled_ends else inf, self._pacer.next_due())
 
     def __len__(self) -> int:
-        """How many instruments there are."""
+        """How many instruments are known."""
         return len(self._instruments)
 
     # Instruments
 
     def _new(self, event: MarketEvent) -> InstrumentState | None:
+        """Returns the state of a new instrument, or None when there are too many instruments already."""
         if len(self._instruments) >= self._options.max_instruments:
             self._counters.ignored += 1
             return None
-        trading = self._instruments[(event.venue, event.symbol)] = InstrumentState(event.venue)
-        return trading
+        instrument = self._instruments[(event.venue, event.symbol)] = InstrumentState(event.venue)
+        return instrument
 
-    def _lines(self, source: Source) -> list[PublishedSeries]:
+    def _new_series(self, source: Source) -> list[PublishedSeries]:
         return [PublishedSeries(period_s, source, self._options) for period_s in self._options.periods]
 
-    def _begin_trades(self, trading: InstrumentState) -> None:
-        """What the tickers have made ends here, in the middle of it, and indicators begin anew."""
-        for line in trading.lines:
-            line.empty = 0
-            if line.bar is not None:
-                line.bar.complete = False
-                line.close(self._finished)
-            elif line.closed is not None and line.closed.changed:
-                self._finished.append(line.closed)
-            self._publish_finished(line)
-        trading.source = "trades"
-        trading.lines = self._lines("trades")
-        trading.newest_at = 0
+    def _switch_to_trades(self, instrument: InstrumentState) -> None:
+        """Ends the bars made of tickers, which are incomplete since they end early, and begins new series.
 
-    def _receipt(self, event: MarketEvent) -> int:
-        """The time of an event whose venue gives none, or one that can't be."""
+        Bars of both sources at once would count everything twice.
+        """
+        for series in instrument.series:
+            series.max_empty = 0  # an end that is still scheduled must not add an empty bar
+            if series.bar is not None:
+                series.bar.complete = False
+                series.close(self._finished)
+            elif series.closed is not None and series.closed.changed:
+                self._finished.append(series.closed)
+            self._publish_finished(series)
+        instrument.source = "trades"
+        instrument.series = self._new_series("trades")
+        instrument.newest_time = 0  # tickers may be timed ahead of trades
+
+    def _receipt_time(self, event: MarketEvent) -> int:
+        """Returns the time of receipt, which stands in where the venue gives no time or one that can't be right."""
         self._counters.odd_times += event.ts_event != 0
         return min(max(0, event.ts_recv), LATEST)
 
-    def _taint(self, trading: InstrumentState, now: float) -> None:
-        since = trading.venue_time(now) - GAP_REACHES if trading.lines else 0
-        for line in trading.lines:
-            if line.taint(since):
-                self._pacer.touch(trading, now)
+    def _taint_instrument(self, instrument: InstrumentState, now: float) -> None:
+        since = instrument.venue_time(now) - GAP_DETECTION_TIME if instrument.series else 0
+        for series in instrument.series:
+            if series.taint(since):
+                self._pacer.mark_changed(instrument, now)
 
     # Bars
 
-    def _other_bar(
-        self, trading: InstrumentState, line: PublishedSeries, at: int, event: MarketEvent
+    def _find_bar(
+        self, instrument: InstrumentState, series: PublishedSeries, event_time: int, event: MarketEvent
     ) -> BarState | None:
-        bar = line.find(at, event, self._finished)
+        """Returns the bar of this time, or None when it is too late for it, and publishes what is final by this."""
+        bar = series.find(event_time, event, self._finished)
         if self._finished:
-            self._publish_finished(line)
+            self._publish_finished(series)
         if bar is None:
             self._counters.too_late += 1
             return None
         self._counters.corrected += bar.final
-        if not line.timed:
-            self._wait_for_end(trading, line)
+        if not series.end_scheduled:
+            self._schedule_end(instrument, series)
         return bar
 
-    def _wait_for_end(self, trading: InstrumentState, line: PublishedSeries) -> None:
-        end = line.ends()
-        line.timed = end is not None
+    def _schedule_end(self, instrument: InstrumentState, series: PublishedSeries) -> None:
+        """Has `take` look at the series when its current period ends, if anything ends at all."""
+        end = series.next_end()
+        series.end_scheduled = end is not None
         if end is not None:
-            self._number += 1
-            heapq.heappush(self._ends, (trading.due(end) + self._options.grace, self._number, trading, line))
+            self._scheduled_count += 1
+            due = instrument.local_time(end) + self._options.grace
+            heapq.heappush(self._scheduled_ends, (due, self._scheduled_count, instrument, series))
 
     def _close_ended(self, now: float) -> None:
-        """A line that waited for the end of a bar may have got another one since: then it waits for that one's."""
-        while self._ends and self._ends[0][0] <= now:
-            _, _, trading, line = heapq.heappop(self._ends)
-            end = line.ends()
-            if end is not None and trading.due(end) + self._options.grace <= now:
-                line.close(self._finished)
-                self._publish_finished(line)
-            self._wait_for_end(trading, line)
+        """Closes the bars whose period and grace are over.
+
+        A scheduled end may be outdated: a later trade has closed the bar and begun another, or has moved the estimate
+        of the venue's clock. Such a series is only scheduled again. That is cheaper than moving it with every trade.
+        """
+        while self._scheduled_ends and self._scheduled_ends[0][0] <= now:
+            _, _, instrument, series = heapq.heappop(self._scheduled_ends)
+            end = series.next_end()
+            if end is not None and instrument.local_time(end) + self._options.grace <= now:
+                series.close(self._finished)
+                self._publish_finished(series)
+            self._schedule_end(instrument, series)
 
     # Publishing
 
-    def _publish_finished(self, line: PublishedSeries) -> None:
+    def _publish_finished(self, series: PublishedSeries) -> None:
         for bar in self._finished:
-            self._publish_final(line, bar)
+            self._publish_final(series, bar)
         self._finished.clear()
 
-    def _publish_final(self, line: PublishedSeries, bar: BarState) -> None:
-        """With the indicators: of a correction, if it has another close."""
-        self._publish(line, bar)
+    def _publish_final(self, series: PublishedSeries, bar: BarState) -> None:
+        """Publishes a final bar and the indicators over it. A corrected bar is published with indicators only if its
+        close is another one."""
+        self._publish(series, bar)
         self._counters.bars_final += 1
-        again = bar is line.given
-        if again and bar.close == line.given_close:
+        is_correction = bar is series.indicator_bar
+        if is_correction and bar.close == series.indicator_close:
             return
-        line.given, line.given_close = bar, bar.close
+        series.indicator_bar, series.indicator_close = bar, bar.close
         event = bar.event
-        for name, indicator in line.indicators:
-            value = indicator.replace(bar.close) if again else indicator.add(bar.close)
+        for name, indicator in series.indicators:
+            value = indicator.replace(bar.close) if is_correction else indicator.add(bar.close)
             self._counters.indicators += 1
             self._out.append(
                 Indicator(
@@ -265,20 +295,21 @@ class BarMaker:
                     ts_event=event.ts_event,
                     ts_recv=event.ts_recv,
                     name=name,
-                    period_s=line.period_s,
+                    period_s=series.period_s,
                     window=indicator.window,
                     start=bar.start,
                     value=value,
                 )
             )
 
-    def _publish(self, line: PublishedSeries, bar: BarState) -> None:
+    def _publish(self, series: PublishedSeries, bar: BarState) -> None:
         self._counters.bars += 1
-        self._out.append(bar.publish(line.period_s, line.source))
+        self._out.append(bar.publish(series.period_s, series.source))
 
 
 def _is_usable(ticker: Ticker) -> bool:
-    """All numbers that a bar takes from it are numbers, and nothing less than nothing was traded."""
+    """Whether all numbers that a bar takes from the ticker are finite and within MAX_NUMBER, and neither volume
+    nor count is negative."""
     for value in (ticker.last, ticker.volume, ticker.turnover):
         if value is not None and not -MAX_NUMBER < value < MAX_NUMBER:
             return False

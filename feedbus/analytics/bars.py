@@ -1,10 +1,15 @@
-"""Bars: open, high, low, close and sums of what was traded in a period. Pure: time is an argument, an event's own.
+"""Bars: open, high, low, close and sums of what was traded in a period. One bar is a BarState, a sequence of them a
+BarSeries.
 
-Bars are aligned to the epoch (UTC): one of 300 s begins at a whole multiple of 300 s. A bar is [start, end): what is
-timed at its end belongs to the next one. Prices go by the times of the trades, not by the order in which they came:
-`open` is the earliest's, `close` the latest's, and of two at the same time the first that came opens and the last
-closes. Sums are compensated, so that a million trades are added up as exactly as three: plain sums of real trades are
-off in the last digits, and those of a million by 9e-13.
+Bars are aligned to the epoch (UTC): a bar of 300 s begins at a whole multiple of 300 s. A bar covers the half-open
+interval [start, end), so a trade at the time `end` belongs to the next bar. Open and close go by the times of the
+trades, not by the order in which they came: `open` is the price of the earliest trade and `close` that of the latest.
+Of several trades at the same time the first that came opens and the last that came closes.
+
+Sums are compensated for rounding, so that a million trades are added up as exactly as three. Plain sums of doubles are
+off in the last digits: those of a million trades by 9e-13 of their value.
+
+The module is pure: times are those of the events, in nanoseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -15,48 +20,60 @@ from typing import Literal
 from feedbus.schema.events import Bar, MarketEvent, Side
 
 SECOND = 1_000_000_000
-NEVER = 2**64  # later than any time in ns that the bus can carry
+NEVER = 2**64
+"""Later than any time in nanoseconds that the bus can carry."""
 
 Source = Literal["trades", "ticker"]
+"""What bars are made of."""
 
 
 class BarState:
-    """One bar that is being made, or was. `fill` is the price that it shows while nothing was traded in it.
+    """One bar, while it is being made and after it was closed.
 
-    `event` is the last input; `changed` says that there is something new since it was published last, `published` how
-    often it was. `has_*` turns False when a change came without that sum.
+    start, end     the interval that it covers
+    event          the last event that went into it, which gives the published bar its venue, symbol and times
+    fill_price     the price that it shows while nothing was traded in it: the close of the bar before
+    first_time     the time of the earliest trade in it, NEVER while there is none
+    last_time      the time of the latest trade in it
+    changed        whether anything is new since it was published last
+    next_revision  how many times it was published, which is the `revision` of its next version
+    final          whether its period is over
+    complete       False when trades of its period are known to be missing
+    has_*          False once a change of unknown volume, turnover or count has gone into it: that sum is unknown then
+    *_rest         what rounding has cut off from each sum so far
     """
 
     __slots__ = (
-        "buy", "buy_rest", "changed", "close", "complete", "end", "event", "fill", "final", "first_at", "has_trades",
-        "has_turnover", "has_volume", "high", "last_at", "low", "open", "published", "sell", "sell_rest", "start",
-        "trades", "turnover", "turnover_rest", "volume", "volume_rest",
+        "buy_rest", "buy_volume", "changed", "close", "complete", "end", "event", "fill_price", "final", "first_time",
+        "has_trades", "has_turnover", "has_volume", "high", "last_time", "low", "next_revision", "open", "sell_rest",
+        "sell_volume", "start", "trades", "turnover", "turnover_rest", "volume", "volume_rest",
     )  # fmt: skip
 
-    def __init__(self, start: int, end: int, event: MarketEvent, *, fill: float, complete: bool) -> None:
+    def __init__(self, start: int, end: int, event: MarketEvent, *, fill_price: float, complete: bool) -> None:
         self.start = start
         self.end = end
         self.event = event
-        self.fill = fill
+        self.fill_price = fill_price
         self.complete = complete
         self.final = False
         self.changed = False
-        self.published = 0
-        self.first_at, self.last_at = NEVER, -NEVER
-        self.open = self.close = fill
+        self.next_revision = 0
+        self.first_time, self.last_time = NEVER, -NEVER
+        self.open = self.close = fill_price
         self.high, self.low = -inf, inf
-        # Compensated sums (Neumaier's, without his branch): `*_rest` is what rounding has cut off so far.
+        # Neumaier's compensated summation, without his branch for terms that are larger than the sum.
         self.volume = self.volume_rest = 0.0
         self.turnover = self.turnover_rest = 0.0
-        self.buy = self.buy_rest = 0.0
-        self.sell = self.sell_rest = 0.0
+        self.buy_volume = self.buy_rest = 0.0
+        self.sell_volume = self.sell_rest = 0.0
         self.trades = 0
         self.has_volume = self.has_turnover = self.has_trades = True
 
-    def add_trade(self, event: MarketEvent, at: int, price: float, size: float, side: Side | None) -> None:
-        """One trade at the time `at`, which is within the bar. The numbers are finite, the size isn't negative.
+    def add_trade(self, event: MarketEvent, event_time: int, price: float, size: float, side: Side | None) -> None:
+        """Adds one trade. Its time must lie within the bar, its numbers must be finite, its size not negative.
 
-        This runs for each period of each trade, which is why it is written out."""
+        This runs once for each trade and period and is the aggregator's hot path. That is why the summation is written
+        out instead of being called."""
         self.event = event
         self.changed = True
         self.trades += 1
@@ -64,10 +81,10 @@ class BarState:
             self.high = price
         if price < self.low:
             self.low = price
-        if at >= self.last_at:
-            self.close, self.last_at = price, at
-        if at < self.first_at:
-            self.open, self.first_at = price, at
+        if event_time >= self.last_time:
+            self.close, self.last_time = price, event_time
+        if event_time < self.first_time:
+            self.open, self.first_time = price, event_time
         before = self.volume
         self.volume = after = before + size
         self.volume_rest += (before - after) + size
@@ -76,34 +93,35 @@ class BarState:
         self.turnover = after = before + worth
         self.turnover_rest += (before - after) + worth
         if side == "buy":
-            before = self.buy
-            self.buy = after = before + size
+            before = self.buy_volume
+            self.buy_volume = after = before + size
             self.buy_rest += (before - after) + size
         elif side == "sell":
-            before = self.sell
-            self.sell = after = before + size
+            before = self.sell_volume
+            self.sell_volume = after = before + size
             self.sell_rest += (before - after) + size
 
     def add_change(
         self,
         event: MarketEvent,
-        at: int,
+        event_time: int,
         price: float,
         volume: float | None,
         turnover: float | None,
         trades: int | None,
     ) -> None:
-        """What was traded between two tickers: the last price, and how far the day's sums rose (None: not known)."""
+        """Adds what was traded between two tickers: `price` is the last price; `volume`, `turnover` and `trades` are
+        how far the sums of the day rose, None where that is unknown."""
         self.event = event
         self.changed = True
         if price > self.high:
             self.high = price
         if price < self.low:
             self.low = price
-        if at >= self.last_at:
-            self.close, self.last_at = price, at
-        if at < self.first_at:
-            self.open, self.first_at = price, at
+        if event_time >= self.last_time:
+            self.close, self.last_time = price, event_time
+        if event_time < self.first_time:
+            self.open, self.first_time = price, event_time
         size, worth = volume or 0.0, turnover or 0.0
         before = self.volume
         self.volume = after = before + size
@@ -118,24 +136,25 @@ class BarState:
 
     @property
     def traded(self) -> bool:
-        """False for an empty bar."""
-        return self.first_at != NEVER
+        """Whether anything was traded in the bar; False for an empty bar."""
+        return self.first_time != NEVER
 
     def publish(self, period_s: int, source: Source) -> Bar:
-        """The bar as it is now, as the next revision."""
-        revision = self.published
-        self.published += 1
+        """Returns the bar as an event, in its present state and as its next revision."""
+        revision = self.next_revision
+        self.next_revision += 1
         self.changed = False
-        low, high = (self.low, self.high) if self.traded else (self.fill, self.fill)
+        low, high = (self.low, self.high) if self.traded else (self.fill_price, self.fill_price)
         volume = self.volume + self.volume_rest
         turnover = self.turnover + self.turnover_rest
         buy = sell = vwap = None
         if source == "trades":
-            # Where no trade had a side, the venue doesn't say it: that isn't the same as nothing bought or sold.
-            if self.buy or self.sell or not volume:
-                buy, sell = self.buy + self.buy_rest, self.sell + self.sell_rest
+            # Where there is volume but no trade had a side, the venue doesn't tell sides: both sums are unknown (None),
+            # not 0.
+            if self.buy_volume or self.sell_volume or not volume:
+                buy, sell = self.buy_volume + self.buy_rest, self.sell_volume + self.sell_rest
             if volume:
-                # Rounded, the quotient may leave the range of the prices by its last digit.
+                # The mean lies between low and high; rounding may carry it over by the last digit.
                 vwap = min(max(turnover / volume, low), high)
         return Bar(
             venue=self.event.venue,
@@ -162,89 +181,106 @@ class BarState:
 
 
 class BarSeries:
-    """The bars of one period out of one source: the one that is being made, and the last one that was closed, which a
-    late trade still corrects.
+    """The bars of one instrument, period and source: the bar that is being made, and the last one that was closed.
 
-    The first bar is incomplete: we joined in the middle of it. With `empty`, a period in which nothing was traded has
-    a bar too, but no more than so many in a row.
+    The last closed bar is kept because a late trade still corrects it. The first bar of a series is incomplete, since
+    the series begins in the middle of it.
+
+    A series is `tainted` while trades are known to be missing of which we can't say yet to which bar they belong: they
+    lie somewhere between the last trade that was added and the next one. The bar of that next trade is then marked
+    incomplete, and the taint is gone.
     """
 
-    __slots__ = ("bar", "closed", "empty", "period_s", "silent", "source", "step", "tainted")
+    __slots__ = ("bar", "closed", "empty_in_a_row", "max_empty", "period_ns", "period_s", "source", "tainted")
 
-    def __init__(self, period_s: int, source: Source, *, empty: int) -> None:
+    def __init__(self, period_s: int, source: Source, *, max_empty: int) -> None:
+        """`max_empty` is how many bars without trades may follow one another; with 0 there are none."""
         self.period_s = period_s
         self.source = source
-        self.step = period_s * SECOND
-        self.empty = empty
+        self.period_ns = period_s * SECOND
+        self.max_empty = max_empty
         self.bar: BarState | None = None
         self.closed: BarState | None = None
-        self.silent = 0  # empty bars in a row, up to the last closed one
-        self.tainted = True  # trades may be missing, which the next one's bar won't hold
+        self.empty_in_a_row = 0  # up to the last closed bar
+        self.tainted = True
 
-    def find(self, at: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
-        """The bar of the time `at`, for an event to be added; None when that is final and not the last one.
+    def find(self, event_time: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
+        """Returns the bar of the time `event_time`, for the caller to add the event to; None when that bar is older
+        than the last closed one, so that the event comes too late.
 
-        What is final by this is put into `finished`: the bar before it, empty ones, corrections of the last one."""
+        Bars that become final by this are appended to `finished`, in order: the bar that was being made, empty bars
+        after it, and a corrected bar whose correction wasn't published yet.
+        """
         bar = self.bar
-        if bar is None or at >= bar.end:
-            bar = self._later(at, event, finished)
-        elif at < bar.start:
-            bar = self._closed_at(at)
+        if bar is None or event_time >= bar.end:
+            bar = self._begin(event_time, event, finished)
+        elif event_time < bar.start:
+            bar = self._closed_at(event_time)
         if bar is not None and self.tainted:
             bar.complete = False
-            self.tainted = bar.final  # a late one says nothing of what is missing before the next
+            # A late trade goes into a closed bar. It doesn't show what is missing before the next trade in order, so
+            # the taint stays.
+            self.tainted = bar.final
         return bar
 
-    def _later(self, at: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
-        start = at // self.step * self.step
+    def _begin(self, event_time: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
+        """Closes the bar that is being made and begins the one of this time. Returns the last closed bar instead when
+        the time lies within it, and None when it lies before it."""
+        start = event_time // self.period_ns * self.period_ns
         if self.bar is not None:
             self.close(finished)
-        while self.closed is not None and self.closed.end < start and self.silent < self.empty:
+        while self.closed is not None and self.closed.end < start and self.empty_in_a_row < self.max_empty:
             self._add_empty(self.closed, finished)
-        if self.closed is not None and at < self.closed.end:
-            return self._closed_at(at)
-        self.silent = 0
-        self.bar = BarState(start, start + self.step, event, fill=0.0, complete=True)
+        if self.closed is not None and event_time < self.closed.end:
+            return self._closed_at(event_time)
+        self.empty_in_a_row = 0
+        self.bar = BarState(start, start + self.period_ns, event, fill_price=0.0, complete=True)
         return self.bar
 
-    def _closed_at(self, at: int) -> BarState | None:
+    def _closed_at(self, event_time: int) -> BarState | None:
         closed = self.closed
-        return closed if closed is not None and closed.start <= at < closed.end else None
+        return closed if closed is not None and closed.start <= event_time < closed.end else None
 
     def close(self, finished: list[BarState]) -> None:
-        """The bar that is being made is over; without one, the empty period after the last one is, if it has a bar."""
+        """Closes the bar that is being made and appends it to `finished`. Where no bar is being made, the period after
+        the last closed bar has ended without a trade, and gets an empty bar if empty bars are wanted."""
         if self.bar is not None:
             bar, self.bar = self.bar, None
             self._finish(bar, finished)
-        elif self.closed is not None and self.silent < self.empty:
+        elif self.closed is not None and self.empty_in_a_row < self.max_empty:
             self._add_empty(self.closed, finished)
 
     def _add_empty(self, before: BarState, finished: list[BarState]) -> None:
-        self.silent = 1 if before.traded else self.silent + 1
-        start = before.end
+        self.empty_in_a_row = 1 if before.traded else self.empty_in_a_row + 1
+        start, end = before.end, before.end + self.period_ns
         complete = not self.tainted
-        self._finish(BarState(start, start + self.step, before.event, fill=before.close, complete=complete), finished)
+        self._finish(BarState(start, end, before.event, fill_price=before.close, complete=complete), finished)
 
     def _finish(self, bar: BarState, finished: list[BarState]) -> None:
-        """It takes the place of the last closed one, whose correction nobody has published yet if it has changed."""
+        """Makes the bar the last closed one."""
         before = self.closed
+        # The bar whose place it takes may have a correction that wasn't published yet, and this is the last chance.
         if before is not None and before.changed and before not in finished[-1:]:
             finished.append(before)
         bar.final = bar.changed = True
         self.closed = bar
         finished.append(bar)
 
-    def ends(self) -> int | None:
-        """When `close` will be due: the end of a bar, by the venue's clock; None when there is none to come."""
+    def next_end(self) -> int | None:
+        """Returns when `close` is due: the end of the current period, by the venue's clock. None when no bar is being
+        made and no empty bar will follow."""
         if self.bar is not None:
             return self.bar.end
-        if self.closed is not None and self.silent < self.empty:
-            return self.closed.end + self.step
+        if self.closed is not None and self.empty_in_a_row < self.max_empty:
+            return self.closed.end + self.period_ns
         return None
 
     def taint(self, since: int) -> bool:
-        """Trades are missing, after the last one that was added and before the next one: both their bars are
-        incomplete, the last one's unless it ended by `since`. True when a bar has changed by that."""
+        """Notes that trades are missing after the last one that was added and before the next one.
+
+        The bars of both are incomplete then. The last one's stays complete if it ended by `since`, the earliest time
+        from which something can be missing. Returns True when a bar has changed by this and is to be published.
+        """
         self.tainted = True
         bar = self.bar or self.closed
         if bar is None or not bar.complete or bar.end <= since:

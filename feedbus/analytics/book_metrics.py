@@ -1,18 +1,23 @@
-"""Numbers drawn from an order book: spread, mid, microprice, depth, imbalance, liquidity. Pure.
+"""The formulas of the order book metrics: spread, mid, microprice, depth, imbalance and liquidity.
 
-With bid and ask the best prices, and bid_size and ask_size what is offered there:
+With `bid` and `ask` the best prices, and `bid_size` and `ask_size` the sizes offered at them:
 
 spread           ask - bid
 mid              (bid + ask) / 2
 relative_spread  spread / mid; None unless mid > 0
-microprice       (bid * ask_size + ask * bid_size) / (bid_size + ask_size): nearer to the side with less on it
-bid_depth[i]     the sum of the sizes of the first levels[i] bids, of all where there are fewer; ask_depth likewise
-imbalance[i]     (bid_depth[i] - ask_depth[i]) / (bid_depth[i] + ask_depth[i]): 1 is bids alone, -1 asks alone
+microprice       (bid * ask_size + ask * bid_size) / (bid_size + ask_size): the size-weighted mid. Each price has
+                 the size of the other side as its weight, so the microprice lies nearer to the side with less size,
+                 which is where the price is likelier to move.
+bid_depth[i]     the sum of the sizes of the first levels[i] bids, or of all bids where there are fewer; ask_depth[i] is
+                 the same of the asks
+imbalance[i]     (bid_depth[i] - ask_depth[i]) / (bid_depth[i] + ask_depth[i]), from -1 (asks only) to 1 (bids only)
 liquidity        the sum of price * size over the first max(levels) levels of both sides
 
-Prices, and so spread, mid and microprice, are in the quote currency; depths in the venue's unit of size; liquidity in
-the product of both. The first four are None when a side is empty, and when the book is crossed (bid > ask), as it may
-be in an auction: what they mean isn't defined there. No value is ever NaN or infinite.
+Prices, and so spread, mid and microprice, are in the quote currency; depths are in the venue's unit of size; liquidity
+is in the product of both units. The first four are None when a side is empty and when the book is crossed (bid > ask),
+as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite.
+
+The module is pure: events go in, a BookMetrics event comes out.
 """
 
 from __future__ import annotations
@@ -23,64 +28,73 @@ from math import inf
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 MAX_NUMBER = 1e100
-"""A price or a size beyond it is taken for garbage; sums and products of those within stay finite."""
+"""A larger price or size is taken for garbage. Sums and products of numbers within the limit can't overflow."""
 
-Best = tuple[float | None, float | None, float | None, float | None]
-"""(spread, relative_spread, mid, microprice)"""
-UNDEFINED: Best = (None, None, None, None)
+TopOfBook = tuple[float | None, float | None, float | None, float | None]
+"""The four metrics of the best level, in this order: spread, relative_spread, mid, microprice."""
+UNDEFINED: TopOfBook = (None, None, None, None)
 
 
 def of_book(
     event: MarketEvent, bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int]
 ) -> BookMetrics | None:
-    """The metrics of a full book, best level first; `levels` ascend. None for a book with numbers that aren't any."""
+    """Returns the metrics of a full book, or None when the book holds a number that can't be used: NaN, infinite,
+    beyond MAX_NUMBER, or a negative size.
+
+    `bids` and `asks` begin with the best level. `levels` ascend; it says how many levels each depth sums up. `event`
+    gives the metrics their venue, symbol and times.
+    """
     deepest = levels[-1]
-    bid_sums, bid_worth = _side(bids[:deepest])
-    ask_sums, ask_worth = _side(asks[:deepest])
+    bid_sums, bid_worth = _sum_up(bids[:deepest])
+    ask_sums, ask_worth = _sum_up(asks[:deepest])
     liquidity = bid_worth + ask_worth
-    # NaN and infinity show in the sum, whichever of the numbers is one.
+    # A NaN or an infinity anywhere in the book makes this sum NaN or infinite, so one comparison finds them all.
     if not -inf < liquidity < inf or max(bid_sums[-1], ask_sums[-1]) > MAX_NUMBER:
         return None
-    best = of_best(*bids[0], *asks[0]) if bids and asks else UNDEFINED
+    top = of_best(*bids[0], *asks[0]) if bids and asks else UNDEFINED
     bid_last, ask_last = len(bid_sums) - 1, len(ask_sums) - 1
     bid_depth = [bid_sums[min(level, bid_last)] for level in levels]
     ask_depth = [ask_sums[min(level, ask_last)] for level in levels]
-    return _event(event, best, levels, bid_depth, ask_depth, liquidity)
+    return _event(event, top, levels, bid_depth, ask_depth, liquidity)
 
 
 def of_quote(quote: Quote) -> BookMetrics | None:
-    """The metrics of a quote: a book of one level. A side without a price is empty. Where a size isn't given, there is
-    no depth: `levels` is empty then, and microprice and liquidity are None. None as in `of_book`."""
+    """Returns the metrics of a quote, which is treated as a book of one level; a side without a price is empty.
+
+    Where a price comes without a size there is no depth: `levels` is empty then, and microprice and liquidity are None.
+    Returns None for a quote with unusable numbers, as `of_book` does.
+    """
     bid, ask = quote.bid, quote.ask
     bid_size, ask_size = quote.bid_size, quote.ask_size
     if (bid is None or bid_size is not None) and (ask is None or ask_size is not None):
         bids = [] if bid is None or bid_size is None else [(bid, bid_size)]
         asks = [] if ask is None or ask_size is None else [(ask, ask_size)]
         return of_book(quote, bids, asks, (1,))
-    best = UNDEFINED if bid is None or ask is None else of_best(bid, 0.0, ask, 0.0)
-    return _event(quote, best, (), [], [], None)
+    top = UNDEFINED if bid is None or ask is None else of_best(bid, 0.0, ask, 0.0)
+    return _event(quote, top, (), [], [], None)
 
 
 def unknown(event: MarketEvent) -> BookMetrics:
-    """What is published when the book isn't known any more: all values None, and no levels."""
+    """Returns what is published once the book isn't known any more: every value is None and `levels` is empty."""
     return _event(event, UNDEFINED, (), [], [], None)
 
 
-def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> Best:
-    """Spread, relative spread, mid and microprice of the best level. Sizes aren't negative."""
+def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> TopOfBook:
+    """Returns the four metrics of the best level. The sizes must not be negative."""
     if not -MAX_NUMBER <= bid <= ask <= MAX_NUMBER:
         return UNDEFINED
     spread = ask - bid
     mid = (bid + ask) / 2
     size = bid_size + ask_size
     relative = spread / mid if mid > 0 else None
-    # Rounded, the weighted mean may leave its bounds by its last digit.
+    # A weighted mean lies between its two prices; rounding may carry it over by the last digit.
     micro = min(max((bid * ask_size + ask * bid_size) / size, bid), ask) if size > 0 else None
     return spread, relative, mid, micro
 
 
-def _side(side: Sequence[Level]) -> tuple[list[float], float]:
-    """The sums of the first 0, 1, 2, … sizes, and of all price * size: that is infinite for a size below 0."""
+def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:
+    """Returns the sums of the first 0, 1, 2, … sizes of one side, and the sum of all price * size. That is infinite
+    when a size is negative, so that the caller's check for finite numbers refuses the book."""
     total = worth = 0.0
     sums = [0.0]
     for price, size in side:
@@ -94,7 +108,7 @@ def _side(side: Sequence[Level]) -> tuple[list[float], float]:
 
 def _event(
     event: MarketEvent,
-    best: Best,
+    top: TopOfBook,
     levels: Sequence[int],
     bid_depth: list[float],
     ask_depth: list[float],
@@ -104,6 +118,6 @@ def _event(
         (bid - ask) / (bid + ask) if bid + ask > 0 else None for bid, ask in zip(bid_depth, ask_depth, strict=True)
     ]
     return BookMetrics(
-        event.venue, event.symbol, event.ts_event, event.ts_recv, *best, list(levels), bid_depth, ask_depth, imbalance,
+        event.venue, event.symbol, event.ts_event, event.ts_recv, *top, list(levels), bid_depth, ask_depth, imbalance,
         liquidity,
     )  # fmt: skip

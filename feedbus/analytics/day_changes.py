@@ -1,11 +1,17 @@
-"""What was traded between two tickers of an instrument, drawn from the sums of the day that they carry. Pure.
+"""What was traded between two tickers of an instrument, derived from the sums of the day that tickers carry.
 
-The first ticker is where it begins: of what was traded before it, nothing is known. From then on something was traded
-when the last price is another, or a sum (volume, turnover, trades) has risen.
+A ticker isn't a trade, but two tickers in a row show that something was traded: the last price differs, or one of the
+sums of the day (volume, turnover, trades) has risen. How far a sum rose is what was traded in between. The first ticker
+only gives the starting point, since nothing is known of what was traded before it.
 
-A sum that falls to less than half begins a new day: all of it was traded since. One that falls less was corrected: how
-much was traded isn't known then, until a new day begins. Of a window that rolls (`window_s`) it is never known: what is
-traded comes in as what is old goes out.
+Sums don't always rise:
+
+- A sum that falls to less than half has begun a new day, and all of it was traded since then.
+- A sum that falls by less was corrected by the venue. How much was traded is unknown then, until a new day begins.
+- A ticker of a rolling window (`window_s`, the last 24 hours on Binance) never tells how much was traded, because old
+  trades leave its sums while new ones enter. There only another last price shows a trade.
+
+The module is pure.
 """
 
 from __future__ import annotations
@@ -20,7 +26,8 @@ N = TypeVar("N", int, float)
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """Traded at `price`, the last one: so much, in the units of the ticker's sums. None: not known."""
+    """What was traded between two tickers. `price` is the last price; `volume`, `turnover` and `trades` are in the
+    units of the ticker's own sums, and None where the amount is unknown."""
 
     price: float
     volume: float | None
@@ -29,40 +36,42 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class DayChanges:
-    """The tickers of one instrument, in order."""
+    """Compares the tickers of one instrument, which must come in the order of their times."""
 
-    __slots__ = ("_begun", "_last", "_trades", "_trusted", "_turnover", "_volume")
+    __slots__ = ("_last", "_started", "_sums_trusted", "_trades", "_turnover", "_volume")
 
     def __init__(self) -> None:
-        self._begun = False
-        self._trusted = True
+        self._started = False  # True once there has been a ticker to compare with
+        self._sums_trusted = True  # False from a correction of a sum until a new day begins
         self._last: float | None = None
         self._volume: float | None = None
         self._turnover: float | None = None
         self._trades: int | None = None
 
     def change(self, ticker: Ticker) -> Change | None:
-        """What was traded since the ticker before; None for nothing that is known of.
+        """Returns what was traded since the ticker before, or None when no trade can be seen.
 
-        A ticker without a last price says no price that anything was traded at: its sums are left to the next one."""
+        A ticker without a last price doesn't say at what price something was traded. It is skipped, and the next
+        ticker's sums include what it would have shown.
+        """
         if ticker.last is None:
             return None
         if ticker.window_s is not None:
-            return self._rolled(ticker)
-        new_day = self._is_new_day(ticker)
-        volume = self._risen(self._volume, ticker.volume, new_day=new_day)
-        turnover = self._risen(self._turnover, ticker.turnover, new_day=new_day)
-        trades = self._risen(self._trades, ticker.trades, new_day=new_day)
+            return self._change_in_rolling_window(ticker)
+        new_day = self._check_sums(ticker)
+        volume = self._increase(self._volume, ticker.volume, new_day=new_day)
+        turnover = self._increase(self._turnover, ticker.turnover, new_day=new_day)
+        trades = self._increase(self._trades, ticker.trades, new_day=new_day)
         traded = ticker.last != self._last or bool(volume) or bool(turnover) or bool(trades)
-        begun, self._begun = self._begun, True
+        started, self._started = self._started, True
         self._last = ticker.last
         self._volume = self._volume if ticker.volume is None else ticker.volume
         self._turnover = self._turnover if ticker.turnover is None else ticker.turnover
         self._trades = self._trades if ticker.trades is None else ticker.trades
-        return Change(ticker.last, volume, turnover, trades) if begun and traded else None
+        return Change(ticker.last, volume, turnover, trades) if started and traded else None
 
-    def _is_new_day(self, ticker: Ticker) -> bool:
-        """True when a sum has begun anew. Whether sums can be trusted is found out here too."""
+    def _check_sums(self, ticker: Ticker) -> bool:
+        """Returns True when a new day has begun, and notes whether the sums can be trusted from now on."""
         new_day = fell = False
         for before, now in (
             (self._volume, ticker.volume),
@@ -73,18 +82,19 @@ class DayChanges:
                 new_day = new_day or now * 2 < before
                 fell = True
         if new_day:
-            self._trusted = True
+            self._sums_trusted = True
         elif fell:
-            self._trusted = False
+            self._sums_trusted = False
         return new_day
 
-    def _risen(self, before: N | None, now: N | None, *, new_day: bool) -> N | None:
-        if before is None or now is None or not self._trusted:
+    def _increase(self, before: N | None, now: N | None, *, new_day: bool) -> N | None:
+        """How far a sum has risen; None when that isn't known."""
+        if before is None or now is None or not self._sums_trusted:
             return None
         return now if new_day else now - before
 
-    def _rolled(self, ticker: Ticker) -> Change | None:
-        """What a ticker of a window that rolls says: whether the last price is another."""
-        begun, self._begun = self._begun, True
+    def _change_in_rolling_window(self, ticker: Ticker) -> Change | None:
+        """The change that another last price shows: its amounts are unknown."""
+        started, self._started = self._started, True
         moved, self._last = ticker.last != self._last, ticker.last
-        return Change(ticker.last, None, None, None) if begun and moved and ticker.last is not None else None
+        return Change(ticker.last, None, None, None) if started and moved and ticker.last is not None else None

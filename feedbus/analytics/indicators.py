@@ -1,10 +1,10 @@
-"""Indicators over the closes of final bars: simple and exponential moving averages. Pure.
+"""Moving averages over the closes of final bars: simple (sma) and exponential (ema).
 
-sma  of n bars: the mean of the last n closes.
-ema  of n bars: e = e' + a (close - e') with a = 2 / (n + 1), where e' is the value before. It begins as the mean of the
-     first n closes, the usual seed, so that it doesn't lean on a single one.
+sma  The mean of the last n closes.
+ema  e = e' + a * (close - e') with a = 2 / (n + 1), where e' is the value before this close. The first value is the
+     mean of the first n closes, which is the usual seed, so that it doesn't depend on a single close.
 
-Both are None until there have been n closes.
+Both are None until there have been n closes. The module is pure.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from math import fsum
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
-Name = Literal["sma", "ema"]
-NAMES: tuple[Name, ...] = get_args(Name)
+IndicatorName = Literal["sma", "ema"]
 
 
 class MovingAverage(Protocol):
-    """One indicator of one instrument and period."""
+    """One indicator of one instrument and period. `window` is the number of closes that it averages."""
 
     window: int
 
     def add(self, close: float) -> float | None:
-        """One more final bar; the value then."""
+        """Takes in the close of one more final bar and returns the new value; None while there are too few closes."""
 
     def replace(self, close: float) -> float | None:
-        """The last bar was corrected: its close is another; the value then. Only after `add`."""
+        """Replaces the close that was added last, because its bar was corrected, and returns the new value. Must not be
+        called before `add`."""
 
 
 class Sma:
-    """The mean of the last `window` closes, summed up anew each time: it never drifts."""
+    """The mean of the last `window` closes. It is summed up anew each time, so that rounding errors don't add up."""
 
     __slots__ = ("_closes", "window")
 
@@ -40,12 +40,12 @@ class Sma:
         self._closes: deque[float] = deque(maxlen=window)
 
     def add(self, close: float) -> float | None:
-        """See MovingAverage."""
+        """Takes in one more close and returns the mean; None while there are too few closes."""
         self._closes.append(close)
         return self._value()
 
     def replace(self, close: float) -> float | None:
-        """See MovingAverage."""
+        """Replaces the last close and returns the mean."""
         self._closes[-1] = close
         return self._value()
 
@@ -56,37 +56,37 @@ class Sma:
 class Ema:
     """The exponential moving average, seeded with the mean of the first `window` closes."""
 
-    __slots__ = ("_alpha", "_before", "_seed", "_value", "window")
+    __slots__ = ("_alpha", "_previous", "_seed", "_value", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self._alpha = 2 / (window + 1)
-        self._seed: list[float] = []  # the first closes, until there are enough of them
+        self._seed: list[float] = []  # the first closes, until there are `window` of them
         self._value: float | None = None
-        self._before: float | None = None  # the value before the last close
+        self._previous: float | None = None  # the value before the last close, which `replace` starts from again
 
     def add(self, close: float) -> float | None:
-        """See MovingAverage."""
-        self._before = self._value
-        if self._before is None:
+        """Takes in one more close and returns the average; None while there are too few closes."""
+        self._previous = self._value
+        if self._previous is None:
             self._seed.append(close)
         else:
             self._seed.clear()
-        return self._with(close)
+        return self._update(close)
 
     def replace(self, close: float) -> float | None:
-        """See MovingAverage."""
-        if self._before is None:
+        """Replaces the last close and returns the average."""
+        if self._previous is None:
             self._seed[-1] = close
-        return self._with(close)
+        return self._update(close)
 
-    def _with(self, close: float) -> float | None:
-        if self._before is not None:
-            self._value = self._before + self._alpha * (close - self._before)
+    def _update(self, close: float) -> float | None:
+        if self._previous is not None:
+            self._value = self._previous + self._alpha * (close - self._previous)
         elif len(self._seed) == self.window:
             self._value = fsum(self._seed) / self.window
         return self._value
 
 
-KINDS: dict[Name, Callable[[int], MovingAverage]] = {"sma": Sma, "ema": Ema}
-"""What each name makes, given the window."""
+INDICATORS: dict[IndicatorName, Callable[[int], MovingAverage]] = {"sma": Sma, "ema": Ema}
+"""The class of each indicator, by its name in the configuration. Each takes the window."""

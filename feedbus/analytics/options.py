@@ -1,4 +1,7 @@
-"""What the aggregator can be told, and what it counts. Pure."""
+"""What the configuration may set for the aggregator, and the counters that it exports.
+
+Both are plain structs without behaviour beyond checking themselves. The module is pure.
+"""
 
 from __future__ import annotations
 
@@ -7,45 +10,52 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from feedbus.analytics.indicators import Name
+from feedbus.analytics.indicators import IndicatorName
 from feedbus.errors import ConfigError
 
 PeriodSeconds = Annotated[int, Meta(ge=1, le=86400)]
 LevelCount = Annotated[int, Meta(ge=1, le=1000)]
-Pause = Annotated[float, Meta(ge=0, le=3600)]
+PublishInterval = Annotated[float, Meta(ge=0, le=3600)]
 
 
 class IndicatorOptions(msgspec.Struct, frozen=True):
-    """An indicator that each period has: its name, and over how many bars."""
+    """One indicator that is computed for every period: its name, and how many bars its window spans."""
 
-    name: Name
+    name: IndicatorName
     window: Annotated[int, Meta(ge=1, le=1000)]
 
 
-USUAL_INDICATORS = (IndicatorOptions("sma", 20), IndicatorOptions("ema", 20))
+DEFAULT_INDICATORS = (IndicatorOptions("sma", 20), IndicatorOptions("ema", 20))
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The aggregator's key in the configuration. Times are seconds.
+    """What the key `aggregator` of the configuration may hold. All times are in seconds.
 
-    `forming_every` and `book_every` say how often the bars that are being made, and the metrics of a book, are
-    published at most, each for one instrument; with 0, after each message off the bus, and for each book. `grace` is
-    how long after its end a bar stays open for trades that come late. With `empty` a period without trades has a bar,
-    but no more than `max_empty` in a row. `max_instruments` bounds those with bars, and those with books.
+    periods          the lengths of the bars
+    indicators       the indicators that each period has
+    forming_every    the shortest time between two publications of one instrument's unfinished bars; with 0 they are
+                     published after every message that changed them
+    grace            how long after its end a bar stays open for late trades
+    empty            whether a period without trades gets a bar
+    max_empty        how many bars without trades may follow one another
+    levels           the depths, in price levels, that book metrics are computed for
+    book_every       the shortest time between two publications of one instrument's book metrics; with 0 they are
+                     published for every book
+    max_instruments  how many instruments may have bars, and how many may have book metrics: this bounds the memory
     """
 
     periods: Annotated[tuple[PeriodSeconds, ...], Meta(max_length=16)] = (60, 300, 900)
-    indicators: Annotated[tuple[IndicatorOptions, ...], Meta(max_length=16)] = USUAL_INDICATORS
-    forming_every: Pause = 1.0
+    indicators: Annotated[tuple[IndicatorOptions, ...], Meta(max_length=16)] = DEFAULT_INDICATORS
+    forming_every: PublishInterval = 1.0
     grace: Annotated[float, Meta(ge=0, le=60)] = 1.0
     empty: bool = False
     max_empty: Annotated[int, Meta(ge=1, le=10_000)] = 60
     levels: Annotated[tuple[LevelCount, ...], Meta(min_length=1, max_length=16)] = (1, 5, 10)
-    book_every: Pause = 0.25
+    book_every: PublishInterval = 0.25
     max_instruments: Annotated[int, Meta(ge=1, le=1_000_000)] = 20_000
 
     def check(self) -> None:
-        """Raises ConfigError for what contradicts itself."""
+        """Raises ConfigError when a value is listed twice, or when `levels` don't ascend."""
         for name, values in (("periods", self.periods), ("indicators", self.indicators), ("levels", self.levels)):
             if len(set(values)) < len(values):
                 raise ConfigError(f"{name}: the same is there twice")
@@ -54,11 +64,21 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class AggregateCounters(msgspec.Struct, gc=False):
-    """Plain totals: what came in, what went out, and what was left out.
+    """Totals since the aggregator was started. They are exported under these names, and documented in
+    docs/analytics.md.
 
-    `corrected` and `too_late` count late trades by bar: taken into the last closed one, or into no bar of that period.
-    `stale` are tickers older than one that came before, `ignored` events of instruments beyond the limit, `unusable`
-    such with numbers that aren't any, `odd_times` such with a venue's time that can't be.
+    trades, tickers, books, quotes, deltas, gaps
+                  events that came in, by kind
+    bars          versions of bars that were published; `bars_final` of them were final
+    indicators    indicator values that were published
+    metrics       book metrics that were published
+    corrected     late trades that changed the last closed bar of their period; counted once for each period
+    too_late      late trades that were older than that bar and left out; counted once for each period
+    stale         tickers that were older than an earlier one of the same instrument, and left out
+    ignored       events of instruments beyond `max_instruments`, and left out
+    unusable      events that were left out since a number in them is NaN, infinite, absurdly large, or negative where
+                  it can't be
+    odd_times     events whose venue time can't be right, so that the time of receipt was used instead
     """
 
     trades: int = 0

@@ -1,7 +1,8 @@
-"""Pacing: of what changes often, the newest state is taken, and no more often than every so many seconds. Pure.
+"""A limit on how often one thing is published: at most once in a given number of seconds, and then in its newest state.
 
-A key that changes is due at once when it was last taken `every` seconds ago, else when it will have been. Nothing is
-spent on keys that don't change.
+A bar or a book changes with every event, and most of these versions interest nobody. So a change is published at once
+when the last publication is long enough ago; otherwise it waits for that moment, and later changes wait along with it.
+A key that doesn't change costs nothing. The module is pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -15,33 +16,39 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Pacer(Generic[K]):
-    """Which keys are due. It keeps the time of every key that it has seen: how many there may be is the caller's."""
+    """Knows which of the changed keys are due.
+
+    It remembers every key that it was ever told of, so the caller has to bound how many there are. Times are in seconds
+    by one monotonic clock.
+    """
 
     def __init__(self, every: float) -> None:
+        """`every` is the shortest time in seconds between two turns of one key."""
         self._every = every
-        self._rests_until: dict[K, float] = {}
+        self._not_before: dict[K, float] = {}
         self._waiting: set[K] = set()
-        self._due: list[tuple[float, int, K]] = []  # a heap; the number keeps keys from being compared
+        self._due: list[tuple[float, int, K]] = []  # a heap; the count breaks ties, since keys can't be compared
         self._count = 0
 
-    def touch(self, key: K, now: float) -> None:
-        """The key has changed."""
+    def mark_changed(self, key: K, now: float) -> None:
+        """Notes that the key has changed. Further changes before its turn cost nothing."""
         if key not in self._waiting:
             self._waiting.add(key)
             self._count += 1
-            heapq.heappush(self._due, (max(now, self._rests_until.get(key, now)), self._count, key))
+            heapq.heappush(self._due, (max(now, self._not_before.get(key, now)), self._count, key))
 
     def take(self, now: float) -> list[K]:
-        """The keys that have changed and are due, in the order in which they became so."""
+        """Returns the changed keys that are due by `now`, in the order in which they became due. Their next turn is
+        `every` seconds from now at the earliest."""
         taken: list[K] = []
         due = self._due
         while due and due[0][0] <= now:
             key = heapq.heappop(due)[2]
             self._waiting.remove(key)
-            self._rests_until[key] = now + self._every
+            self._not_before[key] = now + self._every
             taken.append(key)
         return taken
 
     def next_due(self) -> float:
-        """When `take` will have something, by the clock that it is given; infinity: not before a change."""
+        """Returns when the next changed key is due; infinity when no key has changed."""
         return self._due[0][0] if self._due else inf

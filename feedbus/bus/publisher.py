@@ -1,14 +1,19 @@
-"""The publisher: numbers events, packs them into messages, and sends heartbeats. Never waits for a subscriber.
+"""The publisher: numbers events, packs them into messages, and sends heartbeats. It never waits for a subscriber.
 
-A message goes at once when the last one for its word and venue went more than `linger` ago; else what comes is
-gathered until then. So a quiet bus has no delay, and under load one message carries many symbols. Where the readers
-gather already (`gathering`), all that they bring is sent when they say that they are done, by `flush`.
+It alone decides when a message is sent, in `_send_or_wait`:
+
+- Events that were read in a round (feedbus/transport/rounds.py) are sent together at the end of the round.
+- Other events are sent at once if the last message with their word and venue was sent more than `linger` seconds ago;
+  otherwise they wait until `linger` is over. So a quiet bus has no delay, and under load many symbols share a message.
+- No event waits longer than `linger`, and a message that is full is sent without waiting.
+
+Many tasks call `publish`, but only the publisher's own task may suffer from a message that can't be sent: see `run`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -32,6 +37,22 @@ class Sink(Protocol):
 
     def send(self, message: bytes) -> None:
         """Take one message without waiting."""
+
+
+class ReadingRounds(Protocol):
+    """What a publisher sees of the rounds in which its feed's sockets are read (feedbus.transport.rounds.Rounds)."""
+
+    def is_open(self) -> bool:
+        """True while somebody who was woken in the present round has not yet come back to wait for the next one."""
+
+    def more_to_come(self) -> bool:
+        """True if, in an open round, somebody else is still to read, or the one that is left has more to read."""
+
+    def wake_at_end(self, event: trio.Event) -> None:
+        """Set this event when the open round ends."""
+
+    def let_sleep(self, event: trio.Event) -> None:
+        """Don't set this event at the end of the round; it need not be known."""
 
 
 class _WordStream:
@@ -68,13 +89,14 @@ class Publisher:
         sink: Sink,
         *,
         linger: float = LINGER,
-        gathering: Callable[[], bool] = bool,
+        rounds: ReadingRounds | None = None,
         clock: Callable[[], float] = trio.current_time,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """While `gathering()` holds, what is published waits for `flush`, though not longer than `linger`.
+        """`linger` is seconds. `rounds` are those in which the events are read, None: they come from elsewhere.
 
-        `clock` is monotonic seconds, `wall_ns` nanoseconds since the epoch; the epoch is the time of the start."""
+        `clock` is monotonic seconds, `wall_ns` nanoseconds since 1970; the time of the start is the publisher's epoch.
+        """
         self.name = name
         self.epoch = wall_ns()
         self.messages = 0
@@ -82,17 +104,23 @@ class Publisher:
         self.too_large = 0  # events over RECV_MAX_SIZE: not sent, so that subscribers see a gap
         self._sink = sink
         self._linger = linger
-        self._gathering = gathering
+        self._rounds = rounds
         self._clock = clock
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _WordStream] = {}
         self._kinds = {event_type: _KindState(event_type.WORD) for event_type in EVENT_TYPES}
-        self._timer = trio.CancelScope()  # its deadline is when the flusher is woken
+        self._timer = trio.CancelScope()  # its deadline is when the publisher's own task sends what waits
+        self._wake = trio.Event()  # the same task is wanted now
+        self._has_run = False
+        self._failure: Exception | None = None  # why a message could not be sent; ends the publisher's own task
         self._beat = 0
         self._next_beat = inf
 
     def publish(self, events: Sequence[MarketData]) -> None:
-        """Send these events, in order within each topic; at once, or within `linger` seconds."""
+        """Send these events, in order within each topic; at once, or within `linger` seconds.
+
+        Once `run` has been called it raises nothing for a message that can't be sent.
+        """
         now = self._clock()
         touched: dict[_WordStream, None] = {}
         for event in events:
@@ -108,9 +136,7 @@ class Publisher:
             if (stream.pending_count + 1) * stream.event_size > FULL:
                 self._flush(stream, now)
             touched[stream] = None
-        for stream in touched:
-            if stream.pending_count:
-                self._flush_or_wait(stream, now)
+        self._send_or_wait(touched, now)
 
     def begin_again(self) -> None:
         """A new epoch: whoever publishes here has forgotten what it said before. What is pending goes out first."""
@@ -126,9 +152,14 @@ class Publisher:
         return {str(of.__struct_config__.tag): found.count for of, found in self._kinds.items() if found.count}
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Flush what lingers and send heartbeats, until cancelled."""
+        """Send what has waited long enough, and heartbeats, until cancelled. It can be run again.
+
+        When a message can't be sent (BusError of the sink, or an event that can't be encoded), the error is raised
+        here, whoever published the event: a connection that is read has no part in it. Subscribers see a gap.
+        """
+        self._has_run = True
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._flush_late)
+            nursery.start_soon(self._send_late)
             nursery.start_soon(self._beats)
             task_status.started()
 
@@ -137,8 +168,12 @@ class Publisher:
         return f"{self.name}: no heartbeat is published" if now > self._next_beat + OVERDUE_AFTER else None
 
     async def finish(self) -> None:
-        """Send what is pending and a last heartbeat, and give nng a moment to write it out."""
+        """Send what is pending and a last heartbeat, and give nng a moment to write it out.
+
+        Raises the error of a message that could not be sent.
+        """
         self.beat()
+        self._raise_failure()
         await trio.sleep(DRAIN_ON_STOP)
 
     def beat(self) -> None:
@@ -155,15 +190,14 @@ class Publisher:
             stream.changed.clear()
 
     def flush(self) -> None:
-        """Send all that is pending: everything together, one wake-up for all words."""
+        """Send all that is pending: everything together, so that a subscriber is woken once for all words."""
         now = self._clock()
         for stream in self._streams.values():
             if stream.pending_count:
                 self._flush(stream, now)
-        if self._timer.deadline < inf:
-            self._timer.deadline = inf
+        self._stop_waiting()
 
-    # Gathering
+    # When to send
 
     def _stream(self, of_kind: _KindState, venue: str) -> _WordStream:
         """The stream of a kind; kinds that share a word (a book and its deltas) share it too, and so their order."""
@@ -174,31 +208,63 @@ class Publisher:
         of_kind.streams[venue] = stream
         return stream
 
-    def _flush_or_wait(self, stream: _WordStream, now: float) -> None:
-        """The timer is never later than the first that waits. Under load it is this call that finds the time ripe, and
-        the timer is moved along before it goes off: that costs a tenth of being woken."""
-        due = stream.last_sent + self._linger
-        if self._gathering():
-            due = now + self._linger  # a moment, in fact
-        elif now >= due:
+    def _send_or_wait(self, touched: Iterable[_WordStream], now: float) -> None:
+        """Decide when the events that were just published are sent: now, at the end of the round, or after `linger`."""
+        rounds = self._rounds
+        if rounds is not None and rounds.is_open():
+            if rounds.more_to_come():
+                # Whoever reads last in this round publishes last, and sends everything, below. If the last one brings
+                # nothing for us, the end of the round wakes our own task; if the end is long in coming, the timer does.
+                rounds.wake_at_end(self._wake)
+                self._wait_until(now + self._linger)
+            else:
+                self.flush()
+            return
+        for stream in touched:
+            if not stream.pending_count:
+                continue
+            due = stream.last_sent + self._linger
+            if now < due:
+                self._wait_until(due)
+                continue
             self._flush(stream, now)
+            # Under load it is nearly always a publish that finds the time ripe, and the timer is moved along before
+            # it goes off: that costs a tenth of waking a task.
             if self._timer.deadline < inf:
                 self._timer.deadline = min(self._first_due(), now + self._linger)
-            return
+
+    def _wait_until(self, due: float) -> None:
+        """Have what is pending sent at `due`; the timer is never later than the first that waits."""
         if due < self._timer.deadline:
             self._timer.deadline = due
+
+    def _stop_waiting(self) -> None:
+        """Nothing is pending any more."""
+        if self._timer.deadline < inf:
+            self._timer.deadline = inf
+            if self._rounds is not None:
+                self._rounds.let_sleep(self._wake)
 
     def _first_due(self) -> float:
         waiting = (stream.last_sent for stream in self._streams.values() if stream.pending_count)
         return min(waiting, default=inf) + self._linger
 
-    async def _flush_late(self) -> None:
-        """Send what nobody else has sent in time."""
+    async def _send_late(self) -> None:
+        """The publisher's own task: send what no call of `publish` has sent in time, and raise what went wrong."""
         while True:
-            with self._timer:
-                await trio.sleep_forever()
             self._timer = trio.CancelScope(deadline=inf)
+            self._wake = trio.Event()
             self.flush()
+            self._raise_failure()
+            with self._timer:
+                await self._wake.wait()
+            if self._rounds is not None:
+                self._rounds.let_sleep(self._wake)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
 
     async def _beats(self) -> None:
         self._next_beat = trio.current_time()
@@ -225,7 +291,13 @@ class Publisher:
             first = stream.next.get(symbol, 1)
             stream.next[symbol] = first + len(events)
             groups.append((symbol, first, events))
-        self._send(stream, groups)
+        try:
+            self._send(stream, groups)
+        except Exception as error:
+            if not self._has_run:
+                raise  # there is no task of the publisher's own: its user looks after it
+            self._failure = self._failure or error
+            self._wake.set()
 
     def _send(self, stream: _WordStream, groups: list[codec.Group]) -> None:
         header = codec.MessageHeader(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())

@@ -1,1 +1,3 @@
-"""What the commands do."""
+"""What each command of `feedbus` does, one file a command. The command line itself is read in feedbus/cli.py, which
+imports a file of this package only when its command runs.
+"""

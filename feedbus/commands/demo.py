@@ -1,7 +1,8 @@
 """`feedbus demo`: simulated venues, their feeds, the actors, the bus and the live table, all on this machine.
 
-In one process, or each feed and actor in a process of its own, as systemd would run them: whichever ends is started
-again a second later, and the others don't notice. The simulated venues and the table are always in this one.
+All of it runs in one process, or each feed and actor runs in a process of its own, as under systemd: a process that
+ends is started again a second later, and the others are not disturbed. The simulated venues and the live table are
+always in this process.
 """
 
 from __future__ import annotations
@@ -11,25 +12,30 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trio
 from rich.console import Console
 
-from feedbus.commands.app import stop_signal, watch
+from feedbus import sim
+from feedbus.commands.monitor import watch
+from feedbus.commands.signals import run_until_stopped, stop_signal
 from feedbus.config import Config, parse
 from feedbus.service import processes
 from feedbus.service.tree import running
 from feedbus.sim.binance import catalogue as binance_catalogue
 from feedbus.sim.moex import catalogue
-from feedbus.sim.simulations import NAMES, places, simulation
+from feedbus.sim.simulations import places, simulation
 from feedbus.table.market_table import MarketTable
-from feedbus.table.run_view import run_lines
+from feedbus.table.market_view import run_lines
+from feedbus.telemetry import logs
 
-SYMBOLS = {"moex": 12, "alor": 8, "binance": 10}
-MOST_ACTIVE = 10  # in the final statistics
-RESTART_AFTER = 1.0  # seconds
+SYMBOLS_WANTED = {"moex": 12, "alor": 8, "binance": 10}
+MOST_ACTIVE = 10  # instruments in the final statistics
+RESTART_AFTER = 1.0  # seconds from the end of a process to its next start
+TERMINATE_WITHIN = 10.0  # seconds that a process has to end after SIGTERM, before SIGKILL
 
 CONFIG = """\
 bus: {{publish: "ipc://{folder}/events.ipc"}}
@@ -68,20 +74,45 @@ actors:
 """
 
 
-async def demo(
+def demo(*, seconds: float | None, apart: bool, log_format: logs.Style, on_start: Callable[[str, str], None]) -> str:
+    """Run the demo on standard output until q is typed, a signal comes, or `seconds` have passed (None: no limit).
+
+    With `apart`, each feed and actor has a process of its own. `on_start` is called with the address of the bus and
+    with the arguments that `feedbus monitor` needs to follow it. On a terminal the newest log line is shown beneath
+    the table; elsewhere logs go to standard error in `log_format`. Returns the final statistics.
+    """
+    console = Console()
+    last_log = None
+    if console.is_terminal:
+        kept = logs.to_table()
+        last_log = lambda: kept.text  # noqa: E731 (a closure of one expression)
+    else:
+        logs.to_stderr(style=log_format)
+    show = partial(
+        serve,
+        console=console,
+        seconds=seconds,
+        apart=apart,
+        log_format=log_format,
+        on_start=on_start,
+        last_log=last_log,
+    )
+    return run_until_stopped(show)
+
+
+async def serve(
     *,
     console: Console,
     seconds: float | None,
     apart: bool,
-    log_format: str,
+    log_format: logs.Style,
     on_start: Callable[[str, str], None],
     last_log: Callable[[], str] | None,
 ) -> str:
-    """Run it until q, a signal, or the end of its time; `apart` puts each part into a process of its own.
+    """Run the demo on this console; the other arguments are those of `demo`.
 
-    `on_start` is told where the bus is and what `monitor` takes for it, `last_log` says what else should be read
-    beneath a table on a screen; where there is none, processes write their logs in `log_format` to standard error.
-    Returns the final statistics.
+    `last_log` returns the text to show beneath the table. When it is None the console is no terminal, and the
+    processes of the parts write their logs to standard error too.
     """
     with stop_signal() as stop, TemporaryDirectory(prefix="feedbus-demo-") as folder:
         async with trio.open_nursery() as nursery:
@@ -104,50 +135,54 @@ async def demo(
 
 
 def most_active(table: MarketTable) -> str:
-    """What was traded of the instruments that changed most, for the end."""
+    """The final statistics of the instruments with the most updates, as lines of text."""
     return "\n".join(run_lines(table.totals(MOST_ACTIVE)))
 
 
 async def _simulated(nursery: trio.Nursery, folder: str) -> str:
-    """The venues, served; the configuration for them."""
+    """Serve the simulated venues in this nursery; returns the YAML of a configuration that connects to them."""
     urls = {}
-    for name, (websocket, rest) in places("127.0.0.1", 0, NAMES).items():
+    for name, (websocket, rest) in places("127.0.0.1", 0, sim.names()).items():
         urls[name] = await simulation(name).start(nursery, websocket, rest)
-    shares = catalogue.tickers()[: SYMBOLS["moex"]]
+    shares = catalogue.tickers()[: SYMBOLS_WANTED["moex"]]
     return CONFIG.format(
         folder=folder,
         urls=urls,
         moex=", ".join(shares),
-        alor=", ".join(symbol.partition(".")[2] for symbol in shares[: SYMBOLS["alor"]]),
-        binance=", ".join(binance_catalogue.symbols()[: SYMBOLS["binance"]]),
+        alor=", ".join(symbol.partition(".")[2] for symbol in shares[: SYMBOLS_WANTED["alor"]]),
+        binance=", ".join(binance_catalogue.symbols()[: SYMBOLS_WANTED["binance"]]),
     )
 
 
 async def _apart(
     config: Config, path: Path, stop: trio.Event, *, console: Console, seconds: float | None, log_format: str | None
 ) -> str:
-    """Every part in a process, and the table in this one."""
+    """Run each part in a process of its own and the live table in this one; returns the final statistics.
+
+    The processes write no logs when `log_format` is None.
+    """
     parts = [_Part(path, name, log_format) for name in processes.names(config)]
     async with trio.open_nursery() as nursery:
         for part in parts:
             nursery.start_soon(part.run)
         table, stats = await watch(
-            processes.subscribed(config), stop, console=console, seconds=seconds, last_log=lambda: _said(parts)
+            processes.subscribed(config), stop, console=console, seconds=seconds, last_log=lambda: _running(parts)
         )
         nursery.cancel_scope.cancel()
     restarts = sum(part.starts - 1 for part in parts)
     return f"processes {len(parts)}, started again {restarts}, gaps {stats.gaps:,}\n{most_active(table)}"
 
 
-def _said(parts: Sequence[_Part]) -> str:
+def _running(parts: Sequence[_Part]) -> str:
+    """The name and process id of each part that runs, to be shown beneath the table."""
     return "  ".join(f"{part.name} {part.pid}" for part in parts if part.pid)
 
 
 class _Part:
-    """One part of the configuration in a process, which is started again whenever it ends."""
+    """The process of one part of the configuration. It is started again whenever it ends."""
 
     def __init__(self, path: Path, name: str, log_format: str | None) -> None:
-        """Without a format its log goes nowhere: there is a table on the screen."""
+        """`log_format` is None where a table fills the screen: log lines would garble it, so they are dropped."""
         self.name = name
         self.starts = 0
         self.pid: int | None = None
@@ -156,7 +191,7 @@ class _Part:
         self._stderr = None if log_format else subprocess.DEVNULL
 
     async def run(self) -> None:
-        """Until cancelled; then it is asked to end, as systemd would."""
+        """Keep the process running until cancelled, and stop it then."""
         while True:
             self.starts += 1
             process = await trio.lowlevel.open_process(
@@ -167,17 +202,17 @@ class _Part:
                 await process.wait()
             except trio.Cancelled:
                 with trio.CancelScope(shield=True):
-                    await _end(process)
+                    await _terminate(process)
                 raise
             self.pid = None
             await trio.sleep(RESTART_AFTER)
 
 
-async def _end(process: trio.Process) -> None:
-    """SIGTERM, and SIGKILL for whoever doesn't end in time."""
+async def _terminate(process: trio.Process) -> None:
+    """Ask the process to end with SIGTERM, as systemd would, and kill it when it takes too long."""
     with suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
-    with trio.move_on_after(10):
+    with trio.move_on_after(TERMINATE_WITHIN):
         await process.wait()
     if process.poll() is None:
         process.kill()

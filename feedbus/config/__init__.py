@@ -1,7 +1,7 @@
-"""The configuration: YAML → frozen structs, checked against one another and against the venues.
+"""The configuration: a YAML file becomes frozen structs, which are checked against one another and by the venues.
 
-Reads files and the environment, and nothing else. Whatever is wrong is a ConfigError of one line that names file,
-line and key, and never holds a credential. `docs/configuration.md` says every key.
+Only files and the environment are read. Whatever is wrong raises a ConfigError, whose text is one line that names the
+file, the line and the key, and never contains a credential. `docs/configuration.md` describes every key.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from stat import S_ISDIR
 
 from feedbus.config import actors, addresses, feeds
 from feedbus.config.contradictions import refuse_contradictions
+from feedbus.config.files import reason_of
 from feedbus.config.model import (
     BackoffConfig,
     BoardsConfig,
@@ -51,7 +52,10 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Config:
 
 
 def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) -> Config:
-    """Read a configuration; `name` is what errors call it, `directory` where the files that it names are."""
+    """Read a configuration from text. Errors call it `name`; the files that it names are relative to `directory`.
+
+    Raises ConfigError.
+    """
     reader = YamlReader(environ)
     document = compose(text, name)
     special = {
@@ -72,14 +76,14 @@ def _bus(reader: YamlReader, node: Node) -> BusConfig:
 
 
 def _cache_dir(reader: YamlReader, node: Node, directory: Path) -> str:
-    """A directory, which is made when it is needed."""
+    """The path of a directory. It need not exist: it is made when something is written to it."""
     path = directory / reader.text(node)
     try:
         is_directory = S_ISDIR(path.stat().st_mode)
     except FileNotFoundError:
         return str(path)
     except (OSError, ValueError) as error:
-        raise node.place.error(f"can't be used: {getattr(error, 'strerror', None) or 'not a path'}") from None
+        raise node.place.error(f"can't be used: {reason_of(error)}") from None
     if not is_directory:
         raise node.place.error("is a file, not a directory")
     return str(path)

@@ -1,4 +1,4 @@
-"""The subscriber actors of a configuration, each judged by itself. Pure."""
+"""The actors of a configuration. Each actor's own class judges its options. Pure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ def _no_bus(topics: Any) -> Any:  # noqa: ARG001 - the Protocol's signature
     return nullcontext()
 
 
+# Lets an actor be made, so that it judges its options, without a bus behind it.
 _NOTHING = ActorContext(subscribe=_no_bus, publish=lambda _: None, wall_ns=lambda: 0)
 
 
 def read(reader: YamlReader, node: Node) -> dict[str, msgspec.Struct]:
-    """The options of each actor that is wanted, in the order of the file; an actor without any has its defaults."""
+    """The options of each actor by its name, in the order of the file. An actor whose key has no value has its
+    defaults.
+    """
     return {name: _options(reader, name, child) for name, child in reader.table(node).items()}
 
 

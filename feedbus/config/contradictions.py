@@ -1,4 +1,4 @@
-"""What two keys of a configuration can't both mean. Pure."""
+"""Keys of a configuration that are good by themselves but contradict one another. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from feedbus.venues import account_class
 
 
 def refuse_contradictions(config: Config, document: Node) -> None:
-    """Raises ConfigError, with the place of one of the keys in question; `document` is what `config` was made of."""
+    """Raises ConfigError for the first contradiction, with the place of one of its keys.
+
+    `document` is the YAML that `config` was read from; it knows the places.
+    """
     for feed in config.feeds:
         _within_feed(feed, document)
         if feed.name in config.actors:
-            raise _place(document, "actors", feed.name).error("is the name of a feed too")
+            raise _place(document, "actors", feed.name).error("is also the name of a feed")
     _shared_accounts(config, document)
     _addresses(config, document)
     if not config.cache_dir and any(feed.boards for feed in config.feeds):
@@ -24,13 +27,14 @@ def refuse_contradictions(config: Config, document: Node) -> None:
 
 
 def _within_feed(feed: FeedConfig, document: Node) -> None:
+    """Contradictions between the keys of one feed."""
     at = ("feeds", feed.name)
     backoff = feed.backoff
     if backoff.first > backoff.cap:
         reason = f"first ({backoff.first:g} s) is above cap ({backoff.cap:g} s)"
         raise _place(document, *at, "backoff").error(reason)
     if feed.compression and feed.transport == "trio-websocket":
-        raise _place(document, *at, "compression").error("transport trio-websocket has none: sansio has")
+        raise _place(document, *at, "compression").error("transport trio-websocket has no compression: use sansio")
     asked = [feed.rest or "", feed.auth or ""]
     over_tls = [
         feed.url.startswith("wss:"),
@@ -38,12 +42,16 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
         feed.boards and not feed.rest,
     ]
     if feed.ca_file and not any(over_tls):
-        raise _place(document, *at, "ca_file").error("nothing is encrypted here: url is ws:// and not wss://")
+        raise _place(document, *at, "ca_file").error(
+            "has no effect: no address of this feed is encrypted (wss:// or https://)"
+        )
     _carried(feed, _place(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
 
 
 def _carried(feed: FeedConfig, place: Place) -> None:
-    """As many symbols as are known to be wanted have to find room."""
+    """The connections must be able to carry as many symbols as are known to be wanted. How many the boards list is not
+    known before the venue is asked.
+    """
     count = feed.boards.sample or 0 if feed.boards else len(feed.symbols)
     sharding = feed.sharding
     if count > sharding.capacity:
@@ -52,33 +60,32 @@ def _carried(feed: FeedConfig, place: Place) -> None:
 
 
 def _shared_accounts(config: Config, document: Node) -> None:
-    """Feeds of one account share what the venue allows it."""
+    """Feeds with the same venue and credentials use one account, so together they must keep to the venue's limit."""
     wanted: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
     for feed in config.feeds:
         account = (feed.venue, frozenset(feed.credentials.items()))
         wanted[account] += feed.sharding.connections
         allowed = account_class(feed.venue).limits.connections
         if allowed is not None and wanted[account] > allowed:
-            reason = (
-                f"the venue allows an account {allowed} connections, and with its feeds above it has {wanted[account]}"
-            )
+            used = f"its feeds up to this one want {wanted[account]}"
+            reason = f"the venue allows an account {allowed} connections, and {used}"
             raise _place(document, "feeds", feed.name, "sharding").error(reason)
 
 
 def _addresses(config: Config, document: Node) -> None:
-    """Nobody listens at an address of another part, or connects to it."""
+    """No two parts may listen at one address, and no feed may take an address of our own for its venue's."""
     ours: dict[str, Endpoint | None] = {"bus.publish": endpoint(config.bus.publish)}
     if config.telemetry is not None:
         listen = endpoint(f"tcp://{config.telemetry.listen}")
         if collide(listen, ours["bus.publish"]):
-            raise _place(document, "telemetry", "listen").error("is the address of bus.publish too")
+            raise _place(document, "telemetry", "listen").error("is also the address of bus.publish")
         ours["telemetry.listen"] = listen
     for name, options in config.actors.items():
         if (written := getattr(options, "listen", None)) is not None:
             listen = endpoint(f"tcp://{written}")
             taken = next((key for key, other in ours.items() if collide(listen, other)), None)
             if taken is not None:
-                raise _place(document, "actors", name, "listen").error(f"is the address of {taken} too")
+                raise _place(document, "actors", name, "listen").error(f"is also the address of {taken}")
             ours[f"actors.{name}.listen"] = listen
     for feed in config.feeds:
         for key, url in (("url", feed.url), ("rest", feed.rest), ("auth", feed.auth)):
@@ -88,7 +95,7 @@ def _addresses(config: Config, document: Node) -> None:
 
 
 def _place(node: Node, *keys: str) -> Place:
-    """Where a key is written; where it isn't, the innermost mapping that could hold it."""
+    """Where a key is written. When the file doesn't have it, the place of the innermost mapping that could hold it."""
     for key in keys:
         if not isinstance(node, YamlMapping) or key not in node.entries:
             break

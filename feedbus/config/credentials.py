@@ -1,7 +1,6 @@
-"""Credentials: texts by name, written in the configuration or in files of their own. Reads those files.
+"""Credentials: texts by name, which are written in the configuration or in files of their own. Reads those files.
 
-What is wrong here is never quoted, neither a value nor a key that the venue doesn't know: it may be the secret itself,
-in the wrong place.
+Errors quote neither a value nor a key that the venue doesn't know: either may be the secret itself in the wrong place.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from feedbus.config.files import read_regular
+from feedbus.config.files import read_regular, reason_of
 from feedbus.config.model import Credentials
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
@@ -24,17 +23,19 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 
 def read(reader: YamlReader, node: Node, directory: Path) -> Credentials:
-    """Texts by name; `NAME_file: PATH` has the text in a file, its path relative to `directory`."""
+    """The credentials by name. `NAME_file: PATH` names a file that contains the text; PATH is relative to
+    `directory`.
+    """
     if not isinstance(node, YamlMapping):
         raise node.place.error("must be a mapping of keys")
     found = Credentials()
     for name, child in node.entries.items():
         if not _KEY.fullmatch(name):
-            reason = "a key is written in a-z, 0-9 and _, by at most 32 characters, and a space follows its colon"
+            reason = "a key has at most 32 characters of a-z, 0-9 and _, and a space follows its colon"
             raise _unnamed(node, child).error(reason)
         if not isinstance(child, YamlScalar):
             raise child.place.error("must be text")
-        # `null` may be a passcode; only a key with nothing after it is left to the venue.
+        # A passcode may be `null` or `~`, so these are texts here. Only a key with nothing after it has no value.
         if child.text or not child.plain:
             _add(found, reader, name, child, directory)
     return found
@@ -43,18 +44,18 @@ def read(reader: YamlReader, node: Node, directory: Path) -> Credentials:
 def _add(found: Credentials, reader: YamlReader, name: str, child: Node, directory: Path) -> None:
     key = name.removesuffix(FILE_SUFFIX)
     if key in found:
-        raise child.place.error(f"{key} and {key}{FILE_SUFFIX} exclude one another: give one of them")
+        raise child.place.error(f"{key} and {key}{FILE_SUFFIX} exclude each other: give only one of them")
     text = reader.text(child)
     found[key] = text if key == name else _in_file(directory / text, child.place)
 
 
 def _in_file(path: Path, place: Place) -> str:
-    """The whole text of a file, less the newline that editors put at its end."""
+    """The whole text of a file, without the newline that editors put at its end."""
     try:
         data = read_regular(path, MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         # The path isn't shown: it may be a passcode in the wrong place.
-        raise place.error(f"can't be read: {getattr(error, 'strerror', None) or 'not a path'}") from None
+        raise place.error(f"can't be read: {reason_of(error)}") from None
     if len(data) > MAX_FILE_BYTES:
         raise place.error(f"the file is larger than {MAX_FILE_BYTES} bytes")
     try:
@@ -69,7 +70,11 @@ def _in_file(path: Path, place: Place) -> str:
 
 
 def check_keys(cls: type[Account], node: Node) -> None:
-    """Refuse a key that the venue doesn't know, also one without a value."""
+    """Raises ConfigError for a key that the venue doesn't know, also when it has no value.
+
+    The venue's Account is asked about each key by making one with that key alone. How it words an unknown key is part
+    of the contract of a venue (CONTRIBUTING.md); it is worded anew here so that the key isn't quoted.
+    """
     entries = node.entries if isinstance(node, YamlMapping) else {}
     for name, child in entries.items():
         key = name.removesuffix(FILE_SUFFIX)
@@ -84,5 +89,5 @@ def check_keys(cls: type[Account], node: Node) -> None:
 
 
 def _unnamed(node: Node, child: Node) -> Place:
-    """The line of a child, under the path of its mapping."""
+    """The place of a child with the path of its mapping, so that the child's key isn't shown."""
     return msgspec.structs.replace(node.place, line=child.place.line)

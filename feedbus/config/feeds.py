@@ -1,4 +1,4 @@
-"""The feeds of a configuration, each judged by its venue. Reads the files that a feed names."""
+"""The feeds of a configuration. Each feed's venue judges what is written for it. Reads the files that a feed names."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import msgspec
 
 from feedbus import venues
 from feedbus.config import addresses, credentials, symbols
+from feedbus.config.files import reason_of
 from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
@@ -23,7 +24,7 @@ _FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 def read(reader: YamlReader, node: Node, directory: Path) -> tuple[FeedConfig, ...]:
-    """All feeds, in the order of the file; the files that they name are beside it, in `directory`."""
+    """All feeds in the order of the file. The files that they name are relative to `directory`. Raises ConfigError."""
     entries = reader.table(node)
     if not 0 < len(entries) <= MAX_FEEDS:
         raise node.place.error(f"there are {len(entries)} feeds; there must be 1 to {MAX_FEEDS}")
@@ -32,7 +33,7 @@ def read(reader: YamlReader, node: Node, directory: Path) -> tuple[FeedConfig, .
 
 def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedConfig:
     if not _FEED_NAME.fullmatch(name):
-        raise node.place.error("a feed is named in a-z, 0-9, _ and -, from a letter on, by at most 32 characters")
+        raise node.place.error("a feed's name has at most 32 characters of a-z, 0-9, _ and -, and begins with a letter")
     special = {
         "venue": lambda child: _venue(reader, child),
         "url": lambda child: addresses.venue_url(reader, child),
@@ -55,8 +56,11 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedCon
 
 
 def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, YamlScalar]) -> Account:
-    """The venue's judgement of the credentials, of each channel, of all of them, and of the options, so that each error
-    has its place."""
+    """The venue's Account with what is configured. Raises ConfigError for what the venue doesn't accept.
+
+    The credentials, each channel, all channels together and the options are tried one after another: an Account says
+    what is wrong but not where it is written, and so the place is known.
+    """
     cls, known = venues.account_class(values["venue"]), values.get("credentials", {})
     written = entries.get("credentials", entries["venue"])
     credentials.check_keys(cls, written)
@@ -81,7 +85,7 @@ def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[st
 
 
 def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> None:
-    """What the venue allows a connection, and an account."""
+    """Raises ConfigError when more connections, or subscriptions on a connection, are wanted than the venue allows."""
     limits, channels = account.limits, len(account.channels)
     if limits.connections is not None and sharding.connections > limits.connections:
         raise node.place.error(f"the venue allows {limits.connections} connections, not {sharding.connections}")
@@ -94,7 +98,9 @@ def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> Non
 
 
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
-    """The venue's judgement of each symbol or board. A venue that can't list boards has no `check_board`."""
+    """Raises ConfigError for a symbol or board that the venue doesn't accept. A venue that can't list boards has no
+    `check_board`.
+    """
     check_board: Callable[[str], str | None] | None = getattr(account, "check_board", None)
     if wanted.boards and check_board is None:
         raise node.place.error(f"venue {account.venue} lists no boards")
@@ -106,12 +112,14 @@ def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
 
 
 def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
-    """A reason that somebody else gave, who may have quoted the value: it is shown as the file has it."""
+    """A venue's reason, in which a value is written as the file has it: a variable's content may be a secret."""
     return reason.replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:
-    """The venue's own options; `venue` stands before them in the struct, and so has been read."""
+    """The venue's own options. The venue is known to be a good one: fields are read in the order of FeedConfig, in
+    which `venue` comes before `options`.
+    """
     cls = venues.account_class(_venue(reader, reader.table(feed)["venue"]))
     return reader.struct(cls.Options, node)
 
@@ -124,11 +132,12 @@ def _venue(reader: YamlReader, node: Node) -> str:
 
 
 def _ca_file(reader: YamlReader, node: Node, directory: Path) -> str:
+    """A PEM file with certificates. It is loaded here once, so that a bad one is found before anything is started."""
     path = directory / reader.text(node)
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError:
         raise node.place.error("holds no certificate that can be used") from None
     except (OSError, ValueError) as error:
-        raise node.place.error(f"can't be read: {getattr(error, 'strerror', None) or error}") from None
+        raise node.place.error(f"can't be read: {reason_of(error)}") from None
     return str(path)

@@ -1,4 +1,4 @@
-"""What a configuration says, as frozen structs. The types bound every number; nothing is read or checked here."""
+"""The configuration as frozen structs. The types give the bounds of every number; nothing is read or checked here."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ MIB = 1024 * KIB
 MAX_CONNECTIONS = 1000
 MAX_PER_CONNECTION = 5000
 
-# The lower bounds keep a mistyped unit from becoming a storm of connects, pings or logins.
+# The lower bounds keep a number in the wrong unit from causing a flood of connects, pings or logins at the venue.
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 LongSeconds = Annotated[float, Meta(ge=1, le=86400)]
 Sample = Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS * MAX_PER_CONNECTION)]
 
 
 class Credentials(dict[str, str]):
-    """What a venue wants to know of us. Shows its keys only, wherever it is printed."""
+    """The credentials of a venue account by name. Only the names are shown when it is printed, so no secret gets into a
+    log.
+    """
 
     def __repr__(self) -> str:
         return f"<{', '.join(self)}>"
@@ -28,10 +30,11 @@ class Credentials(dict[str, str]):
 
 
 class BusConfig(msgspec.Struct, frozen=True):
-    """Where events are published; feedbus.service.processes says how one address becomes one for each process.
+    """Where events are published. feedbus.service.processes says how the address of each process follows from this one.
 
-    `linger` (seconds) is how long events are gathered under load. `stalled_bytes` bounds what a subscriber that doesn't
-    read may cost us; nng queues at most 8192 messages of at most 16 KiB, whatever this number is."""
+    `linger` is how long events are gathered under load, in seconds. `stalled_bytes` limits the memory that is used for
+    a subscriber that doesn't read; nng queues at most 8192 messages of at most 16 KiB, whatever this number is.
+    """
 
     publish: str
     linger: Annotated[float, Meta(ge=0, le=1)] = 0.001
@@ -39,8 +42,11 @@ class BusConfig(msgspec.Struct, frozen=True):
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True):
-    """Where metrics and health are served: `listen` is HOST:PORT, an IPv6 address in brackets, and port 0 lets the
-    system choose. There is neither TLS nor a login, so a host that isn't loopback takes `insecure`."""
+    """Where metrics and health are served.
+
+    `listen` is HOST:PORT, with an IPv6 address in brackets; port 0 lets the system choose. There is neither TLS nor a
+    login, so `insecure` has to be true for a host that isn't a loopback one.
+    """
 
     listen: str
     insecure: bool = False
@@ -57,14 +63,14 @@ class TelemetryConfig(msgspec.Struct, frozen=True):
 
 
 class BoardsConfig(msgspec.Struct, frozen=True):
-    """All symbols that the venue lists on these boards, or `sample` of them."""
+    """The symbols that the venue lists on these boards: all of them, or a sample of at most `sample`."""
 
     boards: tuple[str, ...]
     sample: Sample | None = None
 
 
 class ShardingConfig(msgspec.Struct, frozen=True):
-    """How many connections, and how many symbols each may carry."""
+    """How many connections a feed has, and how many symbols each of them may carry."""
 
     connections: Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS)] = 1
     per_connection: Annotated[int, Meta(ge=1, le=MAX_PER_CONNECTION)] = 50
@@ -76,7 +82,7 @@ class ShardingConfig(msgspec.Struct, frozen=True):
 
 
 class BackoffConfig(msgspec.Struct, frozen=True):
-    """The numbers of feedbus.runtime.backoff, in seconds."""
+    """The parameters of feedbus.runtime.backoff.Backoff, in seconds."""
 
     first: Seconds = 0.5
     cap: LongSeconds = 60.0
@@ -84,10 +90,13 @@ class BackoffConfig(msgspec.Struct, frozen=True):
 
 
 class FeedConfig(msgspec.Struct, frozen=True):
-    """One venue account and what is wanted from it. Times are seconds, sizes bytes; no channels means the venue's
-    usual ones; `options` is the venue's own struct, None for its defaults; `login_retry` is the pause after refused
-    credentials. With `boards`, `symbols` is empty: the venue lists them. `rest` and `auth` are the addresses of the
-    venue's HTTP services of these names (None: the venue's own)."""
+    """One venue account and what is wanted from it. Times are in seconds, sizes in bytes.
+
+    When `channels` is empty, the venue's usual channels are subscribed. With `boards`, `symbols` is empty, because the
+    venue lists them at the start. `options` is the venue's own struct, None for its defaults. `rest` and `auth` are the
+    base URLs of the venue's HTTP services of these names, None for the usual ones. `login_retry` is the pause after
+    the venue refused the credentials.
+    """
 
     name: str
     venue: str
@@ -111,17 +120,20 @@ class FeedConfig(msgspec.Struct, frozen=True):
     options: msgspec.Struct | None = None
 
     def __post_init__(self) -> None:
-        # However a Feed is made, printing it shows no secret.
+        # Tests and other code give a plain dict; printing the struct must show no secret then, either.
         msgspec.structs.force_setattr(self, "credentials", Credentials(self.credentials))
 
     def services(self) -> dict[str, str]:
-        """The addresses that take the place of the venue's own, by service."""
+        """The base URLs of HTTP services that replace the venue's own, by the name of the service."""
         return {name: url for name, url in (("rest", self.rest), ("auth", self.auth)) if url is not None}
 
 
 class Config(msgspec.Struct, frozen=True):
-    """A whole configuration; `path` is the file's name as it was given. `cache_dir` is where lists that a venue gave
-    are kept; "" means nowhere. `actors` are their options by name."""
+    """A whole configuration.
+
+    `path` is the name of the file as it was given. `actors` has the options of each actor by its name. `cache_dir` is
+    the directory in which the lists of symbols that a venue gave are kept, "" when there is none.
+    """
 
     path: str
     bus: BusConfig

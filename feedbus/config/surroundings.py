@@ -1,4 +1,6 @@
-"""What surrounds a process: its environment with `.env`, and where it may keep what it downloaded. Reads `.env`."""
+"""What a process finds around it: its environment, completed by the file `.env`, and its cache directory. Reads
+`.env`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from feedbus.errors import ConfigError
 
 
 def environment(directory: Path) -> dict[str, str]:
-    """The variables of `.env` in this directory, when there is one, and of the process, which win."""
+    """The environment variables of the process, and those of the file `.env` in this directory, if there is one.
+
+    A variable of the process takes precedence over one of the file. Raises ConfigError for a broken file.
+    """
     path = directory / ".env"
     try:
         text = read_text(path, str(path))
@@ -32,10 +37,11 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 def cache_directory(environ: Mapping[str, str]) -> str:
-    """Where downloaded lists are kept: what systemd gives (CacheDirectory=), else the user's; "" when there is none.
+    """The directory for downloaded lists: systemd's (CacheDirectory=) if it gives one, else the user's; "" when neither
+    is known.
 
-    The rules are those of systemd.exec(5), whose variable may list several directories, and of the XDG Base
-    Directory Specification, by which a path that isn't absolute is ignored.
+    By systemd.exec(5), the variable may list several directories, of which the first is used. By the XDG Base Directory
+    Specification, a path that isn't absolute is ignored.
     """
     if given := environ.get("CACHE_DIRECTORY", "").split(":")[0]:
         return given

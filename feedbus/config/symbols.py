@@ -1,4 +1,4 @@
-"""Which symbols a feed wants: a list, a file, or all that the venue lists on some boards. Reads that file."""
+"""The symbols that a feed wants: a list, the lines of a file, or what the venue lists on boards. Reads that file."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from feedbus.errors import ConfigError
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Symbols, or boards, each with where it is written; `sample` is for boards."""
+    """Either symbols or boards, each with the place where it is written. `sample` is for boards only."""
 
     symbols: dict[str, YamlScalar] = {}
     boards: dict[str, YamlScalar] = {}
     sample: int | None = None
 
     def chosen(self) -> BoardsConfig | None:
-        """The boards as the configuration has them; None when the symbols are given."""
+        """The boards as a part of the configuration; None when symbols are given."""
         return BoardsConfig(tuple(self.boards), self.sample) if self.boards else None
 
 
@@ -32,7 +32,11 @@ class _Ways(msgspec.Struct):
 
 
 def read(reader: YamlReader, node: Node, directory: Path) -> Wanted:
-    """What is wanted. Symbols and boards are texts, whatever YAML would make of them."""
+    """The symbols or boards of the key `symbols`. Each is taken as text, also where YAML would see a number or a
+    boolean.
+
+    Raises ConfigError.
+    """
     if isinstance(node, YamlScalar):
         raise node.place.error(_FORMS)
     if isinstance(node, YamlSequence):
@@ -56,9 +60,9 @@ def _ways(reader: YamlReader, node: YamlMapping) -> _Ways:
     }
     ways = _Ways(**reader.fields(_Ways, node, special))
     if ways.file is not None and ways.boards is not None:
-        raise node.entries["boards"].place.error("file and boards exclude one another: give one of them")
+        raise node.entries["boards"].place.error("file and boards exclude each other: give only one of them")
     if ways.sample is not None and ways.boards is None:
-        raise node.entries["sample"].place.error("is for boards, and there are none")
+        raise node.entries["sample"].place.error("is only for boards, and no boards are given")
     return ways
 
 
@@ -69,7 +73,7 @@ def _some(found: dict[str, YamlScalar], node: Node, what: str) -> dict[str, Yaml
 
 
 def listed(reader: YamlReader, node: Node, what: str) -> dict[str, YamlScalar]:
-    """The texts of a list, with where each is written; none may be empty or there twice."""
+    """The texts of a list, each with its place. Raises ConfigError when one is empty or appears twice."""
     if not isinstance(node, YamlSequence):
         raise node.place.error(f"must be a list of {what}s")
     found: dict[str, YamlScalar] = {}
@@ -82,12 +86,12 @@ def _add(found: dict[str, YamlScalar], text: str, node: Node, what: str) -> None
     if not isinstance(node, YamlScalar) or not text:
         raise node.place.error(f"a {what} is empty")
     if (first := found.get(text)) is not None:
-        raise node.place.error(f"{what} {quote(node.text)} is here twice; first on line {first.place.line}")
+        raise node.place.error(f"{what} {quote(node.text)} appears twice; the first one is on line {first.place.line}")
     found[text] = node
 
 
 def _in_file(name: str, node: YamlMapping, directory: Path) -> dict[str, YamlScalar]:
-    """One symbol a line; `#` begins a comment."""
+    """The symbols of a file with one symbol on a line, in which `#` begins a comment."""
     path = directory / name
     found: dict[str, YamlScalar] = {}
     try:

@@ -1,8 +1,8 @@
-"""YAML text, read into frozen structs so that every error names its file, line and key.
+"""Reads YAML text into frozen structs, so that every error names its file, line and key.
 
-This file knows YAML, substitution and msgspec types; which keys there are is feedbus.config's business. Every scalar
-is kept as the text that was written (`NO` is a ticker), nesting is bounded, and tags and aliases aren't taken.
-Errors quote what the file says, never what a variable put in its place: that may be a secret.
+This file knows YAML, the substitution of variables and msgspec types; the structs that it is given say which keys there
+are. Every scalar is kept as it was written (`NO` is a ticker and no boolean), the depth of nesting is limited, and tags
+and aliases are refused. Errors quote what the file says and never the content of a variable, which may be a secret.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin
 import msgspec
 import yaml
 
+from feedbus.config.files import reason_of
 from feedbus.errors import ConfigError
 from feedbus.text import escaped
 
@@ -27,10 +28,10 @@ MAX_QUOTED = 40
 MAX_REASON = 400
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# What YAML doesn't take, surrogates among them.
+# Characters that YAML doesn't allow, surrogates among them (YAML 1.1, section 5.1).
 _NO_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# `{passcode:hunter2}` is one key in YAML, with a secret in it: what follows a name is not shown.
+# `{passcode:hunter2}`, without a space, is one key in YAML, with a secret in it: what follows a name isn't shown.
 _AFTER_NAME = re.compile(r"(?<=[:=]).+", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^$}]|\$\$)*))?\}|)")
 _NULLS = ("", "~", "null", "Null", "NULL")
@@ -40,31 +41,33 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def quote(text: str) -> str:
-    """The text in quotes, cut when it is long."""
+    """The text in quotes and with control characters escaped, cut to MAX_QUOTED characters."""
     return escaped(repr(text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "..."))
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where something is written. Line 0 and path "" mean that there is none to name."""
+    """Where something is written: the file, the line, and the path of keys. Line 0 and path "" stand for the whole
+    file.
+    """
 
     file: str
     line: int = 0
     path: str = ""
 
     def error(self, reason: str) -> ConfigError:
-        """FILE:LINE: path: reason, on one line."""
+        """A ConfigError that says `FILE:LINE: path: reason`, on one line."""
         line = f":{self.line}" if self.line else ""
         path = f"{self.path}: " if self.path else ""
         return ConfigError(escaped(f"{self.file}{line}: {path}{reason[:MAX_REASON]}"))
 
     def key(self, key: str, line: int | None = None) -> Place:
-        """The place of a key in the mapping that is here."""
+        """The place of a key in the mapping at this place."""
         shown = key if _PLAIN_KEY.fullmatch(key) else quote(_AFTER_NAME.sub("...", key, count=1))
         return Place(self.file, self.line if line is None else line, f"{self.path}.{shown}" if self.path else shown)
 
 
 class YamlScalar(msgspec.Struct, frozen=True):
-    """A text as written, before substitution. `plain` is False when it is in quotes or a block."""
+    """A text as it is written, before substitution. `plain` is False when it is in quotes or in a block."""
 
     place: Place
     text: str
@@ -72,14 +75,14 @@ class YamlScalar(msgspec.Struct, frozen=True):
 
 
 class YamlSequence(msgspec.Struct, frozen=True):
-    """A YAML sequence. Its items have its path and lines of their own."""
+    """A YAML sequence. Its items have the sequence's path, and each its own line."""
 
     place: Place
     nodes: list[Node]
 
 
 class YamlMapping(msgspec.Struct, frozen=True):
-    """A YAML mapping. What a key holds has the key's line."""
+    """A YAML mapping. A value has the line of its key."""
 
     place: Place
     entries: dict[str, Node]
@@ -89,13 +92,16 @@ Node = YamlScalar | YamlSequence | YamlMapping
 
 
 def read_text(path: Path, file: str) -> str:
-    """A whole file as text; `file` is how errors call it. The cause of a ConfigError is the OSError, if any."""
+    """The text of a UTF-8 file of at most MAX_BYTES, which errors call `file`.
+
+    Raises ConfigError; its cause is the OSError when the file can't be read.
+    """
     place = Place(file)
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise place.error(f"can't be read: {getattr(error, 'strerror', None) or error}") from error
+        raise place.error(f"can't be read: {reason_of(error)}") from error
     if len(data) > MAX_BYTES:
         raise place.error(f"is larger than {MAX_BYTES} bytes")
     try:
@@ -105,9 +111,10 @@ def read_text(path: Path, file: str) -> str:
 
 
 def substitute(text: str, environ: Mapping[str, str]) -> str:
-    """Put variables in their places: `${NAME}`, `${NAME:-default}` (unset or empty), `$$` for a dollar sign.
+    """Replace `${NAME}` by the variable NAME, `${NAME:-default}` by the default when NAME is unset or empty, and `$$`
+    by a dollar sign. A dollar sign in a variable's content is left as it is.
 
-    What comes in isn't looked at again. Raises ConfigError, which never holds the text or a value.
+    Raises ConfigError, whose text contains neither this text nor the content of a variable.
     """
 
     def replacement(match: re.Match[str]) -> str:
@@ -127,7 +134,7 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """The reason for a name that isn't one of the known ones, with the nearest of them."""
+    """The reason for refusing an unknown name: it proposes the most similar known name, or else lists all of them."""
     names = sorted(known)
     near = difflib.get_close_matches(name[:MAX_QUOTED], names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
@@ -135,7 +142,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def compose(text: str, file: str) -> Node:
-    """The document as nodes. Raises ConfigError."""
+    """The single document of a YAML text as a tree of nodes. Errors call it `file`. Raises ConfigError."""
     if len(text) > MAX_BYTES:
         raise Place(file).error(f"is larger than {MAX_BYTES} bytes")
     if (found := _NO_CHARACTER.search(text)) is not None:
@@ -146,7 +153,7 @@ def compose(text: str, file: str) -> Node:
             builder.take(event)
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "broken"
-        # The problem may quote the file, and a passcode that isn't in quotes could be the cause.
+        # The parser's message may quote the file, and what it quotes may be a passcode that should have been in quotes.
         problem = re.sub(r"'[^']{2,}'", "...", problem)
         if mark and text[mark.index : mark.index + 1] == "\t":
             problem = "a tab can't indent: use spaces"
@@ -157,7 +164,9 @@ def compose(text: str, file: str) -> Node:
 
 
 class _Builder:
-    """Makes nodes of the parser's events with a stack of its own, so that no nesting overflows Python's."""
+    """Builds nodes from the parser's events. It has its own stack and doesn't recurse, so deep nesting can't overflow
+    Python's.
+    """
 
     def __init__(self, file: str) -> None:
         self.root: Node | None = None
@@ -180,7 +189,9 @@ class _Builder:
                 self._add(event)
 
     def _at(self, event: Any) -> Place:
-        """The place of a value: its path is the innermost key's, and so is its line unless it is in a list."""
+        """The place of a value: the path is that of the innermost key, and so is the line unless the value is in a
+        list.
+        """
         if self._key and (key := self._key[-1]) is not None:
             return key
         return msgspec.structs.replace(
@@ -189,9 +200,9 @@ class _Builder:
 
     def _check(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-            raise self._at(event).error("aliases and anchors (* and &) aren't taken: put text in quotes")
+            raise self._at(event).error("aliases and anchors (* and &) aren't supported: put text in quotes")
         if not isinstance(event, yaml.AliasEvent) and event.tag is not None:
-            raise self._at(event).error("tags (!) aren't taken: put text in quotes")
+            raise self._at(event).error("tags (!) aren't supported: put text in quotes")
 
     def _begin_entry(self, table: YamlMapping, event: Any) -> None:
         line = event.start_mark.line + 1
@@ -199,7 +210,7 @@ class _Builder:
             raise msgspec.structs.replace(table.place, line=line).error("a key must be plain text")
         place = table.place.key(event.value, line)
         if (first := table.entries.get(event.value)) is not None:
-            raise place.error(f"is here twice; first on line {first.place.line}")
+            raise place.error(f"appears twice; the first one is on line {first.place.line}")
         self._key[-1], self._name = place, event.value
 
     def _add(self, event: Any) -> None:
@@ -224,13 +235,15 @@ class _Builder:
 
 
 class YamlReader:
-    """Turns nodes into values and structs, taking variables from `environ`."""
+    """Turns nodes into values and structs. `environ` has the variables to substitute. Every method raises
+    ConfigError.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
 
     def text(self, node: Node) -> str:
-        """The text of a scalar, substituted."""
+        """The text of a scalar, with variables substituted."""
         if not isinstance(node, YamlScalar):
             raise node.place.error(f"must be text, not {_shown(node)}")
         try:
@@ -239,7 +252,7 @@ class YamlReader:
             raise node.place.error(str(error)) from None
 
     def nothing(self, node: Node) -> bool:
-        """True for a key that has no value, a null, or a variable that is empty."""
+        """Whether a key has no value: nothing follows it, or a null, or a variable that is empty."""
         return isinstance(node, YamlScalar) and node.plain and (node.text in _NULLS or not self.text(node))
 
     def table(self, node: Node) -> dict[str, Node]:
@@ -250,16 +263,16 @@ class YamlReader:
         return node.entries
 
     def struct(self, cls: type[S], node: Node) -> S:
-        """A struct out of a mapping."""
+        """A struct of this type, whose fields are the keys of a mapping."""
         return cls(**self.fields(cls, node, {}))
 
     def fields(
         self, cls: type[S], node: Node, special: Mapping[str, Callable[[Node], Any]], given: Collection[str] = ()
     ) -> dict[str, Any]:
-        """The fields of a struct that a mapping holds; those that it leaves out have defaults, or it is an error.
+        """The values of a struct's fields that a mapping has. A key may be missing only when its field has a default.
 
-        `special` reads some of them its own way. `given` are fields that don't come from the file. What a struct with a
-        true SECRET holds is never quoted.
+        `special` has functions that read certain fields; the others are read by their types. The fields in `given`
+        don't come from the file and aren't allowed in it. When the struct's SECRET is true, errors don't quote values.
         """
         entries = self.table(node)
         fields = {field.encode_name: field for field in msgspec.structs.fields(cls) if field.name not in given}
@@ -278,7 +291,7 @@ class YamlReader:
         return values
 
     def value(self, kind: Any, node: Node) -> Any:
-        """A value of a type: a struct, a list of values, or whatever msgspec makes of a text."""
+        """A value of this type: a struct, a tuple of values, or what msgspec converts a text to."""
         if (item := _item_kind(kind)) is not None:
             return self._several(kind, item, node)
         if (struct := _struct_kind(kind)) is not None:
@@ -286,14 +299,14 @@ class YamlReader:
         try:
             if isinstance(node, YamlScalar):
                 text = self.text(node)
-                # msgspec would take 1 and tRuE for true.
+                # By itself msgspec would also read 1 and tRuE as true.
                 return msgspec.convert(_BOOLEANS.get(text) if kind is bool else text, kind, strict=False)
         except msgspec.ValidationError:
             pass
         raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}")
 
     def _several(self, kind: Any, item: Any, node: Node) -> Any:
-        """A tuple of values; its own type may bound how many."""
+        """A tuple of values. Its type may limit their number."""
         if not isinstance(node, YamlSequence):
             raise node.place.error(f"must be a list, not {_shown(node)}")
         values = tuple(self.value(item, child) for child in node.nodes)
@@ -304,12 +317,12 @@ class YamlReader:
 
 
 def _is_secret(cls: type[msgspec.Struct]) -> bool:
-    """Whether a mapping of this struct may hold a secret, and so in a wrong place too."""
+    """Whether a mapping of this struct may contain a secret: then any of its keys may have it, by a mistake."""
     return bool(getattr(cls, "SECRET", False))
 
 
 def _unquoted(read: Callable[[Node], Any], kind: Any, node: Node) -> Any:
-    """Read a value; what is wrong with it is said without quoting it."""
+    """Read a value so that an error doesn't quote it."""
     try:
         return read(node)
     except ConfigError:
@@ -317,12 +330,12 @@ def _unquoted(read: Callable[[Node], Any], kind: Any, node: Node) -> Any:
 
 
 def _bare(kind: Any) -> Any:
-    """The type without what bounds it."""
+    """The type without its annotations, which are the bounds."""
     return _bare(kind.__origin__) if get_origin(kind) is Annotated else kind
 
 
 def _struct_kind(kind: Any) -> type[msgspec.Struct] | None:
-    """The struct that a value is, or is if it is there at all."""
+    """The struct type of a type that is one, also of an optional one; None for other types."""
     for each in get_args(kind) if isinstance(kind, UnionType) else (kind,):
         if isinstance(each, type) and issubclass(each, msgspec.Struct):
             return each
@@ -330,19 +343,20 @@ def _struct_kind(kind: Any) -> type[msgspec.Struct] | None:
 
 
 def _item_kind(kind: Any) -> Any:
-    """What the items of `tuple[X, ...]` are; None for other types."""
+    """X for the type `tuple[X, ...]`; None for other types."""
     bare = _bare(kind)
     return get_args(bare)[0] if get_origin(bare) is tuple else None
 
 
 def _shown(node: Node) -> str:
+    """What a node is, for an error: a text in quotes, or the kind of the node."""
     if isinstance(node, YamlScalar):
         return quote(node.text)
     return "a list" if isinstance(node, YamlSequence) else "a mapping"
 
 
 def _wanted(kind: Any) -> str:
-    """What a type takes, in words."""
+    """Which values a type accepts, in words."""
     info = msgspec.inspect.type_info(kind)
     match info:
         case msgspec.inspect.BoolType():

@@ -1,7 +1,8 @@
 """The shell around an Account: carries out its Fetches and timers, and says when connections may be made.
 
-An Account that the venue refuses is started again when its feed says so, and connections wait meanwhile. What it holds
-for them (a token) is its own business: whenever an answer has come, everybody who may wait for it is told.
+When the venue refuses the credentials, the Account is started again after a pause that its feed chooses, and no
+connection is made until then. What an Account keeps for its Sessions, such as a token, is not known here. So after
+every answer all connectors are told that something may have changed, and their Sessions look for themselves.
 """
 
 from __future__ import annotations
@@ -18,30 +19,32 @@ from feedbus.errors import VenueError
 from feedbus.feed.fetching import Answered
 from feedbus.venues.protocol import Account, AccountEffect, Fatal, Fetch, FetchResponse, Notice, Ready, WakeAt
 
-LATE = 5.0  # seconds by which its timer may be late
+LATE = 5.0  # seconds after its time at which the Account's timer counts as overdue
 
 
 class AccountOwner(Protocol):
-    """What the account needs of its feed."""
+    """What the shell of an Account needs of its feed."""
 
     def fetch(self, fetch: Fetch, answered: Answered) -> None:
-        """Ask the venue over HTTP."""
+        """Ask the venue over HTTP; `answered` is called once, later, with the answer or an error."""
 
     def notice(self, text: str) -> None:
-        """Something that an operator should read once."""
+        """Log a text that an operator should read, once."""
 
     def account_failed(self, reason: str) -> None:
-        """An answer is missing, or is no good; the Account asks again by itself."""
+        """A request failed, or its answer can't be used. The Account asks again by itself."""
 
     def account_refused(self, reason: str) -> float:
-        """The venue refuses the credentials: seconds until the next attempt."""
+        """The venue refused the credentials; returns the pause before the next attempt, in seconds."""
 
     def account_changed(self) -> None:
-        """An answer has come: what sessions wait for may be there."""
+        """An answer has been given to the Account, so what Sessions wait for may be there now."""
 
 
 class AccountShell:
-    """Runs one Account. `is_ready` is set while connections may be made."""
+    """Runs one Account. The event `is_ready` is set while connections may be made; it is replaced when they no longer
+    may.
+    """
 
     def __init__(self, account: Account, owner: AccountOwner) -> None:
         self.is_ready = trio.Event()
@@ -49,12 +52,12 @@ class AccountShell:
         self._owner = owner
         self._answers: deque[tuple[Fetch, FetchResponse | VenueError]] = deque()
         self._poked = trio.Event()
-        self._asked = False  # a Session wants the Account's tick
+        self._asked = False  # whether a Session has told the Account something, so that its `tick` is to be called
         self._wake_at = inf
-        self._life = 0  # answers to an earlier start are nobody's
+        self._life = 0  # how often the Account was started: answers to requests of an earlier start are dropped
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled."""
+        """Run the Account until cancelled."""
         task_status.started()
         try:
             while True:
@@ -62,18 +65,18 @@ class AccountShell:
                 pause = self._carry_out(self._account.start(trio.current_time()))
                 while pause is None:
                     pause = self._carry_out(await self._next())
-                self._wake_at = inf  # nothing is due before it is started again
+                self._wake_at = inf  # the Account has no deadline until it is started again
                 await trio.sleep(pause)
         finally:
             self._wake_at = inf
 
     def due(self) -> None:
-        """A Session told the Account something that it has to act upon."""
+        """Call the Account's `tick` soon: a Session has told it something that it has to act on."""
         self._asked = True
         self._poked.set()
 
     def overdue(self, now: float) -> str | None:
-        """What it should have done by `now` (trio's clock) and has not; None while it is on time."""
+        """What should have been done by `now` (trio's clock) and was not; None when nothing is late."""
         return f"{self._account.venue}: the account makes no progress" if now > self._wake_at + LATE else None
 
     def _begin(self) -> None:
@@ -83,7 +86,7 @@ class AccountShell:
         self._answers.clear()
 
     async def _next(self) -> Iterable[AccountEffect]:
-        """Wait for an answer, for the timer, or for a Session; what the Account says to it."""
+        """Wait for an answer, for the timer or for a Session, and return what the Account orders then."""
         if not self._answers and not self._asked:
             with trio.move_on_at(self._wake_at):
                 await self._poked.wait()
@@ -100,6 +103,7 @@ class AccountShell:
         return self._account.tick(now)
 
     def _tell(self, answer: FetchResponse | VenueError, effects: list[AccountEffect]) -> None:
+        """Tell the feed that an answer has come, and whether it was of no use."""
         judged = any(isinstance(effect, Ready | Fatal) for effect in effects)
         if isinstance(answer, VenueError):
             self._owner.account_failed(self._account.clean(f"{answer.cause}: {answer}"))
@@ -108,7 +112,9 @@ class AccountShell:
         self._owner.account_changed()
 
     def _carry_out(self, effects: Iterable[AccountEffect]) -> float | None:
-        """Do what the Account orders; the pause before it is to be started again, if it is."""
+        """Do what the Account orders. Returns the pause in seconds before the Account is to be started again, or
+        None.
+        """
         for effect in effects:
             match effect:
                 case Fetch():

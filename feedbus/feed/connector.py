@@ -33,6 +33,7 @@ from feedbus.venues.protocol import (
     Notice,
     Ready,
     Refused,
+    Resync,
     Send,
     Session,
     Skipped,
@@ -104,6 +105,7 @@ class Connector:
         self.events = 0
         self.skipped = 0  # unusable frames, or parts of frames
         self.refusals = 0  # of subscriptions, in all
+        self.resyncs = 0  # subscriptions made anew because what we had of them was not right
         self.refused: set[Subscription] = set()  # and not confirmed since
         self.failures: Counter[str] = Counter()  # by cause
         self.unpriced = set(self.symbols)  # symbols that no price has come of yet
@@ -218,10 +220,10 @@ class Connector:
         self.session = session = self._account.session(self.symbols)
         self._connection = connection
         try:
-            await self._carry_out(session.opened(trio.current_time()), connection)
+            await self._apply_effects(session.opened(trio.current_time()), connection)
             while True:
                 orders = await self._receive_until_wake(session, connection)
-                await self._carry_out(orders, connection)
+                await self._apply_effects(orders, connection)
         except trio.Cancelled:
             await self._say_goodbye(session, connection)
             raise
@@ -278,7 +280,7 @@ class Connector:
             if delay < OLD_PICTURE and (self.least_delay is None or delay < self.least_delay):
                 self.least_delay = delay
 
-    async def _carry_out(self, effects: Iterable[Effect], connection: Connection) -> None:
+    async def _apply_effects(self, effects: Iterable[Effect], connection: Connection) -> None:
         """Do what the Session orders; all that is to be sent goes in one write."""
         to_send: list[bytes | str] = []
         ended: VenueError | None = None
@@ -301,7 +303,7 @@ class Connector:
         if ended is not None:
             raise ended
 
-    def _note(self, effect: Fetch | AccountDue | Ready | Confirmed | Refused | Skipped | Notice) -> None:
+    def _note(self, effect: Fetch | AccountDue | Ready | Confirmed | Refused | Resync | Skipped | Notice) -> None:
         match effect:
             case Fetch():
                 self._owner.fetch(effect, partial(self._answered, self.session, effect))
@@ -313,6 +315,8 @@ class Connector:
                 self.refusals += 1
                 self.refused.add(subscription)
                 self._log.warning("%s refused: %s", subscription, self._account.clean(reason))
+            case Resync():
+                self.resyncs += 1
             case Skipped(error):
                 self._note_skipped(error)
             case Notice(text):

@@ -1,5 +1,7 @@
-"""The feed: all connections of one venue account. It owns the account, the shard plan and the login, supervises the
-connectors, and says on the bus how they are: at each change, and every 5 s.
+"""The feed: all connections of one venue account.
+
+A feed owns the Account, the shard plan and the login, and supervises the connectors. It publishes a FeedStatus of each
+connection when its state changes, and every 5 s.
 """
 
 from __future__ import annotations
@@ -32,13 +34,14 @@ from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
 STATUS_EVERY = 5.0  # seconds
-DELAYED_AFTER = 60.0  # seconds by which events lag their receipt
-START_EVERY = 0.05  # seconds between the first attempts of two connections
-MAX_NOTICES = 256  # different ones that are remembered, so that each is logged once
-CRASHES_ALLOWED = 5  # within CRASH_PERIOD seconds, and one more for each connection: a bug may hit all of them at once
-CRASH_PERIOD = 60.0
-CONNECTOR_GRACE = 10.0  # seconds for a connection's goodbye
+DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
+START_EVERY = 0.05  # seconds between the starts of two connectors, so that the venue isn't flooded with connects
+MAX_NOTICES = 256  # how many different notices are remembered, so that each is logged only once
+CRASHES_ALLOWED = 5  # in CRASH_PERIOD, besides one of each child: one bug may hit all connections at once
+CRASH_PERIOD = 60.0  # seconds
+CONNECTOR_GRACE = 10.0  # seconds that a connector has to close its connection when it is stopped
 UP: tuple[FeedState, ...] = ("online", "delayed")
+"""The states in which a connection is logged in."""
 
 
 class Feed:
@@ -55,17 +58,20 @@ class Feed:
         draw: Callable[[], float] = random.random,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`options` is completed by what the venue wants; `cache_dir` is where a list of symbols is kept. Raises
-        ConfigError when the plan is impossible."""
+        """`cache_dir` is the directory for the copy of the list of symbols, where boards are wanted. `draw` gives
+        random numbers in [0, 1), `wall_ns` the time in nanoseconds since the epoch.
+
+        Raises ConfigError for what the venue's Account doesn't accept.
+        """
         self.name = config.name
         cls = account_class(config.venue)
         self.account = cls(config.credentials, config.channels, config.options)
         self.services = {**self.account.services, **config.services()}
         self.fetcher = Fetcher(self.services, ca_file=config.ca_file, wall_ns=wall_ns)
         self.account_shell = AccountShell(self.account, self)
-        self.connectors: list[Connector] = []  # none before the list of symbols has come, where boards are wanted
+        self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
-        self.first_attempt = trio.Event()  # one was made, whatever came of it
+        self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
         self.publish = publisher.publish
         self.fetch = self.fetcher.fetch
         self.draw = draw
@@ -75,16 +81,19 @@ class Feed:
         self._cache_dir = cache_dir
         self._wall_ns = wall_ns
         self._login = LoginGate(config.login_retry, draw)
-        self._account_failure = ""  # why the account isn't ready, as far as is known
-        self._unlisted = "" if config.boards is None else "the list of symbols is fetched"  # why there is none
+        self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
+        # Why there is no list of symbols yet.
+        self._unlisted = "" if config.boards is None else "the list of symbols is fetched"
         self._notices: set[str] = set()
-        self._reported: dict[str, tuple[float, int]] = {}  # by connector: when, and its events by then
+        self._reported: dict[
+            str, tuple[float, int]
+        ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
         if config.boards is None:
             self._plan(config.symbols)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Get the list of symbols where one is wanted, then run all connectors; until cancelled."""
+        """Get the list of symbols when boards are wanted, then run all connectors until cancelled."""
         task_status.started()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
@@ -107,14 +116,16 @@ class Feed:
         return made
 
     async def _run_connector(self, connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:
-        """Children are started in order, each when the one before says that it has."""
+        """Run a connector. The supervisor starts each child after the one before has started, so a short pause here
+        spreads the connects of all connectors.
+        """
         if connector is not self.connectors[0]:
             await trio.sleep(START_EVERY)
         task_status.started()
         await connector.run()
 
     def _plan(self, symbols: Sequence[str]) -> None:
-        """Make the connectors."""
+        """Make a connector for each shard of the symbols."""
         config = self._config
         shards = sharding.plan(symbols, config.sharding.connections, config.sharding.per_connection)
         self.connectors = [
@@ -137,10 +148,12 @@ class Feed:
         return Backoff(numbers.first, numbers.cap, numbers.reset_after)
 
     async def _listed(self) -> Sequence[str]:
-        """What the boards list, as far as the connections can carry it; asked for until there is an answer."""
+        """The symbols that the boards list, or a sample of them when the connections can't carry all. The venue is
+        asked until there is an answer.
+        """
         config, account = self._config, self.account
         if config.boards is None or not isinstance(account, Lists):
-            raise TypeError(f"the venue {config.venue} lists no boards")  # the configuration's check holds this
+            raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
         rest = self.services["rest"]
         fetch = partial(
@@ -171,17 +184,21 @@ class Feed:
         if len(symbols) <= room:
             self._log.info("%d symbols are listed", len(symbols))
             return symbols
-        self._log.warning("%d symbols are listed and the connections carry %d: a sample of them", len(symbols), room)
+        self._log.warning(
+            "%d symbols are listed and the connections carry %d: only a sample of that size is subscribed",
+            len(symbols),
+            room,
+        )
         return sampled(symbols, room)
 
-    # What the connectors tell
+    # What the connectors and the Account report
 
     def changed(self, connector: Connector) -> None:
-        """Say it on the bus at once."""
+        """Publish the connector's status at once: its state or reason has changed."""
         self.publish([self.status(connector)])
 
     def notice(self, text: str) -> None:
-        """Log it, once for all connections."""
+        """Log a notice, once for all connections."""
         if text not in self._notices and len(self._notices) < MAX_NOTICES:
             self._notices.add(text)
             self._log.warning("%s", text)
@@ -198,27 +215,27 @@ class Feed:
         await self._login.turn(connector)
 
     def _show_account(self, connector: Connector) -> None:
-        """Why a connector waits for the account."""
+        """Show on a connector why it waits for the account."""
         if self._login.refused is not None:
             connector.set_state("refused", self._login.refused)
         else:
-            connector.set_state("waiting", self._account_failure or "the account is got ready")
+            connector.set_state("waiting", self._account_failure or "the account is being prepared")
 
     def login_accepted(self) -> None:
-        """Let everybody connect."""
+        """The venue accepted the credentials on a connection, so every connector may log in."""
         self.first_attempt.set()
         self._login.accept()
 
     def login_refused(self, reason: str) -> None:
-        """A connection was told so."""
+        """The venue refused the credentials on a connection."""
         self._refused(reason)
 
     def account_due(self) -> None:
-        """A session told the account something."""
+        """A Session has told the Account something that it has to act on."""
         self.account_shell.due()
 
     def account_failed(self, reason: str) -> None:
-        """It asks again by itself; whoever waits for it says why."""
+        """A request of the Account failed, and it asks again by itself. Connectors that wait for it show the reason."""
         self.first_attempt.set()
         self._account_failure = reason
         self._log.warning("account: %s", reason)
@@ -228,17 +245,22 @@ class Feed:
                     self._show_account(connector)
 
     def account_changed(self) -> None:
-        """What sessions wait for may be there."""
+        """The Account has taken in an answer, so what the Sessions wait for may be there now."""
         for connector in self.connectors:
             connector.wake()
 
     def account_refused(self, reason: str) -> float:
-        """The venue refuses the credentials that it was asked with over HTTP: the pause until the next attempt."""
+        """The venue refused the credentials of an HTTP request; returns the pause before the next attempt, in
+        seconds.
+        """
         self.fetcher.failures[LoginRefused.cause] += 1
         return self._refused(reason)
 
     def _refused(self, reason: str) -> float:
-        """One clear line, and nobody tries but one, now and then: the pause until then, in seconds."""
+        """Log the refusal as one line for all connections, and show it on those that aren't logged in.
+
+        Only one connector tries again, after the pause that is returned (in seconds).
+        """
         self.first_attempt.set()
         pause = self._login.refuse(reason, trio.current_time())
         when = f"{pause / 60:.0f} min" if pause >= 120 else f"{pause:.0f} s"
@@ -249,13 +271,14 @@ class Feed:
         return pause
 
     def login_unknown(self, connector: Connector) -> None:
-        """Let another one try."""
+        """The attempt ended before the venue judged the credentials, so let another connector try."""
         self.first_attempt.set()
         self._login.release(connector)
 
-    # What the feed says
+    # What the feed reports
 
     async def _report(self) -> None:
+        """Publish the status of every connection every STATUS_EVERY seconds."""
         while True:
             self.publish(self._statuses())
             await trio.sleep(STATUS_EVERY)
@@ -270,11 +293,11 @@ class Feed:
         return sum(connector.state in UP for connector in self.connectors)
 
     def connections_wanted(self) -> int:
-        """Connections of the plan; as many as there may be, while there is none."""
+        """Connections of the shard plan. Until there is one, as many as the configuration allows."""
         return len(self.connectors) or self._config.sharding.connections
 
     def not_up(self) -> list[str]:
-        """What keeps the feed from being up, a line each."""
+        """The connections that aren't logged in and the reasons, a line each; empty when the feed is up."""
         if not self.connectors:
             return [f"{self.name}: {self._unlisted}"]
         return [
@@ -284,7 +307,9 @@ class Feed:
         ]
 
     def _unlisted_status(self) -> FeedStatus:
-        """How the feed is while it has no connections: the first one speaks for those to come."""
+        """The status while there is no list of symbols and so no connection; it is published under the name of the
+        first connection to come.
+        """
         return FeedStatus(
             venue=self.account.venue,
             symbol=f"{self.name}/0",
@@ -301,7 +326,7 @@ class Feed:
         )
 
     def status(self, connector: Connector) -> FeedStatus:
-        """How one connection is now; rates and delays are over the time since its last status."""
+        """The status of one connection now. The rate and the delay are over the time since its last status."""
         now = trio.current_time()
         since, events = self._reported.get(connector.name, (now, connector.events))
         self._reported[connector.name] = (now, connector.events)
@@ -326,5 +351,5 @@ class Feed:
         )
 
     def failures(self) -> Counter[str]:
-        """Lost or failed connections by cause."""
+        """How many attempts and connections have failed, by cause."""
         return sum((connector.failures for connector in self.connectors), Counter())

@@ -1,8 +1,8 @@
-"""What one feed asks of its venue over HTTP: a few Fetches at a time, in their order. Touches sockets, through
-transport/http.py.
+"""The HTTP requests of one feed to its venue. At most AT_A_TIME are under way, and the others wait in their order.
 
-A client is made for each service when it is first needed, and kept. Whatever comes of a Fetch, it is answered once:
-with an error when too many wait, and when this part ends half-way; those that wait then are asked once it runs again.
+The client of each service is made when it is first needed, and then kept. Every Fetch is answered exactly once. The
+answer is an error when the request fails, when too many requests are waiting, or when this part is stopped while the
+request is under way. Requests that are waiting at a stop are sent when this part runs again.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING
 
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
-from feedbus.transport import http
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
+
+if TYPE_CHECKING:
+    from feedbus.transport import http
 
 AT_A_TIME = 4
 MAX_WAITING = 1024
@@ -27,7 +30,9 @@ Answered = Callable[[FetchResponse | VenueError], None]
 
 
 class Fetcher:
-    """Carries out Fetches. `requests` counts those that were begun, `failures` those without an answer, by cause."""
+    """Carries out Fetches. `requests` counts those that were begun, `failures` those that ended in an error, by
+    cause.
+    """
 
     def __init__(
         self,
@@ -36,7 +41,9 @@ class Fetcher:
         ca_file: str | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`services` are base addresses by name; `ca_file` has the only authorities that are trusted."""
+        """`services` has the base URL of each service by its name. `ca_file` is a PEM file of the only certificate
+        authorities that are trusted, None for the system's.
+        """
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self._services = services
@@ -46,14 +53,14 @@ class Fetcher:
         self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
 
     def fetch(self, fetch: Fetch, answered: Answered) -> None:
-        """Ask; `answered` is called once. It must not raise."""
+        """Send a request. `answered` is called exactly once, with the response or an error, and must not raise."""
         try:
             self._waiting.send_nowait((fetch, answered))
         except trio.WouldBlock:
-            self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} others wait already"), answered)
+            self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} other requests are waiting already"), answered)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled."""
+        """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             clients: dict[str, http.HttpClient] = {}
             for _ in range(AT_A_TIME):
@@ -65,19 +72,26 @@ class Fetcher:
             self.requests += 1
             try:
                 if fetch.service not in clients:
-                    base = self._services[fetch.service]
-                    clients[fetch.service] = await stack.enter_async_context(http.client(base, tls=self._context(base)))
+                    clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
                 got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
             except VenueError as error:
                 self._failed(error, answered)
             except ConfigError as error:
                 self._failed(BadData("a request", str(error)), answered)
             except BaseException:
-                # Whoever asked would wait for ever: of those that are under way nothing is known after a crash.
-                self._failed(TimedOut(f"{fetch!r}: given up half-way"), answered)
+                # After a crash nothing is known of the requests under way, so without this answer whoever asked would
+                # wait for ever.
+                self._failed(TimedOut(f"{fetch!r}: given up before the answer came"), answered)
                 raise
             else:
                 answered(FetchResponse(got.status, got.body, self._wall_ns()))
+
+    def _client(self, service: str) -> AbstractAsyncContextManager[http.HttpClient]:
+        """The client of one service. Raises ConfigError for an address that is none."""
+        from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
+
+        base = self._services[service]
+        return http.client(base, tls=self._context(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:

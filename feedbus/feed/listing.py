@@ -1,7 +1,8 @@
-"""The symbols of a feed that names boards: fetched from the venue, or from the copy on disk while the venue is away.
+"""The symbols of a feed that names boards. They are fetched from the venue, and read from a copy on disk when the venue
+can't be reached.
 
-Touches the network through transport/http.py, and one file a feed. The copy holds the venue's own answers, which are
-read by the same code as those that come from the network: nothing in it is trusted.
+The copy, one file for each feed, holds the venue's own answers. They are read by the same code as answers from the
+network, so that a damaged copy is rejected like a bad answer.
 """
 
 from __future__ import annotations
@@ -21,18 +22,17 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.transport import http
 from feedbus.venues.protocol import Fetch, Listing, Lists
 
-LIST_WITHIN = 60.0  # seconds for all pages of all boards
-MAX_ANSWERS = 1000
+LIST_WITHIN = 60.0  # seconds in which all pages of all boards must have come
+MAX_ANSWERS = 1000  # pages of all boards
 MAX_COPY = 64 * 1024 * 1024  # bytes of a copy on disk
 
-FORMAT = 1  # of the copy
+FORMAT = 1  # the version of the copy's format
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """The symbols of some boards. `age` is how old the list is, in seconds: 0 when it was fetched just now."""
+    """The symbols of some boards. `age` is the age of the list in seconds, 0 when it has just been fetched."""
 
     symbols: tuple[str, ...]
     from_cache: bool
@@ -46,7 +46,7 @@ class _KeptResponse(msgspec.Struct, frozen=True):
 
 
 class _Copy(msgspec.Struct, frozen=True):
-    """What is on disk. It is good for the same question only."""
+    """The copy on disk. It may be used only for the same venue, address and boards."""
 
     format: int
     venue: str
@@ -67,10 +67,10 @@ async def symbols_of(
     tls: ssl.SSLContext | None = None,
     wall_ns: Callable[[], int] = time.time_ns,
 ) -> Listed:
-    """What these boards list, or a sample of so many of it, the same from day to day.
+    """The symbols that these boards list, or a sample of at most `sample` of them, which is the same from day to day.
 
-    `rest` is the base of the venue's REST interface, `name` the feed's, after which the copy in `cache_dir` is called.
-    Raises VenueError when the venue gives no list and there is no copy: to be tried again, later and later.
+    `rest` is the base URL of the venue's REST service. The copy in `cache_dir` has the name of the feed, `name`.
+    Raises VenueError when the venue gives no list and there is no usable copy; the caller should try again later.
     """
     log = logging.getLogger(f"feedbus.{name}")
     path = Path(cache_dir) / f"{name}.listing.json"
@@ -95,7 +95,9 @@ async def symbols_of(
 async def _fetch(
     listing: Listing, rest: str, tls: ssl.SSLContext | None, wall_ns: Callable[[], int]
 ) -> tuple[Listing, list[_KeptResponse]]:
-    """The whole conversation. Raises VenueError."""
+    """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
+    from feedbus.transport import http  # only a feed that wants boards starts with an HTTP library
+
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
         async with http.client(rest, tls=tls) as client:
@@ -113,7 +115,7 @@ async def _fetch(
 
 
 def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> Listing | None:
-    """The same conversation with the answers on disk; None when they are no list any more."""
+    """The list that the answers of the copy give; None when they no longer give a complete one."""
     answers = {answer.path: answer for answer in kept.answers}
     todo: deque[Fetch] = deque(listing.requests())
     try:
@@ -121,7 +123,7 @@ def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> L
             fetch = todo.popleft()
             answer = answers.pop(fetch.path, None)
             if answer is None:
-                raise BadData(str(path), f"no answer to {fetch.path}")
+                raise BadData(str(path), f"it has no answer to {fetch.path}")
             todo.extend(listing.fetched(fetch, answer.status, answer.body.encode(), kept.fetched_ns))
         listing.symbols()
     except VenueError as error:
@@ -131,6 +133,7 @@ def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> L
 
 
 def _chosen(listing: Listing, sample: int | None, log: logging.Logger) -> tuple[str, ...]:
+    """The listed symbols, or a sample of them. What is odd about the list is logged."""
     for problem in listing.problems():
         log.warning("%s", problem)
     listed = tuple(listing.symbols())
@@ -142,10 +145,9 @@ def _chosen(listing: Listing, sample: int | None, log: logging.Logger) -> tuple[
 
 
 def sampled(symbols: Sequence[str], count: int) -> tuple[str, ...]:
-    """At most so many of the symbols, in their order.
+    """At most `count` of the symbols, in their order: those whose digests (BLAKE2b) are the smallest.
 
-    Which ones depends on each symbol alone: the ones with the least digests. Another host chooses alike, and a list
-    that has changed a little gives a sample that has changed a little.
+    So every host chooses the same ones, and when the list changes a little, the sample changes only a little.
     """
     least = set(sorted(symbols, key=lambda symbol: hashlib.blake2b(symbol.encode(), digest_size=16).digest())[:count])
     return tuple(symbol for symbol in symbols if symbol in least)
@@ -155,7 +157,7 @@ def sampled(symbols: Sequence[str], count: int) -> tuple[str, ...]:
 
 
 def _read(path: Path, asked: _Copy, log: logging.Logger) -> _Copy | None:
-    """What is on disk, when it answers the same question."""
+    """The copy on disk; None when there is none or it can't be used for what is asked now."""
     try:
         raw = read_regular(path, MAX_COPY + 1)
     except FileNotFoundError:
@@ -171,7 +173,7 @@ def _read(path: Path, asked: _Copy, log: logging.Logger) -> _Copy | None:
         log.warning("the copy of the list of symbols can't be used: %s: %s", path, error)
         return None
     if _question(kept) != _question(asked):
-        log.warning("the copy of the list of symbols can't be used: %s: it is of another venue, or other boards", path)
+        log.warning("the copy of the list of symbols can't be used: %s: it is for another venue or other boards", path)
         return None
     return kept
 
@@ -181,7 +183,10 @@ def _question(copy: _Copy) -> tuple[int, str, str, list[str]]:
 
 
 def _write(path: Path, data: bytes, log: logging.Logger) -> None:
-    """Replace the copy in one step; a reader sees the old one or the new one. Failing that, go on without."""
+    """Replace the copy in one step, so that a reader sees either the old or the new one.
+
+    A failure is only logged: the feed has its list, and runs without a copy.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
@@ -199,7 +204,7 @@ def _write(path: Path, data: bytes, log: logging.Logger) -> None:
 
 
 def _span(seconds: float) -> str:
-    """How long, in the unit that suits it."""
+    """A length of time in a unit in which it is at least 2; in seconds when there is none."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

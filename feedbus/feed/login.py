@@ -1,5 +1,8 @@
-"""Who may try to log in: one connector at first, all once the venue took the credentials, one now and then after
-it refused them. So a wrong password costs one attempt every `retry` seconds, not one per connection.
+"""Decides which connector of an account may try to log in.
+
+Until the venue has accepted the credentials, only one connector at a time tries, so that a wrong password doesn't cost
+one attempt for each connection, for which a venue may lock the account. Once they are accepted, every connector may log
+in. After the venue has refused them, one connector tries again every `retry` seconds.
 """
 
 from __future__ import annotations
@@ -8,27 +11,29 @@ from collections.abc import Callable
 
 import trio
 
-JITTER = 0.1  # of the pause between two attempts with refused credentials
+JITTER = 0.1  # the fraction by which the pause after refused credentials varies at random
 
 
 class LoginGate:
-    """Shared by the connectors of one account. `holder` is whatever names a connector."""
+    """The gate that all connectors of one account pass before they log in. `holder` identifies a connector."""
 
     def __init__(self, retry: float, draw: Callable[[], float]) -> None:
         self.accepted = False
-        self.refused: str | None = None  # the venue's reason
+        self.refused: str | None = None  # the venue's reason for refusing the credentials, if it does
         self.retry_at = 0.0
         self._retry = retry
         self._draw = draw
-        self._holder: object | None = None  # who tries for all
+        self._holder: object | None = None  # the connector that tries while the others wait
         self._changed = trio.Event()
 
     def must_wait(self) -> bool:
-        """True while somebody else tries for all."""
+        """Whether another connector is trying, and its result has to be waited for."""
         return not self.accepted and self._holder is not None
 
     async def turn(self, holder: object) -> None:
-        """Wait until `holder` may try; after a refusal it is one holder that waits out the pause and tries."""
+        """Wait until this connector may log in. After a refusal, one connector waits for the pause to end and then
+        tries.
+        """
         while not self.accepted:
             if self._holder is None:
                 self._holder = holder
@@ -39,24 +44,27 @@ class LoginGate:
         await trio.lowlevel.checkpoint()
 
     def accept(self) -> None:
-        """The venue took the credentials: everybody may connect."""
+        """The venue has accepted the credentials: from now on every connector may log in."""
         if not self.accepted:
             self.accepted, self.refused = True, None
             self._wake()
 
     def refuse(self, reason: str, now: float) -> float:
-        """The venue refused the credentials: the pause until the next attempt, in seconds."""
+        """The venue has refused the credentials at the time `now`. Returns the pause before the next attempt, in
+        seconds.
+        """
         pause = self._retry * (1 + JITTER * (2 * self._draw() - 1))
         self.accepted, self.refused, self.retry_at = False, reason, now + pause
         self._wake()
         return pause
 
     def release(self, holder: object) -> None:
-        """`holder` gave up before the venue said anything: another one may try."""
+        """This connector's attempt ended before the venue judged the credentials: let another one try."""
         if self._holder is holder:
             self._wake()
 
     def _wake(self) -> None:
+        """Let all waiting connectors look at the state again."""
         self._holder = None
         self._changed.set()
         self._changed = trio.Event()

@@ -1,8 +1,9 @@
 """Which connection carries which symbol. Pure.
 
-A plan is deterministic and moves as little as it can, because every move costs the symbol a new subscription:
-symbols that come go to the least loaded connections and move none, symbols that go move none, new connections
-take their even share and no more, and what a connection can't keep is all that leaves it.
+The same input always gives the same plan. A new plan moves as few symbols as possible from the previous one, because
+each move costs a new subscription, with a gap in the data. New symbols go to the connections with the fewest symbols,
+and move no others. When symbols are removed, no others move. A new connection gets its even share, taken from the
+fullest ones. Otherwise a symbol moves only when its connection no longer exists or may carry fewer symbols than before.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import heapq
 from collections.abc import Sequence
 
 Plan = tuple[tuple[str, ...], ...]
-"""The symbols of each connection, in the order in which they were given to it; some may have none."""
+"""The symbols of each connection, in the order in which they were assigned to it. A connection may have none."""
 
 
 def plan(symbols: Sequence[str], connections: int, per_connection: int, previous: Plan | None = None) -> Plan:
-    """Spread the symbols over the connections, leaving as many as possible where `previous` has them.
+    """Spread the symbols over the connections, with as many as possible where `previous` has them.
 
-    Raises ValueError when they don't fit, or when a symbol is there twice: the configuration has been checked for both.
+    `per_connection` is how many symbols a connection may carry. Raises ValueError when there are more symbols than the
+    connections may carry, or when a symbol appears twice; a configuration is checked for both before.
     """
     wanted = set(symbols)
     if len(wanted) < len(symbols):
-        raise ValueError("a symbol is there twice")
+        raise ValueError("a symbol appears twice")
     if len(symbols) > connections * per_connection:
         raise ValueError(f"{len(symbols)} symbols on {connections} connections of {per_connection}")
     before = previous or ()
@@ -38,14 +40,19 @@ def moved(old: Plan, new: Plan) -> set[str]:
 
 
 def _keep(wanted: set[str], connections: int, per_connection: int, before: Plan) -> tuple[list[list[str]], set[str]]:
-    """What can stay where it is; a connection that must give some up keeps those it has had the longest."""
+    """The symbols of each connection that stay on it, and the set of all of these. A connection that has to give some
+    up keeps the ones that it has had for the longest time.
+    """
     shards = [[symbol for symbol in shard if symbol in wanted][:per_connection] for shard in before[:connections]]
     shards += [[] for _ in range(connections - len(shards))]
     return shards, {symbol for shard in shards for symbol in shard}
 
 
 def _place(homeless: Sequence[str], shards: list[list[str]]) -> None:
-    """Each goes to the least loaded connection, the first among equals. No limit can be passed: they all fit."""
+    """Put each symbol on the connection with the fewest symbols, the first one of several.
+
+    No connection gets too many: all symbols fit, and the one with the fewest symbols has room as long as any has.
+    """
     loads = [(len(shard), number) for number, shard in enumerate(shards)]
     heapq.heapify(loads)
     for symbol in homeless:
@@ -55,7 +62,7 @@ def _place(homeless: Sequence[str], shards: list[list[str]]) -> None:
 
 
 def _fill(shards: list[list[str]], first_new: int, symbols: int) -> None:
-    """Bring every new connection up to an even share, taking from whichever is the most loaded."""
+    """Fill the new connections, from number `first_new` on, up to an even share, with symbols of the fullest ones."""
     if first_new == 0 or first_new == len(shards):
         return
     share = symbols // len(shards)

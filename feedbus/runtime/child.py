@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from pathlib import Path
 from traceback import walk_tb
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 import trio
 
-Restart = Literal["permanent", "transient", "temporary"]
 GRACE = 5.0  # seconds
 MAX_TEXT = 500  # characters of an exception that are logged
 
@@ -23,16 +22,15 @@ class Start(Protocol):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A child of a supervisor. Times are seconds.
+    """A child of a supervisor, which is started again however it ended. Times are seconds.
 
-    A permanent child is started again however it ended, a transient one only when it raised, a temporary one never.
-    `grace` is how long its stop may take before the next one is stopped (for a supervisor as a child: more than all
-    its own children need, or inf). A start that takes longer than `start_within` is overdue; None: it never is.
+    `grace` is how long its stop may take before the supervisor goes on without it; a child that is itself a supervisor
+    needs more than all its own children together, or infinity. A start that takes longer than `start_within` is
+    overdue; with None it never is.
     """
 
     name: str
     start: Start
-    restart: Restart = "permanent"
     grace: float = GRACE
     start_within: float | None = None
 

@@ -1,8 +1,9 @@
-"""The supervisor: starts its children in order, starts them again when they crash, stops them in reverse order.
+"""The supervisor: it starts its children in order, starts each again that ends, and stops them in reverse order.
 
-The rules and the words are those of Erlang/OTP's supervisor (https://www.erlang.org/doc/system/sup_princ.html), with
-one difference that trio dictates: nothing can be killed. A child that has not ended within its grace is named as
-stuck, the others are stopped without it, and it isn't started again before it has really ended.
+The rules and the words are those of Erlang/OTP's supervisor (https://www.erlang.org/doc/system/sup_princ.html) with the
+strategy one_for_one: whichever child ends is started again alone, and the others don't notice. One difference is
+dictated by trio: nothing can be killed. A child that has not ended within its grace is reported as stuck, the others
+are stopped without it, and it isn't started again before it has really ended.
 """
 
 from __future__ import annotations
@@ -10,45 +11,34 @@ from __future__ import annotations
 import logging
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import trio
 
-from feedbus.errors import FeedbusError
+from feedbus.errors import Escalated, StartFailed
 from feedbus.runtime.child import Child, Life, describe, must_leave
-
-Strategy = Literal["one_for_one", "rest_for_one"]
-
-
-class Escalated(FeedbusError):
-    """A supervisor gave up: its children crashed too often, and have been stopped."""
-
-
-class StartFailed(FeedbusError):
-    """A supervisor could not start: one of its children failed before it was up, the others have been stopped."""
 
 
 class _Slot:
-    """A child's place among its siblings. `finished`: it ended, and nobody but rest_for_one may start it again."""
+    """A child's place among its siblings."""
 
-    __slots__ = ("child", "finished", "life", "removed", "starts")
+    __slots__ = ("child", "life", "removed", "starts")
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.life: Life | None = None  # until its end has been dealt with
-        self.finished = False
         self.removed = False
         self.starts = 0
 
     def is_missing(self) -> bool:
-        return self.life is None and not self.finished and not self.removed
+        return self.life is None and not self.removed
 
 
 class Supervisor:
-    """Keeps children running; `run` is itself fit to be a child's start function. Counters are plain totals.
+    """Keeps children running. `run` can itself be the start function of a child, so supervisors form a tree.
 
-    one_for_one: who crashed is started again. rest_for_one: those behind it are stopped first, in reverse order,
-    and started again after it, in order. More than `intensity` restarts within `period` seconds are one too many.
+    After more than `intensity` restarts within `period` seconds it gives up: it stops all children and raises
+    Escalated, which its own supervisor sees as a crash. Counters are plain totals.
     """
 
     def __init__(
@@ -56,7 +46,6 @@ class Supervisor:
         name: str,
         children: Iterable[Child],
         *,
-        strategy: Strategy = "one_for_one",
         intensity: int = 5,
         period: float = 60.0,
         together: bool = False,
@@ -69,7 +58,6 @@ class Supervisor:
         self.crashes: Counter[str] = Counter()  # by child: how often it raised, or failed to start
         self.stuck_stops = 0
         self.escalations = 0
-        self._strategy = strategy
         self._intensity = intensity
         self._period = period
         self._together = together
@@ -155,7 +143,7 @@ class Supervisor:
     def _reset(self) -> None:
         self._slots = [slot for slot in self._slots if not slot.removed]
         for slot in self._slots:
-            slot.life, slot.finished, slot.starts = None, False, 0
+            slot.life, slot.starts = None, 0
         self._exits.clear()
         self._restarted_at.clear()
         self._leaving = None
@@ -167,27 +155,23 @@ class Supervisor:
         task_status.started()
         while True:
             if self._exits:
-                await self._settle(*self._exits.popleft())
+                self._settle(*self._exits.popleft())
             await self._start_missing()
             if not self._exits:
                 await self._woken.wait()
                 self._woken = trio.Event()
 
-    async def _settle(self, slot: _Slot, life: Life) -> None:
+    def _settle(self, slot: _Slot, life: Life) -> None:
         """Decide what follows from the end of a child."""
         if slot.life is not life:
-            return  # it was stopped since
+            return  # it has been stopped since then
         slot.life = None
         if slot.removed:
             self._slots.remove(slot)
         elif life.stop_by is not None:
-            self._log.warning("%s ended after all", slot.child.name)  # and is missing
-        elif slot.child.restart == "temporary" or (slot.child.restart == "transient" and life.error is None):
-            slot.finished = True
+            self._log.warning("%s ended after all", slot.child.name)  # so it may be started again
         else:
             self._permit_restart(life)
-            if self._strategy == "rest_for_one":
-                await self._clear_behind(slot)
 
     def _permit_restart(self, life: Life) -> None:
         now = trio.current_time()
@@ -202,19 +186,10 @@ class Supervisor:
     def _story(self, life: Life) -> str:
         return f"{life.child.name}: {'returned' if life.error is None else describe(life.error)}"
 
-    async def _clear_behind(self, crashed: _Slot) -> None:
-        """Stop all behind the one that crashed; all but the temporary ones are to be started again."""
-        behind = self._slots[self._slots.index(crashed) + 1 :]
-        await self._stop(behind)
-        for slot in behind:
-            slot.finished = slot.child.restart == "temporary"
-
     async def _start_missing(self) -> None:
         for slot in tuple(self._slots):
             if slot.is_missing():
                 await self._start(slot)
-            if self._strategy == "rest_for_one" and slot.life is not None and not slot.life.is_up():
-                return  # stuck, or crashed a moment ago: those behind it wait until that has been dealt with
 
     # One child
 

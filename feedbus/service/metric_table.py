@@ -1,8 +1,8 @@
-"""Which counter is which series: the table between the parts and Prometheus. A line a series.
+"""The table that says which attribute of which part becomes which Prometheus series, an entry for each series.
 
-Reads plain attributes when it is asked and changes nothing. A label's values are the configuration's names or words
-that code chose; no symbol, address or text of a venue becomes one, so a service has as many samples on its last day
-as on its first. docs/operations.md has the same table for people, and a test holds the two together.
+A scrape reads plain attributes and changes nothing. The values of labels are names of the configuration or words that
+the code has chosen. No symbol, address or text of a venue becomes one, so that the number of samples doesn't grow while
+the service runs. docs/operations.md has the same table for people, and a test compares the two.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ CAUSES = tuple(
         errors.LoginRefused,
     )
 )
-"""All are said from the beginning, at 0: an alert on an increase sees the first one too."""
+"""Every cause has a sample from the beginning, of 0: Prometheus sees no increase in a series that begins with 1."""
 
 
 class ProcessFigures:
-    """What there is one of: the event loop's timer, the watchdog, the log."""
+    """What the whole process has one of: the timer that measures the event loop, the watchdog and the log."""
 
     def __init__(
         self, lag: LoopLag, watchdog: Watchdog, log_lines: Callable[[], Mapping[str, int]], version: str
@@ -60,7 +60,7 @@ def registry(
     watchdog: Watchdog,
     log_lines: Callable[[], Mapping[str, int]],
 ) -> CollectorRegistry:
-    """Every series of a service. All is read anew at each scrape, so it may change meanwhile."""
+    """A registry with every series of a service. Everything is read anew at each scrape, so the parts may change."""
     process = ProcessFigures(lag, watchdog, log_lines, feedbus.__version__)
 
     def connections() -> Iterable[tuple[tuple[str, str], Connector]]:
@@ -82,10 +82,12 @@ def registry(
 
 
 def _states(connector: Connector) -> dict[str, float]:
+    """1 for the state of the connection, and 0 for all others."""
     return {state: float(state == connector.state) for state in get_args(FeedState)}
 
 
 def _instruments(connector: Connector) -> dict[str, float]:
+    """Numbers of symbols by the state of their subscription; without a Session, none is further than wanted."""
     found = connector.session.instruments() if connector.session else {"wanted": len(connector.symbols)}
     return {state: found.get(state, 0) for state in ("wanted", "sent", "confirmed", "live", "refused")}
 
@@ -107,7 +109,7 @@ FEED: Sequence[MetricSeries[Feed]] = (
     ),
     MetricSeries(
         "feedbus_feed_symbols_priced",
-        "Symbols that a price has come of since the start.",
+        "Symbols for which a price has arrived since the start.",
         lambda feed: sum(len(each.symbols) - len(each.unpriced) for each in feed.connectors),
     ),
     MetricSeries(
@@ -118,7 +120,7 @@ FEED: Sequence[MetricSeries[Feed]] = (
     MetricSeries("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
     MetricSeries(
         "feedbus_feed_http_failures_total",
-        "HTTP requests that were not answered, or refused our credentials, by cause.",
+        "HTTP requests that failed or in which the venue refused our credentials, by cause.",
         lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,
         by="cause",
     ),
@@ -129,8 +131,12 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
     MetricSeries(
         "feedbus_connection_up", "1 when the connection is logged in, else 0.", lambda it: float(it.state in UP)
     ),
-    MetricSeries("feedbus_connection_attempts_total", "Attempts to connect: the generation.", lambda it: it.generation),
-    MetricSeries("feedbus_connection_logins_total", "Logins that the venue took.", lambda it: it.connects),
+    MetricSeries(
+        "feedbus_connection_attempts_total",
+        "Attempts to connect; the number of the newest one is the generation in the feed events.",
+        lambda it: it.generation,
+    ),
+    MetricSeries("feedbus_connection_logins_total", "Logins that the venue accepted.", lambda it: it.connects),
     MetricSeries(
         "feedbus_connection_failures_total",
         "Attempts and connections that ended in a failure, by cause.",
@@ -144,7 +150,7 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
         lambda it: it.received_bytes(),
     ),
     MetricSeries(
-        "feedbus_connection_events_total", "Events made of them and published: the updates.", lambda it: it.events
+        "feedbus_connection_events_total", "Events made of these messages and published.", lambda it: it.events
     ),
     MetricSeries(
         "feedbus_connection_skipped_frames_total",
@@ -152,25 +158,30 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
         lambda it: it.skipped,
     ),
     MetricSeries(
+        "feedbus_connection_resyncs_total",
+        "Subscriptions made anew because their data was out of step.",
+        lambda it: it.resyncs,
+    ),
+    MetricSeries(
         "feedbus_connection_refusals_total",
-        "Subscriptions refused or ended by the venue, each time it did.",
+        "Times that the venue refused or ended a subscription.",
         lambda it: it.refusals,
     ),
     MetricSeries(
         "feedbus_connection_symbols",
-        "Symbols by how far their subscription is; a symbol counts as its least advanced channel.",
+        "Symbols by the state of their subscription; a symbol counts by its least advanced channel.",
         _instruments,
         by="state",
     ),
     MetricSeries(
         "feedbus_connection_session_occurrences_total",
-        "What the venue's protocol counts, by name.",
+        "What the session of the venue's protocol counts, by name.",
         lambda it: it.session_counts(),
         by="occurrence",
     ),
     MetricSeries(
         "feedbus_connection_delay_seconds",
-        "How far the events lag their receipt at the least, by the venue's clock and ours; missing when not known.",
+        "The least time from an event at the venue to its receipt, by two clocks; missing when not known.",
         lambda it: it.delay,
     ),
 )
@@ -178,7 +189,7 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
 PUBLISHER: Sequence[MetricSeries[Publisher]] = (
     MetricSeries(
         "feedbus_publisher_epoch_timestamp_seconds",
-        "When the publisher began to number: its epoch, in seconds since 1970.",
+        "When the publisher began its sequence numbers: its epoch, in seconds since 1970.",
         lambda it: it.epoch / 1e9,
     ),
     MetricSeries("feedbus_publisher_messages_total", "Messages handed to the bus.", lambda it: it.messages),
@@ -191,7 +202,7 @@ PUBLISHER: Sequence[MetricSeries[Publisher]] = (
     ),
     MetricSeries(
         "feedbus_publisher_oversized_events_total",
-        "Events too large for a message: not sent, and a gap to subscribers.",
+        "Events that were too large for a message and not sent; subscribers see a gap.",
         lambda it: it.too_large,
     ),
 )
@@ -230,7 +241,9 @@ SUPERVISOR: Sequence[MetricSeries[Supervisor]] = (
         "Parts that didn't end within their grace when they were stopped.",
         lambda it: it.stuck_stops,
     ),
-    MetricSeries("feedbus_supervisor_stuck", "Parts that still haven't.", lambda it: len(it.stuck())),
+    MetricSeries(
+        "feedbus_supervisor_stuck", "Parts that were stopped and still haven't ended.", lambda it: len(it.stuck())
+    ),
     MetricSeries(
         "feedbus_supervisor_escalations_total",
         "Times that the supervisor gave up, for too many restarts.",
@@ -246,18 +259,18 @@ PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
     ),
     MetricSeries(
         "feedbus_event_loop_lag_seconds_total",
-        "The delays of a timer of one second, added up.",
+        "The sum of the delays of a timer that is due every second.",
         lambda it: it.lag.seconds,
     ),
     MetricSeries("feedbus_log_lines_total", "Log lines written, by level.", lambda it: it.log_lines(), by="level"),
-    MetricSeries("feedbus_watchdog_checks_total", "Looks at the parts' deadlines.", lambda it: it.watchdog.checks),
+    MetricSeries("feedbus_watchdog_checks_total", "Checks of the parts' deadlines.", lambda it: it.watchdog.checks),
     MetricSeries(
         "feedbus_watchdog_withheld_total",
-        "Looks that found a part late, so that systemd got no sign of life.",
+        "Checks that found a part late, so that systemd was sent no WATCHDOG=1.",
         lambda it: it.watchdog.withheld,
     ),
 )
 
 BUILD: Sequence[MetricSeries[ProcessFigures]] = (
-    MetricSeries("feedbus_build_info", "1; the labels say what runs.", lambda _: 1.0),
+    MetricSeries("feedbus_build_info", "1; the labels have the versions of feedbus and Python.", lambda _: 1.0),
 )

@@ -1,11 +1,13 @@
-"""Which address each process of a configuration publishes at: computed from the configuration alone, so that every
-process knows the addresses of all. Touches nothing.
+"""Which parts of a configuration a process runs, and at which addresses it publishes and serves metrics.
 
-The parts of a configuration are its feeds and then its actors, in the order of the file. Those that run in one process
-share one address, that of the first of them that publishes. `bus.publish` is the address of the first part; each
-further one that publishes adds `.<name>` to it (ipc, inproc) or 2, 4, … to its port (tcp). Where it holds
-`{publisher}`, the name takes that place, also for the first. Metrics are served likewise: `telemetry.listen` is the
-first part's, and each further part, whether it publishes or not, adds 1, 2, … to the port.
+The addresses follow from the configuration alone, so that every process knows those of all others. Nothing is opened
+here.
+
+The parts of a configuration are its feeds and then its actors, in the order of the file. All parts in one process share
+one address: that of the first of them that publishes. `bus.publish` is the address of the first part. Each further part
+that publishes has `.<name>` appended to it (ipc, inproc), or 2, 4, … added to its port (tcp). When `bus.publish`
+contains `{publisher}`, the part's name is put there instead, also for the first part. `telemetry.listen` is the first
+part's as well, and each further part, whether it publishes or not, has 1, 2, … added to the port.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ from feedbus.urls import Endpoint, collide, endpoint
 
 PUBLISHER = "{publisher}"
 MAX_PORT = 65535
-PORT_STEP = 2  # the port between is for what a publisher will serve beside its events
+PORT_STEP = 2  # every second port stays free beside a publisher's
 
 
 class Process(msgspec.Struct, frozen=True):
-    """One process: the parts that it runs, where it publishes (None: nothing in it does) and serves metrics (None: it
-    doesn't), and where all other publishers of the configuration are, if they run."""
+    """One process of a configuration.
+
+    `names` are the parts that it runs. `publish` is the address that it publishes at, None when no part of it
+    publishes. `others` are the addresses of all other publishers of the configuration, which may run or not.
+    `telemetry` says where it serves metrics, None when it serves none.
+    """
 
     names: tuple[str, ...]
     publish: str | None
@@ -37,19 +43,22 @@ class Process(msgspec.Struct, frozen=True):
 
 
 def names(config: Config) -> list[str]:
-    """All parts of a configuration, in its order."""
+    """The names of all parts of a configuration, in its order."""
     return [*(feed.name for feed in config.feeds), *config.actors]
 
 
 def publishers(config: Config) -> list[str]:
-    """Those that publish."""
+    """The names of the parts that publish, in the order of the configuration."""
     acting = (name for name in config.actors if subscribers.actor_class(name).publishes)
     return [*(feed.name for feed in config.feeds), *acting]
 
 
 def address(config: Config, name: str) -> str:
-    """Where one publisher is found when it has a process of its own. Raises ConfigError where there is no such address:
-    the port is beyond the last, or the system would choose it."""
+    """The address of one publisher when it has a process of its own.
+
+    Raises ConfigError when there is no such address: the port would be above 65535 or chosen by the system, or the path
+    would be too long.
+    """
     base, place = config.bus.publish, publishers(config).index(name)
     if PUBLISHER in base:
         made = base.replace(PUBLISHER, name)
@@ -66,8 +75,10 @@ def address(config: Config, name: str) -> str:
 
 
 def process(config: Config, only: Collection[str] = ()) -> Process:
-    """The process that runs these parts; none named means all. Raises ConfigError for a name that isn't a part's, and
-    for parts that can't have processes of their own."""
+    """The process that runs the parts named by `only`, or all parts when none is named.
+
+    Raises ConfigError for a name that isn't a part's, and for parts that can't have processes of their own.
+    """
     known = names(config)
     for name in only:
         if name not in known:
@@ -86,8 +97,10 @@ def process(config: Config, only: Collection[str] = ()) -> Process:
 
 
 def subscribed(config: Config) -> tuple[str, ...]:
-    """All addresses at which publishers of this configuration may be, however it is spread over processes. Those that
-    can't have processes of their own are all at the first."""
+    """All addresses at which publishers of this configuration may be, in however many processes it runs.
+
+    A configuration that can't be spread over processes has a single address.
+    """
     try:
         return tuple(address(config, name) for name in publishers(config))
     except ConfigError:
@@ -95,6 +108,7 @@ def subscribed(config: Config) -> tuple[str, ...]:
 
 
 def _port(first: int, further: int, key: str, name: str) -> int:
+    """The port of the part `name`, which is `further` after the one that `key` says. Raises ConfigError."""
     if first == 0:
         raise ConfigError(f"{key}: port 0 lets the system choose, so no other process would find {name}: name a port")
     if first + further > MAX_PORT:
@@ -103,7 +117,9 @@ def _port(first: int, further: int, key: str, name: str) -> int:
 
 
 def _telemetry(config: Config, name: str) -> TelemetryConfig | None:
-    """Where the process whose first part this is serves metrics; port 0 lets the system choose for each."""
+    """Where the process whose first part is `name` serves metrics. With port 0 the system chooses one for each
+    process.
+    """
     telemetry, place = config.telemetry, names(config).index(name)
     if telemetry is None or not telemetry.port or not place:
         return telemetry
@@ -113,7 +129,7 @@ def _telemetry(config: Config, name: str) -> TelemetryConfig | None:
 
 
 def _refuse_collisions(config: Config) -> None:
-    """Raises ConfigError when two parts, each in a process of its own, would listen at one address."""
+    """Raises ConfigError when two parts, each in a process of its own, would listen at the same address."""
     taken: list[tuple[str, Endpoint | None]] = [
         (f"bus.publish of {name}", endpoint(address(config, name))) for name in publishers(config)
     ]
@@ -123,4 +139,4 @@ def _refuse_collisions(config: Config) -> None:
     taken += [(f"actors.{name}.listen", endpoint(f"tcp://{listen}")) for name, listen in listening.items() if listen]
     for (one, here), (other, there) in combinations(taken, 2):
         if collide(here, there):
-            raise ConfigError(f"{other} is the address of {one} too")
+            raise ConfigError(f"{other} is also the address of {one}")

@@ -1,15 +1,16 @@
-"""The service: what one process runs of a configuration, and the tree that supervises it.
+"""The service: the parts of a configuration that one process runs, and the tree that supervises them.
 
     service
-    ├── publishers   one a feed or actor that publishes, on one bus socket; when they are stopped they drain it
+    ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
     ├── rounds       reads the sockets of all connections
     ├── loop lag, telemetry
-    ├── actors       the subscribers, each by itself
-    ├── feeds        each a supervisor of its account and connectors
-    └── watchdog     what systemd is told
+    ├── actors       the actors, each independent of the others
+    ├── feeds        each is a supervisor of its account and its connectors
+    └── watchdog     tells systemd how the service is
 
-They are started in this order and stopped in the reverse one. What a supervisor gives up on, the one above starts
-again; what the topmost gives up on ends the process, and systemd starts that again.
+The children are started in this order and stopped in the reverse one, so that nothing publishes before there is a bus
+or after it is gone. A supervisor whose children crash too often gives up, and the supervisor above starts it again.
+When the topmost one gives up, the process ends, and systemd starts it again.
 """
 
 from __future__ import annotations
@@ -34,27 +35,24 @@ from feedbus.config import Config
 from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.service import metric_table as metrics
 from feedbus.service import processes
 from feedbus.service.processes import Process
 from feedbus.telemetry import logs
 from feedbus.telemetry.loop_lag import LoopLag
-from feedbus.telemetry.server import Server
 from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import HasDeadline, Watchdog
-from feedbus.transport import Dial, DialOptions, trio_ws, websocket
+from feedbus.transport import Dial, DialOptions, websocket
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.tls import tls_context
 
-DIALS: dict[str, Dial] = {"sansio": websocket.dial, "trio-websocket": trio_ws.dial}
-ACTOR_CRASHES = 10  # of each actor a minute: its own pauses keep it below
-REASONS_SHOWN = 3  # of what is not up, in the status line
+ACTOR_CRASHES = 10  # of each actor a minute; the pauses after its crashes keep an actor below this
+REASONS_SHOWN = 3  # how many of the connections that aren't up the status line names
 
 log = logging.getLogger("feedbus")
 
 
 class Service:
-    """Some feeds and actors of one configuration on one bus socket, and what looks after them."""
+    """The feeds and actors that one process runs, on one bus socket, and what supervises them."""
 
     def __init__(
         self, config: Config, process: Process, sockets: Sockets, rounds: Rounds | None, notifier: Notifier
@@ -67,7 +65,7 @@ class Service:
             Feed(
                 feed,
                 by_name[feed.name],
-                DIALS[feed.transport],
+                _dial(feed.transport),
                 _transport_options(feed, rounds),
                 cache_dir=config.cache_dir,
             )
@@ -106,8 +104,14 @@ class Service:
         self._own_supervisors = [self.supervisor, *(group for group in groups.values() if group.names())]
 
     async def _serve(self, telemetry: configuration.TelemetryConfig, *, task_status: trio.TaskStatus[None]) -> None:
-        """A server and a registry anew each time, since the server's own series join the registry."""
-        registry = metrics.registry(
+        """Serve metrics and health. Each start makes a new registry, because the server adds series of its own to
+        it.
+        """
+        # An HTTP server and Prometheus's library are a fifth of the start of a process that serves no telemetry.
+        from feedbus.service import metric_table
+        from feedbus.telemetry.server import Server
+
+        registry = metric_table.registry(
             self.feeds,
             self.publishers,
             self.actors,
@@ -124,13 +128,14 @@ class Service:
                 log.info("telemetry at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
             task_status.started()
 
-    # How it is
+    # How the service is
 
     def _supervisors(self) -> Iterable[Supervisor]:
+        """All supervisors of the tree at present."""
         return [*self._own_supervisors, *(each for feed in self.feeds for each in feed.supervisors)]
 
     def _parts(self) -> Iterable[HasDeadline]:
-        """All that have deadlines."""
+        """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
         return [*self._supervisors(), *self.publishers, *accounts, *connectors]
@@ -139,7 +144,7 @@ class Service:
         return [reason for feed in self.feeds for reason in feed.not_up()]
 
     def _status(self) -> str:
-        """One line for an operator."""
+        """One line for the operator, which `systemctl status` shows."""
         up = sum(feed.connections_up() for feed in self.feeds)
         wanted = sum(feed.connections_wanted() for feed in self.feeds)
         reasons = self._not_up()
@@ -149,11 +154,15 @@ class Service:
         return "; ".join([*connections, *reasons[:REASONS_SHOWN], *more, *actors])
 
     async def _first_attempts(self) -> None:
+        """Wait until every feed has made its first attempt to log in, whatever its result."""
         for feed in self.feeds:
             await feed.first_attempt.wait()
 
     def summary(self, gaps: int | None) -> str:
-        """The final statistics, a line each; `gaps` were seen by a subscriber in this process, None: it had none."""
+        """The final statistics, a line each.
+
+        `gaps` is how many gaps a subscriber of the caller's saw on the bus, None when the caller had none.
+        """
         lines = {"uptime": f"{trio.current_time() - self.started:.1f} s"}
         if self.feeds:
             lines |= self._feed_lines()
@@ -186,6 +195,7 @@ class Service:
 
 
 def _named(causes: Counter[str]) -> str:
+    """How many attempts failed, by cause; "" when none did."""
     if not causes:
         return ""
     return " (attempts failed: " + ", ".join(f"{cause} {count}" for cause, count in causes.most_common()) + ")"
@@ -194,46 +204,57 @@ def _named(causes: Counter[str]) -> str:
 def _publishers(
     config: Config, process: Process, sink: PubSocket | None, rounds: Rounds | None
 ) -> dict[str, Publisher]:
-    """By name. Those of feeds gather what a round of reading brings."""
+    """By name. Those of feeds are told of the rounds in which the sockets of their connections are read."""
     feeds = {feed.name for feed in config.feeds}
     made = {}
     for name in processes.publishers(config):
         if name in process.names and sink is not None:
-            gathering = rounds.is_open if rounds and name in feeds else bool
-            made[name] = Publisher(name, sink, linger=config.bus.linger, gathering=gathering)
-            if rounds and name in feeds:
-                rounds.at_end.append(made[name].flush)
+            read_in = rounds if name in feeds else None
+            made[name] = Publisher(name, sink, linger=config.bus.linger, rounds=read_in)
     return made
 
 
 def _group(name: str, children: Sequence[Child], crashes: int = 1) -> Supervisor:
-    """Bears with so many crashes of each of its children a minute, and stops them side by side."""
+    """A supervisor that gives up after more than `crashes` restarts a minute for each of its children, and that stops
+    all children at the same time.
+    """
     return Supervisor(name, children, intensity=crashes * len(children), together=True)
 
 
 def _child_of(group: Supervisor) -> list[Child]:
-    """A group without anybody in it is left out."""
+    """The group as a child of the service; no child when the group is empty."""
     return [Child(group.name, group.run, grace=inf)] if group.names() else []
 
 
 async def _started(run: Callable[[], Awaitable[None]], *, task_status: trio.TaskStatus[None]) -> None:
+    """Run a function that counts as started at once."""
     task_status.started()
     await run()
 
 
 async def _publish(publisher: Publisher, *, task_status: trio.TaskStatus[None]) -> None:
-    """Run it, and have the last words sent when it is stopped."""
+    """Run a publisher; when it is stopped, what it still holds is sent before this returns."""
     try:
         await publisher.run(task_status)
     except Exception:
-        raise  # a bug: it will be started again
+        raise  # a bug: the supervisor starts the publisher again
     except BaseException:
         with trio.CancelScope(shield=True):
             await publisher.finish()
         raise
 
 
+def _dial(transport: str) -> Dial:
+    """The Dial of a feed's `transport`. The library of the one that nobody chose isn't imported."""
+    if transport == "trio-websocket":
+        from feedbus.transport import trio_ws
+
+        return trio_ws.dial
+    return websocket.dial
+
+
 def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) -> DialOptions:
+    """How the feed's connections are made. Raises ConfigError when its `ca_file` can't be used."""
     account = venues.account_class(feed.venue)
     return DialOptions(
         subprotocols=tuple(account.subprotocols),
@@ -248,11 +269,14 @@ def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) ->
 
 
 class Sockets:
-    """The bus socket of a process, if anything in it publishes, and what its own subscribers dial: the process itself
-    over memory, and all others. None of them needs to be there."""
+    """The bus socket of a process, and the addresses that the actors in it subscribe to.
+
+    `sink` is None when no part of the process publishes. `subscribed` are the process's own address in memory and those
+    of all other publishers of the configuration; a subscriber waits for those that don't run yet.
+    """
 
     def __init__(self, config: Config, process: Process) -> None:
-        """Raises BusError."""
+        """Raises BusError when the address can't be published at."""
         inside = f"inproc://feedbus.service.{next(_numbers)}"
         self.sink: PubSocket | None = None
         self.subscribed = process.others
@@ -261,7 +285,7 @@ class Sockets:
             self.subscribed = (inside, *process.others)
 
     def close(self) -> None:
-        """Close the bus."""
+        """Close the bus socket."""
         if self.sink is not None:
             self.sink.close()
 
@@ -271,11 +295,11 @@ _numbers = count()
 
 @asynccontextmanager
 async def running(config: Config, only: Collection[str] = ()) -> AsyncIterator[Service]:
-    """A running service, of all parts of the configuration or of those named; on leaving, the connections are closed
-    first, then the bus is drained and closed.
+    """A running service with the parts named by `only`, or with all parts of the configuration when none is named.
 
-    Raises ConfigError for parts that can't run by themselves, StartFailed on entering, Escalated when its supervisor
-    gives up, in a group.
+    On leaving, the connections are closed first; then the bus is drained and closed. Raises ConfigError for parts that
+    can't run by themselves, BusError when the address can't be published at, and, in an exception group, StartFailed
+    when a part can't start and Escalated when the topmost supervisor gives up.
     """
     process = processes.process(config, only)
     sockets = Sockets(config, process)

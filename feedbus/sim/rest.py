@@ -98,8 +98,8 @@ class _RestServer:
 
 
 async def _finish(stream: trio.SocketStream) -> None:
-    """Let the client read the last answer. Closing a socket with unread data resets the connection, and the client would
-    lose the answer."""
+    """Let the client read the last answer. Closing a socket with unread data resets the connection, and the client
+    would lose the answer."""
     with trio.move_on_after(FINISH_WITHIN):
         await stream.send_eof()
         while await stream.receive_some(READ):

@@ -28,7 +28,8 @@ A number refuses the client with this HTTP status, None with 404."""
 OUTBOX = 4096
 """How many frames may wait for a client. When its outbox is full, steps are left out and nothing is read from it."""
 CATCH_UP_S = 2.0
-"""How late the market may be. When it is later it catches up with the clock, and sends nothing for the steps between."""
+"""How late the market may be. When it is later it catches up with the clock, and sends nothing for the steps
+between."""
 CLOSE_S = 0.7  # for the goodbye and the closing handshakes, when the server stops
 HANDSHAKE_S = 10.0
 PONG_S = 60.0
@@ -49,8 +50,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ping_every: float | None = None
     """Seconds between pings to a client, whose connection is dropped when a pong takes a minute; None: no pings."""
     most_unsent: int | None = None
-    """When this many frames wait for a client that takes none for a quarter of a second, its connection is cut without a
-    closing frame. The delay makes sure that the client is too slow, not the server. None: connections aren't cut."""
+    """When this many frames wait for a client that takes none for a quarter of a second, its connection is cut without
+    a closing frame. The delay makes sure that the client is too slow, not the server. None: connections aren't cut."""
 
 
 async def serve(
@@ -239,8 +240,8 @@ class _ClientConnection:
         self._scope.cancel()
 
     def step(self) -> None:
-        """Put what the market's newest step brings into the outbox. When there is no room the step is left out; the next step
-        with room brings the newest state."""
+        """Put what the market's newest step brings into the outbox. When there is no room the step is left out; the
+        next step with room brings the newest state."""
         if self.conversation.ending:
             return
         if len(self._outbox) < self._full:

@@ -1,7 +1,7 @@
 """The alerts that are firing. Pure.
 
-One fires from its Alert on until it is resolved, or until its publisher begins a new life: that one knows nothing of
-the alerts of the old one, and says again what is still amiss.
+An alert fires until an Alert event says that it is resolved, or until its publisher is restarted: a new publisher
+doesn't know which alerts the old one left firing, and announces again whatever is still wrong.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ CRITICAL = "critical"
 
 
 class AlertView(msgspec.Struct, frozen=True):
-    """One alert that is firing. The symbol is "" when it is about no instrument."""
+    """An alert that is firing. `symbol` is "" when the alert isn't about one instrument."""
 
     rule: str
     severity: str
@@ -24,16 +24,16 @@ class AlertView(msgspec.Struct, frozen=True):
 
 
 class AlertTable:
-    """Alert events in, what is firing out."""
+    """Takes in Alert events, and says which alerts are firing."""
 
     def __init__(self) -> None:
         self.not_shown = 0
-        """Alerts beyond MAX_ALERTS."""
+        """How many alerts were dropped because MAX_ALERTS were firing already."""
         self._firing: dict[tuple[str, str, str, str], Alert] = {}
         self._any = False
 
     def add(self, alert: Alert, publisher: str) -> None:
-        """Take in what a publisher says of one."""
+        """Take in an Alert event of this publisher."""
         self._any = True
         key = (publisher, alert.venue, alert.symbol, alert.rule)
         if alert.state == "resolved":
@@ -44,11 +44,11 @@ class AlertTable:
             self.not_shown += 1
 
     def restarted(self, publisher: str) -> None:
-        """A publisher has begun a new life."""
+        """Forget the alerts of a publisher that was restarted."""
         self._firing = {key: alert for key, alert in self._firing.items() if key[0] != publisher}
 
     def view(self) -> list[AlertView] | None:
-        """What is firing: critical ones first, and the newest first among equals. None when no alert ever came."""
+        """The alerts that are firing, critical ones first, then the newest first; None when no alert has ever come."""
         if not self._any:
             return None
         firing = sorted(self._firing.values(), key=lambda alert: (alert.severity != CRITICAL, -alert.ts_recv))

@@ -1,7 +1,8 @@
-"""The newest bar of each instrument, of one period: the shortest that has come. Pure: time is an argument.
+"""The newest bar of each instrument. Pure: time is an argument.
 
-Where there are bars of several sources, those of trades say most, and those of tickers more than the venue's own,
-which may come a whole period late; but a newer one always comes first.
+Only bars of the shortest period that has been seen are kept, so that all rows of the table compare the same span of
+time. A bar is replaced by one that starts later. Of bars with the same start, one made of trades is preferred, since it
+knows most; then one made of tickers; and last the venue's own, which may arrive a whole period late.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from feedbus.schema.events import Bar
 SECOND = 1_000_000_000
 MAX_BARS = 20_000
 KNOWN_FOR = 10 * SECOND
-"""For two periods and so long after its last event a bar is shown: it would be taken for what goes on now."""
+"""A bar is shown for two of its periods and this long (ns) after it was received. An older one is hidden, because it
+would be taken for what is going on now."""
 SOURCES = ("venue", "ticker", "trades")
+"""From the least to the most preferred."""
 
 
 class BarView(msgspec.Struct, frozen=True):
-    """One bar. `change` is close to open, and `buys` the buyers' part of the volume of which the side is known, both
-    in parts of one; `volume` is in the unit of the bar's source. None where it isn't known."""
+    """What the table shows of a bar. A value that isn't known is None.
+
+    `change` is close / open - 1. `buys` is the share of buyers, from 0 to 1, in the volume whose aggressor is known.
+    `volume` is in the unit of the bar's source.
+    """
 
     change: float | None
     vwap: float | None
@@ -33,7 +39,7 @@ NO_BAR = BarView(None, None, None, None)
 
 
 class BarsSeen(msgspec.Struct):
-    """What bars of the period have ever said."""
+    """Which values any bar of this period (in seconds) has ever had; the table has a column for each of them."""
 
     period_s: int
     change: bool = False
@@ -43,7 +49,10 @@ class BarsSeen(msgspec.Struct):
 
 
 class BarTable:
-    """Bars in, the newest out. `not_shown` are bars of instruments beyond MAX_BARS."""
+    """Takes in Bar events, and says what an instrument's newest bar is.
+
+    `not_shown` counts the bars that were dropped because MAX_BARS instruments had one already.
+    """
 
     def __init__(self) -> None:
         self.seen: BarsSeen | None = None
@@ -51,7 +60,7 @@ class BarTable:
         self._bars: dict[tuple[str, str], Bar] = {}
 
     def add(self, bar: Bar) -> None:
-        """Take one in; a shorter period than the one before begins anew."""
+        """Take in a bar. When its period is shorter than that of the bars so far, those are forgotten."""
         seen = self.seen
         if seen is None or bar.period_s < seen.period_s:
             seen = self.seen = BarsSeen(bar.period_s)
@@ -70,7 +79,7 @@ class BarTable:
             seen.buys = seen.buys or bar.buy_volume is not None
 
     def of(self, venue: str, symbol: str, now_ns: int) -> BarView:
-        """An instrument's newest bar; NO_BAR when there is none, or an old one only."""
+        """The newest bar of an instrument; NO_BAR when there is none, or when it is too old to be shown."""
         bar = self._bars.get((venue, symbol))
         if bar is None or now_ns - bar.ts_recv > 2 * bar.period_s * SECOND + KNOWN_FOR:
             return NO_BAR
@@ -83,6 +92,7 @@ class BarTable:
 
 
 def _rank(bar: Bar) -> tuple[int, int]:
+    """The bar with the largest rank is shown."""
     return bar.start, SOURCES.index(bar.source)
 
 
@@ -93,7 +103,7 @@ def _change(first: float | None, last: float | None) -> float | None:
 
 
 def buyers(bought: float | None, sold: float | None) -> float | None:
-    """The part of the buyers; None where nothing is known of either, or nothing was traded."""
+    """The share of buyers, from 0 to 1; None when the sides aren't known or nothing was traded."""
     if bought is None or sold is None or not bought + sold > 0:
         return None
     return bought / (bought + sold)

@@ -1,5 +1,5 @@
-"""The columns of the live table, and how what they show is written. Pure: a row in, text out. Of the system it asks
-what the local time of a given moment is.
+"""The columns of the live table, and how numbers and times are written in them. Pure, except that the system is asked
+for the time zone: times of day are local ones.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ NOTHING = "-"
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A column of the table, as wide as its widest cell between two bounds, and as its title. Where not all columns
-    have room, those with the highest `rank` are left out. `sort` is the sort that goes by it."""
+    """A column of the table.
+
+    It is as wide as its title and its widest cell, but at least `width` and at most `max_width` cells. When a screen is
+    too narrow for all columns, those with the highest `rank` are left out first. `sort` names the sort order that
+    compares this column's values, None when there is no such order.
+    """
 
     title: str
     rank: int
@@ -33,7 +37,8 @@ class Column(msgspec.Struct, frozen=True):
 
 
 def price_text(price: float | None, decimals: int) -> str:
-    """A price with a fixed number of decimals; in powers of ten where that would be zeros only, or too many digits."""
+    """A price with this many decimals. It is written with an exponent when the decimals would all be zeros, or when it
+    has more than 12 digits before the point."""
     if price is None:
         return NOTHING
     if price == 0 or 10**-decimals <= abs(price) < 10**12:
@@ -53,7 +58,7 @@ def volume_text(volume: float | None) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
+    """A length of time in its largest whole unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
     if seconds < 10:
         return f"{int(seconds * 10) / 10:.1f} s"
     for unit, size, below in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
@@ -63,7 +68,7 @@ def span_text(seconds: float) -> str:
 
 
 def percent_text(share: float | None) -> str:
-    """A share of one, in percent."""
+    """A ratio in percent, with three decimals: 0.00123 is 0.123."""
     if share is None:
         return NOTHING
     percent = share * 100
@@ -71,7 +76,7 @@ def percent_text(share: float | None) -> str:
 
 
 def share_text(share: float | None) -> str:
-    """A part of a whole, in whole percent."""
+    """A ratio in whole percent: 0.42 is 42."""
     return NOTHING if share is None else f"{share * 100:.0f}"
 
 
@@ -84,12 +89,15 @@ def period_text(seconds: int) -> str:
 
 
 def vwap_decimals(decimals: int) -> int:
-    """An average is finer than the prices: by a digit where they have cents, and by two where they are whole."""
+    """How many decimals a volume-weighted average price is shown with: one more than the prices have, and at least two,
+    because an average lies between two prices."""
     return min(MAX_DECIMALS, max(2, decimals + 1))
 
 
 def clock_text(ns: int) -> str:
-    """The local time of a moment (ns since the epoch): 16:24:05.031. Nothing for a row that no time came with."""
+    """The local time of a moment in nanoseconds since the epoch, as 16:24:05.031; NOTHING when there is no such
+    moment.
+    """
     if ns <= 0:
         return NOTHING
     seconds, rest = divmod(ns, SECOND)
@@ -117,7 +125,7 @@ COLUMNS = (
 
 @lru_cache(maxsize=16)
 def bar_columns(period_s: int) -> dict[str, Column]:
-    """The columns of the newest bars, by what of BarsSeen they show. A VWAP has two digits more than prices have."""
+    """The columns for bars of this period, by the field of BarsSeen that they need."""
     period = period_text(period_s)
     return {
         "change": Column(f"Chg {period} %", 11, 8, lambda row: percent_text(row.bar.change)),
@@ -128,7 +136,9 @@ def bar_columns(period_s: int) -> dict[str, Column]:
 
 
 def columns_of(bars: BarsSeen | None, *, clock: bool = False) -> tuple[Column, ...]:
-    """All columns there are: those of bars come after the last price, where bars have ever said what they show."""
+    """All columns in their order. The columns of bars follow the last price; one is there when any bar has had its
+    value. `clock` shows the time of the last update in place of its age.
+    """
     more = (
         [] if bars is None else [column for name, column in bar_columns(bars.period_s).items() if getattr(bars, name)]
     )

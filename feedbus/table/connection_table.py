@@ -1,6 +1,7 @@
-"""The newest word of every connection, and how to name many of them in a line. Pure: time is an argument.
+"""The newest status of every connection, and how to name many connections in one line. Pure: time is an argument.
 
-A connection speaks every 5 s; one that has said nothing for 15 s is shown as silent, whatever its last word was.
+A feed publishes a FeedStatus of each connection every 5 s. A connection whose last status is more than 15 s old is
+shown as silent, whatever that status said.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ SECOND = 1_000_000_000
 SILENT_AFTER = 15 * SECOND
 MAX_CONNECTIONS = 2_000
 MAX_DIGITS = 9
-"""A longer number at the end of a name is part of the name."""
+"""Only numbers of at most this many digits are folded into ranges; a longer one is left as part of the name."""
 
 
 class ConnectionView(msgspec.Struct, frozen=True):
-    """One connection at one moment. `silent_s` is how long it has said nothing, None while it speaks."""
+    """A connection at one moment. `silent_s` is the age of its last status in seconds when it is silent, else None."""
 
     venue: str
     name: str
@@ -29,7 +30,12 @@ class ConnectionView(msgspec.Struct, frozen=True):
 
 
 class FeedView(msgspec.Struct, frozen=True):
-    """All connections at one moment. `up` is None when no feed that is known of speaks."""
+    """All connections at one moment.
+
+    `up` and `wanted` are numbers of connections; `up` is None when every known feed is silent. `delays` has the longest
+    delay in seconds of each venue that reports delayed data, None when it doesn't say how long. `not_shown` counts the
+    statuses that were dropped because MAX_CONNECTIONS were known already.
+    """
 
     up: int | None
     wanted: int
@@ -41,7 +47,7 @@ class FeedView(msgspec.Struct, frozen=True):
 
 
 class ConnectionTable:
-    """FeedStatus events in, a FeedView out."""
+    """Takes in FeedStatus events, and gives a FeedView."""
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], FeedStatus] = {}
@@ -49,7 +55,7 @@ class ConnectionTable:
         self._not_shown = 0
 
     def add(self, status: FeedStatus) -> None:
-        """Keep what is newest by connection, and by feed: a venue may have several."""
+        """Keep the newest status of each connection, and of each feed: a venue may have several feeds."""
         key = (status.venue, status.symbol)
         known = self._newest.get(key)
         if known is None and len(self._newest) >= MAX_CONNECTIONS:
@@ -62,7 +68,7 @@ class ConnectionTable:
             self._feeds[_feed(status)] = status
 
     def view(self, now_ns: int) -> FeedView:
-        """What is known now."""
+        """What is known of all connections at this time."""
         self._forget_replaced(now_ns)
         speaking = [feed for feed in self._feeds.values() if not _is_silent(feed, now_ns)]
         counts = [status.instruments for status in self._newest.values()]
@@ -77,7 +83,10 @@ class ConnectionTable:
         )
 
     def _forget_replaced(self, now_ns: int) -> None:
-        """Forget silent connections of a feed that has all it wants without them: it was given fewer, or restarted."""
+        """Forget the silent connections of a feed that has as many speaking ones as it wants.
+
+        The feed was restarted with fewer connections then, and the silent ones are gone for good.
+        """
         speaking: dict[tuple[str, str], int] = {}
         for status in self._newest.values():
             if status.state != "stopped" and not _is_silent(status, now_ns):
@@ -88,7 +97,9 @@ class ConnectionTable:
                 del self._newest[key]
 
     def _delays(self, now_ns: int) -> dict[str, float | None]:
-        """The longest delay by venue that says it is delayed; None where it doesn't say by how much."""
+        """The longest delay in seconds of each venue with a delayed connection; None when no connection says how
+        long.
+        """
         delays: dict[str, float | None] = {}
         for status in self._newest.values():
             if status.state == "delayed" and not _is_silent(status, now_ns):
@@ -98,7 +109,7 @@ class ConnectionTable:
 
 
 def _feed(status: FeedStatus) -> tuple[str, str]:
-    """The feed that a connection is of: its name is `<feed>/<number>`."""
+    """The venue and the feed of a connection, whose name is `<feed>/<number>`."""
     return status.venue, status.symbol.rpartition("/")[0]
 
 
@@ -107,14 +118,14 @@ def _is_silent(status: FeedStatus, now_ns: int) -> bool:
 
 
 def _view(status: FeedStatus, now_ns: int) -> ConnectionView:
-    """One that said that it stops isn't silent: it is expected to say no more."""
+    """A connection that has announced its stop isn't shown as silent, because no further status is expected of it."""
     silent = status.state != "stopped" and _is_silent(status, now_ns)
     silent_s = (now_ns - status.ts_recv) // SECOND if silent else None
     return ConnectionView(status.venue, status.symbol, status.state, status.reason, silent_s)
 
 
 def fold(names: Iterable[str]) -> list[str]:
-    """Names that differ by their number only, as ranges: moex/0 moex/1 moex/2 moex/5 → moex/0-2 moex/5."""
+    """Names with consecutive numbers are written as ranges: moex/0 moex/1 moex/2 moex/5 becomes moex/0-2 moex/5."""
     numbers: dict[str, list[int]] = {}
     others: list[str] = []
     for name in names:
@@ -128,6 +139,7 @@ def fold(names: Iterable[str]) -> list[str]:
 
 
 def _spans(numbers: list[int]) -> list[str]:
+    """Ascending numbers as ranges of consecutive ones: 0, 1, 2, 5 becomes 0-2, 5."""
     spans: list[list[int]] = []
     for number in numbers:
         if spans and number == spans[-1][1] + 1:

@@ -1,13 +1,14 @@
-"""The keys of the live table: what is typed in, how the table is looked at out. Pure: text in, a View out.
+"""The keys of the live table: turns what is typed into a View, which says how the table is shown. Pure.
 
-    q  quits                          /  types a text that symbol or venue must contain, in any case:
+    q  quits                          /  begins a filter, a text that symbol or venue must contain:
     s  sorts by the next column          Enter keeps it, Esc clears it, Backspace and Ctrl-U edit it
-    r  turns the order around         t  shows the time of the last update, or its age
-    u i l p v a  sorts by updates, instrument, last, spread, volume, age; pressed again it turns the order around
+    r  reverses the order             t  switches between the age and the time of the last update
+    u i l p v a  sort by updates, instrument, last, spread, volume, age; pressed again, they reverse the order
     ?  shows the keys
 
-Upper and lower case mean the same. The sequences of special keys (ECMA-48: ESC [ … and ESC O …) and Alt with a key
-are passed over whole: they may hold any letter.
+Upper and lower case mean the same. A special key such as an arrow sends a sequence of characters (ECMA-48: ESC [ … and
+ESC O …), and Alt with a key sends ESC and the key. These sequences are ignored as a whole, because the letters in them
+aren't commands.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from feedbus.table.market_table import Order, Sort
 
 MAX_TEXT = 40
 MAX_SEQUENCE = 64
-"""A sequence that is still not over after so many characters is none."""
+"""A sequence that hasn't ended after this many characters isn't one of a special key, and is given up."""
 
 SORTS: dict[str, Sort] = {
     "u": "updates",
@@ -33,13 +34,17 @@ SORTS: dict[str, Sort] = {
 }
 ESCAPE, ENTER, BACKSPACE, CTRL_U = "\x1b", "\r\n", "\x7f\b", "\x15"
 
-# The console of Linux sends ESC [ [ A for F1.
+# The Linux console sends ESC [ [ A for F1, with a second bracket.
 _KEY = re.compile(r"\x1b+(?:\[\[?[0-?]*[ -/]*[@-~]|O[0-9;]*[^0-9;\x1b])|\x1b[^\[O\x1b]|[\s\S]")
 _UNFINISHED = re.compile(r"\x1b+(?:\[\[?[0-?]*[ -/]*|O[0-9;]*)\Z")
 
 
 class View(msgspec.Struct, frozen=True):
-    """How the table is looked at. `typing`: the order's text is being typed."""
+    """How the table is shown.
+
+    `typing` is True while the filter, which is the order's text, is being typed; `clock` shows times of day in place of
+    ages; `help` shows the keys in the last line.
+    """
 
     order: Order = Order()
     typing: bool = False
@@ -48,7 +53,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class Keys:
-    """What has been typed so far. `view` is what it comes to, `quit` whether q was among it."""
+    """Follows what is typed. `view` is how the table is to be shown after it, and `quit` is True once q was pressed."""
 
     def __init__(self) -> None:
         self.view = View()
@@ -56,7 +61,7 @@ class Keys:
         self._unfinished = ""
 
     def type(self, text: str) -> None:
-        """Take in what was typed: a key, several, or a part of the sequence of a special key."""
+        """Take in what was read from the terminal: a key, several keys, or a part of a special key's sequence."""
         text = self._unfinished + text
         unfinished = _UNFINISHED.search(text)
         if unfinished is None or len(unfinished[0]) > MAX_SEQUENCE:
@@ -102,7 +107,7 @@ class Keys:
 
 
 def _edited(view: View, key: str) -> View:
-    """One more key of the text."""
+    """The view after one more key of the filter's text."""
     text = view.order.text
     if key in ENTER:
         return replace(view, typing=False)
@@ -116,7 +121,7 @@ def _edited(view: View, key: str) -> View:
 
 
 def hint(view: View) -> str:
-    """What the keys do now."""
+    """What the keys do now, for the last line."""
     if view.typing:
         return "Enter keeps  Esc clears"
     if view.help:

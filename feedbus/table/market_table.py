@@ -1,7 +1,7 @@
 """The model of the live table: what the newest events say of each instrument. Pure: time is an argument.
 
-`add` is called for every event of the bus, so it does little; what is only looked at once a second (order, filter,
-counts, decimals) is worked out in `snapshot`, and decimals only for the rows that will be seen.
+`add` is called for every event of the bus, so it only stores values. Everything else (order, filter, counts, decimals)
+is worked out by `snapshot`, which is called once a second, and decimals only for the rows that will be shown.
 """
 
 from __future__ import annotations
@@ -37,12 +37,19 @@ from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
 MAX_INSTRUMENTS = 20_000
 MAX_DECIMALS = 8
 RATE_WINDOW = 5 * SECOND
+"""The rate of updates is the average over this long (ns)."""
 DELAYED_AFTER = 60 * SECOND
+"""A venue whose events arrive more than this (ns) after their time at the venue is shown as delayed."""
 LAG_IS_KNOWN_FOR = 10 * SECOND
+"""The lag of a venue's events is shown for this long (ns) after the interval in which it was seen."""
 
 
 class InstrumentRow(msgspec.Struct, gc=False):
-    """One instrument. `best_*` is about bid and ask; times are the ts_recv of what the values came in."""
+    """What is known of one instrument.
+
+    `best_at` and `best_from` say when (ts_recv) and by which kind of event bid and ask were set, `last_at` and
+    `last_from` the same of the last price. `decimals` is how many the prices are shown with.
+    """
 
     venue: str
     symbol: str
@@ -59,7 +66,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
     last_from: Literal["ticker", "trade"] = "ticker"
     decimals: int = 0
     words: str = ""
-    """What a filter looks into: symbol and venue, case folded, a line each."""
+    """The text that a filter searches: symbol and venue, case folded, on a line each."""
     trades: TradeTotals | None = None
     day: DayTotals | None = None
 
@@ -74,8 +81,8 @@ Sort = Literal["updates", "instrument", "last", "spread", "volume", "age"]
 class Order(msgspec.Struct, frozen=True):
     """Which rows are wanted, and in which order.
 
-    Numbers begin with the largest, names with the first, ages with the oldest; `backwards` is the other way about.
-    Rows without a value come last either way. `text` is what symbol or venue must contain, in any case.
+    The largest number, the first name and the oldest row come first; with `backwards`, they come last. Rows without a
+    value come last in both orders. Only rows whose symbol or venue contains `text`, in any case, are wanted.
     """
 
     sort: Sort = "updates"
@@ -84,8 +91,11 @@ class Order(msgspec.Struct, frozen=True):
 
 
 class RowView(msgspec.Struct, frozen=True):
-    """One instrument at one moment. `spread` is relative to the middle; `updated_at` is a ts_recv; `bar` is the newest
-    one, which is no update of the instrument and has no part in its age."""
+    """One instrument at one moment.
+
+    `spread` is (ask - bid) / mid price. `age_ns` is the time since `updated_at`, the newest ts_recv of the instrument's
+    market data. `bar` is the newest bar; bars count neither as updates nor for the age.
+    """
 
     venue: str
     symbol: str
@@ -103,9 +113,13 @@ class RowView(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """The whole table at one moment, with as many rows as were asked for, out of `matching` that the order's text
-    lets through. `delays` is by venue, in seconds. `alerts` are those that are firing; None, as `bars`, when none ever
-    came."""
+    """The whole table at one moment.
+
+    `rate` is in updates a second. `with_data` and `with_price` are numbers of instruments. `not_shown` counts the
+    events that were dropped because a limit of the table was reached. `delays` is by venue, in seconds (None: not
+    known). `matching` is the number of instruments that pass the filter, and `rows` are the first of them, as many as
+    were asked for. `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
+    """
 
     uptime_s: int
     updates: int
@@ -127,13 +141,13 @@ ORDER = Order()
 
 
 class MarketTable:
-    """Events in, snapshots out. `tick` ends an interval: call it before each redraw."""
+    """Takes in events, and gives snapshots. `tick` has to be called once an interval, before each redraw."""
 
     def __init__(self, started_ns: int) -> None:
         self.updates = 0
         self.gaps = 0
         self.not_shown = 0
-        """Updates of instruments beyond MAX_INSTRUMENTS."""
+        """How many updates were dropped because they were of an instrument beyond MAX_INSTRUMENTS."""
         self._started_ns = started_ns
         self._rows: dict[tuple[str, str], InstrumentRow] = {}
         self._connections = ConnectionTable()
@@ -144,7 +158,7 @@ class MarketTable:
         self._lag: dict[str, tuple[int, int]] = {}
 
     def add(self, event: Event, publisher: str = "") -> None:
-        """Take one event of a publisher in; kinds that the table doesn't show are passed over."""
+        """Take in one event of this publisher. Kinds that the table doesn't show are ignored."""
         read = READERS.get(type(event))
         if read is not None:
             self._add_update(cast(MarketEvent, event), read)
@@ -180,9 +194,9 @@ class MarketTable:
         read(row, event)
 
     def tick(self, now_ns: int) -> None:
-        """End an interval: what came in it gives the rate and the lag."""
+        """End an interval: the rate of updates and the lag of each venue are worked out of what has come in it."""
         if now_ns <= self._marks[-1][0]:
-            self._marks.clear()
+            self._marks.clear()  # the system's clock was set back
         self._marks.append((now_ns, self.updates))
         while len(self._marks) > 2 and self._marks[1][0] <= now_ns - RATE_WINDOW:
             self._marks.popleft()
@@ -190,7 +204,9 @@ class MarketTable:
         self._least_lag.clear()
 
     def snapshot(self, now_ns: int, rows: int, order: Order = ORDER) -> Snapshot:
-        """The table now, with the first `rows` instruments in this order: the most active ones where none is given."""
+        """The table at this time, with the first `rows` instruments of this order; by default, those with most
+        updates.
+        """
         feed = self._connections.view(now_ns)
         matching: Collection[InstrumentRow] = self._rows.values()
         if order.text:
@@ -217,7 +233,7 @@ class MarketTable:
         )
 
     def totals(self, count: int) -> list[Total]:
-        """Of the `count` most active instruments, what was traded since the table began."""
+        """What was traded since the table began, of the `count` instruments with the most updates."""
         return [_total(row) for row in _first(count, self._rows.values(), ORDER)]
 
     def _rate(self) -> float:
@@ -225,7 +241,10 @@ class MarketTable:
         return (after - before) * SECOND / (now - then) if now > then else 0.0
 
     def _delays(self, feed: FeedView, now_ns: int) -> dict[str, float | None]:
-        """By venue, what the connections say; where they say nothing, what the events of the last seconds show."""
+        """The delay of each delayed venue in seconds, as its connections report it.
+
+        Where they report none, it is the least lag of the events of the last seconds, when that is a long one.
+        """
         delays = dict(feed.delays)
         for venue, (lag, at) in self._lag.items():
             if lag > DELAYED_AFTER and now_ns - at <= LAG_IS_KNOWN_FOR and delays.get(venue) is None:
@@ -251,7 +270,9 @@ def _set_best(
 
 
 def _read_delta(row: InstrumentRow, delta: BookDelta) -> None:
-    """The table keeps no books: after a change the best prices of the last full book are unknown, not the old ones."""
+    """The table keeps no order books, so after a delta the best prices aren't known any more: the last ones may be
+    wrong.
+    """
     if row.best_from == "book":
         _set_best(row, None, None, delta.ts_recv, "book")
 
@@ -266,7 +287,9 @@ def _read_trade(row: InstrumentRow, trade: Trade) -> None:
 
 
 def _read_ticker(row: InstrumentRow, ticker: Ticker) -> None:
-    """A ticker's None takes back only what a ticker gave: where books or trades come, it just isn't in the ticker."""
+    """A None in a ticker clears only a value that a ticker gave. A value of a book or a trade stays: that the ticker
+    lacks it says nothing then.
+    """
     volume = ticker.volume
     row.volume, row.status = volume, ticker.status
     if volume is not None and ticker.window_s is None:
@@ -293,11 +316,11 @@ READERS: dict[type[Event], Callable[[InstrumentRow, Any], None]] = {
     Trade: _read_trade,
     Ticker: _read_ticker,
 }
-"""What each kind of market data changes in its row."""
+"""The function that puts an event of each kind into its row."""
 
 
 def spread(bid: float | None, ask: float | None) -> float | None:
-    """The spread relative to the middle of bid and ask; None where there is no such number."""
+    """(ask - bid) / mid price; None when a side is missing or the mid price is not a positive finite number."""
     if bid is None or ask is None:
         return None
     middle = (bid + ask) / 2
@@ -311,11 +334,11 @@ VALUES: Mapping[Sort, Callable[[InstrumentRow], float | None]] = {
     "volume": lambda row: row.volume,
     "age": lambda row: -row.updated_at,
 }
-"""The number that each sort goes by; instruments go by their names."""
+"""The number that each sort order compares; the order by instrument compares names instead."""
 
 
 def _first(count: int, rows: Collection[InstrumentRow], order: Order) -> list[InstrumentRow]:
-    """The first rows in this order. Equals, and what has no value, go by name."""
+    """The first rows of this order. Rows with equal values, or without one, are in the order of their names."""
     if order.sort == "instrument":
         return (heapq.nlargest if order.backwards else heapq.nsmallest)(count, rows, key=_name)
     value_of = VALUES[order.sort]
@@ -324,7 +347,7 @@ def _first(count: int, rows: Collection[InstrumentRow], order: Order) -> list[In
     unknown: list[InstrumentRow] = []
     for row in rows:
         value = value_of(row)
-        if value is None or value != value:
+        if value is None or value != value:  # NaN, which can't be ordered, is the only value that differs from itself
             unknown.append(row)
         else:
             keyed.append((sign * value, row.symbol, row.venue, row))
@@ -337,7 +360,9 @@ def _name(row: InstrumentRow) -> tuple[str, str]:
 
 
 def _widen(row: InstrumentRow) -> None:
-    """Decimals only grow, so that a price doesn't change its width as it moves."""
+    """Raise the row's decimals to what its prices need. They never shrink: a price would change its width as it
+    moves.
+    """
     for price in (row.bid, row.ask, row.last):
         if price is not None:
             row.decimals = max(row.decimals, decimals(price))
@@ -369,6 +394,8 @@ def _total(row: InstrumentRow) -> Total:
 
 
 def decimals(price: float) -> int:
-    """How many decimals the first 15 digits have, all that a double is sure to keep; at most MAX_DECIMALS."""
+    """How many decimals this price has, at most MAX_DECIMALS. Only its first 15 digits are looked at, since a double
+    keeps no more than those reliably.
+    """
     exponent = Decimal(f"{price:.15g}").normalize().as_tuple().exponent
     return min(MAX_DECIMALS, max(0, -exponent)) if isinstance(exponent, int) else 0

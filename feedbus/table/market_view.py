@@ -1,21 +1,25 @@
-"""The drawing of the live table with Rich: a Snapshot in, lines of text out. Pure: no terminal, no clock.
+"""The live table as text: for a screen (with Rich), as plain lines for a file or a pipe, and the statistics at the end
+of a run. Pure: no terminal, no clock.
 
-Every line is laid out here, cell by cell: the columns keep their places while the numbers change, nothing wraps,
-and it costs about a third of rich.table.Table.
+Every line is laid out here, cell by cell, and not by rich.table.Table: the columns keep their places while the numbers
+change, nothing wraps, and it takes about a third of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Group
 from rich.text import Text
 
+from feedbus import venues
 from feedbus.table.alert_table import CRITICAL, AlertView
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
     COLUMNS,
+    NOTHING,
     STATUS,
     VENUE,
     Column,
@@ -23,24 +27,31 @@ from feedbus.table.columns import (
     price_text,
     span_text,
     volume_text,
+    vwap_decimals,
 )
 from feedbus.table.connection_table import SECOND, ConnectionView, FeedView, fold
 from feedbus.table.keys import View, hint
 from feedbus.table.market_table import Order, RowView, Snapshot
+from feedbus.table.run_totals import Total
 from feedbus.text import replaced
 
 YELLOW_FROM = 5 * SECOND
 RED_FROM = 30 * SECOND
 TITLES = 1
+"""Lines of titles above the rows."""
 BELOW_THE_ROWS = 1
+"""Lines below the rows."""
 PLAIN_WIDTH = 200
 REASON_LENGTHS = (200, 60, 40, 30, 24, 20, 16, 12)
+"""The lengths (in cells) to which the reasons of connections are cut, tried in this order until all names have room."""
 SILENT_STEP = 5
-"""Silence is told in steps of so many seconds, so that connections that fell silent together are named together."""
+"""Silence is shown in steps of this many seconds, so that connections that fell silent together have the same reason
+and are named together.
+"""
 
 
 def age_style(age_ns: int) -> str:
-    """Green under 5 s, yellow under 30 s, red from there on."""
+    """The colour of an age: green under 5 s, yellow under 30 s, red from there on."""
     if age_ns < YELLOW_FROM:
         return "green"
     return "yellow" if age_ns < RED_FROM else "red"
@@ -50,8 +61,11 @@ FORWARDS, BACKWARDS = "▼", "▲"
 
 
 def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None) -> Group:
-    """At most `height` lines of at most `width` cells. The last line says what is shown, what the keys do, and `foot`;
-    `view` is the one that the snapshot was taken for, None when there are no keys."""
+    """The table for a screen of `height` lines and `width` cells.
+
+    The last line says which rows are shown, what the keys do, and `foot`. `view` is the one whose order the snapshot
+    was taken with; None when there are no keys.
+    """
     above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
     above += alert_lines(snapshot.alerts, width)
     room = height - len(above) - TITLES - BELOW_THE_ROWS
@@ -64,7 +78,7 @@ def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: Vi
 
 
 def _line(parts: Sequence[tuple[str, str]]) -> Text:
-    """Parts with their styles, two spaces apart."""
+    """A line of texts with their styles, two spaces apart."""
     line = Text()
     for text, style in parts:
         line.append("  " if line else "").append(text, style)
@@ -72,7 +86,7 @@ def _line(parts: Sequence[tuple[str, str]]) -> Text:
 
 
 def _counts(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """The first line of the header, with what must be seen first: delayed data."""
+    """The first line of the header. It begins with a warning when data is delayed, because that must not be missed."""
     up = snapshot.feed.up
     all_up = up is not None and up >= snapshot.feed.wanted
     delayed = [(delayed_text(snapshot), "bold black on yellow")] if snapshot.delays else []
@@ -86,7 +100,7 @@ def _counts(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def delayed_text(snapshot: Snapshot) -> str:
-    """DELAYED, whose data where there are several venues, and by how much where that is known."""
+    """DELAYED, with the venues when there are several, and how long each delay is when that is known."""
     words = []
     for venue, seconds in sorted(snapshot.delays.items()):
         name = replaced(venue) if snapshot.venues > 1 else ""
@@ -95,6 +109,7 @@ def delayed_text(snapshot: Snapshot) -> str:
 
 
 def _totals(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """The second line of the header."""
     hours, seconds = divmod(snapshot.uptime_s, 3600)
     parts = [
         (instruments_text(snapshot), ""),
@@ -107,7 +122,7 @@ def _totals(snapshot: Snapshot) -> list[tuple[str, str]]:
 
 
 def instruments_text(snapshot: Snapshot) -> str:
-    """How many instruments have data, have a price, are wanted, and are refused if any are."""
+    """How many instruments have data, have a price and are wanted, and how many the venue refused, if any."""
     feed = snapshot.feed
     wanted = f"{feed.instruments_wanted:,}" if feed.connections else "?"
     refused = f", {feed.instruments_refused:,} refused" if feed.instruments_refused else ""
@@ -115,7 +130,7 @@ def instruments_text(snapshot: Snapshot) -> str:
 
 
 def connection_lines(feed: FeedView, width: int) -> list[Text]:
-    """Two lines: the connections that are online, and those that are not, with the reason."""
+    """Two lines: the connections that are online, and those that aren't, with the reasons."""
     online: list[str] = []
     delayed: list[str] = []
     away: list[ConnectionView] = []
@@ -135,7 +150,7 @@ def connection_lines(feed: FeedView, width: int) -> list[Text]:
 
 
 def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
-    """One line: how many alerts are firing, and which; none where there never was one."""
+    """One line with the alerts that are firing; no line when there has never been an alert."""
     if alerts is None:
         return []
     if not alerts:
@@ -153,7 +168,9 @@ def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
 
 
 def _away_text(away: Sequence[ConnectionView], room: int) -> str:
-    """Names with reasons. All names matter more than whole reasons, so long reasons are cut first."""
+    """The names of connections with their reasons. That every name is seen matters more than whole reasons, so reasons
+    are cut before names are left out.
+    """
     groups: dict[str, list[str]] = {}
     for connection in away:
         groups.setdefault(_why(connection), []).append(replaced(connection.name))
@@ -167,10 +184,12 @@ def _away_text(away: Sequence[ConnectionView], room: int) -> str:
 
 
 def _shorten(text: str, cells: int) -> str:
+    """The text, cut to this many cells with "…" at its end when it is longer."""
     return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
 
 
 def _why(connection: ConnectionView) -> str:
+    """Why a connection isn't online."""
     if connection.silent_s is not None:
         seconds = connection.silent_s
         return f"no word for {span_text(seconds - seconds % SILENT_STEP)}"
@@ -179,7 +198,9 @@ def _why(connection: ConnectionView) -> str:
 
 
 def _cut(items: Sequence[tuple[str, int]], room: int) -> str:
-    """As many items as fit, and how many connections are left out; the first item is always there, cut if need be."""
+    """As many items as have room, and how many names the others have. Each item comes with its number of names. The
+    first item is always shown, cut when it is too long.
+    """
     left = sum(count for _, count in items)
     text = ""
     for item, count in items:
@@ -202,14 +223,15 @@ def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int, view: View) 
     """The line of titles, then the rows."""
     gap = 1 if width < 100 else 2 if width < 120 else 3
     columns = _columns(snapshot, rows, width, gap, view)
-    titles = (" " * gap).join(_cell(column, _title(column, view), wide) for column, wide in columns)
+    titles = (" " * gap).join(_cell(_title(column, view), wide, column.align) for column, wide in columns)
     lines = [Text(set_cell_size(titles, width), "bold reverse")]
     for row in rows:
         line = Text()
         for column, wide in columns:
             if line:
                 line.append(" " * gap)
-            line.append(_cell(column, column.text(row), wide), age_style(row.age_ns) if column.sort == "age" else None)
+            style = age_style(row.age_ns) if column.sort == "age" else None
+            line.append(_cell(column.text(row), wide, column.align), style)
         lines.append(line)
     if not rows:
         nothing = "nothing matches the filter" if snapshot.with_data and not snapshot.matching else "no market data yet"
@@ -218,14 +240,14 @@ def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int, view: View) 
 
 
 def _title(column: Column, view: View) -> str:
-    """The column that the rows are sorted by is marked."""
+    """The title of a column, with an arrow when the rows are sorted by it."""
     if column.sort != view.order.sort:
         return column.title
     return column.title + (BACKWARDS if view.order.backwards else FORWARDS)
 
 
 def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, view: View) -> list[tuple[Column, int]]:
-    """The columns that say something and have room, with their widths."""
+    """The columns that have something to show and for which there is room, with their widths."""
     columns = columns_of(snapshot.bars, clock=view.clock)
     widths: dict[str, int] = {}
     left = width + gap
@@ -240,14 +262,15 @@ def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, 
     return [(column, widths[column.title]) for column in columns if column.title in widths]
 
 
-def _cell(column: Column, text: str, width: int) -> str:
+def _cell(text: str, width: int, align: Literal["left", "right"]) -> str:
     """The text in exactly `width` cells."""
     text = _shorten(text, width)
     padding = " " * (width - cell_len(text))
-    return text + padding if column.align == "left" else padding + text
+    return text + padding if align == "left" else padding + text
 
 
 def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
+    """The last line; `shown` is the number of rows above it."""
     if view is not None and view.help:
         return Text(hint(view), "dim")
     parts = [(text, "dim") for text in (hint(view) if view else "Ctrl-C quits", replaced(foot)) if text]
@@ -263,7 +286,9 @@ def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
 
 
 def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
-    """The header in one line, the connections that are not online, and the first rows: for a file or a pipe."""
+    """The table for a file or a pipe: the header in one line, the connections that aren't online, and the first
+    rows.
+    """
     parts = [text for text, _ in (*_counts(snapshot), *_totals(snapshot))]
     away = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
     alerts = [line.plain for line in alert_lines(snapshot.alerts, PLAIN_WIDTH)]
@@ -271,10 +296,52 @@ def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
 
 
 def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
-    """One instrument in one line, each number with its name."""
+    """One instrument as one line, with a name before each number."""
     more = "".join(f"  {column.title} {column.text(row)}" for column in columns_of(bars) if column not in COLUMNS)
     bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
     return (
         f"  {replaced(row.venue)} {replaced(row.symbol)}  bid {bid}  ask {ask}  last {last}{more}"
         f"  volume {volume_text(row.volume)}  updates {row.updates:,}  age {span_text(row.age_ns / SECOND)}"
     )
+
+
+# The statistics at the end of a run
+
+TOTALS_MAX_WIDTH = 24
+TOTALS_GAP = "  "
+UNKNOWN_UNIT = "venue's own"
+"""Shown where the venue doesn't say its unit, or isn't known here."""
+
+
+def unit(total: Total) -> str:
+    """The unit of an instrument's volumes, as its venue says it."""
+    return NOTHING if total.source is None else venues.units(total.venue).get(total.source, UNKNOWN_UNIT)
+
+
+TOTALS_COLUMNS: Sequence[tuple[str, Literal["left", "right"], Callable[[Total], str]]] = (
+    ("venue", "left", lambda total: replaced(total.venue)),
+    ("instrument", "left", lambda total: replaced(total.symbol)),
+    ("updates", "right", lambda total: f"{total.updates:,}"),
+    ("last", "right", lambda total: price_text(total.last, total.decimals)),
+    ("VWAP", "right", lambda total: price_text(total.vwap, vwap_decimals(total.decimals))),
+    ("volume", "right", lambda total: volume_text(total.volume)),
+    ("bought", "right", lambda total: volume_text(total.bought)),
+    ("sold", "right", lambda total: volume_text(total.sold)),
+    ("unit", "left", unit),
+    ("from", "left", lambda total: total.source or NOTHING),
+)
+
+
+def run_lines(totals: Sequence[Total]) -> list[str]:
+    """A line of titles and a line for each instrument, all aligned; no lines when there are no instruments.
+
+    `bought` and `sold` are the volumes in which the aggressor bought and sold; VWAP is in the unit of prices.
+    """
+    if not totals:
+        return []
+    columns = []
+    for title, align, text in TOTALS_COLUMNS:
+        cells = [title, *(text(total) for total in totals)]
+        width = min(TOTALS_MAX_WIDTH, max(map(cell_len, cells)))
+        columns.append([_cell(cell, width, align) for cell in cells])
+    return [TOTALS_GAP.join(cells).rstrip() for cells in zip(*columns, strict=True)]

@@ -1,8 +1,8 @@
-"""The live table, `feedbus monitor`: a subscriber that draws. The shell: it owns the clock, the screen and the keys.
+"""The live table of `feedbus monitor`: the shell that reads the clock, draws on the screen and waits for keys.
 
-Three tasks in one nursery: one reads the bus into the model, one redraws each second and after a key, one waits for
-keys. Without a terminal there is nothing to redraw: then plain lines are written every few seconds, and of the keys
-only q does something.
+Three tasks share one nursery: one puts the events of the bus into the table, one redraws it every second and after a
+key, and one waits for keys. When the output isn't a terminal, plain lines are written every few seconds instead; of
+the keys only q has an effect then.
 """
 
 from __future__ import annotations
@@ -26,33 +26,34 @@ from feedbus.table.terminal import has_keys, single_keys, wait_key
 
 TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert"]
 PLAIN_EVERY = 5
-"""Redraws from one plain summary to the next."""
+"""How many redraw intervals there are from one plain summary to the next."""
 PLAIN_ROWS = 5
+"""How many instruments a plain summary shows."""
 
 
 class Display(Protocol):
     """Where the table is shown."""
 
     def draw(self) -> None:
-        """An interval is over: show what is new. Raises BrokenPipeError when the reader has gone."""
+        """An interval is over: show what is new. Raises BrokenPipeError when the reader has closed the pipe."""
 
     def look(self) -> None:
-        """A key was typed: show the same, looked at in another way."""
+        """A key was typed: show the same data in the view that the keys ask for now."""
 
 
-class About(Protocol):
-    """What is needed of a message's header."""
+class HasPublisher(Protocol):
+    """What the table needs of a message's header."""
 
     @property
     def publisher(self) -> str:
-        """Whose message it is."""
+        """The name of the publisher that sent the message."""
 
 
 class Messages(Protocol):
-    """What is needed of a bus subscription."""
+    """What the table needs of a bus subscription."""
 
-    def messages(self) -> AsyncIterator[tuple[About, Sequence[Event]]]:
-        """Message by message: a header, and the events in order, Gaps among them."""
+    def messages(self) -> AsyncIterator[tuple[HasPublisher, Sequence[Event]]]:
+        """The messages, each as its header and its events in order; Gaps are among the events."""
 
 
 async def run_monitor(
@@ -66,10 +67,12 @@ async def run_monitor(
     interval: float = 1.0,
     table: MarketTable | None = None,
 ) -> MarketTable:
-    """Draw until q is typed, `seconds` have passed, the subscription ends, or it is cancelled.
+    """Draw the table until q is typed, `seconds` have passed (None: no limit), the subscription ends, or it is
+    cancelled; returns the table.
 
-    `table` is the one to be drawn, for who needs it however this ends. `title` says in the last line what is watched
-    (the bus address), `last_log` what else should be read there.
+    A `table` can be given so that the caller has it also after a cancellation. `keys` is whether keys are read from
+    standard input. `interval` is the time between two redraws in seconds. The last line shows `title`, which says what
+    is watched, and what `last_log` returns.
     """
     table = table or MarketTable(time.time_ns())
     fd = _keyboard() if keys else None
@@ -87,7 +90,7 @@ async def run_monitor(
 
 
 class Wakeup:
-    """Says that something has happened since it was last waited for, however often."""
+    """Wakes a waiting task when something has happened since its last wait, once for any number of times."""
 
     def __init__(self) -> None:
         self._event = trio.Event()
@@ -101,7 +104,7 @@ class Wakeup:
 
 
 def _keyboard() -> int | None:
-    """Standard input, if keys can be read from it."""
+    """The file descriptor of standard input; None when no keys can be read from it."""
     try:
         fd = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
@@ -110,7 +113,9 @@ def _keyboard() -> int | None:
 
 
 def _keys_of(fd: int | None) -> AbstractContextManager[None]:
-    """Keys come one by one from before the table is first seen."""
+    """Read single keys while in this context: entered before the table is drawn, so that no typed key is echoed on
+    it.
+    """
     return nullcontext() if fd is None else single_keys(fd)
 
 
@@ -122,7 +127,9 @@ async def _read(subscription: Messages, table: MarketTable) -> None:
 
 
 async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:
-    """Draw at once, then at each whole interval, and after a key; a redraw that comes late isn't made up for."""
+    """Draw at once, then after every interval, and after a key. When a redraw is late, the next one is a whole interval
+    after it: redraws that were missed aren't made up for.
+    """
     due = trio.current_time()
     try:
         while True:
@@ -153,7 +160,7 @@ def _foot(title: str, last_log: Callable[[], str] | None) -> Callable[[], str]:
 
 @contextmanager
 def _display(table: MarketTable, console: Console, typed: Keys | None, foot: Callable[[], str]) -> Iterator[Display]:
-    """The whole screen of a terminal, or plain lines, the last of them at the end."""
+    """The whole screen of a terminal; for other outputs plain lines, with a last summary on leaving."""
     if not console.is_terminal:
         plain = PlainLog(table, console)
         yield plain
@@ -165,7 +172,7 @@ def _display(table: MarketTable, console: Console, typed: Keys | None, foot: Cal
 
 
 class Screen:
-    """The table on a terminal. `typed` is None where there are no keys."""
+    """The table on a terminal. `typed` is None when no keys can be read."""
 
     def __init__(
         self, table: MarketTable, console: Console, live: Live, typed: Keys | None, foot: Callable[[], str]
@@ -177,12 +184,14 @@ class Screen:
         self._foot = foot
 
     def draw(self) -> None:
-        """End an interval, and show it."""
+        """End an interval, and show the table after it."""
         self._table.tick(time.time_ns())
         self.look()
 
     def look(self) -> None:
-        """Show the table as the keys ask for it; rates and delays stay those of whole intervals."""
+        """Show the table in the view that the keys ask for. Rates and delays are still those of the last whole
+        interval.
+        """
         view = None if self._typed is None else self._typed.view
         width, height = self._console.size
         snapshot = self._table.snapshot(time.time_ns(), height, (view or View()).order)
@@ -190,7 +199,9 @@ class Screen:
 
 
 class PlainLog:
-    """Lines for a file or a pipe: as soon as there is a price, then every few redraws."""
+    """Plain summaries for a file or a pipe: the first as soon as there is a price, then one every PLAIN_EVERY
+    intervals.
+    """
 
     def __init__(self, table: MarketTable, console: Console) -> None:
         self._table = table
@@ -199,7 +210,7 @@ class PlainLog:
         self._priced = False
 
     def draw(self) -> None:
-        """One redraw's turn; most pass without a line."""
+        """End an interval, and write a summary when it is time for one."""
         now = time.time_ns()
         self._table.tick(now)
         self._calls += 1
@@ -209,10 +220,12 @@ class PlainLog:
             self.write()
 
     def look(self) -> None:
-        """Lines are written in one way only."""
+        """Do nothing: keys don't change how plain lines look."""
 
     def write(self) -> None:
-        """Write now. Not through Rich, which would leave the program when the reader of a pipe has gone."""
+        """Write a summary. It isn't written through Rich, which would exit the program when the pipe's reader has
+        gone.
+        """
         lines = plain_lines(self._table.snapshot(time.time_ns(), PLAIN_ROWS), PLAIN_ROWS)
         self._console.file.write("\n".join(lines) + "\n")
         self._console.file.flush()

@@ -1,10 +1,11 @@
-"""What was traded of an instrument while the table watched. Pure.
+"""What was traded of each instrument since the table began. Pure.
 
-Where trades come, they are added up. Else it is what the ticker's sums of the day have risen by: a sum that falls to
-less than half begins a new day, of which all counts; one that falls less was corrected, and how much was traded isn't
-known then, nor where the sums are of a window that rolls. The ticker doesn't tell buyers from sellers.
+When there are trades, they are added up. Otherwise it is how much the day's volume and turnover in the ticker have
+risen. When the day's volume falls to less than half, a new day has begun, all of which counts. When it falls by less,
+the venue has corrected it, and how much was traded is not known from then on. It is never known from tickers whose
+sums are over a rolling window. Tickers don't tell buyers from sellers.
 
-Bars aren't needed for it, and those that a venue sends would count what was traded before the table began.
+Bars are not used: the bars that a venue sends include what was traded before the table began.
 """
 
 from __future__ import annotations
@@ -17,8 +18,11 @@ from feedbus.schema.events import Ticker, Trade
 
 
 class Total(msgspec.Struct, frozen=True):
-    """One instrument over the whole run. Volumes are in the venue's unit: of `source` trades that of a trade's size, of
-    `source` ticker that of the ticker's volume. `vwap` is in the unit of prices. None: not known."""
+    """One instrument over the whole run. A value that isn't known is None.
+
+    Volumes are in the venue's unit of a trade's size when `source` is trades, and in its unit of a ticker's volume when
+    it is ticker. `bought` and `sold` are by the aggressor's side. `vwap` is in the unit of prices.
+    """
 
     venue: str
     symbol: str
@@ -45,7 +49,7 @@ class TradeTotals(msgspec.Struct, gc=False):
     sold: float = 0.0
 
     def add(self, trade: Trade) -> None:
-        """One more."""
+        """Add a trade."""
         size = trade.size
         self.volume += size
         self.turnover += trade.price * size
@@ -55,18 +59,22 @@ class TradeTotals(msgspec.Struct, gc=False):
             self.sold += size
 
     def sums(self) -> Sums:
-        """Where no trade had a side, the venue doesn't say it: that isn't the same as none having been bought."""
+        """The sums so far. `bought` and `sold` are None when no trade had a side: the venue doesn't give it then, and 0
+        would say that nothing was bought.
+        """
         sided = self.bought > 0 or self.sold > 0
         vwap = self.turnover / self.volume if self.volume > 0 else None
         return vwap, self.volume, self.bought if sided else None, self.sold if sided else None
 
 
 class DayTotals(msgspec.Struct, gc=False):
-    """The tickers of one instrument that have a volume: the first and the newest of this day, and the days before."""
+    """The day's sums of one instrument: the first and the newest ticker with a volume of this day, and what was traded
+    on the days before.
+    """
 
     newest: Ticker
     first: Ticker | None
-    """None: the day began while the table watched."""
+    """None when the day began after the table did, so that all of its volume counts."""
     volume: float = 0.0
     turnover: float | None = 0.0
     low: float | None = None
@@ -74,7 +82,7 @@ class DayTotals(msgspec.Struct, gc=False):
     known: bool = True
 
     def fell(self, ticker: Ticker) -> None:
-        """The next one, with a lower volume than the newest."""
+        """Take in a ticker whose volume is lower than that of the newest one so far."""
         if (ticker.volume or 0.0) * 2 < (self.newest.volume or 0.0):
             self.volume, self.turnover = self._risen()
             self.low, self.high = self._range()
@@ -84,8 +92,11 @@ class DayTotals(msgspec.Struct, gc=False):
         self.newest = ticker
 
     def sums(self) -> Sums:
-        """A VWAP that no price of the day could have is none: turnover and volume aren't in units that fit the price
-        (bonds are priced in per cent, futures in points)."""
+        """The sums so far.
+
+        The VWAP is None when it is outside of the day's lowest and highest price. Turnover and volume aren't in units
+        that give a price then: bonds are quoted in percent of their face value, futures in points.
+        """
         if not self.known:
             return None, None, None, None
         volume, turnover = self._risen()
@@ -96,6 +107,7 @@ class DayTotals(msgspec.Struct, gc=False):
         return vwap, volume, None, None
 
     def _risen(self) -> tuple[float, float | None]:
+        """Volume and turnover since the table began."""
         before = self.first.volume if self.first else 0.0
         volume = self.volume + (self.newest.volume or 0.0) - (before or 0.0)
         spent = self.first.turnover if self.first else 0.0
@@ -104,7 +116,7 @@ class DayTotals(msgspec.Struct, gc=False):
         return volume, self.turnover + self.newest.turnover - spent
 
     def _range(self) -> tuple[float | None, float | None]:
-        """The lowest and the highest price of all days."""
+        """The lowest and the highest price of all days since the table began."""
         lows = [low for low in (self.low, self.newest.low) if low is not None]
         highs = [high for high in (self.high, self.newest.high) if high is not None]
         return min(lows, default=None), max(highs, default=None)
@@ -114,7 +126,7 @@ NOTHING: Sums = (None, None, None, None)
 
 
 def sums_of(trades: TradeTotals | None, day: DayTotals | None) -> tuple[Sums, Literal["trades", "ticker"] | None]:
-    """What is known best, and where it is from."""
+    """The sums of the trades when there are any, else those of the tickers; and which of both they are from."""
     if trades is not None:
         return trades.sums(), "trades"
     return (NOTHING, None) if day is None else (day.sums(), "ticker")

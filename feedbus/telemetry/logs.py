@@ -1,7 +1,8 @@
-"""Where log lines go: to standard error, for people or as JSON, or to the last line of the live table.
+"""Logging goes to standard error, as text for people or as JSON, or to the last line of the live table.
 
-One record is one line, whatever an exchange wrote into it: people see control characters escaped, and a traceback on
-lines of its own that begin with "  | "; JSON escapes everything that isn't printable. A line's length is bounded.
+Log messages may contain text that a venue sent, so no message can look like two records: the text format escapes
+control characters and begins each line of a traceback with "  | ", and JSON escapes everything that isn't printable.
+The length of a line is bounded.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from feedbus.text import escaped, escaped_json
 Style = Literal["auto", "text", "json"]
 
 MAX_MESSAGE = 4_000  # characters; journald cuts a line at 48 KiB
-MAX_EXCEPTION = 12_000  # characters, the last ones: the end of a traceback says the most
-MAX_FIELDS = 32  # of `extra`
-MAX_FIELD = 1_000  # characters of a field that is no number
+MAX_EXCEPTION = 12_000  # characters; the last ones are kept, because the end of a traceback says the most
+MAX_FIELDS = 32  # fields of `extra` in one record
+MAX_FIELD = 1_000  # characters of a field that isn't a number
 
 _OWN = ("ts", "level", "logger", "message", "exception")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def to_stderr(level: int = logging.INFO, style: Style = "auto") -> None:
-    """Log to standard error: "text" for people, "json" for machines, "auto" for people on a terminal only.
+    """Log to standard error. The style "auto" means text when standard error is a terminal, and JSON otherwise.
 
-    Of other libraries only warnings and worse are shown, in the same form.
+    Records of other libraries are shown in the same form when they are warnings or worse.
     """
     for_people = style == "text" or (style == "auto" and sys.stderr.isatty())
     handler = _Stderr(sys.stderr)
@@ -40,7 +41,7 @@ def to_stderr(level: int = logging.INFO, style: Style = "auto") -> None:
 
 
 def to_table() -> LastLine:
-    """Keep the last warning, for a screen that stderr would spoil."""
+    """Keep the last warning only, for the live table, which lines on standard error would spoil."""
     handler = LastLine(logging.WARNING)
     handler.setFormatter(TextFormatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
     _install(handler, logging.WARNING)
@@ -48,7 +49,10 @@ def to_table() -> LastLine:
 
 
 def counts() -> Mapping[str, int]:
-    """Lines written so far by level ("info", "warning", …), since logging was set up here; empty when it wasn't."""
+    """How many lines of each level ("info", "warning", …) have been logged since logging was set up.
+
+    Empty when logging has not been set up here.
+    """
     for handler in logging.getLogger("feedbus").handlers:
         if isinstance(handler, _Counting):
             return dict(handler.counts)
@@ -56,20 +60,20 @@ def counts() -> Mapping[str, int]:
 
 
 class _Counting(logging.Handler):
-    """Counts what it is given, by level."""
+    """Counts the records that it handles, by level."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:
         super().__init__(level)
         self.counts: Counter[str] = Counter(dict.fromkeys(("info", "warning", "error"), 0))
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Called by logging."""
+        """Override the method that logging calls."""
         self.counts[_level(record)] += 1
         return super().handle(record)
 
 
 class _Stderr(_Counting, logging.StreamHandler[Any]):
-    """Writes each line to a stream."""
+    """Writes each record to a stream, and counts it."""
 
     def __init__(self, stream: Any) -> None:
         _Counting.__init__(self)
@@ -77,17 +81,17 @@ class _Stderr(_Counting, logging.StreamHandler[Any]):
 
 
 class LastLine(_Counting):
-    """Remembers the newest line only."""
+    """Remembers the first line of the newest record in `text`, and writes nothing."""
 
     text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called by logging."""
+        """Override the method that logging calls."""
         self.text = self.format(record).partition("\n")[0]
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people: time, level, part, text."""
+    """Formats a record for people: time, level, logger, message."""
 
     def __init__(
         self, fmt: str = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt: str | None = None
@@ -95,8 +99,10 @@ class TextFormatter(logging.Formatter):
         super().__init__(fmt, datefmt)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without anything that moves a cursor; then a traceback, so indented that none of its lines can
-        pass for a record."""
+        """Return the line with control characters escaped, followed by the traceback if there is one.
+
+        The traceback's lines are marked, so that none of them can pass for a record.
+        """
         record.message = _cut(record.getMessage(), MAX_MESSAGE)
         record.asctime = self.formatTime(record, self.datefmt)
         lines = [escaped(self.formatMessage(record))]
@@ -107,11 +113,14 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: ts (RFC 3339, UTC, milliseconds), level, logger, message, exception when there is one, and
-    the fields of `extra`; one of these that has such a name itself gets an underscore behind it."""
+    """Formats a record as one JSON object on one line.
+
+    Its fields are ts (RFC 3339, UTC, milliseconds), level, logger, message, exception (when there is one), and the
+    fields of `extra`. A field of `extra` that has one of these names gets an underscore at its end.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Called by logging."""
+        """Override the method that logging calls."""
         line: dict[str, Any] = {
             "ts": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": _level(record),
@@ -142,12 +151,12 @@ def _level(record: logging.LogRecord) -> str:
 
 
 def _field(value: Any) -> Any:
-    """A value of `extra` as JSON may have it: numbers and None as they are, anything else as text."""
+    """Return a value of `extra` that JSON can hold: numbers and None as they are, anything else as text."""
     return value if value is None or isinstance(value, bool | int | float) else _cut(str(value), MAX_FIELD)
 
 
 def _unicode(line: dict[str, Any]) -> dict[str, Any]:
-    """UTF-8 has no lone surrogates, and a file name may have them."""
+    """Escape lone surrogates: a file name may contain them, and UTF-8 can't encode them."""
     return {
         name: value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
         for name, value in line.items()

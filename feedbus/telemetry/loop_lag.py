@@ -1,6 +1,7 @@
-"""How late the event loop is: a timer of one second, and by how much it was missed. Reads trio's clock.
+"""The event loop's lag: how much later than asked a timer of one second wakes up, by trio's clock.
 
-Everything in the process waits as long as this timer does, so it is the first number to look at when data is late.
+Every task in the process waits at least as long as this timer does, so the lag is the first number to look at when
+data is late.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from collections import deque
 
 import trio
 
-TICK = 1.0  # seconds
-KEPT = 60  # ticks that `worst` looks back over, so that a scrape a minute misses none
+TICK = 1.0  # seconds between two measurements
+KEPT = 60  # ticks that `worst` looks back over: one minute, so that a scrape each minute misses no delay
 
 
 class LoopLag:
-    """The delays of the last minute. `ticks` and `seconds` are totals since the start."""
+    """Measures the lag. `ticks` counts measurements since the start, and `seconds` is the sum of their delays."""
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -22,7 +23,7 @@ class LoopLag:
         self._kept: deque[float] = deque(maxlen=KEPT)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Tick until cancelled."""
+        """Measure until cancelled."""
         task_status.started()
         while True:
             due = trio.current_time() + TICK
@@ -33,5 +34,5 @@ class LoopLag:
             self._kept.append(late)
 
     def worst(self) -> float:
-        """The longest delay of the last minute in seconds; 0 before the first tick."""
+        """The longest delay of the last minute, in seconds; 0 before the first measurement."""
         return max(self._kept, default=0.0)

@@ -1,7 +1,8 @@
-"""Series that are read off plain counters whenever somebody asks for them. Keeps no number of its own.
+"""Prometheus series that are read from the parts' own plain counters at each scrape, so no number is kept twice.
 
-A Series is a line of a table: name, meaning, and how to read it from a part. A Group is the parts that such a table
-is about, with the labels that tell them apart. `registry` makes a Prometheus registry of groups.
+A MetricSeries is one line of a table: a name, a help text, and a function that reads the value from a part. A
+MetricGroup joins such a table with the parts that it describes, and with the labels that tell the parts apart.
+`registry` makes a Prometheus registry of groups.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from prometheus_client.process_collector import ProcessCollector
 __all__ = ["CollectorRegistry", "MetricGroup", "MetricSeries", "Summary", "Value", "add", "registry"]
 
 MAX_VALUES = 64
-"""The most values of one label that one part may have; what is beyond is added up under OTHER."""
+"""How many values of the label `by` one part may have. The numbers of further values are added up under OTHER."""
 OTHER = "other"
 QUANTILE = "quantile"
-"""The label that Prometheus keeps for summaries, and that no other type may have."""
+"""The label that Prometheus reserves for the quantiles of summaries."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How many values there have been, their sum, and quantiles of the recent ones, by name: {"0.5": 0.002}."""
+    """The count and sum of all values so far, and quantiles of the recent ones, by name: {"0.5": 0.002}."""
 
     count: float
     sum: float
@@ -34,15 +35,17 @@ class Summary:
 
 Part = TypeVar("Part")
 Value = float | Mapping[str, float] | Summary | None
-"""A number, numbers by the value of one more label, a Summary, or None: not known, no sample."""
+"""A number; several numbers, by the value of the label `by`; a Summary; or None, which makes no sample."""
 _Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
 
 
 @dataclass(frozen=True)
 class MetricSeries(Generic[Part]):
-    """One family: a counter when its name ends in `_total`, a summary when it is by quantile, else a gauge. `by` names
-    the label that the keys of a mapping are the values of; every key is a value that code chose, never one that a venue
-    or a client did."""
+    """One metric family.
+
+    `by` names one more label, whose values are the keys of the mapping that `read` returns. These keys are chosen by
+    our code, never by a venue or a client, so that their number stays small.
+    """
 
     name: str
     help: str
@@ -51,7 +54,7 @@ class MetricSeries(Generic[Part]):
 
     @property
     def type(self) -> Literal["counter", "gauge", "summary"]:
-        """By its name and label, so that they can't disagree."""
+        """A summary when `by` is "quantile", a counter when the name ends in `_total`, else a gauge."""
         if self.by == QUANTILE:
             return "summary"
         return "counter" if self.name.endswith("_total") else "gauge"
@@ -59,7 +62,8 @@ class MetricSeries(Generic[Part]):
 
 @dataclass(frozen=True)
 class MetricGroup(Generic[Part]):
-    """`parts` is called for each series at each scrape, and yields each part with its values of `labels`."""
+    """The series of some parts. `parts` is called for each series at each scrape; it yields the values of `labels`, and
+    the part that they belong to."""
 
     labels: tuple[str, ...]
     parts: Callable[[], Iterable[tuple[tuple[str, ...], Part]]]
@@ -67,17 +71,17 @@ class MetricGroup(Generic[Part]):
 
 
 class _Collector:
-    """A group, as a registry wants it."""
+    """Adapts a group to the interface of a Prometheus collector."""
 
     def __init__(self, group: MetricGroup[Any]) -> None:
         self._group = group
 
     def describe(self) -> list[_Family]:
-        """The families without samples: the registry refuses a name that is there already."""
+        """Return the families without samples; a registry needs them to refuse a name that it already has."""
         return [_family(self._group, series) for series in self._group.series]
 
     def collect(self) -> Iterator[_Family]:
-        """The families with what the parts say now: each is read when it is asked for."""
+        """Yield the families with samples; a family's values are read only when it is yielded."""
         for series, family in zip(self._group.series, self.describe(), strict=True):
             for values, part in self._group.parts():
                 labels = dict(zip(self._group.labels, values, strict=True))
@@ -87,7 +91,7 @@ class _Collector:
 
 
 def registry(groups: Iterable[MetricGroup[Any]]) -> CollectorRegistry:
-    """A registry of its own with these groups and the process' figures (`feedbus_process_…`, from /proc)."""
+    """Return a new registry with these groups and the process' own figures (`feedbus_process_…`, from /proc)."""
     made = CollectorRegistry()
     ProcessCollector(namespace="feedbus", registry=made)
     for group in groups:
@@ -96,7 +100,7 @@ def registry(groups: Iterable[MetricGroup[Any]]) -> CollectorRegistry:
 
 
 def add(to: CollectorRegistry, group: MetricGroup[Any]) -> None:
-    """Add a group. Raises ValueError when one of its names is there already."""
+    """Add a group to a registry. Raises ValueError when the registry already has one of its names."""
     to.register(_Collector(group))
 
 
@@ -109,7 +113,7 @@ def _family(group: MetricGroup[Any], series: MetricSeries[Any]) -> _Family:
 
 
 def _samples(series: MetricSeries[Any], value: Value) -> Iterator[tuple[str, dict[str, str], float]]:
-    """What one value says: (what the sample's name ends in, its label besides the group's, the number)."""
+    """Yield the samples of one value: (suffix of the name, labels besides those of the group, number)."""
     if isinstance(value, Summary):
         yield from (("", {series.by: name}, number) for name, number in value.quantiles.items())
         yield from (("_count", {}, value.count), ("_sum", {}, value.sum))
@@ -120,7 +124,7 @@ def _samples(series: MetricSeries[Any], value: Value) -> Iterator[tuple[str, dic
 
 
 def _bounded(values: Mapping[str, float]) -> dict[str, float]:
-    """At most MAX_VALUES numbers, and none of them lost."""
+    """Return at most MAX_VALUES numbers, with the same sum."""
     kept = dict(values)
     if len(kept) > MAX_VALUES:
         names = list(kept)[MAX_VALUES - 1 :]

@@ -1,4 +1,4 @@
-"""What a service tells systemd: the datagrams of sd_notify(3). Knows a socket; does nothing without NOTIFY_SOCKET.
+"""Tells systemd about the service's state, with the datagrams of sd_notify(3). Without NOTIFY_SOCKET it does nothing.
 
 Protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html (systemd 252 and later).
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from feedbus.text import escaped
 
-MAX_STATUS = 1024  # bytes of a STATUS text; systemd takes 4096 in one datagram
+MAX_STATUS = 1024  # bytes of a STATUS text; systemd accepts datagrams of up to 4096 bytes
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -21,11 +21,15 @@ _log = logging.getLogger("feedbus.systemd")
 
 
 class Notifier:
-    """One service's line to systemd. Whatever becomes of a datagram, the service goes on: what can't be sent is
-    counted in `lost`, and the first such failure is logged. `sent` counts the others."""
+    """Sends a service's datagrams to systemd.
+
+    A datagram that can't be sent doesn't stop the service: it is counted in `lost`, and the first such failure is
+    logged. `sent` counts the datagrams that were sent. `watchdog` is the period in seconds within which systemd wants a
+    sign of life, or None.
+    """
 
     def __init__(self, environ: Mapping[str, str] = os.environ, pid: int | None = None) -> None:
-        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; `pid` is this process' unless given."""
+        """Reads NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID. `pid` is this process' own unless it is given."""
         self.sent = 0
         self.lost = 0
         self.watchdog = watchdog_seconds(environ, os.getpid() if pid is None else pid)
@@ -35,23 +39,23 @@ class Notifier:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
 
     def ready(self, status: str) -> None:
-        """The start is over."""
+        """Say that the service has started."""
         self._send(f"READY=1\nSTATUS={status_line(status)}")
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows; cut to MAX_STATUS bytes."""
+        """Set the text that `systemctl status` shows; it is cut to MAX_STATUS bytes."""
         self._send(f"STATUS={status_line(text)}")
 
     def alive(self) -> None:
-        """The watchdog's sign of life."""
+        """Send the sign of life that systemd's watchdog waits for."""
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The stop begins."""
+        """Say that the service begins to stop."""
         self._send("STOPPING=1\nSTATUS=stopping")
 
     def close(self) -> None:
-        """Nothing more will be said."""
+        """Close the socket; what is sent after that is ignored."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -70,7 +74,10 @@ class Notifier:
 
 
 def socket_address(environ: Mapping[str, str]) -> str | bytes | None:
-    """The address out of NOTIFY_SOCKET: a path, or a name in the abstract namespace, which is written with @."""
+    """Return the address in NOTIFY_SOCKET: a path, or a name in the abstract namespace, which is written with an @.
+
+    None when the variable is not set, or holds neither.
+    """
     text = environ.get("NOTIFY_SOCKET", "")
     if text.startswith("@"):
         return b"\0" + os.fsencode(text[1:])
@@ -82,7 +89,7 @@ def socket_address(environ: Mapping[str, str]) -> str | bytes | None:
 
 
 def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
-    """Within how many seconds systemd wants signs of life; None when it wants none of this process."""
+    """Return the seconds within which systemd wants a sign of life; None when it wants none of this process."""
     usec, whose = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not usec or whose not in ("", str(pid)):
         return None
@@ -93,7 +100,7 @@ def watchdog_seconds(environ: Mapping[str, str], pid: int) -> float | None:
 
 
 def status_line(text: str) -> str:
-    """The text with control characters escaped, in at most MAX_STATUS bytes of good UTF-8."""
+    """Return the text with control characters escaped, cut to MAX_STATUS bytes of valid UTF-8."""
     encoded = escaped(text).encode()
     if len(encoded) <= MAX_STATUS:
         return encoded.decode()

@@ -1,8 +1,8 @@
-"""The service's health, told to systemd and to the log: READY, STATUS, and signs of life while every part makes
-progress. Knows trio, the log and a Notifier.
+"""Tells systemd and the log about the service's health: READY, STATUS, and signs of life while all parts make progress.
 
-A part is late when it has something to do and misses its own deadline for it; to wait with nothing to do is progress.
-While any part is late the sign of life is withheld, and systemd restarts the service when that goes on for WatchdogSec.
+A part is late when it has work to do and misses its own deadline for it; a part that waits with nothing to do is not
+late. While any part is late, the watchdog sends no sign of life, and systemd restarts the service when none has come
+for WatchdogSec.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ import trio
 
 from feedbus.telemetry.systemd import Notifier
 
-STATUS_EVERY = 1.0  # seconds between two looks at the status
-CHECK_EVERY = 5.0  # seconds between two looks at the parts when systemd asks for no signs of life
+STATUS_EVERY = 1.0  # seconds between two updates of the status
+CHECK_EVERY = 5.0  # seconds between two checks of the parts when systemd asks for no signs of life
 
 _log = logging.getLogger("feedbus.watchdog")
 
 
 class HasDeadline(Protocol):
-    """A part with deadlines."""
+    """A part that knows whether it misses a deadline."""
 
     def overdue(self, now: float) -> str | None:
-        """In words: what misses its deadline at `now` (trio's clock), None when nothing does.
+        """Describe what misses its deadline at `now`, in seconds of trio's clock; None when nothing does.
 
-        The words stay the same while the same thing is late (no durations): each change of them is logged."""
+        The text must stay the same while the same thing is late, so it holds no durations: each change is logged.
+        """
 
 
 class Watchdog:
-    """Looks after the parts. `checks` and `withheld` count looks, in all and with somebody late."""
+    """Checks the parts. `checks` counts all checks, and `withheld` those that found a part late."""
 
     def __init__(
         self,
@@ -40,8 +41,8 @@ class Watchdog:
         status: Callable[[], str],
         first_attempts: Callable[[], Awaitable[object]],
     ) -> None:
-        """`parts` is asked at each look, `status` once a second: a short line for an operator. READY goes when
-        `first_attempts()` (an event's `wait`, say) has come back."""
+        """`parts` is called at each check. `status` is called once a second; it returns a short line for an operator.
+        READY is sent when `first_attempts()` has returned; it may be the `wait` of an event."""
         self.checks = 0
         self.withheld = 0
         self._notifier = notifier
@@ -52,7 +53,7 @@ class Watchdog:
         self._late: list[str] = []
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled. Begun anew it says READY anew, which does no harm."""
+        """Run until cancelled. When a supervisor runs it again, it sends READY again, which does no harm."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
             task_status.started()
@@ -62,7 +63,7 @@ class Watchdog:
             nursery.start_soon(self._tell_status)
 
     def overdue(self) -> list[str]:
-        """What is late now, a line each; what /healthz says."""
+        """Describe what is late now, one line each. /healthz shows these lines."""
         now = trio.current_time()
         return [text for part in self._parts() if (text := part.overdue(now)) is not None]
 
@@ -80,10 +81,10 @@ class Watchdog:
         elif self._notifier.watchdog is not None:
             self._notifier.alive()
         if late != self._late:
-            self._say(late)
+            self._log_changes(late)
             self._late = late
 
-    def _say(self, late: list[str]) -> None:
+    def _log_changes(self, late: list[str]) -> None:
         for text in late:
             if text not in self._late:
                 _log.error("overdue: %s", text)

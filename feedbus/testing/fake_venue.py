@@ -53,6 +53,7 @@ class FakeAccount(OpenAccount):
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {}
     limits = Limits()
+    units: Mapping[str, str] = {"trades": "lots"}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(

@@ -29,7 +29,7 @@ class MemorySubscription(EventReader):
 
     def __init__(self, topics: Iterable[str], stalled: int) -> None:
         super().__init__(Receiver(topics))
-        self.mailbox = Mailbox[bytes](stalled, "drop_oldest")
+        self.mailbox = Mailbox[bytes](stalled)
         self._prefixes = tuple(self._receiver.wire_prefixes)
         self._batches: deque[Batch] = deque()
 

@@ -1,18 +1,18 @@
-"""Reading in rounds: one wake-up of the event loop for all that many sockets have received. May touch sockets.
+"""Reading in rounds: the event loop wakes up once for all that many sockets have received. May touch sockets.
 
-At low rates a wake-up is what a message costs, not its bytes. What comes to a quiet set of sockets is read at once;
-while data keeps coming, the sockets are read in rounds `gather` seconds apart, in each round all that have something.
-So many messages share a wake-up, and none waits longer than `gather` for its round. The kernel watches edge-triggered:
-once a socket is known to it, waiting and reading need no further call about it.
+At low rates it is the wake-up that a message costs, not its bytes. So what comes to a quiet set of sockets is read at
+once; but while data keeps coming, the sockets are read in rounds that are `gather` seconds apart, and each round reads
+all sockets that have something. Many messages then share one wake-up, and none waits longer than `gather` for its
+round. The kernel watches edge-triggered: it is told of a socket once, and waiting and reading need no further call.
 
-A round is open from its wake-ups until everybody whom it woke has read all there was and waits again; those who gather
-what was read (`at_end`) are told then, instead of guessing by a timer.
+A round is open from its wake-ups until every task that it woke has read all there was, and waits again. Rounds only
+tell how far a round is: what to do with what was read is for others to decide. So nothing of theirs runs here, where an
+error of theirs would become an error of the socket that happens to be read.
 """
 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
 from math import inf
 
 import trio
@@ -22,48 +22,47 @@ EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
 class WatchedSocket:
-    """One socket in the rounds; one task may wait for it."""
+    """One socket that is read in rounds. One task may wait for it."""
 
     def __init__(self, rounds: Rounds, fd: int) -> None:
-        self.ready = True  # there may be something to read: so it is in the beginning, and after a read of all it could
+        # There may be something to read. True at first, because data may have come before the kernel watched.
+        self.ready = True
         self.task: trio.lowlevel.Task | None = None
-        self._ended = False  # the peer has finished: the kernel tells once, perhaps together with the last data
-        self._in_round = False
+        # The peer has finished. The kernel tells this only once, perhaps together with the last data, and it stays so.
+        self._ended = False
         self._rounds = rounds
         self._fd = fd
 
     async def readable(self) -> None:
-        """Wait for the round in which this socket may have something. Safe to cancel."""
+        """Wait for the round in which this socket may have something to read. Safe to cancel.
+
+        The caller has to read at once; if the read was a full one it sets `ready`, since the kernel may have more and
+        doesn't tell again. Raises trio.BusyResourceError when another task waits for this socket.
+        """
         if self.task is not None:
             raise trio.BusyResourceError("another task waits for this socket")
         if self.ready or self._ended:
             await trio.lowlevel.checkpoint()
         else:
-            self._leave_round()
+            self._rounds.leave(self)
             self.task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         self.ready = False
 
     def wake(self, *, ended: bool = False) -> None:
-        """There may be something; the task that waits finds out. `ended`: there will always be, an end or an error."""
+        """There may be something to read: the task that waits is to try. `ended`: the end, or an error, has come."""
         self.ready = True
         self._ended = self._ended or ended
         if self.task is not None:
             task, self.task = self.task, None
-            self._in_round = True
-            self._rounds.outstanding += 1
+            self._rounds.join(self)
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
-        """Leave the rounds, before the socket is closed. The task that waits is woken, and finds it closed."""
+        """Stop watching, before the socket is closed. The task that waits is woken, and finds the socket closed."""
         self._rounds.forget(self._fd)
         self.wake(ended=True)
-        self._leave_round()
-
-    def _leave_round(self) -> None:
-        if self._in_round:
-            self._in_round = False
-            self._rounds.left()
+        self._rounds.leave(self)
 
     def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self.task = None
@@ -71,39 +70,61 @@ class WatchedSocket:
 
 
 class Rounds:
-    """The watch over all sockets of a process. While `run` doesn't run, nobody is woken."""
+    """All sockets of a process that are read in rounds. Nobody is woken while `run` doesn't run."""
 
     def __init__(self, gather: float) -> None:
         """`gather` is seconds."""
         self.rounds = 0
         self.reads = 0  # sockets that had something, over all rounds
-        self.outstanding = 0  # who was woken and isn't back
-        self.at_end: list[Callable[[], None]] = []
         self._gather = gather
         self._epoll = select.epoll()
         self._watched: dict[int, WatchedSocket] = {}
+        self._reading: set[WatchedSocket] = set()  # whose tasks the open round has woken, and that don't wait again yet
+        self._to_wake: set[trio.Event] = set()  # at the end of the open round
 
     def watch(self, fd: int) -> WatchedSocket:
-        """Take a connected, non-blocking socket in."""
+        """Begin to watch a connected, non-blocking socket."""
         watched = self._watched[fd] = WatchedSocket(self, fd)
         self._epoll.register(fd, EVENTS)
         return watched
 
     def forget(self, fd: int) -> None:
-        """Watch this one no longer; done twice it does no harm."""
+        """Stop watching this one; done twice it does no harm."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
+    # How far a round is
+
     def is_open(self) -> bool:
         """True from a round's wake-ups to its end."""
-        return self.outstanding > 0
+        return bool(self._reading)
 
-    def left(self) -> None:
-        """One of those who were woken is back."""
-        self.outstanding -= 1
-        if not self.outstanding:
-            for tell in self.at_end:
-                tell()
+    def more_to_come(self) -> bool:
+        """True if, in an open round, somebody else is still to read, or the one that is left has more to read."""
+        return len(self._reading) > 1 or any(watched.ready for watched in self._reading)
+
+    def wake_at_end(self, event: trio.Event) -> None:
+        """Set this event when the open round ends."""
+        self._to_wake.add(event)
+
+    def let_sleep(self, event: trio.Event) -> None:
+        """Don't set this event at the end of the round; it need not be known."""
+        self._to_wake.discard(event)
+
+    def join(self, watched: WatchedSocket) -> None:
+        """The task of this socket has been woken."""
+        self._reading.add(watched)
+
+    def leave(self, watched: WatchedSocket) -> None:
+        """The task of this socket waits again, or the socket is forgotten. The round ends with the last one."""
+        if watched in self._reading:
+            self._reading.remove(watched)
+            if self._to_wake and not self._reading:
+                for event in self._to_wake:
+                    event.set()  # this only schedules tasks, so nothing of theirs can fail here
+                self._to_wake.clear()
+
+    # Holding rounds
 
     async def run(self) -> None:
         """Hold the rounds, until cancelled. It can be run again: nothing that came meanwhile is lost."""
@@ -117,7 +138,7 @@ class Rounds:
             last = trio.current_time()
 
     async def _hold_rounds(self, due: float) -> None:
-        """One after the other, until there is one in vain."""
+        """Hold one round after the other, until one finds nothing to read."""
         while True:
             await trio.sleep_until(due)
             if not self._round():
@@ -129,7 +150,7 @@ class Rounds:
         self._epoll.close()
 
     def _round(self) -> int:
-        """Wake whoever has something to read; returns how many sockets that were."""
+        """Wake every task whose socket has something to read; returns how many sockets that were."""
         found = self._epoll.poll(0)
         for fd, events in found:
             watched = self._watched.get(fd)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from typing import cast
 
 from feedbus.errors import ConfigError
@@ -25,3 +26,8 @@ def account_class(name: str) -> type[Account]:
     if name not in known:
         raise ConfigError(f"unknown venue {name!r}; there are: {', '.join(known)}")
     return cast("type[Account]", importlib.import_module(f"{__name__}.{name}").Account)
+
+
+def units(name: str) -> Mapping[str, str]:
+    """What this venue counts volumes in, by what they are drawn from ("trades", "ticker"). Empty for an unknown one."""
+    return account_class(name).units if name in names() else {}

@@ -1,15 +1,17 @@
-"""The vocabulary between a venue's pure half and its shell: what a Session is asked, and what it answers. Pure.
+"""The seam between a venue and its shells: what an Account and a Session are asked, and what they answer. Pure.
 
-An Account is what all connections of one venue account share: credentials and the token that they are worth, channels,
-limits, the rules for symbols. A Session is one conversation on one connection. Both are handed what happened and when,
-and yield Effects; they know no socket, no clock and no log. A Listing is one conversation over HTTP: what a venue
-lists, by board. A venue is one module in feedbus/venues/ with an `Account` class.
+An Account is what all connections of one venue account share: credentials and the token that they are exchanged for,
+channels, limits, and the rules for symbols. A Session is one conversation on one connection. Neither does anything
+itself: they are told what happened and when, and answer with Effects, which are events to publish and orders to carry
+out (send this, fetch that, wake me then). The shells around them, in feedbus/feed, own the sockets, the clock and the
+log. A venue is one package in feedbus/venues/ that exports an `Account` class; what all venues have in common is in
+subscriptions.py, sessions.py and fields.py beside this file.
 
-What is asked of a venue over HTTP is a Fetch. It is answered by one call of `fetched`, with an Answer or with the error
-that came in its place; answers come in any order, and none comes to a Session that is over.
+What a venue is asked over HTTP is a Fetch. Each Fetch is answered by one call of `fetched`, with the response or with
+the error that came in its place. Responses come in any order, and none comes to a Session that is over.
 
-Times: `now` is seconds of any monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the
-epoch, when the bytes left the socket.
+Times: `now` is seconds of a monotonic clock, the same one in every call; `ts_recv` is nanoseconds since the epoch,
+taken when the bytes left the socket.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from feedbus.errors import BadData, VenueError
+from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import Instrument, MarketData
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
-    """What is subscribed: one channel of one symbol."""
+    """What can be subscribed: one channel of one symbol."""
 
     channel: str
     symbol: str
@@ -46,8 +48,11 @@ class WakeAt(msgspec.Struct, frozen=True):
 
 
 class Fetch(msgspec.Struct, frozen=True):
-    """One HTTP request to the venue. `path` comes with its query ("/iss/…?start=0") and goes under the address that the
-    Account has for `service`; `body` is JSON. Never shows its query or body: they may hold a secret."""
+    """Make one HTTP request to the venue.
+
+    `path` includes the query ("/iss/…?start=0") and is appended to the address that the Account has for `service`;
+    `body` is JSON. Its repr shows neither the query nor the body, which may hold a secret.
+    """
 
     path: str
     service: str = "rest"
@@ -61,8 +66,10 @@ class Fetch(msgspec.Struct, frozen=True):
 
 
 class FetchResponse(msgspec.Struct, frozen=True):
-    """What came back: the HTTP status, whichever it is, the whole body, and when it was there (ns since the epoch).
-    Never shows the body, which may be a token."""
+    """What came back: the HTTP status, whichever it is, the whole body, and when it had come (ns since the epoch).
+
+    Its repr doesn't show the body, which may be a token.
+    """
 
     status: int
     body: bytes
@@ -75,11 +82,11 @@ class FetchResponse(msgspec.Struct, frozen=True):
 
 
 class AccountDue(msgspec.Struct, frozen=True):
-    """This Session told its Account something that the Account has to act upon: its `tick` is to be called now."""
+    """Call the Account's `tick` now: this Session has told it something that it has to act upon."""
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The venue took our login: the conversation is open. Of an Account: its connections may be made."""
+    """From a Session: the venue accepted our login, and the conversation is open. From an Account: connect."""
 
 
 class Confirmed(msgspec.Struct, frozen=True):
@@ -89,14 +96,21 @@ class Confirmed(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The venue refused or ended a subscription; the Session asks again by itself, later and later."""
+    """The venue refused or ended a subscription. The Session asks for it again by itself, after a doubling pause."""
+
+    subscription: Subscription
+    reason: str
+
+
+class Resync(msgspec.Struct, frozen=True):
+    """What we have of a subscription isn't right, and the Session gets it again. The venue refused nothing."""
 
     subscription: Subscription
     reason: str
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A frame, or part of one, was unusable and was passed over; the conversation goes on."""
+    """A frame, or a part of one, could not be used and was passed over. The conversation goes on."""
 
     error: BadData
 
@@ -108,19 +122,31 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 class Close(msgspec.Struct, frozen=True):
-    """The conversation can't go on: close the connection and make a new one."""
+    """The conversation can't go on: close this connection and make a new one."""
 
     error: VenueError
 
 
 class Fatal(msgspec.Struct, frozen=True):
-    """The venue refuses our credentials: no connection of this account will fare better."""
+    """The venue refuses our credentials, so no other connection of this account would fare better."""
 
     reason: str
 
 
 Effect = (
-    MarketData | Send | Fetch | WakeAt | AccountDue | Ready | Confirmed | Refused | Skipped | Notice | Close | Fatal
+    MarketData
+    | Send
+    | Fetch
+    | WakeAt
+    | AccountDue
+    | Ready
+    | Confirmed
+    | Refused
+    | Resync
+    | Skipped
+    | Notice
+    | Close
+    | Fatal
 )
 AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
 """What an Account may yield. After a Fatal it is started again, much later."""
@@ -136,19 +162,19 @@ class Session(Protocol):
         """A whole WebSocket message came. Never raises, whatever the bytes are."""
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[Effect]:
-        """A Fetch of ours was answered, or failed. Never raises, whatever the answer is."""
+        """A Fetch of this Session was answered, or failed. Never raises, whatever the answer is."""
 
     def tick(self, now: float) -> Iterable[Effect]:
-        """The time of the last WakeAt has come, or the Account has changed (or any other time: it does no harm)."""
+        """The time of the last WakeAt has come, or the Account has changed. A call at any other time does no harm."""
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
-        """Take these symbols too, on every channel."""
+        """Subscribe these symbols too, on every channel."""
 
     def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
-        """Give these symbols up."""
+        """End the subscriptions of these symbols."""
 
     def closing(self) -> Iterable[Effect]:
-        """We are about to close: the last Sends."""
+        """The connection is about to be closed from our side: returns what is sent last."""
 
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
@@ -161,7 +187,7 @@ class Listing(Protocol):
     """What a venue lists on some boards, asked page by page. Its answers may come in any order."""
 
     def requests(self) -> Iterable[Fetch]:
-        """The first things to fetch."""
+        """What is to be fetched first."""
 
     def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Fetch]:
         """The answer to one of them, whatever its HTTP status; returns what is to be fetched next. It is complete when
@@ -172,15 +198,18 @@ class Listing(Protocol):
         nothing."""
 
     def symbols(self) -> Sequence[str]:
-        """Theirs."""
+        """The symbols of these instruments, in the same order."""
 
     def problems(self) -> Sequence[str]:
-        """What an operator should know of the list: a line each."""
+        """What an operator should know about the list, one line for each thing."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What the venue allows; None where it says nothing. `connections` of an account at a time; `subscriptions` (a
-    channel of a symbol is one) of a connection."""
+    """What the venue allows, or None where it says nothing.
+
+    `connections` is how many an account may have open at a time; `subscriptions` is how many a connection may carry,
+    where each channel of each symbol counts as one.
+    """
 
     connections: int | None = None
     subscriptions: int | None = None
@@ -194,9 +223,12 @@ class Account(Protocol):
     """What the connections of one venue account share. Made from configuration, so it raises ConfigError.
 
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
-    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others. A
-    session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick` is
-    called when an answer to the Account has come.
+    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
+    `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
+    a day; a missing one is the venue's own affair.
+
+    A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
+    is called when an answer to the Account has come.
     """
 
     Options: ClassVar[type[msgspec.Struct]]
@@ -204,6 +236,7 @@ class Account(Protocol):
     subprotocols: Sequence[str]
     services: Mapping[str, str]
     limits: Limits
+    units: Mapping[str, str]
 
     @property
     def channels(self) -> Sequence[str]:
@@ -212,55 +245,79 @@ class Account(Protocol):
     def __init__(
         self, credentials: Mapping[str, str], channels: Sequence[str], options: msgspec.Struct | None = None
     ) -> None:
-        """Raises ConfigError, without the place: the caller knows it. No channels means the venue's usual, no options
-        Options(). It has no side effects, and is cheap: checking a configuration makes one too."""
+        """Without channels the venue's usual ones are meant, without options Options().
+
+        Raises ConfigError; its text doesn't name the place in the file, which the caller adds. Making an Account is
+        cheap and has no side effects, because checking a configuration makes one too.
+        """
 
     def check_symbol(self, symbol: str) -> str | None:
         """Why this symbol can't be subscribed, or None."""
 
     def clean(self, text: str) -> str:
-        """Text that came from outside (what a peer closed with, say, or answered) without our secrets in it."""
+        """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
 
     def start(self, now: float) -> Iterable[AccountEffect]:
-        """Get what connections need; Ready when they may be made. Called again after a Fatal."""
+        """Get what connections need, and yield Ready once they may be made. Called again, much later, after a Fatal."""
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[AccountEffect]:
-        """A Fetch of the Account was answered, or failed. Never raises, whatever the answer is."""
+        """A Fetch of this Account was answered, or failed. Never raises, whatever the answer is."""
 
     def tick(self, now: float) -> Iterable[AccountEffect]:
-        """The time of the last WakeAt has come, or a Session asked for it (or any other time: it does no harm)."""
+        """The time of the last WakeAt has come, or a Session asked for this. A call at any other time does no harm."""
+
+
+def check_credentials(given: Mapping[str, str], known: Sequence[str]) -> None:
+    """Raises ConfigError for a key that the venue doesn't know, and for a value that can't be one."""
+    for name, value in given.items():
+        if name not in known:
+            raise ConfigError(f"credentials: unknown key {name!r}; there are: {', '.join(known) or 'none'}")
+        if not value or not value.isprintable():
+            raise ConfigError(f"credentials: {name} is empty or holds a control character")
+
+
+def chosen_channels(given: Sequence[str], known: Sequence[str], usual: Sequence[str]) -> tuple[str, ...]:
+    """The channels that a configuration names, each once; the usual ones where it names none. Raises ConfigError."""
+    for channel in given:
+        if channel not in known:
+            raise ConfigError(f"channels: unknown channel {channel!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(given)) or tuple(usual)
 
 
 class NoFetches:
-    """The part of an Account or a Session that asks nothing over HTTP."""
+    """The `fetched` of an Account or a Session that never asks anything over HTTP."""
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Notice]:  # noqa: ARG002
-        """Nothing was asked."""
+        """Nothing was asked, so nothing is answered."""
         return ()
 
 
 class OpenAccount(NoFetches):
-    """The part of an Account whose connections need nothing before they are made."""
+    """The part of an Account whose connections need nothing before they are made, with the usual values of the rest."""
+
+    Options: ClassVar[type[msgspec.Struct]] = NoOptions
+    subprotocols: Sequence[str] = ()
+    limits = Limits()
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
-        """Connect."""
+        """Connections may be made at once."""
         return (Ready(),)
 
     def tick(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002
-        """Nothing is due."""
+        """There is no timer, so nothing is due."""
         return ()
 
     def clean(self, text: str) -> str:
-        """There is no secret."""
+        """There is no secret, so the text stays as it is."""
         return text
 
 
 @runtime_checkable
 class Lists(Account, Protocol):
-    """What an Account is besides when its venue lists symbols by board, over its service "rest"."""
+    """What an Account has besides when its venue lists symbols by board, over its service "rest"."""
 
     @staticmethod
     def check_board(board: str) -> str | None:

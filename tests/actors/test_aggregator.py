@@ -1,4 +1,4 @@
-"""The aggregator as an actor: over the bus in memory, which is also what it publishes on, and a clock that jumps."""
+"""The actor `aggregator` on an in-memory bus, on which it also publishes, and with a clock that jumps."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Rig:
         await wait_all_tasks_blocked()
 
     def taken(self, of: type[Event]) -> list[Event]:
-        """What was published of one kind since the last time; all kinds are forgotten."""
+        """Returns the events of one kind that were published since the last call, and forgets those of all kinds."""
         found = self.bus.events(of)
         self.bus.take()
         return found
 
     def bars(self) -> list[tuple[int, float | None, int, bool]]:
-        """(begin in seconds, close, revision, final)"""
+        """Returns (start in seconds, close, revision, final) of each bar."""
         bars = [bar for bar in self.taken(Bar) if isinstance(bar, Bar)]
         return [((bar.start - START) // SECOND, bar.close, bar.revision, bar.final) for bar in bars]
 
@@ -169,13 +169,13 @@ async def test_instruments_that_are_due_one_by_one_do_not_wake_it_one_by_one(aut
 
 
 async def test_under_load_it_is_the_messages_that_publish(autojump_clock: MockClock) -> None:
-    """So that somebody is due every fraction of a millisecond doesn't mean that somebody is woken as often."""
+    """Instruments that fall due every fraction of a millisecond don't wake the timer's task as often."""
     wakings = 0
 
     class Count(trio.abc.Instrument):
         def before_task_step(self, task: trio.lowlevel.Task) -> None:
             nonlocal wakings
-            wakings += task.name.endswith("_keep_time")
+            wakings += task.name.endswith("_publish_when_due")
 
     async with running(Options(periods=(), book_every=0.25)) as rig:
         for number in range(2000):  # each of 500 instruments twice within its 0.25 s

@@ -1,4 +1,4 @@
-"""The shell around a subscriber actor: lives, crashes, pauses, counts. The actors are the test's."""
+"""The shell around a subscriber actor: lives, crashes, pauses, counts. The actors are written by the tests."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Options(Struct):
 class Actor:
     Options = Options
     publishes = True
-    def __init__(self, options, given):
-        self.options, self.given, self.seen, self.late = options, given, 0, None
+    def __init__(self, options, context):
+        self.options, self.context, self.seen, self.late = options, context, 0, None
         lives.append(self)
     async def run(self, *, task_status=trio.TASK_STATUS_IGNORED):
         task_status.started()
@@ -47,10 +47,11 @@ class Actor:
             return
         if self.options.how == "waits":
             await trio.sleep_forever()
-        async with self.given.subscribe(["trade"]) as subscription:
+        async with self.context.subscribe(["trade"]) as subscription:
             async for event in subscription:
                 self.seen += 1
-                self.given.publish([Alert("x", event.symbol, 0, self.given.wall_ns(), "r", "info", "firing", None, "")])
+                now = self.context.wall_ns()
+                self.context.publish([Alert("x", event.symbol, 0, now, "r", "info", "firing", None, "")])
     def overdue(self, now):
         return self.late
     def counters(self):
@@ -62,7 +63,7 @@ lives = []
 
 @pytest.fixture
 def lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
-    """Every Actor that was made of the module `toyworker`."""
+    """Returns the list of all actors that were made from the module `toyworker`."""
     (tmp_path / "toyworker.py").write_text(ACTOR)
     monkeypatch.setattr(subscribers, "__path__", [*subscribers.__path__, str(tmp_path)])
     made: list[Any] = vars(sys.modules[subscribers.actor_class("toyworker").__module__])["lives"]

@@ -1,4 +1,4 @@
-"""Who is told of which event: instruments, limits, time, and what holds whatever comes."""
+"""The alert engine: which rules see which event, its limits, its time, and properties that hold for any events."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def trade(symbol: str, size: float, *, venue: str = "moex", recv: int = START, p
 
 
 def test_a_rule_is_about_its_symbols_and_one_event_may_concern_several() -> None:
-    anomalies = AlertEngine(
+    engine = AlertEngine(
         [
             Rule("large_trade", 10, name="all"),
             Rule("large_trade", 10, name="b", symbols=("moex:B",)),
             Rule("large_trade", 100, name="large"),
         ]
     )
-    found = {symbol: anomalies.add(trade(symbol, 50), START) for symbol in ("A", "B")}
+    found = {symbol: engine.add(trade(symbol, 50), START) for symbol in ("A", "B")}
     assert {symbol: [alert.rule for alert in alerts] for symbol, alerts in found.items()} == {
         "A": ["all"],
         "B": ["all", "b"],
@@ -45,70 +45,70 @@ def test_a_rule_is_about_its_symbols_and_one_event_may_concern_several() -> None
 
 
 def test_an_event_of_another_kind_is_nobody_s() -> None:
-    anomalies = AlertEngine([Rule("large_trade", 10)])
-    assert not anomalies.add(Indicator("moex", "A", 1, START, "sma", 60, 5, 0, 1.0), START)
-    assert not anomalies.add(Ticker("moex", "A", 1, START, last=1.0), START)
+    engine = AlertEngine([Rule("large_trade", 10)])
+    assert not engine.add(Indicator("moex", "A", 1, START, "sma", 60, 5, 0, 1.0), START)
+    assert not engine.add(Ticker("moex", "A", 1, START, last=1.0), START)
 
 
 def test_instruments_beyond_the_limit_are_passed_over_and_counted() -> None:
-    anomalies = AlertEngine([Rule("large_trade", 10, cooldown=0, symbols=("A*",))], max_instruments=2)
+    engine = AlertEngine([Rule("large_trade", 10, cooldown=0, symbols=("A*",))], max_instruments=2)
     for symbol in ("X", "Y", "Z", "A1", "A2"):  # those that no rule is about take nobody's place
-        anomalies.add(trade(symbol, 1), START)
-    assert (anomalies.watched, anomalies.passed_over) == (2, 0)
-    assert not anomalies.add(trade("A3", 50), START)
-    assert not anomalies.add(trade("A3", 50), START)
-    assert anomalies.add(trade("A2", 50), START)
-    assert (anomalies.watched, anomalies.passed_over) == (2, 2)
+        engine.add(trade(symbol, 1), START)
+    assert (engine.watched, engine.passed_over) == (2, 0)
+    assert not engine.add(trade("A3", 50), START)
+    assert not engine.add(trade("A3", 50), START)
+    assert engine.add(trade("A2", 50), START)
+    assert (engine.watched, engine.passed_over) == (2, 2)
 
 
 def test_instruments_that_no_rule_is_about_are_remembered_up_to_the_limit_only() -> None:
-    anomalies = AlertEngine([Rule("large_trade", 10, symbols=("A*",))], max_instruments=2)
+    engine = AlertEngine([Rule("large_trade", 10, symbols=("A*",))], max_instruments=2)
     for number in range(100):
-        anomalies.add(trade(f"X{number}", 50), START)
-    (space,) = anomalies._all
-    assert sum(map(len, space.by_venue.values())) == 2
+        engine.add(trade(f"X{number}", 50), START)
+    (table,) = engine._tables
+    assert sum(map(len, table.by_venue.values())) == 2
 
 
 def test_an_event_happens_when_it_was_received_but_never_later_than_now() -> None:
-    anomalies = AlertEngine([Rule("large_trade", 10, cooldown=0)])
-    assert anomalies.add(trade("A", 50, recv=START - 5), START)[0].ts_recv == START - 5
-    assert anomalies.add(trade("B", 50, recv=START + 99), START)[0].ts_recv == START
+    engine = AlertEngine([Rule("large_trade", 10, cooldown=0)])
+    assert engine.add(trade("A", 50, recv=START - 5), START)[0].ts_recv == START - 5
+    assert engine.add(trade("B", 50, recv=START + 99), START)[0].ts_recv == START
 
 
 def test_an_event_that_comes_late_makes_nothing_older() -> None:
-    anomalies = AlertEngine([Rule("stale", 10)])
+    engine = AlertEngine([Rule("stale", 10)])
     now = START + 9 * SECOND
-    anomalies.add(trade("A", 1, recv=now), now)
-    anomalies.add(trade("A", 1, recv=START), now)
-    assert not anomalies.tick(now + 10 * SECOND - 1)
-    assert anomalies.tick(now + 10 * SECOND)
+    engine.add(trade("A", 1, recv=now), now)
+    engine.add(trade("A", 1, recv=START), now)
+    assert not engine.tick(now + 10 * SECOND - 1)
+    assert engine.tick(now + 10 * SECOND)
 
 
 def test_what_is_due_before_an_event_comes_first() -> None:
-    anomalies = AlertEngine([Rule("stale", 10)])
-    anomalies.add(trade("A", 1), START)
+    engine = AlertEngine([Rule("stale", 10)])
+    engine.add(trade("A", 1), START)
     late = START + 60 * SECOND
-    alerts = anomalies.add(trade("A", 1, recv=late), late)
+    alerts = engine.add(trade("A", 1, recv=late), late)
     assert [alert.state for alert in alerts] == ["firing", "resolved"]
 
 
 def test_time_alone_is_asked_for_only_when_something_waits_for_it() -> None:
-    anomalies = AlertEngine([Rule("stale", 10)])
-    assert anomalies.next_due() is None
-    assert not anomalies.tick(START)
-    anomalies.add(trade("A", 1), START)
-    assert anomalies.next_due() == START + 10 * SECOND
-    assert [alert.rule for alert in anomalies.tick(START + 10 * SECOND)] == ["stale"]
-    assert anomalies.next_due() is None
+    engine = AlertEngine([Rule("stale", 10)])
+    assert engine.next_due() is None
+    assert not engine.tick(START)
+    engine.add(trade("A", 1), START)
+    assert engine.next_due() == START + 10 * SECOND
+    assert [alert.rule for alert in engine.tick(START + 10 * SECOND)] == ["stale"]
+    assert engine.next_due() is None
 
 
 def test_timers_are_as_many_as_watches_however_many_events_come() -> None:
-    anomalies = AlertEngine(ALL_KINDS)
+    engine = AlertEngine(ALL_KINDS)
     now = START
     for number in range(5000):
         now += SECOND // 50
-        anomalies.add(trade("AB"[number % 2], 100 * (number % 3), recv=now, price=10 + number % 7), now)
-    assert len(anomalies._timers) <= 2 * 2 * len(ALL_KINDS) + 64
+        engine.add(trade("AB"[number % 2], 100 * (number % 3), recv=now, price=10 + number % 7), now)
+    assert len(engine._timers) <= 2 * 2 * len(ALL_KINDS) + 64
 
 
 def test_rules_that_contradict_themselves_are_refused() -> None:
@@ -127,7 +127,7 @@ recvs = st.integers(-15, 15).map(lambda seconds: seconds * SECOND)
 
 @st.composite
 def events(draw: st.DrawFn, now: int) -> MarketEvent:
-    """Any event, received about now: too early, or later than now."""
+    """Draws any event that was received around now, some earlier and some later than now."""
     symbol, recv = draw(symbols), now + draw(recvs)
     match draw(st.integers(0, 4)):
         case 0:
@@ -149,7 +149,7 @@ def events(draw: st.DrawFn, now: int) -> MarketEvent:
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | None]]:
-    """(now, event, or time alone); the clock is even set back now and then."""
+    """Draws steps of (now, event or None). Now and then the clock is set back."""
     now, script = START, list[tuple[int, MarketEvent | None]]()
     for _ in range(draw(st.integers(1, 60))):
         now += draw(st.integers(-2, 12)) * SECOND
@@ -158,10 +158,10 @@ def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | None]]:
 
 
 def alerts_of(script: list[tuple[int, MarketEvent | None]]) -> list[Alert]:
-    anomalies, alerts = AlertEngine(ALL_KINDS), list[Alert]()
+    engine, alerts = AlertEngine(ALL_KINDS), list[Alert]()
     for now, event in script:
-        alerts += anomalies.tick(now) if event is None else anomalies.add(event, now)
-        due = anomalies.next_due()
+        alerts += engine.tick(now) if event is None else engine.add(event, now)
+        due = engine.next_due()
         assert due is None or event is not None or due > now
     return alerts
 

@@ -1,4 +1,4 @@
-"""Spreads, trades, jumps and volumes: what fires, at which number, and what ends it."""
+"""The rules about spreads, trades, jumps and volumes: what fires, with which value, and what resolves it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def at(seconds: float) -> int:
 
 
 def play(rule: Rule, events: Sequence[MarketEvent], until: float = 0.0) -> list[Alert]:
-    """The alerts of these events, each of which comes when it is received, and of the time after them."""
-    anomalies, alerts = AlertEngine([rule]), list[Alert]()
+    """Returns the alerts of these events, each of which is taken in at its `ts_recv`, and of the time after them."""
+    engine, alerts = AlertEngine([rule]), list[Alert]()
     for event in events:
-        while (due := anomalies.next_due()) is not None and due <= event.ts_recv:
-            alerts += anomalies.tick(due)
-        alerts += anomalies.add(event, event.ts_recv)
-    while (due := anomalies.next_due()) is not None and due <= at(until):
-        alerts += anomalies.tick(due)
+        while (due := engine.next_due()) is not None and due <= event.ts_recv:
+            alerts += engine.tick(due)
+        alerts += engine.add(event, event.ts_recv)
+    while (due := engine.next_due()) is not None and due <= at(until):
+        alerts += engine.tick(due)
     return alerts
 
 
@@ -170,12 +170,12 @@ prices = st.lists(st.tuples(st.floats(0, 3), st.integers(90, 115)), min_size=1, 
 @given(prices)
 def test_a_jump_fires_as_the_definition_says(taken: list[tuple[float, int]]) -> None:
     rule, now = Rule("price_jump", 10, window=16, cooldown=0), 0.0
-    anomalies, firing = AlertEngine([rule]), False
+    engine, firing = AlertEngine([rule]), False
     seen: list[tuple[float, int]] = []
     for step, price in taken:
         now += step
         seen.append((at(now), price))
-        for alert in anomalies.add(trade(now, price), at(now)):
+        for alert in engine.add(trade(now, price), at(now)):
             firing = alert.state == "firing"
 
         def jumped(window: float, price: int = price, now: float = now) -> bool:
@@ -197,7 +197,7 @@ def bar(start: int, volume: float | None, *, final: bool = True, revision: int =
 
 
 def half(start: int, volume: float) -> Bar:
-    """A bar of which something is missing."""
+    """A bar that isn't complete."""
     return msgspec.structs.replace(bar(start, volume), complete=False)
 
 

@@ -29,23 +29,23 @@ def at(seconds: float) -> int:
 
 
 class Told:
-    """What is alerted, as (state, seconds, symbol), while time passes from timer to timer."""
+    """Collects the alerts as (state, seconds, symbol) while time passes from timer to timer."""
 
     def __init__(self, *rules: Rule) -> None:
-        self.anomalies = AlertEngine(rules)
+        self.engine = AlertEngine(rules)
         self.alerts: list[tuple[str, float, str]] = []
         self.texts: list[str] = []
         self.values: list[float | None] = []
 
     def until(self, seconds: float) -> None:
-        """Time passes."""
-        while (due := self.anomalies.next_due()) is not None and due <= at(seconds):
-            self._take(self.anomalies.tick(due))
+        """Lets time pass."""
+        while (due := self.engine.next_due()) is not None and due <= at(seconds):
+            self._take(self.engine.tick(due))
 
     def add(self, event: MarketEvent) -> None:
-        """An event comes when it is received."""
+        """Takes in an event at its `ts_recv`."""
         self.until((event.ts_recv - START) / SECOND)
-        self._take(self.anomalies.add(event, event.ts_recv))
+        self._take(self.engine.add(event, event.ts_recv))
 
     def _take(self, alerts: Iterable[object]) -> None:
         for alert in alerts:
@@ -225,4 +225,4 @@ def test_a_connection_is_judged_once_it_has_spoken() -> None:
     told = Told(Rule("connection_down"))
     told.until(1000)
     assert told.alerts == []
-    assert told.anomalies.next_due() is None
+    assert told.engine.next_due() is None

@@ -1,4 +1,4 @@
-"""Rules: what is refused, which instruments are meant, which topics are needed."""
+"""Rules: which are refused, which instruments they apply to, and which topics they need."""
 
 from __future__ import annotations
 

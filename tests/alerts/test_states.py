@@ -7,51 +7,51 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.alerts.rules import Rule
-from feedbus.alerts.states import NEVER, SECOND, SPARE, Moment, RuleInUse, Scene, Subject, Watch
+from feedbus.alerts.states import NEVER, SECOND, SPARE, CompiledRule, MomentWatch, SharedState, Subject, Watch
 
 
 class Told(Watch):
-    """A watch of what the test says."""
+    """A watch whose condition the test sets."""
 
-    def says(self) -> tuple[float | None, str]:
+    def describe_firing(self) -> tuple[float | None, str]:
         return 1.0, "so"
 
-    def says_over(self) -> tuple[float | None, str]:
+    def describe_resolved(self) -> tuple[float | None, str]:
         return 0.0, "not so"
 
 
-class ToldMoment(Moment):
-    """The same of a moment."""
+class ToldMoment(MomentWatch):
+    """A watch of moments that the test makes happen."""
 
-    def says(self) -> tuple[float | None, str]:
+    def describe_firing(self) -> tuple[float | None, str]:
         return self.value, "then"
 
 
-def at(rule: Rule) -> tuple[Scene, Told]:
-    scene = Scene()
-    return scene, Told(RuleInUse(rule), Subject("moex", "A", 0), scene)
+def at(rule: Rule) -> tuple[SharedState, Told]:
+    shared = SharedState()
+    return shared, Told(CompiledRule(rule), Subject("moex", "A", 0), shared)
 
 
-def seen(scene: Scene) -> list[tuple[str, float]]:
-    """(state, seconds) of the alerts so far."""
-    return [(alert.state, alert.ts_recv / SECOND) for alert in scene.alerts]
+def seen(shared: SharedState) -> list[tuple[str, float]]:
+    """Returns (state, seconds) of the alerts so far."""
+    return [(alert.state, alert.ts_recv / SECOND) for alert in shared.alerts]
 
 
 Step = tuple[float, str]
 
 
 def play(rule: Rule, *steps: Step) -> list[tuple[str, float]]:
-    """What is alerted when the condition holds (+) or doesn't (-) at these seconds; "" is time alone."""
-    scene, watch = at(rule)
+    """Returns the alerts when the condition holds (+) or doesn't (-) at these seconds. With "" only time passes."""
+    shared, watch = at(rule)
     for seconds, what in steps:
         now = round(seconds * SECOND)
-        if scene.timers.next <= now:
-            scene.timers.run(now)
+        if shared.timers.next <= now:
+            shared.timers.run(now)
         if what == "+":
-            watch.holds(now, now)
+            watch.condition_holds(now, now)
         elif what == "-":
-            watch.over(now)
-    return seen(scene)
+            watch.condition_ended(now)
+    return seen(shared)
 
 
 @pytest.mark.parametrize(
@@ -90,37 +90,37 @@ def test_fires_and_resolves(for_: float, cooldown: float, steps: list[Step], exp
 def test_a_moment_resolves_by_itself_when_its_cooldown_is_over(
     cooldown: float, happens: list[float], until: float, expected: list[tuple[str, float]]
 ) -> None:
-    scene = Scene()
-    watch = ToldMoment(RuleInUse(Rule("large_trade", 1, cooldown=cooldown)), Subject("moex", "A", 0), scene)
+    shared = SharedState()
+    watch = ToldMoment(CompiledRule(Rule("large_trade", 1, cooldown=cooldown)), Subject("moex", "A", 0), shared)
     for seconds in happens:
-        while scene.timers.next <= seconds * SECOND:
-            scene.timers.run(scene.timers.next)
+        while shared.timers.next <= seconds * SECOND:
+            shared.timers.run(shared.timers.next)
         watch.happened(seconds, round(seconds * SECOND), 7)
-    while scene.timers.next <= until * SECOND:
-        scene.timers.run(scene.timers.next)
-    assert seen(scene) == expected
-    assert (scene.alerts[0].value, scene.alerts[0].ts_event) == (happens[0], 7)
+    while shared.timers.next <= until * SECOND:
+        shared.timers.run(shared.timers.next)
+    assert seen(shared) == expected
+    assert (shared.alerts[0].value, shared.alerts[0].ts_event) == (happens[0], 7)
 
 
 def test_an_alert_has_all_that_is_known() -> None:
-    scene, watch = at(Rule("stale", 1, name="quiet", severity="critical"))
-    watch.holds(5, 5, ts_event=3)
-    (alert,) = scene.alerts
+    shared, watch = at(Rule("stale", 1, name="quiet", severity="critical"))
+    watch.condition_holds(5, 5, ts_event=3)
+    (alert,) = shared.alerts
     assert (alert.venue, alert.symbol, alert.ts_event, alert.ts_recv) == ("moex", "A", 3, 5)
     assert (alert.rule, alert.severity, alert.state) == ("quiet", "critical", "firing")
     assert (alert.value, alert.text) == (1.0, "so")
 
 
 def test_a_resolve_is_not_earlier_than_its_firing() -> None:
-    scene, watch = at(Rule("stale", 1))
-    watch.holds(100, 100)
-    watch.over(90)
-    assert [alert.ts_recv for alert in scene.alerts] == [100, 100]
+    shared, watch = at(Rule("stale", 1))
+    watch.condition_holds(100, 100)
+    watch.condition_ended(90)
+    assert [alert.ts_recv for alert in shared.alerts] == [100, 100]
 
 
 def test_a_timer_keeps_the_earlier_time_and_an_outdated_entry_calls_nobody() -> None:
-    scene, watch = at(Rule("stale", 1, for_=10))
-    timers = scene.timers
+    shared, watch = at(Rule("stale", 1, for_=10))
+    timers = shared.timers
     timers.set(watch, 50)
     timers.set(watch, 70)
     assert (timers.next, len(timers)) == (50, 1)
@@ -133,11 +133,11 @@ def test_a_timer_keeps_the_earlier_time_and_an_outdated_entry_calls_nobody() -> 
 
 
 def test_outdated_entries_are_bounded() -> None:
-    scene, watch = at(Rule("stale", 1))
+    shared, watch = at(Rule("stale", 1))
     for due in range(10_000, 0, -1):
-        scene.timers.set(watch, due)
-        assert len(scene.timers) <= 2 + SPARE
-    assert scene.timers.next == 1
+        shared.timers.set(watch, due)
+        assert len(shared.timers) <= 2 + SPARE
+    assert shared.timers.next == 1
 
 
 @given(

@@ -1,4 +1,4 @@
-"""The window against a list of all prices: never too long, hardly too short, and bounded."""
+"""The window compared with a list of all prices: never too long, at most a 16th too short, and bounded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ LENGTH = 1600  # buckets of 100
 
 
 def add(window: Window, price: float, now: int) -> None:
-    """As a caller adds: not what changes nothing."""
-    if now < window.ends and window.lowest <= price <= window.highest:
+    """Adds a price the way callers do, who skip the prices that change nothing but the last one."""
+    if now < window.bucket_end and window.bucket_low <= price <= window.bucket_high:
         window.last = price
     else:
         window.add(price, now)

@@ -1,4 +1,4 @@
-"""The aggregator's model: which event goes where, and whom a Gap concerns."""
+"""The aggregator's model: which event goes where, and which instruments a Gap concerns."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_is_due_next_is_the_first_of_all() -> None:
 
 
 def concerned(model: Aggregates, lost: Gap) -> list[tuple[str, str]]:
-    """(venue, symbol) of what is published because of a gap."""
+    """Returns (venue, symbol) of each event that is published because of a gap."""
     model.add("fake", [lost], 100.0)
     return [(event.venue, event.symbol) for event in model.take(100.0)]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.analytics.bar_maker import GAP_REACHES, MAX_AHEAD, BarMaker
+from feedbus.analytics.bar_maker import GAP_DETECTION_TIME, MAX_AHEAD, BarMaker
 from feedbus.analytics.bars import SECOND
 from feedbus.analytics.options import AggregateCounters, IndicatorOptions, Options
 from feedbus.schema.events import Bar, Indicator, MarketData, Side, Ticker, Trade
@@ -33,25 +33,25 @@ def ticker(at: float, last: float | None, volume: float | None = None, symbol: s
 
 
 class Rig:
-    """A maker, and a clock that shows the venue's seconds since START."""
+    """A maker with a clock, which shows the seconds since START by the venue's clock."""
 
     def __init__(self, options: Options = MINUTE) -> None:
         self.counters = AggregateCounters()
         self.maker = BarMaker(options, self.counters)
 
     def add(self, *events: Trade | Ticker, now: float | None = None) -> list[MarketData]:
-        """Take events in as one message when they happen, or at `now`."""
+        """Takes in events as one message, at the time of the last of them or at `now`."""
         at = (events[-1].ts_event - START) / SECOND if now is None else now
         for event in events:
             if isinstance(event, Trade):
-                self.maker.trade(event, at)
+                self.maker.add_trade(event, at)
             else:
-                self.maker.ticker(event, at)
+                self.maker.add_ticker(event, at)
         return self.maker.take(at)
 
 
 def brief(events: list[MarketData]) -> list[tuple[Any, ...]]:
-    """(begin in seconds, close, revision, final) of bars, (begin, name, value) of indicators."""
+    """Returns (start in seconds, close, revision, final) of bars and (start, name, value) of indicators."""
     found: list[tuple[Any, ...]] = []
     for event in events:
         if isinstance(event, Bar):
@@ -294,19 +294,19 @@ def test_the_clock_of_tickers_is_not_that_of_trades() -> None:
 )
 def test_the_time_is_the_venues_if_it_gives_one(ts_event: int, ts_recv: int, begin: int) -> None:
     rig = Rig()
-    rig.maker.trade(Trade("fake", "A", ts_event, ts_recv, 1.0, 1.0, None, None), 0.0)
+    rig.maker.add_trade(Trade("fake", "A", ts_event, ts_recv, 1.0, 1.0, None, None), 0.0)
     assert brief(rig.maker.take(0.0)) == [(begin, 1.0, 0, False)]
     assert rig.counters.odd_times == (ts_event < 0 or ts_event - ts_recv > MAX_AHEAD)
     rig = Rig()
     for last in (1.0, 2.0):
-        rig.maker.ticker(Ticker("fake", "A", ts_event, ts_recv, last=last), 0.0)
+        rig.maker.add_ticker(Ticker("fake", "A", ts_event, ts_recv, last=last), 0.0)
     assert brief(rig.maker.take(0.0)) == [(begin, 2.0, 0, False)]
 
 
 @pytest.mark.parametrize("at", [-(2**63), -1, 2**63, 2**64 - 1])
 def test_times_that_no_clock_shows_give_bars_that_the_bus_can_carry(at: int) -> None:
     rig = Rig(Options(periods=(60, 86400), indicators=(), empty=True))
-    rig.maker.trade(Trade("fake", "A", at, at, 1.0, 1.0, None, None), 0.0)
+    rig.maker.add_trade(Trade("fake", "A", at, at, 1.0, 1.0, None, None), 0.0)
     found = rig.maker.take(1e7)
     assert len(found) > 60
     assert all(plain(event) for event in found)
@@ -328,7 +328,7 @@ def test_a_trade_with_numbers_that_are_none_is_counted_and_left_out(price: float
 def test_a_ticker_with_numbers_that_are_none_is_counted_and_left_out(numbers: dict[str, Any]) -> None:
     rig = Rig()
     rig.add(ticker(1.0, 5.0))
-    rig.maker.ticker(Ticker("fake", "A", START + 2 * SECOND, START, **numbers), 2.0)
+    rig.maker.add_ticker(Ticker("fake", "A", START + 2 * SECOND, START, **numbers), 2.0)
     assert rig.maker.take(2.0) == []
     assert rig.counters.unusable == 1
     assert brief(rig.add(ticker(3.0, 6.0))) == [(0, 6.0, 0, False)]
@@ -354,10 +354,10 @@ def test_no_periods_make_no_bars() -> None:
 def test_a_gap_in_the_source_of_the_bars_is_published_with_them() -> None:
     rig = Rig()
     rig.add(trade(1.0), trade(61.0))
-    rig.maker.lost("ticker", "fake", "A", 62.0)
-    rig.maker.lost("trades", "fake", "B", 62.0)
+    rig.maker.mark_gap("ticker", "fake", "A", 62.0)
+    rig.maker.mark_gap("trades", "fake", "B", 62.0)
     assert rig.maker.take(62.5) == []
-    rig.maker.lost("trades", "fake", "A", 63.0)
+    rig.maker.mark_gap("trades", "fake", "A", 63.0)
     assert [bar.complete for bar in rig.maker.take(63.0) if isinstance(bar, Bar)] == [False]
     found = rig.add(trade(121.0)) + rig.add(trade(181.0)) + rig.maker.take(300.0)
     finals = [(bar.start, bar.complete) for bar in found if isinstance(bar, Bar) and bar.final]
@@ -371,17 +371,17 @@ def test_a_gap_in_the_source_of_the_bars_is_published_with_them() -> None:
 def test_a_gap_within_a_bar_does_not_concern_the_next_one() -> None:
     rig = Rig()
     rig.add(trade(1.0), trade(61.0))
-    rig.maker.lost("trades", "fake", "A", 62.0)
+    rig.maker.mark_gap("trades", "fake", "A", 62.0)
     found = rig.add(trade(63.0), trade(121.0), trade(181.0))
     assert [bar.complete for bar in found if isinstance(bar, Bar) and bar.final] == [False, True]
 
 
-@pytest.mark.parametrize(("seconds_after", "published"), [(5.0, 1), (GAP_REACHES / SECOND + 1, 0)])
+@pytest.mark.parametrize(("seconds_after", "published"), [(5.0, 1), (GAP_DETECTION_TIME / SECOND + 1, 0)])
 def test_a_gap_reaches_back_to_the_bar_that_was_closed_just_before(seconds_after: float, published: int) -> None:
     rig = Rig()
     rig.add(trade(1.0), trade(61.0))
     rig.maker.take(122.0)
-    rig.maker.lost("trades", "fake", "A", 120.0 + seconds_after)
+    rig.maker.mark_gap("trades", "fake", "A", 120.0 + seconds_after)
     found = rig.maker.take(150.0)
     assert [(bar.complete, bar.final) for bar in found if isinstance(bar, Bar)] == [(False, True)] * published
 
@@ -392,9 +392,9 @@ def test_a_gap_in_anything_concerns_the_instruments_of_some_venues(venues: set[s
     for venue in ("fake", "other"):
         for at in (1, 61):
             time = START + at * SECOND
-            rig.maker.trade(Trade(venue, "A", time, time, 1.0, 1.0, None, None), float(at))
+            rig.maker.add_trade(Trade(venue, "A", time, time, 1.0, 1.0, None, None), float(at))
     rig.maker.take(62.0)
-    rig.maker.lost_any(venues, 63.0)
+    rig.maker.mark_gap_in_venues(venues, 63.0)
     assert sum(not bar.complete for bar in rig.maker.take(70.0) if isinstance(bar, Bar)) == tainted
 
 
@@ -402,7 +402,7 @@ def test_a_gap_in_anything_concerns_the_instruments_of_some_venues(venues: set[s
 
 
 def published(trades: list[Trade], cuts: list[int], options: Options) -> list[MarketData]:
-    """What was published of trades that came in batches with these ends, and of the time after."""
+    """Returns what is published for trades that come in batches with these ends, and in the time after them."""
     rig = Rig(options)
     found: list[MarketData] = []
     edges = [0, *sorted(cuts), len(trades)]
@@ -413,7 +413,7 @@ def published(trades: list[Trade], cuts: list[int], options: Options) -> list[Ma
 
 
 def last_of_each(events: list[MarketData]) -> dict[tuple[Any, ...], list[Any]]:
-    """The newest version of every bar and indicator, but its revision."""
+    """Returns the newest version of every bar and indicator, without its revision."""
     newest: dict[tuple[Any, ...], list[Any]] = {}
     for event in events:
         if isinstance(event, Bar):

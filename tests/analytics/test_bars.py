@@ -1,4 +1,4 @@
-"""Bars: tables of small cases, real trades against polars, and what holds of any trades."""
+"""Bars: tables of small cases, captured trades compared with polars, and properties that hold for any trades."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def trade(seconds: float, price: float = 100.0, size: float = 1.0, side: Side | 
 
 
 def add(series: BarSeries, trades: Iterable[Trade]) -> tuple[list[BarState], int]:
-    """(the bars that became final, as if they were published at once; how many trades were too late)."""
+    """Returns the bars that became final, as if they were published at once, and how many trades were too late."""
     all_finished: list[BarState] = []
     too_late = 0
     for each in trades:
@@ -44,8 +44,8 @@ def add(series: BarSeries, trades: Iterable[Trade]) -> tuple[list[BarState], int
 
 
 def bars_of(trades: Sequence[Trade], period_s: int, *, empty: int = 0) -> list[Bar]:
-    """All bars of trades that come in order, the last one too."""
-    series = BarSeries(period_s, "trades", empty=empty)
+    """Returns all bars of trades that come in order, including the last one."""
+    series = BarSeries(period_s, "trades", max_empty=empty)
     finished, _ = add(series, trades)
     if series.bar is not None:
         series.close(finished)
@@ -110,7 +110,7 @@ def test_prices_go_by_the_times_of_trades_and_ties_by_their_order() -> None:
 
 
 def test_revisions_count_what_was_published_before() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     add(series, [trade(1, 10.0)])
     assert series.bar is not None
     first = series.bar.publish(60, "trades")
@@ -131,7 +131,7 @@ def test_revisions_count_what_was_published_before() -> None:
 
 
 def test_a_late_trade_corrects_the_last_closed_bar_and_no_other() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     finished, _ = add(series, [trade(1, 10.0), trade(61, 11.0), trade(121, 12.0)])
     assert [bar.publish(60, "trades").close for bar in finished] == [10.0, 11.0]
     assert add(series, [trade(119, 15.0), trade(60.5, 9.0), trade(59, 99.0)]) == ([], 1)
@@ -146,14 +146,14 @@ def test_a_late_trade_corrects_the_last_closed_bar_and_no_other() -> None:
 
 
 def test_a_correction_that_nobody_has_published_is_finished_before_the_next_bar() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     add(series, [trade(1), trade(61), trade(2)])
     again, _ = add(series, [trade(121)])
     assert [(bar.start - START) // SECOND for bar in again] == [0, 60]
 
 
 def test_a_late_trade_finds_its_bar_after_that_was_closed_without_a_later_one() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     add(series, [trade(1)])
     finished: list[BarState] = []
     series.close(finished)
@@ -182,10 +182,10 @@ def test_empty_periods_show_the_last_close_and_no_more_than_so_many(most: int, e
 
 
 def test_empty_bars_come_as_time_passes_too_and_are_not_made_twice() -> None:
-    series = BarSeries(60, "trades", empty=3)
+    series = BarSeries(60, "trades", max_empty=3)
     finished, _ = add(series, [trade(1)])
     ends = []
-    while (end := series.ends()) is not None:
+    while (end := series.next_end()) is not None:
         ends.append((end - START) // SECOND)
         series.close(finished)
     assert ends == [60, 120, 180, 240]
@@ -193,13 +193,13 @@ def test_empty_bars_come_as_time_passes_too_and_are_not_made_twice() -> None:
     series.close(finished)
     assert len(finished) == 4
     add(series, [trade(601)])
-    assert series.ends() == START + 660 * SECOND
+    assert series.next_end() == START + 660 * SECOND
     series.close(finished)
-    assert series.ends() == START + 720 * SECOND  # the row of empty bars begins anew
+    assert series.next_end() == START + 720 * SECOND  # the row of empty bars begins anew
 
 
 def test_a_late_trade_fills_an_empty_bar() -> None:
-    series = BarSeries(60, "trades", empty=3)
+    series = BarSeries(60, "trades", max_empty=3)
     finished, _ = add(series, [trade(1, 10.0)])
     series.close(finished)
     series.close(finished)
@@ -216,7 +216,7 @@ def test_the_first_bar_is_incomplete_and_those_that_follow_are_not() -> None:
 
 
 def test_a_gap_makes_the_bars_on_both_its_sides_incomplete() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     finished, _ = add(series, [trade(1), trade(61)])
     assert series.taint(0)
     assert not series.taint(0)  # nothing new
@@ -225,7 +225,7 @@ def test_a_gap_makes_the_bars_on_both_its_sides_incomplete() -> None:
 
 
 def test_a_gap_within_one_bar_leaves_the_next_one_complete() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     add(series, [trade(1), trade(61)])
     series.taint(0)
     finished, _ = add(series, [trade(62), trade(121), trade(181)])
@@ -234,7 +234,7 @@ def test_a_gap_within_one_bar_leaves_the_next_one_complete() -> None:
 
 @pytest.mark.parametrize(("since", "changed"), [(119, True), (120, False), (500, False)])
 def test_a_gap_reaches_the_bar_that_was_just_closed_unless_it_ended_long_ago(since: int, changed: bool) -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     finished, _ = add(series, [trade(1), trade(61)])
     series.close(finished)
     assert not finished[1].publish(60, "trades").revision
@@ -246,7 +246,7 @@ def test_a_gap_reaches_the_bar_that_was_just_closed_unless_it_ended_long_ago(sin
 
 
 def test_empty_bars_in_a_gap_are_incomplete() -> None:
-    series = BarSeries(60, "trades", empty=2)
+    series = BarSeries(60, "trades", max_empty=2)
     finished, _ = add(series, [trade(1), trade(61)])
     series.taint(0)
     series.close(finished)
@@ -255,7 +255,7 @@ def test_empty_bars_in_a_gap_are_incomplete() -> None:
 
 
 def test_a_late_trade_does_not_say_that_the_gap_is_over() -> None:
-    series = BarSeries(60, "trades", empty=0)
+    series = BarSeries(60, "trades", max_empty=0)
     finished, _ = add(series, [trade(1), trade(61)])
     series.close(finished)
     series.taint(0)
@@ -269,7 +269,7 @@ def test_a_late_trade_does_not_say_that_the_gap_is_over() -> None:
 
 def test_a_bar_of_changes_has_no_vwap_and_no_sides() -> None:
     ticker = Ticker("fake", "A", START, START + 5, last=10.0)
-    bar = BarState(START, START + 60 * SECOND, ticker, fill=0.0, complete=True)
+    bar = BarState(START, START + 60 * SECOND, ticker, fill_price=0.0, complete=True)
     for at, (price, volume, turnover, trades) in enumerate(
         [(10.0, 5.0, 50.0, 2), (12.0, 1.0, 12.0, 1), (9.0, 0.0, 0.0, 0)]
     ):
@@ -282,7 +282,7 @@ def test_a_bar_of_changes_has_no_vwap_and_no_sides() -> None:
 
 def test_a_sum_that_one_change_did_not_give_is_unknown() -> None:
     ticker = Ticker("fake", "A", START, START + 5, last=10.0)
-    bar = BarState(START, START + 60 * SECOND, ticker, fill=0.0, complete=True)
+    bar = BarState(START, START + 60 * SECOND, ticker, fill_price=0.0, complete=True)
     bar.add_change(ticker, START, 10.0, 5.0, None, 2)
     bar.add_change(ticker, START, 10.0, 5.0, 50.0, None)
     made = bar.publish(60, "ticker")
@@ -293,7 +293,7 @@ def test_a_sum_that_one_change_did_not_give_is_unknown() -> None:
 
 
 def by_polars(trades: Sequence[Trade], period_s: int) -> list[dict[str, Any]]:
-    """The same bars as a data frame's group by has them."""
+    """Returns the same bars, computed by polars' group_by."""
     frame = pl.DataFrame(
         {
             "at": [each.ts_event for each in trades],
@@ -350,7 +350,7 @@ def test_sums_of_real_trades_are_exact_but_for_the_last_digit() -> None:
 
 
 def test_a_sum_of_very_many_trades_is_as_exact() -> None:
-    bar = BarState(START, START + SECOND, trade(0), fill=0.0, complete=True)
+    bar = BarState(START, START + SECOND, trade(0), fill_price=0.0, complete=True)
     for _ in range(200_000):
         bar.add_trade(trade(0), START, 0.1, 0.1, "sell")
     made = bar.publish(1, "trades")
@@ -375,9 +375,10 @@ ORDERED = st.lists(
 @given(ORDERED, st.sampled_from([1, 60, 300]), st.lists(st.integers(0, 40), max_size=8))
 @examples(150)
 def test_bars_do_not_depend_on_when_they_are_looked_at(trades: list[Trade], period_s: int, cuts: list[int]) -> None:
-    """Trades in any batches, with a look at the bar that is being made after each: the same bars, but the revision."""
+    """However trades are batched, and though the unfinished bar is published after each batch, the bars are the same
+    apart from their revisions."""
     whole = bars_of(trades, period_s)
-    series = BarSeries(period_s, "trades", empty=0)
+    series = BarSeries(period_s, "trades", max_empty=0)
     finished: list[BarState] = []
     edges = [0, *sorted(cuts), len(trades)]
     for begin, end in pairwise(edges):
@@ -410,8 +411,8 @@ def test_bars_of_a_longer_period_are_the_shorter_ones_merged(trades: list[Trade]
 @given(ORDERED.flatmap(st.permutations), st.sampled_from([60, 300]), st.integers(0, 5))
 @examples(150)
 def test_what_holds_of_all_bars(trades: list[Trade], period_s: int, empty: int) -> None:
-    """In any order: nothing is lost but what was too late, and the numbers of a bar fit together."""
-    series = BarSeries(period_s, "trades", empty=empty)
+    """In whatever order trades come, only late ones are left out, and the numbers of each bar are consistent."""
+    series = BarSeries(period_s, "trades", max_empty=empty)
     kept: list[Trade] = []
     finished: list[BarState] = []
     for each in trades:

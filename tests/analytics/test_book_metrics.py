@@ -1,4 +1,4 @@
-"""Book metrics: a table of each value, books that aren't whole, and what holds of any book."""
+"""Book metrics: a table of cases for each value, incomplete books, and properties that hold for any book."""
 
 from __future__ import annotations
 

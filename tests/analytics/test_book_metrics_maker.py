@@ -24,22 +24,22 @@ def delta(symbol: str = "A") -> BookDelta:
 
 
 class Rig:
-    """A maker that is given events at a time."""
+    """A maker that takes in events at a given time."""
 
     def __init__(self, options: Options | None = None) -> None:
         self.counters = AggregateCounters()
         self.maker = BookMetricsMaker(options or Options(), self.counters)
 
     def add(self, now: float, *events: MarketData) -> list[float | None]:
-        """The mids that are published then; None: unknown."""
+        """Returns the mids that are published at this time; None stands for unknown metrics."""
         for event in events:
             match event:
                 case BookSnapshot():
-                    self.maker.book(event, now)
+                    self.maker.add_book(event, now)
                 case BookDelta():
-                    self.maker.delta(event, now)
+                    self.maker.add_delta(event, now)
                 case Quote():
-                    self.maker.quote(event, now)
+                    self.maker.add_quote(event, now)
         return self.mids(now)
 
     def mids(self, now: float) -> list[float | None]:
@@ -65,7 +65,7 @@ def test_with_no_pause_every_book_is_published() -> None:
 
 def test_metrics_are_those_of_the_book_with_its_times() -> None:
     rig = Rig(Options(levels=(1, 2)))
-    rig.maker.book(book(1.0), 0.0)
+    rig.maker.add_book(book(1.0), 0.0)
     [metrics] = rig.maker.take(0.0)
     assert isinstance(metrics, BookMetrics)
     assert (metrics.venue, metrics.symbol, metrics.ts_event, metrics.ts_recv) == ("fake", "A", 1, 2)
@@ -97,7 +97,7 @@ def test_quotes_count_again_while_no_full_book_is_known() -> None:
 def test_a_delta_makes_the_metrics_unknown_once_until_the_next_book() -> None:
     rig = Rig()
     rig.add(0.0, book(5.0))
-    rig.maker.delta(delta(), 1.0)
+    rig.maker.add_delta(delta(), 1.0)
     [metrics] = rig.maker.take(1.0)
     assert metrics == BookMetrics("fake", "A", 5, 6, None, None, None, None, [], [], [], [], None)
     assert rig.add(2.0, delta(), delta()) == []
@@ -132,10 +132,10 @@ def test_deltas_of_a_book_that_never_came_say_nothing() -> None:
 def test_a_gap_drops_what_came_on_its_topic(event: MarketData, word: str, symbol: str, dropped: bool) -> None:
     rig = Rig()
     rig.add(0.0, event)
-    rig.maker.lost(word, "fake", symbol, 1.0)
-    rig.maker.lost(word, "fake", symbol, 1.0)
+    rig.maker.mark_gap(word, "fake", symbol, 1.0)
+    rig.maker.mark_gap(word, "fake", symbol, 1.0)
     assert rig.mids(1.0) == [None] * dropped
-    rig.maker.lost_any({"fake"}, 1.5)
+    rig.maker.mark_gap_in_venues({"fake"}, 1.5)
     assert rig.mids(1.5) == [None] * (not dropped)  # once
     assert rig.add(2.0, event) == [6.0]
 
@@ -144,7 +144,7 @@ def test_a_gap_drops_what_came_on_its_topic(event: MarketData, word: str, symbol
 def test_a_gap_in_anything_drops_the_books_of_some_venues(venues: set[str] | None, dropped: int) -> None:
     rig = Rig()
     rig.add(0.0, book(5.0), book(5.0, venue="other"))
-    rig.maker.lost_any(venues, 1.0)
+    rig.maker.mark_gap_in_venues(venues, 1.0)
     assert rig.mids(1.0) == [None] * dropped
 
 

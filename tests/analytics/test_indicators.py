@@ -1,4 +1,4 @@
-"""Moving averages: tables, and what holds of any closes."""
+"""Moving averages: tables of cases, and properties that hold for any closes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.analytics.indicators import KINDS, Ema, MovingAverage, Name, Sma
+from feedbus.analytics.indicators import INDICATORS, Ema, IndicatorName, MovingAverage, Sma
 from feedbus.testing.strategies import examples
 
 CLOSES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
@@ -30,20 +30,20 @@ def test_values(indicator: MovingAverage, closes: list[float], values: list[floa
     assert [indicator.add(close) for close in closes] == values
 
 
-@pytest.mark.parametrize("name", get_args(Name))
-def test_every_name_makes_an_indicator_of_the_window(name: Name) -> None:
-    indicator = KINDS[name](4)
+@pytest.mark.parametrize("name", get_args(IndicatorName))
+def test_every_name_makes_an_indicator_of_the_window(name: IndicatorName) -> None:
+    indicator = INDICATORS[name](4)
     assert indicator.window == 4
     assert [indicator.add(close) for close in (1.0, 2.0, 3.0, 6.0)] == [None, None, None, 3.0]
 
 
-@pytest.mark.parametrize("name", get_args(Name))
+@pytest.mark.parametrize("name", get_args(IndicatorName))
 @given(CLOSES, st.integers(1, 30), st.data())
 @examples(60)
 def test_a_corrected_close_is_as_if_it_had_been_the_first(
-    name: Name, closes: list[float], window: int, data: st.DataObject
+    name: IndicatorName, closes: list[float], window: int, data: st.DataObject
 ) -> None:
-    plain, corrected = KINDS[name](window), KINDS[name](window)
+    plain, corrected = INDICATORS[name](window), INDICATORS[name](window)
     for close in closes:
         expected = plain.add(close)
         value = corrected.add(data.draw(st.sampled_from([close, close + 1, 0.0])))

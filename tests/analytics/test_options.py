@@ -1,4 +1,4 @@
-"""What the aggregator can be told."""
+"""The options of the aggregator: defaults, bounds, contradictions."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from statistics import median
 from time import process_time_ns
 from typing import Any
 
-from feedbus.venues.binance.session import Account
+from feedbus.venues.binance.account import Account
 
 KINDS = ("trade", "bookTicker")
 ANSWER = b'{"result":null,"id":1}'

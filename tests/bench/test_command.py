@@ -1,4 +1,4 @@
-"""The command from its arguments to its output, with real processes and few events."""
+"""The command from its arguments to its output. tests/edges has it measure real processes."""
 
 from __future__ import annotations
 
@@ -13,27 +13,11 @@ from feedbus.bench.figures import Latency, Memory, Outcome, Turn
 from feedbus.bench.rivals import Rivals
 from feedbus.bench.scenarios import RIVAL, Scenario
 
-SMALL = ["--events", "300", "--symbols", "4", "--turns", "2"]
-
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     status = cli.main(["bench", *arguments])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
-
-
-def test_trades_go_through_the_real_service_and_nothing_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, "trades", *SMALL)
-    assert status == 0, err
-    found = json.loads(out)
-    assert found["cores"] >= 1
-    (result,) = found["results"]
-    assert result["scenario"]["events"] == 300
-    feedbus = result["contenders"]["feedbus"]
-    assert [(turn["sent"], turn["received"], turn["gaps"]) for turn in feedbus["turns"]] == [(300, 300, 0)] * 2
-    assert feedbus["sum_us"]["min"] > 0
-    assert feedbus["receive_to_subscriber_us"] == dict.fromkeys(["p50", "p99", "p999", "max"])
-    assert "trades 2/2  feedbus" in err
 
 
 class Fake:
@@ -83,15 +67,6 @@ def test_a_comparison_without_the_rivals_is_one_clear_line(
     monkeypatch.setattr(Rivals, "python", Path("/nowhere/python"))
     status, _, err = run(capsys, "burst", "--compare")
     assert (status, err) == (1, "feedbus: bench: --compare needs the environment .venv-bench: `make bench` makes it\n")
-
-
-def test_the_table_is_drawn_in_a_process_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    status, out, err = run(capsys, "table")
-    assert status == 0
-    drawing = json.loads(out)["results"][0]["drawing"]
-    assert drawing["instruments"] == 1500
-    assert 0 < drawing["redraw_ms"]["min"] <= drawing["redraw_ms"]["max"]
-    assert "of a core at one a second" in err
 
 
 def test_rivals_are_measured_beside_feedbus_when_asked_for(

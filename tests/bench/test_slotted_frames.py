@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from feedbus.bench import slotted_frames as frames
 from feedbus.bench.slotted_frames import BINARY, PING, SLOT, TEXT, ClientFrames, answer, handshake, market_frame, symbol
 from feedbus.schema.events import BookSnapshot, Event, Trade
-from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.account import Account
 from feedbus.venues.protocol import Confirmed, Ready, Send
 
 TIME = 1719825533789

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -16,6 +17,8 @@ from feedbus.bus.publisher import LINGER, Publisher
 from feedbus.errors import BusError
 from feedbus.schema import codec
 from feedbus.schema.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Trade
+from feedbus.transport.rounds import Rounds
+from feedbus.transport.tcp import TcpStream
 
 EPOCH = 1_700_000_000_000_000_000
 
@@ -436,21 +439,195 @@ async def test_a_publisher_is_overdue_when_its_heartbeat_is_and_only_while_it_ru
     assert publisher.overdue(1e9) is None
 
 
-async def test_what_readers_gather_waits_for_their_word_and_no_longer_than_linger(autojump_clock: MockClock) -> None:
-    gathering = True
-    sent = Sent(trio.current_time)
-    publisher = Publisher("moex", sent, linger=0.5, gathering=lambda: gathering)
+class FakeRounds:
+    """Rounds that the test opens and ends."""
+
+    def __init__(self) -> None:
+        self.readers = 0
+        self.to_wake: set[trio.Event] = set()
+
+    def is_open(self) -> bool:
+        return self.readers > 0
+
+    def more_to_come(self) -> bool:
+        return self.readers > 1
+
+    def wake_at_end(self, event: trio.Event) -> None:
+        self.to_wake.add(event)
+
+    def let_sleep(self, event: trio.Event) -> None:
+        self.to_wake.discard(event)
+
+    def end(self) -> None:
+        self.readers = 0
+        for event in self.to_wake:
+            event.set()
+        self.to_wake.clear()
+
+
+class InRounds:
+    """A publisher that runs, told of rounds."""
+
+    def __init__(self) -> None:
+        self.rounds = FakeRounds()
+        self.sent = Sent(trio.current_time)
+        self.publisher = Publisher("moex", self.sent, linger=0.2, rounds=self.rounds)
+
+
+@asynccontextmanager
+async def in_rounds() -> AsyncIterator[InRounds]:
+    made = InRounds()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(publisher.run)
+        await nursery.start(made.publisher.run)
         await trio.sleep(0.1)
-        publisher.publish([trade(1)])
-        publisher.publish([trade(2, "TQBR.GAZP")])
-        assert sent.data() == []
-        publisher.flush()
-        assert [[group[0] for group in groups] for groups in sent.groups()] == [["TQBR.SBER", "TQBR.GAZP"]]
-        publisher.publish([trade(3)])
-        await trio.sleep(0.49)
-        assert len(sent.data()) == 1
-        await trio.sleep(0.02)
-        assert len(sent.data()) == 2, "the word never came"
+        yield made
         nursery.cancel_scope.cancel()
+
+
+async def test_what_a_round_brings_goes_together_with_what_its_last_reader_brings(autojump_clock: MockClock) -> None:
+    async with in_rounds() as play:
+        for _ in range(2):  # the second round comes before linger is over
+            play.sent.messages.clear()
+            play.rounds.readers = 2
+            play.publisher.publish([trade(1)])
+            assert play.sent.data() == []
+            play.rounds.readers = 1
+            play.publisher.publish([trade(2, "TQBR.GAZP")])
+            assert [[group[0] for group in groups] for groups in play.sent.groups()] == [["TQBR.SBER", "TQBR.GAZP"]]
+            assert not play.rounds.to_wake, "nobody need be woken for what is sent already"
+            play.rounds.end()
+
+
+async def test_when_the_last_reader_brings_nothing_the_end_of_the_round_sends_what_waits(
+    autojump_clock: MockClock,
+) -> None:
+    async with in_rounds() as play:
+        for count in (1, 2):
+            play.rounds.readers = 2
+            play.publisher.publish([trade(count)])
+            play.rounds.end()
+            assert len(play.sent.data()) == count - 1, "it isn't sent from within a reader's read"
+            start = trio.current_time()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (len(play.sent.data()), trio.current_time()) == (count, start)
+
+
+async def test_a_round_without_an_end_holds_nothing_back_for_longer_than_linger(autojump_clock: MockClock) -> None:
+    async with in_rounds() as play:
+        play.rounds.readers = 2
+        for count in (1, 2):
+            play.publisher.publish([trade(count)])
+            await trio.sleep(0.19)
+            assert len(play.sent.data()) == count - 1
+            await trio.sleep(0.02)
+            assert len(play.sent.data()) == count
+
+
+# A message that can't be sent
+
+
+class Breaking(Sent):
+    """A sink that breaks now and then."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.broken = False
+
+    def send(self, message: bytes) -> None:
+        if self.broken:
+            raise ValueError("can't be sent")
+        super().send(message)
+
+
+class Reader:
+    """A connection of a feed: what it reads is published, as trades of its own symbol."""
+
+    def __init__(self, symbol: str, stream: TcpStream, publisher: Publisher) -> None:
+        self.symbol = symbol
+        self.stream = stream
+        self.publisher = publisher
+        self.reads = 0
+
+    async def run(self) -> None:
+        while await self.stream.receive_some():
+            self.reads += 1
+            self.publisher.publish([trade(self.reads, self.symbol)] if self.symbol else [])
+
+
+async def settle(done: Callable[[], bool]) -> None:
+    """Let the loop turn until this holds."""
+    with trio.fail_after(30):
+        while not done():
+            await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("symbols", [("A", "B"), ("A", "")], ids=["the last reader sends", "the round's end sends"])
+async def test_a_message_that_cannot_be_sent_ends_the_publisher_and_no_connection(symbols: tuple[str, str]) -> None:
+    rounds = Rounds(0.001)
+    sent = Breaking(trio.current_time)
+    publisher = Publisher("moex", sent, linger=0.001, rounds=rounds)
+    async with AsyncExitStack() as stack:
+        stack.callback(rounds.close)
+        readers, fars = [], []
+        for symbol in symbols:
+            listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+            near = await trio.testing.open_stream_to_socket_listener(listener)
+            fars.append(await stack.enter_async_context(await listener.accept()))
+            stream = await stack.enter_async_context(TcpStream(near, rounds))
+            await listener.aclose()
+            readers.append(Reader(symbol, stream, publisher))
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nursery.start_soon(rounds.run)
+        for reader in readers:
+            nursery.start_soon(reader.run)
+
+        async def bring(number: int) -> None:
+            """Every reader reads once more."""
+            for far in fars:
+                await far.socket.send(b"x")
+            await settle(lambda: all(reader.reads >= number for reader in readers))
+
+        with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="can't be sent"), flatten_subgroups=True):
+            async with trio.open_nursery() as own:
+                await own.start(publisher.run)
+                await bring(1)
+                sent.broken = True
+                await bring(2)
+                with trio.fail_after(30):
+                    await trio.sleep_forever()
+        sent.broken = False
+        await nursery.start(publisher.run)
+        await bring(3)
+        await settle(lambda: ("A", 3) in [(symbol, first) for groups in sent.groups() for symbol, first, _ in groups])
+        assert ("A", 2) not in [(symbol, first) for groups in sent.groups() for symbol, first, _ in groups]
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_cannot_be_sent_while_the_publisher_is_down_ends_its_next_run(autojump_clock: MockClock) -> None:
+    sent = Breaking(trio.current_time)
+    publisher = Publisher("moex", sent)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        nursery.cancel_scope.cancel()
+    sent.broken = True
+    publisher.publish([trade(1)])
+    sent.broken = False
+    with pytest.RaisesGroup(ValueError):
+        await publisher.run()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        publisher.publish([trade(2)])
+        await publisher.finish()
+        nursery.cancel_scope.cancel()
+    assert [number for number, _ in sent.streams()["trade.moex.TQBR.SBER"]] == [2]
+
+
+async def test_a_last_message_that_cannot_be_sent_is_an_error_of_finish(autojump_clock: MockClock) -> None:
+    sent = Breaking(trio.current_time)
+    publisher = Publisher("moex", sent)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(publisher.run)
+        nursery.cancel_scope.cancel()
+    sent.broken = True
+    with pytest.raises(ValueError, match="can't be sent"):
+        await publisher.finish()

@@ -35,6 +35,7 @@ class Account:
     venue = {name!r}
     subprotocols = ()
     limits = Limits(connections=99, subscriptions=999)
+    units = dict()
     def __init__(self, credentials, channels, options=None):
         for channel in channels:
             if channel not in ("orderbooks", "books"):

@@ -89,15 +89,15 @@ def test_nodes_know_their_lines_and_paths() -> None:
         ("", "f: is empty"),
         ("# nothing\n", "f: is empty"),
         ("a: 1\n---\nb: 2\n", "f:2: a second document begins here"),
-        ("a: 1\nb: 2\na: 3\n", "f:3: a: is here twice; first on line 1"),
-        ("x:\n  a: 1\n  a: 3\n", "f:3: x.a: is here twice; first on line 2"),
-        ("a: &x 1\n", "f:1: a: aliases and anchors (* and &) aren't taken: put text in quotes"),
-        ("a: *x\n", "f:1: a: aliases and anchors (* and &) aren't taken: put text in quotes"),
-        ("&x a: 1\n", "f:1: aliases and anchors (* and &) aren't taken: put text in quotes"),
-        ("a: [&x [1], *x]\n", "f:1: a: aliases and anchors (* and &) aren't taken: put text in quotes"),
-        ("a: !!python/object:os.system x\n", "f:1: a: tags (!) aren't taken: put text in quotes"),
-        ("a: !hunter2\n", "f:1: a: tags (!) aren't taken: put text in quotes"),
-        ("a:\n- !!str x\n", "f:2: a: tags (!) aren't taken: put text in quotes"),
+        ("a: 1\nb: 2\na: 3\n", "f:3: a: appears twice; the first one is on line 1"),
+        ("x:\n  a: 1\n  a: 3\n", "f:3: x.a: appears twice; the first one is on line 2"),
+        ("a: &x 1\n", "f:1: a: aliases and anchors (* and &) aren't supported: put text in quotes"),
+        ("a: *x\n", "f:1: a: aliases and anchors (* and &) aren't supported: put text in quotes"),
+        ("&x a: 1\n", "f:1: aliases and anchors (* and &) aren't supported: put text in quotes"),
+        ("a: [&x [1], *x]\n", "f:1: a: aliases and anchors (* and &) aren't supported: put text in quotes"),
+        ("a: !!python/object:os.system x\n", "f:1: a: tags (!) aren't supported: put text in quotes"),
+        ("a: !hunter2\n", "f:1: a: tags (!) aren't supported: put text in quotes"),
+        ("a:\n- !!str x\n", "f:2: a: tags (!) aren't supported: put text in quotes"),
         ("a:\n  ? [b]\n  : c\n", "f:2: a: a key must be plain text"),
         ("a: 1\nb: \x07\n", "f:2: holds a control character"),
         ("a: \ud800\n", "f:1: holds a control character"),
@@ -279,5 +279,5 @@ def test_a_file_that_cannot_be_used_is_an_error(tmp_path: Path, data: bytes | No
 def test_a_directory_or_an_impossible_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="f: can't be read: Is a directory"):
         yaml_text.read_text(tmp_path, "f")
-    with pytest.raises(ConfigError, match=r"^f: can't be read: .*null"):
+    with pytest.raises(ConfigError, match=r"^f: can't be read: not a path$"):
         yaml_text.read_text(tmp_path / "a\0b", "f")

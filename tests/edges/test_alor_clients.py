@@ -7,10 +7,7 @@ address, as ALOR's are.
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -23,58 +20,28 @@ import trio
 
 from feedbus.sim import rest
 from feedbus.sim.alor.server import AlorRest, AlorSimOptions, AlorVenue, serve
+from tests.edges.environments import environment, python_with, run
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
-ROOT = Path(__file__).parents[2]
 CLIENTS = Path(__file__).parent / "clients"
 
 
-def _run(environment: Path, *command: str | Path) -> None:
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    except FileNotFoundError:
-        pytest.skip(f"there is no {command[0]}")
-    if result.returncode:
-        shutil.rmtree(environment, ignore_errors=True)
-        lines = (result.stderr or result.stdout).strip().splitlines()
-        tail = [line.strip() for line in lines if not line.startswith(("note:", "hint:"))][-1:]
-        pytest.skip(f"{environment.name} can't be made: {' '.join(tail)}")
-
-
-def _made(name: str, make: Callable[[Path], None]) -> Path:
-    """An environment; it is kept for the next time."""
-    environment = ROOT / f".venv-{name}"
-    ready = environment / ".ready"
-    if not ready.exists():
-        shutil.rmtree(environment, ignore_errors=True)
-        make(environment)
-        ready.touch()
-    return environment
-
-
-def _python(environment: Path, package: str) -> None:
-    _run(environment, sys.executable, "-m", "venv", environment)
-    pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run(environment, *pip, package)
-
-
 @pytest.fixture(scope="module")
-def brokapi() -> Path:
+def brokapi() -> str:
     """An interpreter that has it."""
-    return _made("brokapi", partial(_python, package="brokapi==0.1.0a6")) / "bin" / "python"
+    return python_with("brokapi==0.1.0a6", name="brokapi")
 
 
 @pytest.fixture(scope="module")
 def alor_api() -> Path:
     """The folder that it is in."""
 
-    def make(environment: Path) -> None:
-        environment.mkdir()
-        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix"]
-        _run(environment, *npm, environment, "alor-api@1.0.66")
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        run("npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "alor-api@1.0.66")
 
-    return _made("alor-api", make) / "node_modules" / "alor-api"
+    return environment("alor-api", make) / "node_modules" / "alor-api"
 
 
 @asynccontextmanager
@@ -112,10 +79,10 @@ async def _pass_on(source: trio.abc.ReceiveStream, sink: trio.abc.SendStream, sc
     scope.cancel()
 
 
-async def _seen(*command: str | Path, **environment: str) -> Any:
+async def _seen(*command: str | Path, **variables: str) -> Any:
     """What the client says that it saw."""
     result = await trio.run_process(
-        command, capture_stdout=True, capture_stderr=True, check=False, env={**os.environ, **environment}
+        command, capture_stdout=True, capture_stderr=True, check=False, env={**os.environ, **variables}
     )
     assert result.returncode == 0, result.stderr.decode()
     (line,) = result.stdout.decode().splitlines()
@@ -135,7 +102,7 @@ def _check_ids(ids: list[int]) -> None:
 
 
 @pytest.mark.parametrize("order_numbers", ["text", "number"])
-async def test_brokapi(brokapi: Path, order_numbers: Any) -> None:
+async def test_brokapi(brokapi: str, order_numbers: Any) -> None:
     """brokapi reads a trade's `orderno` as text, as the specification says, and drops the trades that have it as the
     exchange sends it: a number."""
     options = AlorSimOptions(order_numbers=order_numbers, refresh_tokens=("refresh",))

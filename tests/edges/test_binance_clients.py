@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -19,35 +16,17 @@ import trio
 from feedbus.sim import rest
 from feedbus.sim.binance.catalogue import symbols
 from feedbus.sim.binance.server import BinanceCounters, BinanceRest, BinanceSimOptions, BinanceVenue, serve
+from tests.edges.environments import python_with
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
-ROOT = Path(__file__).parents[2]
 SCRIPTS = Path(__file__).parent / "clients"
 
 Messages = dict[str, list[Any]]
 
 
-def environment(package: str) -> str:
-    """The Python of an environment that has this package; it is kept for the next time."""
-    folder = ROOT / f".venv-{package}"
-    ready, python = folder / ".ready", str(folder / "bin" / "python")
-    if ready.exists():
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]
-    for command in ([sys.executable, "-m", "venv", str(folder)], install):
-        result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        if result.returncode:
-            shutil.rmtree(folder, ignore_errors=True)
-            tail = (result.stderr or result.stdout).strip().splitlines()[-1:]
-            pytest.skip(f"the environment for {package} can't be made: {' '.join(tail)}")
-    ready.touch()
-    return python
-
-
 async def run_client(package: str, script: str, counters: BinanceCounters) -> dict[str, Any]:
-    python = environment(package)
+    python = await trio.to_thread.run_sync(partial(python_with, package, name=package))
     venue = BinanceVenue(BinanceSimOptions(), counters)
     async with trio.open_nursery() as nursery:
         ws_url = await nursery.start(partial(serve, venue.options, "127.0.0.1", 0, venue=venue))

@@ -15,15 +15,13 @@ import msgspec
 import pytest
 import trio
 
-from feedbus.sim.moex.wire import CANDLE_COLUMNS
 from feedbus.sim.moex.candles import ROWS
 from feedbus.sim.moex.server import MoexSimOptions, ServerCounters, serve
-from feedbus.sim.moex.wire import BOOK_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
+from feedbus.sim.moex.wire import BOOK_COLUMNS, CANDLE_COLUMNS, SEARCH_COLUMNS, SECURITIES_COLUMNS
+from tests.edges.environments import python_with
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install the client
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = ROOT / ".venv-moexalgo"
 SCRIPT = Path(__file__).parent / "clients" / "moexalgo_client.py"
 NEEDS = (3, 12)
 """What moexalgo asks for; its ISS+ part, a file that needs stomp.py and websockets alone, runs on 3.11 too."""
@@ -45,37 +43,17 @@ def _version(python: str) -> tuple[int, ...]:
     return tuple(int(part) for part in result.stdout.split()) if result.returncode == 0 else ()
 
 
-def _run(*command: str | Path) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    if result.returncode:
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        tail = (result.stderr or result.stdout).strip().splitlines()[-1:]
-        pytest.skip(f"the environment for moexalgo can't be made: {' '.join(tail)}")
-
-
-def _make_environment(ready: Path) -> None:
-    python = next((each for each in _candidates() if _version(each) >= NEEDS), sys.executable)
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-    _run(python, "-m", "venv", ENVIRONMENT)
-    pip = [str(ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    if _version(python) >= NEEDS:
-        _run(*pip, "moexalgo[issplus]")
-    else:
-        _run(*pip, "--no-deps", "--ignore-requires-python", "moexalgo")
-        _run(*pip, "stomp.py", "websockets")
-    ready.touch()
-
-
 @pytest.fixture(scope="module")
 def client_command() -> list[str]:
     """How to start the client's script; the environment is kept for the next time."""
-    ready = ENVIRONMENT / ".ready"
-    if not ready.exists():
-        _make_environment(ready)
-    python = str(ENVIRONMENT / "bin" / "python")
+    found = next((each for each in _candidates() if _version(each) >= NEEDS), None)
+    installs = (
+        ["moexalgo[issplus]"] if found else ["--no-deps --ignore-requires-python moexalgo", "stomp.py websockets"]
+    )
+    python = python_with(*installs, name="moexalgo", python=found or sys.executable)
     if _version(python) >= NEEDS:
         return [python, str(SCRIPT), "URL"]
-    (file,) = ENVIRONMENT.glob("lib/python3*/site-packages/moexalgo/beta/issplus.py")
+    (file,) = Path(python).parents[1].glob("lib/python3*/site-packages/moexalgo/beta/issplus.py")
     return [python, str(SCRIPT), "URL", str(file)]
 
 

@@ -5,7 +5,6 @@ Both come from Debian's package `prometheus`, unpacked into a folder of its own 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -36,10 +35,10 @@ from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import Watchdog
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, websocket
+from tests.edges.environments import environment, run
 
-pytestmark = pytest.mark.edge
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install promtool
 
-FOLDER = Path(__file__).parents[2] / ".venv-prometheus"
 POLL = 0.05  # seconds between two questions to another program
 
 
@@ -48,31 +47,20 @@ class Tools(NamedTuple):
     prometheus: str
 
 
-def _run(*command: str | Path) -> None:
-    try:
-        result = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=240, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.skip(f"promtool can't be had: {error}")
-    if result.returncode:
-        tail = (result.stderr or result.stdout).strip().splitlines()[-1:]
-        pytest.skip(f"promtool can't be had: {command[0]}: {' '.join(tail)}")
-
-
-def _fetch() -> None:
+def _unpack(folder: Path) -> None:
     """By apt, with lists of packages of its own: the machine's may be missing, and are left alone."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
     for name in ("state/lists/partial", "cache/archives/partial"):
-        (FOLDER / name).mkdir(parents=True)
-    folders = {"Dir::State": FOLDER / "state", "Dir::Cache": FOLDER / "cache"}
+        (folder / name).mkdir(parents=True)
+    folders = {"Dir::State": folder / "state", "Dir::Cache": folder / "cache"}
     system = {"Dir::State::status": "/var/lib/dpkg/status", "APT::Sandbox::User": "root"}
     options = [part for name, value in {**folders, **system}.items() for part in ("-o", f"{name}={value}")]
-    _run("apt-get", "-qq", *options, "update")
-    _run("apt-get", "-qq", *options, "download", "prometheus")
-    (package,) = FOLDER.glob("prometheus_*.deb")
-    _run("dpkg", "-x", package, FOLDER)
+    run("apt-get", "-qq", *options, "update", cwd=folder)
+    run("apt-get", "-qq", *options, "download", "prometheus", cwd=folder)
+    (package,) = folder.glob("prometheus_*.deb")
+    run("dpkg", "-x", package, folder)
     package.unlink()
     for name in ("state", "cache"):
-        shutil.rmtree(FOLDER / name)
+        shutil.rmtree(folder / name)
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +69,8 @@ def tools() -> Tools:
     installed = shutil.which("promtool"), shutil.which("prometheus")
     if installed[0] and installed[1]:
         return Tools(installed[0], installed[1])
-    found = Tools(str(FOLDER / "usr/bin/promtool"), str(FOLDER / "usr/bin/prometheus"))
-    if not all(os.access(path, os.X_OK) for path in found):
-        _fetch()
-    return found
+    folder = environment("prometheus", _unpack)
+    return Tools(str(folder / "usr/bin/promtool"), str(folder / "usr/bin/prometheus"))
 
 
 class Sink:

@@ -17,7 +17,7 @@ from feedbus.schema.events import BookSnapshot, MarketData
 from feedbus.testing.fake_transport import FakeConnection, FakeDial
 from feedbus.testing.fake_venue import FakeAccount, FakeSession
 from feedbus.transport import DialOptions
-from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.account import Account
 from feedbus.venues.protocol import Account as AnyAccount
 from feedbus.venues.protocol import AccountDue, Effect, Fetch, FetchResponse, Ready, Send, WakeAt
 
@@ -157,6 +157,19 @@ async def test_a_frame_of_garbage_costs_that_frame_alone(
         assert stage.connector.state == "online"
         assert len(stage.dial.attempts) == 1
         assert "skipped bad data" in caplog.text
+
+
+async def test_data_out_of_step_is_got_again_without_a_refusal_or_a_new_connection(
+    stage: Stage, mock_clock: MockClock
+) -> None:
+    async with stage.running():
+        connection = await stage.connection(CONNECTED, receipt("1"), book("1"))
+        connection.deliver(book("1", 2.5).replace(b"snapshot", b"updates!"))
+        mock_clock.jump(0.2)
+        await wait_all_tasks_blocked()
+        assert b"UNSUBSCRIBE\nid:1\n" in b"".join(each for each in connection.sent if isinstance(each, bytes))
+        assert (stage.connector.resyncs, stage.connector.refusals) == (1, 0)
+        assert (stage.connector.state, len(stage.dial.attempts)) == ("online", 1)
 
 
 async def test_the_back_off_grows_over_failed_attempts_and_is_capped(autojump_clock: MockClock) -> None:

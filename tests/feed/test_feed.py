@@ -268,7 +268,7 @@ async def test_when_it_is_stopped_every_connection_says_so(stage: Stage, autojum
     assert all(connection.closed for connection in stage.dial.connections)
 
 
-# An account that has to be got ready
+# An account that has to be prepared
 
 REFRESH = Fetch("/refresh", "auth", "POST", b"secret")
 
@@ -324,7 +324,7 @@ async def test_no_connection_is_made_before_the_account_is_ready(
         nursery.start_soon(stage.feed.run)
         await trio.sleep(1)
         assert not stage.feed.first_attempt.is_set()
-        assert ("waiting", "the account is got ready") in stage.states()
+        assert ("waiting", "the account is being prepared") in stage.states()
         await stage.answer(ConnectFailed("no route"))
         assert stage.feed.first_attempt.is_set()
         assert ("waiting", "connect_failed: no route") in stage.states()

@@ -22,7 +22,7 @@ from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.rest import Failure, MoexRest
-from feedbus.venues.moex.session import Account
+from feedbus.venues.moex.account import Account
 
 ACCOUNT = Account({}, [])
 BOARDS = ["TQTF", "TQBR"]
@@ -136,7 +136,7 @@ async def test_a_copy_of_other_boards_or_another_venue_s_address_is_not_used(
         await ask(url, tmp_path, boards=["TQBR"])
     with pytest.raises(ConnectFailed):
         await ask("http://127.0.0.1:1", tmp_path)
-    assert caplog.text.count("it is of another venue, or other boards") == 2
+    assert caplog.text.count("it is for another venue or other boards") == 2
 
 
 def changed(**fields: Any) -> Callable[[Path], None]:
@@ -167,7 +167,7 @@ def with_html(path: Path) -> None:
         (lambda path: path.write_bytes(b"[" * 100_000), "can't be used"),
         (lambda path: path.write_text("[]"), "Expected `object`"),
         (lambda path: path.write_text('["TQBR.SBER"]'), "Expected `object`"),
-        (changed(format=2), "it is of another venue"),
+        (changed(format=2), "it is for another venue"),
         (changed(fetched_ns="now"), "Expected `int`"),
         (changed(answers=[]), "no answer to /iss/engines"),
         (with_html, "a page of HTML"),

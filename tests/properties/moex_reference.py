@@ -1,7 +1,7 @@
 """A slow decoder of MOEX order books that is plainly right: what the real one is compared with.
 
 It takes a body apart with the standard library's json, numbers kept as they are written, and builds the book from that
-by the words of feedbus.venues.moex.body. It differs from a parser that looks only at what it needs in nothing but time.
+by the words of feedbus.venues.moex.orderbook. It differs from a parser that looks only at what it needs in its time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot, Level
-from feedbus.venues.moex.body import MAX_ROWS, OutOfStep
+from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
 
 SYMBOL = "TQBR.SBER"
 USUAL = ["BUYSELL", "PRICE", "QUANTITY", "REPOVALUE"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketEvent, Quote, Ticker, Trade
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.binance.session import Account
+from feedbus.venues.binance.account import Account
 from feedbus.venues.protocol import Effect, Session
 from tests.properties.samples.binance import CHANNELS, FRAMES, SYMBOLS, dumped, payload, wrapped
 

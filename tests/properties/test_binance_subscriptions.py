@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.testing.strategies import examples
-from feedbus.venues.binance.session import Account
+from feedbus.venues.binance.account import Account
 from feedbus.venues.protocol import Close, Effect, Send, WakeAt
 
 SYMBOLS = ["AUSDT", "BUSDT", "CUSDT", "DUSDT"]

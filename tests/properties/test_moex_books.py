@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.moex.body import MAX_ROWS, Orderbook
+from feedbus.venues.moex.orderbook import Orderbook
+from feedbus.venues.moex.tables import MAX_ROWS
 from tests.places import CAPTURES
 from tests.properties.moex_reference import SYMBOL, USUAL, Reference, Refused
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,9 +12,9 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from feedbus.runtime.child import Child, Restart
-from feedbus.runtime.supervisor import Escalated, StartFailed, Strategy, Supervisor
-from feedbus.testing.determinism import run_deterministically
+from feedbus.errors import Escalated, StartFailed
+from feedbus.runtime.child import Child
+from feedbus.runtime.supervisor import Supervisor
 
 
 class Stage:
@@ -39,7 +38,6 @@ class Stage:
         *,
         before: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint,
         cleanup: float = 0.0,
-        restart: Restart = "permanent",
         grace: float = 5.0,
         start_within: float | None = None,
     ) -> Child:
@@ -59,10 +57,10 @@ class Stage:
             finally:
                 self.note(f"{name} down")
 
-        return Child(name, start, restart, grace, start_within)
+        return Child(name, start, grace, start_within)
 
-    def supervisor(self, *children: Child, strategy: Strategy = "one_for_one", intensity: int = 100) -> Supervisor:
-        return Supervisor("top", children, strategy=strategy, intensity=intensity)
+    def supervisor(self, *children: Child, intensity: int = 100) -> Supervisor:
+        return Supervisor("top", children, intensity=intensity)
 
 
 @pytest.fixture
@@ -175,76 +173,26 @@ async def test_a_failed_restart_is_one_more_failure(stage: Stage, autojump_clock
     assert supervisor.crashes == {"a": 4}
 
 
-# Restart types
+# Who is started again
 
 
-@pytest.mark.parametrize(
-    ("restart", "after_a_crash", "after_a_return"),
-    [("permanent", 2, 2), ("transient", 2, 1), ("temporary", 1, 1)],
-)
-async def test_who_is_started_again(
-    stage: Stage, restart: Restart, after_a_crash: int, after_a_return: int, autojump_clock: MockClock
-) -> None:
-    crashes = stage.child("crashes", once(partial(fail_after, 1), trio.sleep_forever), restart=restart)
-    returns = stage.child("returns", once(partial(trio.sleep, 1), trio.sleep_forever), restart=restart)
+async def test_a_child_is_started_again_however_it_ended(stage: Stage, autojump_clock: MockClock) -> None:
+    crashes = stage.child("crashes", once(partial(fail_after, 1), trio.sleep_forever))
+    returns = stage.child("returns", once(partial(trio.sleep, 1), trio.sleep_forever))
     supervisor = stage.supervisor(crashes, returns)
     async with running(supervisor):
         await trio.sleep(10)
-        starts = {name: len(times) for name, times in stage.times.items()}
-    assert starts == {"crashes": after_a_crash, "returns": after_a_return}
+        assert {name: len(times) for name, times in stage.times.items()} == {"crashes": 2, "returns": 2}
     assert supervisor.crashes == {"crashes": 1}
-    assert +supervisor.restarts == {name: count - 1 for name, count in starts.items() if count > 1}
+    assert +supervisor.restarts == {"crashes": 1, "returns": 1}
 
 
-# Strategies
-
-
-async def test_one_for_one_starts_only_who_crashed(stage: Stage, autojump_clock: MockClock) -> None:
+async def test_only_who_crashed_is_started_again(stage: Stage, autojump_clock: MockClock) -> None:
     b = stage.child("b", once(partial(fail_after, 1), trio.sleep_forever))
     async with running(stage.supervisor(stage.child("a"), b, stage.child("c"))):
         stage.take()
         await trio.sleep(5)
         assert stage.take() == ["b down", "b up"]
-
-
-async def test_rest_for_one_stops_those_behind_in_reverse_order_and_starts_all_in_order(
-    stage: Stage, autojump_clock: MockClock
-) -> None:
-    b = stage.child("b", once(partial(fail_after, 1), trio.sleep_forever))
-    supervisor = stage.supervisor(stage.child("a"), b, *map(stage.child, "cd"), strategy="rest_for_one")
-    async with running(supervisor):
-        stage.take()
-        await trio.sleep(5)
-        assert stage.take() == ["b down", "d down", "c down", "b up", "c up", "d up"]
-    assert supervisor.restarts == {"b": 1, "c": 1, "d": 1}
-    assert supervisor.crashes == {"b": 1}
-
-
-async def test_rest_for_one_leaves_temporary_children_stopped_and_starts_finished_transient_ones(
-    stage: Stage, autojump_clock: MockClock
-) -> None:
-    a = stage.child("a", once(partial(fail_after, 2), trio.sleep_forever))
-    temporary = stage.child("temporary", restart="temporary")
-    transient = stage.child("transient", partial(trio.sleep, 1), restart="transient")
-    async with running(stage.supervisor(a, temporary, transient, strategy="rest_for_one")):
-        await trio.sleep(5)
-        assert stage.times == {"a": [0.0, 2.0], "temporary": [0.0], "transient": [0.0, 2.0]}
-
-
-async def test_rest_for_one_starts_nobody_behind_a_failed_restart(stage: Stage, autojump_clock: MockClock) -> None:
-    starts: list[float] = []
-
-    async def fails_the_second_time() -> None:
-        starts.append(trio.current_time())
-        if len(starts) == 2:
-            await fail_after(1)
-
-    a = stage.child("a", once(partial(fail_after, 1), trio.sleep_forever))
-    b = stage.child("b", before=fails_the_second_time)
-    supervisor = stage.supervisor(a, b, stage.child("c"), strategy="rest_for_one")
-    async with running(supervisor):
-        await trio.sleep(5)
-        assert stage.times == {"a": [0.0, 1.0], "b": [0.0, 1.0, 2.0], "c": [0.0, 2.0]}
 
 
 # Intensity
@@ -359,35 +307,6 @@ async def test_a_child_that_hangs_is_named_and_the_others_are_stopped_in_order(
     assert supervisor.overdue(1000.0) is None
     assert supervisor.counts()["stuck_stops"] == 1
     assert [record.getMessage() for record in caplog.records] == ["hung is stuck: not ended 2 s after its stop"]
-
-
-async def test_a_stuck_child_and_those_behind_it_start_when_it_has_really_ended(
-    stage: Stage, autojump_clock: MockClock
-) -> None:
-    a = stage.child("a", once(partial(fail_after, 1), trio.sleep_forever))
-    hung = stage.child("hung", cleanup=60, grace=2)
-    supervisor = stage.supervisor(a, hung, stage.child("c"), strategy="rest_for_one")
-    async with running(supervisor):
-        await trio.sleep(5)
-        assert stage.times == {"a": [0.0, 3.0], "hung": [0.0], "c": [0.0]}
-        await trio.sleep(60)
-        assert stage.times == {"a": [0.0, 3.0], "hung": [0.0, 61.0], "c": [0.0, 61.0]}
-        assert supervisor.restarts == {"a": 1, "hung": 1, "c": 1}
-
-
-async def test_a_stop_that_the_supervisors_own_stop_breaks_into_has_one_grace(
-    stage: Stage, autojump_clock: MockClock
-) -> None:
-    a = stage.child("a", once(partial(fail_after, 1), trio.sleep_forever))
-    supervisor = stage.supervisor(a, stage.child("hung", cleanup=10, grace=4), strategy="rest_for_one")
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(supervisor.run)
-            with trio.CancelScope(shield=True):
-                await trio.sleep(3)
-                scope.cancel()
-                await trio.sleep(2.5)
-                assert supervisor.stuck() == ["hung"]
 
 
 async def test_what_a_child_raises_in_its_cleanup_is_counted(stage: Stage, autojump_clock: MockClock) -> None:
@@ -528,21 +447,6 @@ async def test_a_child_removed_before_its_turn_is_not_started(stage: Stage, auto
         nursery.cancel_scope.cancel()
 
 
-def test_a_child_that_is_removed_and_cleared_for_another_at_once_is_not_started_again() -> None:
-    async def race(_: random.Random) -> list[str]:
-        stage = Stage()
-        a = stage.child("a", once(partial(fail_after, 1), trio.sleep_forever))
-        supervisor = stage.supervisor(a, stage.child("b", cleanup=3), strategy="rest_for_one")
-        async with running(supervisor):
-            await trio.sleep(0.5)
-            await supervisor.remove("b")
-            await trio.sleep(10)
-            return stage.log[:]
-
-    for seed in range(10):
-        assert run_deterministically(race, seed=seed) == ["a up", "b up", "a down", "b down", "a up"]
-
-
 async def test_a_child_removed_before_the_start_is_never_started(stage: Stage, autojump_clock: MockClock) -> None:
     supervisor = stage.supervisor(*map(stage.child, "ab"))
     await supervisor.remove("a")
@@ -568,21 +472,7 @@ async def test_a_removed_child_that_is_stuck_keeps_its_name_until_it_has_ended(
         assert stage.times == {"a": [0.0, 11.0]}
 
 
-async def test_those_behind_a_stuck_child_start_when_it_is_removed_and_has_ended(
-    stage: Stage, autojump_clock: MockClock
-) -> None:
-    a = stage.child("a", once(partial(fail_after, 1), trio.sleep_forever))
-    supervisor = stage.supervisor(
-        a, stage.child("hung", cleanup=60, grace=2), stage.child("c"), strategy="rest_for_one"
-    )
-    async with running(supervisor):
-        await trio.sleep(5)
-        await supervisor.remove("hung")
-        await trio.sleep(60)
-        assert stage.times == {"a": [0.0, 3.0], "hung": [0.0], "c": [0.0, 61.0]}
-
-
-async def test_under_one_for_one_nobody_waits_for_a_stuck_child(stage: Stage, autojump_clock: MockClock) -> None:
+async def test_nobody_waits_for_a_stuck_child(stage: Stage, autojump_clock: MockClock) -> None:
     supervisor = stage.supervisor(
         stage.child("hung", cleanup=60, grace=2), stage.child("b", once(partial(fail_after, 5), trio.sleep_forever))
     )
@@ -591,16 +481,6 @@ async def test_under_one_for_one_nobody_waits_for_a_stuck_child(stage: Stage, au
         supervisor.add(stage.child("c"))
         await trio.sleep(10)
         assert stage.times == {"hung": [0.0], "b": [0.0, 5.0], "c": [2.0]}
-
-
-async def test_a_child_that_hangs_in_two_stops_is_stuck_once(stage: Stage, autojump_clock: MockClock) -> None:
-    a = stage.child("a", partial(fail_after, 1))
-    supervisor = stage.supervisor(a, stage.child("hung", cleanup=60, grace=2), strategy="rest_for_one", intensity=3)
-    with pytest.raises(Escalated):
-        await supervisor.run()
-    assert stage.times == {"a": [0.0, 3.0, 4.0, 5.0], "hung": [0.0]}
-    assert trio.current_time() == 61.0
-    assert supervisor.stuck_stops == 1
 
 
 async def test_a_cancelled_removal_goes_on_by_itself(stage: Stage, autojump_clock: MockClock) -> None:
@@ -624,7 +504,7 @@ async def test_what_was_removed_and_ended_with_the_supervisor_is_forgotten(
 
 
 async def test_a_supervisor_runs_again_with_all_that_it_was_made_of(stage: Stage, autojump_clock: MockClock) -> None:
-    children = [stage.child("a", partial(trio.sleep, 1), restart="temporary"), stage.child("b")]
+    children = [stage.child("a"), stage.child("b")]
     supervisor = stage.supervisor(*children)
     for _ in range(2):
         with trio.move_on_after(5):

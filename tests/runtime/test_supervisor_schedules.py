@@ -21,8 +21,9 @@ import trio
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from feedbus.runtime.child import Child, Restart
-from feedbus.runtime.supervisor import Escalated, StartFailed, Strategy, Supervisor
+from feedbus.errors import Escalated, StartFailed
+from feedbus.runtime.child import Child
+from feedbus.runtime.supervisor import Supervisor
 from feedbus.testing.determinism import run_deterministically
 from feedbus.testing.strategies import examples
 
@@ -46,7 +47,6 @@ class Player:
     """One child of a schedule; the last of its scripts is repeated."""
 
     name: str
-    restart: Restart
     grace: float
     scripts: tuple[Script, ...]
 
@@ -57,7 +57,6 @@ class Player:
 @dataclass(frozen=True)
 class Schedule:
     players: tuple[Player, ...]
-    strategy: Strategy
     intensity: int
     period: float
     cancel_at: float
@@ -107,12 +106,10 @@ async def really(schedule: Schedule, _: random.Random) -> Result:
     result = Result()
     numbers: Counter[str] = Counter()
     children = [
-        Child(player.name, partial(play, player, numbers, result.log), restart=player.restart, grace=player.grace)
+        Child(player.name, partial(play, player, numbers, result.log), grace=player.grace)
         for player in schedule.players
     ]
-    supervisor = Supervisor(
-        "top", children, strategy=schedule.strategy, intensity=schedule.intensity, period=schedule.period
-    )
+    supervisor = Supervisor("top", children, intensity=schedule.intensity, period=schedule.period)
     outcome = "is cancelled"
     with trio.CancelScope(deadline=schedule.cancel_at):
         try:
@@ -168,7 +165,6 @@ class Model:
         self.now = 0.0
         self.runs: dict[str, Run] = {}
         self.begun: Counter[str] = Counter()
-        self.done: set[str] = set()  # ended, and not to be started again for that
         self.restart_times: list[float] = []
 
     def run(self) -> Result:
@@ -228,12 +224,7 @@ class Model:
             del self.runs[player.name]  # it was stuck
         else:
             self.own_end(run)
-            if player.restart == "temporary" or (player.restart == "transient" and not run.failed):
-                self.done.add(player.name)
-            else:
-                self.count_restart()
-                if self.schedule.strategy == "rest_for_one":
-                    self.clear_behind(player)
+            self.count_restart()
         self.start_what_may_start()  # also what waited for this one to be dealt with
 
     def count_restart(self) -> None:
@@ -241,21 +232,10 @@ class Model:
         if sum(self.now - time <= self.schedule.period for time in self.restart_times) > self.schedule.intensity:
             raise Ended("escalates")
 
-    def clear_behind(self, player: Player) -> None:
-        behind = self.schedule.players[self.schedule.players.index(player) + 1 :]
-        self.stop(behind, until=self.schedule.cancel_at)
-        self.done -= {other.name for other in behind}
-        self.done |= {other.name for other in behind if other.restart == "temporary"}
-
     def start_what_may_start(self) -> None:
         for player in self.schedule.players:
-            run = self.runs.get(player.name)
-            if run is None:
-                up = player.name in self.done or self.start(player)
-            else:
-                up = run.stopped == inf and run.ended > self.now
-            if self.schedule.strategy == "rest_for_one" and not up:
-                return
+            if player.name not in self.runs:
+                self.start(player)
 
     def stop(self, players: tuple[Player, ...], *, until: float) -> None:
         """Stop these in reverse order, unless the supervisor's own stop comes first."""
@@ -307,7 +287,6 @@ def schedules(draw: st.DrawFn) -> Schedule:
     players = tuple(
         Player(
             name=name,
-            restart=draw(st.sampled_from(["permanent", "permanent", "transient", "temporary"])),
             grace=seconds(0, 4),
             scripts=tuple(script(20 if number == 0 else 4) for number in range(draw(st.integers(1, 4)))),
         )
@@ -315,7 +294,6 @@ def schedules(draw: st.DrawFn) -> Schedule:
     )
     return Schedule(
         players=players,
-        strategy=draw(st.sampled_from(["one_for_one", "rest_for_one"])),
         intensity=draw(st.integers(0, 9)),
         period=seconds(1, 30),
         cancel_at=seconds(1, 60),

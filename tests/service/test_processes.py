@@ -102,11 +102,11 @@ def test_metrics_at_a_port_that_the_system_chooses_or_nowhere() -> None:
         (config("tcp://127.0.0.1:0"), "bus.publish: port 0 lets the system choose, so no other process would find o"),
         (config("tcp://127.0.0.1:65533"), "bus.publish: the port of toyteller would be 65537, which is beyond 65535"),
         (config("ipc:///e", "127.0.0.1:65534"), "telemetry.listen: the port of toylistener would be 65536"),
-        (config("tcp://127.0.0.1:9467"), "telemetry.listen of moex is the address of bus.publish of other too"),
+        (config("tcp://127.0.0.1:9467"), "telemetry.listen of moex is also the address of bus.publish of other"),
         (config("ipc:///" + "e" * 104), "bus.publish: the address of other is longer than 107 bytes"),
         (
             config("ipc:///e", toylistener=Options("127.0.0.1:9470")),
-            "actors.toylistener.listen is the address of telemetry.listen of other too",
+            "actors.toylistener.listen is also the address of telemetry.listen of other",
         ),
     ],
 )

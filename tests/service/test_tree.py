@@ -1,17 +1,8 @@
-"""The service: its tree in this process, and as systemd runs it, a real process with a real datagram socket."""
+"""The service: its tree, real sockets, the real bus. tests/edges runs it as systemd does."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import signal
 import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,8 +11,9 @@ import trio
 
 import feedbus
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.errors import Escalated, StartFailed
+from feedbus.feed import feed as feed_module
 from feedbus.feed.connector import Connector
-from feedbus.runtime.supervisor import Escalated, StartFailed
 from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, MarketData
 from feedbus.service import metric_table as metrics
 from feedbus.service import tree as services
@@ -29,152 +21,8 @@ from feedbus.sim import rest as rest_sim
 from feedbus.sim.moex import server as moex_sim
 from feedbus.sim.moex.rest import MoexRest
 from feedbus.telemetry.series import CollectorRegistry
-from tests import places
 
-ROOT = places.ROOT
-FEEDBUS = [sys.executable, "-m", "feedbus"]
-TIMEOUT = 30
-
-Start = Callable[..., subprocess.Popen[str]]
-
-
-class Manager:
-    """systemd's end of NOTIFY_SOCKET: keeps every assignment that comes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.told: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.path)
-        self._socket.settimeout(TIMEOUT)
-
-    def receive(self) -> None:
-        """Wait for one more datagram."""
-        self.told += self._socket.recv(4096).decode().split("\n")
-
-    def until(self, true: Callable[[str], bool]) -> str:
-        """The first assignment of which this is true, waiting for it if need be."""
-        while not (found := [line for line in self.told if true(line)]):
-            self.receive()
-        return found[0]
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(tmp_path / "notify")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path, manager: Manager) -> Iterator[Start]:
-    """Starts commands as systemd would, and ends those that a test left. Their log lines go to a file."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MOEX_", "XDG_", "WATCHDOG_"))}
-    environ = {**kept, "XDG_RUNTIME_DIR": str(tmp_path / "run"), "PYTHONPATH": str(ROOT)}
-    started: list[subprocess.Popen[str]] = []
-
-    def begin(*arguments: str, log: str = "other.log", **variables: str) -> subprocess.Popen[str]:
-        with (tmp_path / log).open("w") as errors:
-            process = subprocess.Popen(
-                [*FEEDBUS, *arguments],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                stdin=subprocess.DEVNULL,
-                text=True,
-                cwd=tmp_path,
-                env=environ | variables,
-            )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def service(start: Start, manager: Manager, tmp_path: Path) -> subprocess.Popen[str]:
-    """Two feeds at one simulated exchange; the second one's passcode is wrong."""
-    simulator = start("sim", "moex", "--listen", "127.0.0.1:0")
-    assert simulator.stdout is not None
-    url = simulator.stdout.readline().strip().removeprefix("moex: ")
-    (tmp_path / "c.yaml").write_text(
-        'bus: {publish: "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"}\n'
-        "telemetry: {listen: 127.0.0.1:0}\n"
-        "feeds:\n"
-        f"  good: {{venue: moex, url: {url}, symbols: [TQBR.SBER]}}\n"
-        f"  bad: {{venue: moex, url: {url}, symbols: [TQBR.GAZP], credentials: {{passcode: s3cret-wr0ng}}}}\n"
-    )
-    return start("run", "c.yaml", log="run.log", NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
-
-
-def get(url: str) -> tuple[int, str]:
-    """Status and body, also of an answer that is no success."""
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-def test_one_refused_login_keeps_neither_ready_nor_the_other_feed_from_coming(
-    service: subprocess.Popen[str], manager: Manager, start: Start, tmp_path: Path
-) -> None:
-    tail = start("tail", "--count", "20", "book.moex.TQBR.SBER")
-    manager.until(lambda line: line == "READY=1")
-    status = manager.until(lambda line: line.startswith("STATUS=") and "denied" in line)
-    assert "bad" in status
-
-    events = [json.loads(line) for line in tail.communicate(timeout=TIMEOUT)[0].splitlines()]
-    assert [event["kind"] for event in events] == ["book"] * 20
-    assert {event["publisher"] for event in events} == {"good"}
-
-    # Refused is no reason to be killed: it is the venue's word, and the feed keeps its own deadlines.
-    signs = manager.told.count("WATCHDOG=1")
-    while manager.told.count("WATCHDOG=1") < signs + 3:
-        manager.receive()
-
-    logged = (tmp_path / "run.log").read_text()
-    address = re.search(r"http://127\.0\.0\.1:\d+", logged)
-    assert address is not None
-    code, body = get(f"{address[0]}/readyz")
-    assert code == 503
-    assert "bad" in body
-    assert "denied" in body
-    assert "good" not in body
-    assert get(f"{address[0]}/healthz")[0] == 200
-    metrics = get(f"{address[0]}/metrics")[1]
-    assert 'feedbus_feed_up{feed="good"} 1.0' in metrics
-    assert 'feedbus_connection_state{connection="bad/0",feed="bad",state="refused"} 1.0' in metrics
-    assert 'feedbus_connection_failures_total{cause="login_refused",connection="bad/0",feed="bad"} 1.0' in metrics
-
-    service.send_signal(signal.SIGTERM)
-    manager.until(lambda line: line == "STOPPING=1")
-    summary, _ = service.communicate(timeout=TIMEOUT)
-    assert service.returncode == 0
-    assert "connections      1 of 2 were up" in summary
-    assert manager.told.count("READY=1") == 1
-    everything = [*manager.told, logged, summary, body, metrics]
-    assert "s3cret" not in "".join(everything)
-
-
-def test_every_log_line_of_a_service_is_one_json_object(
-    service: subprocess.Popen[str], manager: Manager, tmp_path: Path
-) -> None:
-    manager.until(lambda line: line.startswith("STATUS=") and "denied" in line)
-    service.send_signal(signal.SIGTERM)
-    service.communicate(timeout=TIMEOUT)
-    lines = [json.loads(line) for line in (tmp_path / "run.log").read_text().splitlines()]
-    assert any(line["level"] == "error" and "login refused" in line["message"] for line in lines)
-    assert all({"ts", "level", "logger", "message"} <= set(line) for line in lines)
-
-
-# In this process
+TIMEOUT = 20
 
 
 def two_boards(folder: Path, url: str, rest: str, **feed: object) -> Config:
@@ -246,8 +94,9 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
 
 
 async def test_without_a_list_the_feed_says_why_and_asks_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(feed_module, "STATUS_EVERY", 0.1)
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             broken = await nursery.start(partial(rest_sim.serve, MoexRest(failure="html"), "127.0.0.1", 0))

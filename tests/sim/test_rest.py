@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,7 +11,7 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.moex.iss import Failure, Iss
+from feedbus.sim.moex.rest import Failure, MoexRest
 from feedbus.sim.seam import JSON, SimRequest, SimResponse
 from feedbus.transport.http import client
 
@@ -25,7 +23,7 @@ async def served(failure: Failure = "none") -> AsyncIterator[tuple[str, rest.Res
     counters = rest.RestCounters()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            url = await nursery.start(partial(rest.serve, Iss(failure=failure), "127.0.0.1", 0, counters=counters))
+            url = await nursery.start(partial(rest.serve, MoexRest(failure=failure), "127.0.0.1", 0, counters=counters))
             yield url, counters
             nursery.cancel_scope.cancel()
 
@@ -98,34 +96,6 @@ async def test_a_client_that_goes_harms_nobody(sent: bytes) -> None:
             await stream.send_all(sent or b"\r\n")
         async with client(url) as http:
             assert (await http.get(PATH)).status == 200
-
-
-async def lines(stream: trio.abc.ReceiveStream, count: int) -> list[str]:
-    text = b""
-    while text.count(b"\n") < count:
-        part = await stream.receive_some()
-        assert part, text
-        text += part
-    return text.decode().splitlines()
-
-
-@pytest.mark.parametrize("arguments", [(), ("--rest", "127.0.0.1:0", "--rest-failure", "html")])
-async def test_the_command_serves_it_beside_the_websocket(arguments: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "feedbus", "sim", "moex", "--listen", "127.0.0.1:0", *arguments]
-    with trio.fail_after(60):
-        async with trio.open_nursery() as nursery:
-            start = partial(trio.run_process, command, stdout=subprocess.PIPE)
-            process = await nursery.start(start)
-            assert process.stdout is not None
-            first, second = await lines(process.stdout, 2)
-            assert first.startswith("moex: ws://127.0.0.1:")
-            async with client(second.removeprefix("moex rest: ")) as http:
-                answer = await http.get(PATH)
-            process.terminate()
-            (final,) = await lines(process.stdout, 1)
-    assert answer.status == 200
-    assert answer.body.startswith(b"<") == ("html" in arguments)
-    assert final.endswith("rest requests 1, rest errors 0")
 
 
 async def test_a_client_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,8 @@ from feedbus.table.columns import span_text
 from feedbus.table.connection_table import SECOND
 from feedbus.table.keys import SORTS, View
 from feedbus.table.market_table import MarketTable, Order, Snapshot
-from feedbus.table.market_view import age_style, alert_lines, connection_lines, plain_lines, render
+from feedbus.table.market_view import age_style, alert_lines, connection_lines, plain_lines, render, run_lines, unit
+from feedbus.table.run_totals import Total
 from feedbus.text import replaced
 
 NOW = 1_000_000 * SECOND
@@ -487,3 +488,54 @@ def test_whatever_comes_is_drawn_and_fits(
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)
     assert all(line.isprintable() for line in [*lines, *plain_lines(shown, 5)])
+
+
+def test_the_final_statistics_look_as_designed() -> None:
+    totals = [
+        Total("binance", "BTCUSDT", 1870, 55321.38, 2, 55321.375, 1.10256, 0.72812, 0.37444, "trades"),
+        Total("moex", "TQBR.SBER", 80, 306.1, 2, 306.1, 3900.0, None, None, "ticker"),
+        Total("moex", "TQBR.VTBR", 3, None, 0, None, None, None, None, None),
+    ]
+    assert run_lines(totals) == [
+        "venue    instrument  updates      last       VWAP  volume  bought    sold  unit        from",
+        "binance  BTCUSDT       1,870  55321.38  55321.375    1.10  0.7281  0.3744  base units  trades",
+        "moex     TQBR.SBER        80    306.10    306.100   3,900       -       -  securities  ticker",
+        "moex     TQBR.VTBR         3         -          -       -       -       -  -           -",
+    ]
+
+
+def test_without_instruments_there_are_no_final_statistics() -> None:
+    assert run_lines([]) == []
+
+
+@pytest.mark.parametrize(
+    ("venue", "source", "name"),
+    [("moex", "ticker", "securities"), ("alor", "trades", "lots"), ("alor", "ticker", "venue's own"),
+     ("new", "trades", "venue's own"), ("moex", None, "-")],
+)  # fmt: skip
+def test_the_unit_of_volumes_is_named(venue: str, source: str | None, name: str) -> None:
+    total = Total(venue, "X", 1, None, 0, None, 1.0, None, None, source)  # type: ignore[arg-type]
+    assert unit(total) == name
+
+
+TOTAL_NUMBERS = st.none() | st.floats()
+TOTAL_TEXTS = st.sampled_from(["日本語" * 9, "A" * 60, "\x1b[31m", "X\nY"]) | st.text(max_size=40)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Total, TOTAL_TEXTS, TOTAL_TEXTS, st.integers(0, 2**60), TOTAL_NUMBERS, st.integers(0, 8),
+            TOTAL_NUMBERS, TOTAL_NUMBERS, TOTAL_NUMBERS, TOTAL_NUMBERS,
+            st.sampled_from(["trades", "ticker", None]),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)  # fmt: skip
+def test_the_final_statistics_are_aligned_and_plain_whatever_they_hold(totals: list[Total]) -> None:
+    lines = run_lines(totals)
+    assert len(lines) == len(totals) + 1
+    assert all(line.isprintable() for line in lines)
+    ends = {cell_len(line) - cell_len(total.source or "-") for line, total in zip(lines[1:], totals, strict=True)}
+    assert len(ends) == 1

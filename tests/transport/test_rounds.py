@@ -165,13 +165,13 @@ async def test_who_waits_for_a_forgotten_socket_is_woken() -> None:
 
 async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:
     async with stage(0.01) as (play, nursery):
-        ends: list[int] = []
-        play.rounds.at_end.append(lambda: ends.append(len(play.woken)))
+        ended = trio.Event()
         again = trio.Event()
 
         async def read(number: int, watched: WatchedSocket, before: trio.Event | None) -> None:
             await play.wait(number, watched)
             assert play.rounds.is_open()
+            play.rounds.wake_at_end(ended)
             if before is not None:
                 await before.wait()
             await watched.readable()
@@ -187,43 +187,85 @@ async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:
             far.send(b"x")
         await settle(lambda: len(play.woken) == 3)
         await wait_all_tasks_blocked()
-        assert (ends, play.rounds.is_open()) == ([], True), "one of them is still busy"
+        assert (ended.is_set(), play.rounds.is_open()) == (False, True), "one of them is still busy"
         again.set()
-        await settle(lambda: bool(ends))
-        assert (ends, play.rounds.is_open()) == ([3], False)
+        await settle(ended.is_set)
+        assert not play.rounds.is_open()
+
+
+async def test_more_is_to_come_until_the_last_of_a_round_has_read_all_it_had() -> None:
+    async with stage(0.01) as (play, nursery):
+        told: list[bool] = []
+
+        async def read(watched: WatchedSocket) -> None:
+            await watched.readable()
+            told.append(play.rounds.more_to_come())
+            await watched.readable()
+
+        fars = []
+        for _ in range(3):
+            watched, far = play.pair()
+            fars.append(far)
+            await watched.readable()
+            nursery.start_soon(read, watched)
+        await wait_all_tasks_blocked()
+        assert not play.rounds.more_to_come()
+        for far in fars:
+            far.send(b"x")
+        await settle(lambda: len(told) == 3)
+        assert told == [True, True, False]
 
 
 async def test_who_has_more_to_read_keeps_its_round_open() -> None:
     async with stage() as (play, nursery):
-        ends: list[None] = []
-        play.rounds.at_end.append(lambda: ends.append(None))
+        ended = trio.Event()
+        told: list[bool] = []
         watched, far = play.pair()
         await watched.readable()
 
         async def read() -> None:
             await watched.readable()
+            play.rounds.wake_at_end(ended)
             watched.ready = True  # the read was a full one
+            told.append(play.rounds.more_to_come())
             await watched.readable()
-            assert ends == []
+            told.append(play.rounds.more_to_come())
+            assert not ended.is_set()
             await watched.readable()
 
         nursery.start_soon(read)
         await wait_all_tasks_blocked()
         far.send(b"x")
-        await settle(lambda: bool(ends))
-        assert len(ends) == 1
+        await settle(ended.is_set)
+        assert told == [True, False]
 
 
 async def test_who_leaves_in_the_middle_of_a_round_does_not_keep_it_open() -> None:
     async with stage() as (play, nursery):
-        ends: list[None] = []
-        play.rounds.at_end.append(lambda: ends.append(None))
+        ended = trio.Event()
         watched, far = play.pair()
         await watched.readable()
         nursery.start_soon(play.wait, 0, watched)
         await wait_all_tasks_blocked()
         far.send(b"x")
         await settle(lambda: play.woken == [0])
-        assert ends == []
+        play.rounds.wake_at_end(ended)
         watched.forget()
-        assert (ends, play.rounds.is_open()) == ([None], False)
+        assert (ended.is_set(), play.rounds.is_open()) == (True, False)
+
+
+async def test_an_event_is_set_at_one_end_alone_and_not_once_it_was_let_sleep() -> None:
+    async with stage() as (play, nursery):
+        ended, asleep, later = trio.Event(), trio.Event(), trio.Event()
+        watched, far = play.pair()
+        await watched.readable()
+        nursery.start_soon(play.wait, 0, watched)
+        await wait_all_tasks_blocked()
+        far.send(b"x")
+        await settle(lambda: play.woken == [0])
+        play.rounds.wake_at_end(ended)
+        play.rounds.wake_at_end(asleep)
+        play.rounds.let_sleep(asleep)
+        play.rounds.let_sleep(later)
+        watched.forget()
+        assert [event.is_set() for event in (ended, asleep, later)] == [True, False, False]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar, BookSnapshot, Event, Ticker
 from feedbus.testing.strategies import examples, mutated
-from feedbus.venues.moex.session import Account, Session
+from feedbus.venues.moex.account import Account
+from feedbus.venues.moex.session import Session
 from feedbus.venues.moex.stomp import build
 from feedbus.venues.protocol import Effect, Send, Skipped
 from tests.properties.soundness import sound

@@ -19,7 +19,7 @@ from tests.properties.talks import discreet
 
 NAMES = venues.names()
 SYMBOLS = ["TQBR.SBER", "SBER", "BTCUSDT", "TQBR.GAZP", "GAZP", "ETHUSDT"]
-TOY = Path(__file__).parent / "toy"
+TRIAL = Path(__file__).parent / "trial"
 BOARDS = ["TQBR", "SPBX", "spot"]
 
 
@@ -162,35 +162,35 @@ def test_a_venue(name: str, holds: Callable[[str], None]) -> None:
 # A new one
 
 
-@pytest.fixture
-def toyvenue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A venue that somebody has just written: a package among the venues, its samples, and a module that is none."""
-    for part in ("venues/toyvenue", "samples"):
-        (tmp_path / part).mkdir(parents=True)
-    (tmp_path / "venues" / "toyvenue" / "__init__.py").write_text((TOY / "toyvenue.py").read_text())
-    (tmp_path / "venues" / "toyhelper.py").write_text("")
-    (tmp_path / "samples" / "toyvenue.py").write_text((TOY / "samples.py").read_text())
-    monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(tmp_path / "venues")])
-    monkeypatch.setattr(talks, "SAMPLES", tmp_path / "samples")
-    yield "toyvenue"
+@pytest.fixture(params=["bybit", "toyvenue"])
+def new_venue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A venue that somebody has just written: a package beside the others with its samples, and nothing edited."""
+    monkeypatch.setattr(venues, "__path__", [*venues.__path__, str(TRIAL)])
+    monkeypatch.setattr(talks, "SAMPLES", TRIAL / "samples")
+    name: str = request.param
+    yield name
     talks.samples.cache_clear()
-    for name in ("toyvenue", "toyhelper"):
-        sys.modules.pop(f"feedbus.venues.{name}", None)
-        vars(venues).pop(name, None)
+    sys.modules.pop(f"feedbus.venues.{name}", None)
+    vars(venues).pop(name, None)
 
 
-def test_a_new_package_is_a_new_venue(toyvenue: str) -> None:
-    assert venues.names() == sorted([*NAMES, "toyvenue"])
-    assert venues.account_class(toyvenue).venue == "toyvenue"
+def test_a_new_package_is_a_new_venue(new_venue: str) -> None:
+    assert {*NAMES, new_venue} <= set(venues.names())
+    assert venues.account_class(new_venue).venue == new_venue
+    assert venues.units(new_venue)
+
+
+def test_the_trial_venue_is_no_longer_than_a_venue_may_be() -> None:
+    assert len((TRIAL / "bybit" / "__init__.py").read_text().splitlines()) <= 200
 
 
 @pytest.mark.parametrize("holds", EVERY_VENUE, ids=lambda check: check.__name__)
-def test_what_holds_of_every_venue_holds_of_a_new_one(toyvenue: str, holds: Callable[[str], None]) -> None:
-    holds(toyvenue)
+def test_what_holds_of_every_venue_holds_of_a_new_one(new_venue: str, holds: Callable[[str], None]) -> None:
+    holds(new_venue)
 
 
-def test_the_properties_of_every_session_hold_of_a_new_one(toyvenue: str) -> None:
+def test_the_properties_of_every_session_hold_of_a_new_one(new_venue: str) -> None:
     properties = [check for name, check in vars(test_sessions).items() if name.startswith("test_")]
     assert len(properties) > 5
     for check in properties:
-        check(name=toyvenue)
+        check(name=new_venue)

@@ -1,4 +1,4 @@
-"""The actor `alerting`: rules over what is on the bus, and a webhook for what fires."""
+"""The actor `alerting`: judges what is on the bus by rules, and publishes, logs and posts the alerts."""
 
 from feedbus.actors.alerting.actor import Actor
 

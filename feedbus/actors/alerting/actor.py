@@ -1,8 +1,11 @@
-"""Alerting: judges what is on the bus by rules, publishes what fires and is resolved, logs it, and posts it.
+"""The actor `alerting`: judges what is on the bus by rules, and publishes, logs and posts the alerts.
 
-Three tasks in one nursery: one reads the bus into the rules, one wakes when a rule is due, one posts to the webhook.
-It knows nothing when it starts: what fired in an earlier life isn't resolved by this one, and fires anew if it still
-holds. A connection is judged once it has spoken, an instrument once it has had data.
+This is the shell around the pure engine in feedbus/alerts: it owns the subscription, the clocks and up to three tasks.
+One task reads the bus, one wakes when a rule is due because time has passed, and one posts to the webhook, if there is
+one.
+
+The actor knows nothing when it starts. What fired in an earlier life isn't resolved by this one, and fires anew if it
+still holds. A connection is judged once it has sent a status, an instrument once it has had data.
 """
 
 from __future__ import annotations
@@ -23,16 +26,25 @@ from feedbus.alerts import AlertEngine, Rule, topics
 from feedbus.errors import ConfigError
 from feedbus.schema.events import Alert, Gap, MarketData
 
-SHORTEST_SLEEP = 0.001  # seconds: what is due together wakes us once
-LONGEST_SLEEP = 5.0  # seconds: the wall clock that rules are due by may be set meanwhile
-OVERDUE_AFTER = 5.0  # seconds
+SHORTEST_SLEEP = 0.001
+"""Seconds. Rules that are due at almost the same time then cost one wake-up."""
+LONGEST_SLEEP = 5.0
+"""Seconds. Rules are due by the wall clock, which may be set while the task sleeps by trio's clock."""
+OVERDUE_AFTER = 5.0
+"""Seconds by which a due rule may be judged late before the actor counts as stuck."""
 MINUTE = 60.0
 
 log = logging.getLogger("feedbus.alerting")
 
 
 class Options(msgspec.Struct, frozen=True):
-    """`max_instruments` bounds what is remembered, `log_per_minute` the lines about alerts in the log."""
+    """What the key `alerting` of the configuration may hold.
+
+    rules            the rules; without them there is one, which fires when a connection is down for 30 s
+    webhook          where alerts are posted, None for nowhere
+    max_instruments  how many instruments and how many connections are watched: this bounds the memory
+    log_per_minute   how many alerts of one severity are logged within a minute
+    """
 
     rules: tuple[Rule, ...] = (Rule("connection_down", for_=30),)
     webhook: WebhookOptions | None = None
@@ -41,50 +53,51 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Actor:
-    """The rules of one configuration at work."""
+    """The alerting actor, as feedbus.actors.protocol describes an actor."""
 
     Options: ClassVar[type[msgspec.Struct]] = Options
     publishes: ClassVar[bool] = True
 
-    def __init__(self, options: msgspec.Struct, given: ActorContext) -> None:
-        """Raises ConfigError for rules that contradict themselves or one another, and for an unusable webhook."""
+    def __init__(self, options: msgspec.Struct, context: ActorContext) -> None:
+        """Raises ConfigError for rules that contradict themselves or one another, and for a webhook that can't be
+        used."""
         if not isinstance(options, Options):
             raise TypeError(f"alerting was given {type(options).__name__}")
         if not options.rules:
             raise ConfigError("rules: there are none, so nothing can fire")
-        self.anomalies = AlertEngine(options.rules, max_instruments=options.max_instruments)
+        self.engine = AlertEngine(options.rules, max_instruments=options.max_instruments)
         self.webhook = Webhook(options.webhook) if options.webhook else None
         self._topics = topics(options.rules)
-        self._given = given
-        self._lines = Lines(options.log_per_minute)
+        self._context = context
+        self._alert_log = AlertLog(options.log_per_minute)
         self._timer = trio.CancelScope()
-        self._next_tick = inf
+        self._next_tick = inf  # when the timer's task wakes, by trio's clock
         self._events = self._gaps = 0
-        self._told = {"firing": 0, "resolved": 0}
+        self._alert_counts = {"firing": 0, "resolved": 0}
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Judge what comes, until cancelled."""
-        async with self._given.subscribe(self._topics) as reader, trio.open_nursery() as nursery:
+        """Works until it is cancelled."""
+        async with self._context.subscribe(self._topics) as reader, trio.open_nursery() as nursery:
             if self.webhook is not None:
                 nursery.start_soon(self.webhook.run)
-            nursery.start_soon(self._ticks)
+            nursery.start_soon(self._tick_when_due)
             task_status.started()
             async for _, events in reader.messages():
                 self._judge(events)
 
     def overdue(self, now: float) -> str | None:
-        """Rules that are due are judged in time, or it is stuck."""
+        """Returns a line when a rule should have been judged more than OVERDUE_AFTER seconds ago."""
         return "alerting: rules that are due aren't judged" if now > self._next_tick + OVERDUE_AFTER else None
 
     def counters(self) -> Mapping[str, int]:
-        """Plain totals since it was made, by name."""
+        """Returns totals since the actor was made, by name."""
         counts = {
             "events": self._events,
             "gaps": self._gaps,
-            "fired": self._told["firing"],
-            "resolved": self._told["resolved"],
-            "events_passed_over": self.anomalies.passed_over,
-            "log_lines_left_out": self._lines.left_out,
+            "fired": self._alert_counts["firing"],
+            "resolved": self._alert_counts["resolved"],
+            "events_passed_over": self.engine.passed_over,
+            "log_lines_left_out": self._alert_log.left_out,
         }
         if self.webhook is not None:
             posted = self.webhook.counts()
@@ -92,9 +105,9 @@ class Actor:
         return counts
 
     def _judge(self, events: Sequence[MarketData | Gap]) -> None:
-        """All events of one bus message."""
-        now_ns = self._given.wall_ns()
-        add = self.anomalies.add
+        """Judges all events of one bus message."""
+        now_ns = self._context.wall_ns()
+        add = self.engine.add
         alerts: list[Alert] = []
         for event in events:
             if isinstance(event, Gap):
@@ -104,55 +117,58 @@ class Actor:
             if found := add(event, now_ns):
                 alerts += found
         if alerts:
-            self._tell(alerts)
-        self._set_timer()
+            self._publish(alerts)
+        self._schedule_tick()
 
-    async def _ticks(self) -> None:
+    async def _tick_when_due(self) -> None:
         while True:
             with trio.CancelScope() as self._timer:
                 self._next_tick = inf
-                self._set_timer()
+                self._schedule_tick()
                 await trio.sleep_forever()
-            alerts = self.anomalies.tick(self._given.wall_ns())
+            alerts = self.engine.tick(self._context.wall_ns())
             if alerts:
-                self._tell(alerts)
-            self._lines.end_minute(trio.current_time())
+                self._publish(alerts)
+            self._alert_log.end_minute(trio.current_time())
 
-    def _set_timer(self) -> None:
-        """Have the ticker wake when the next rule is due, if it doesn't by then."""
-        due = self.anomalies.next_due()
-        wait = LONGEST_SLEEP if due is None else (due - self._given.wall_ns()) / 1e9
+    def _schedule_tick(self) -> None:
+        """Has the timer's task wake when the next rule is due, unless it wakes earlier anyway."""
+        due = self.engine.next_due()
+        wait = LONGEST_SLEEP if due is None else (due - self._context.wall_ns()) / 1e9
         at = trio.current_time() + min(max(wait, SHORTEST_SLEEP), LONGEST_SLEEP)
         if at < self._next_tick:
             self._next_tick = self._timer.deadline = at
 
-    def _tell(self, alerts: Sequence[Alert]) -> None:
-        self._given.publish(alerts)
+    def _publish(self, alerts: Sequence[Alert]) -> None:
+        self._context.publish(alerts)
         if self.webhook is not None:
             self.webhook.offer(alerts)
         now = trio.current_time()
         for alert in alerts:
-            self._told[alert.state] += 1
-            self._lines.write(alert, now)
+            self._alert_counts[alert.state] += 1
+            self._alert_log.write(alert, now)
 
 
-class Lines:
-    """One line an alert in the log, and at most so many a minute of each severity, so that what is critical isn't
-    drowned by the rest; then one that says how many were left out."""
+class AlertLog:
+    """Logs one line for each alert, up to a limit per minute and severity, so that a flood of harmless alerts
+    can't hide a critical one. At the end of the minute one line says how many alerts weren't logged.
+
+    `left_out` is the total of these. Times are trio's, in seconds.
+    """
 
     def __init__(self, per_minute: int) -> None:
         self.left_out = 0
         self._per_minute = per_minute
-        self._written = Counter[str]()  # by severity
-        self._left_out_now = 0
-        self._ends = -inf
+        self._written = Counter[str]()  # in this minute, by severity
+        self._left_out_this_minute = 0
+        self._minute_ends = -inf
 
     def write(self, alert: Alert, now: float) -> None:
-        """Log it, if there is room."""
+        """Logs the alert, unless too many of its severity were logged in this minute."""
         self.end_minute(now)
         if self._written[alert.severity] >= self._per_minute:
             self.left_out += 1
-            self._left_out_now += 1
+            self._left_out_this_minute += 1
             return
         self._written[alert.severity] += 1
         level = logging.WARNING if alert.state == "firing" else logging.INFO
@@ -160,11 +176,11 @@ class Lines:
         log.log(level, "%s %s %s: %s: %s", alert.severity, alert.rule, alert.state, about, alert.text)
 
     def end_minute(self, now: float) -> None:
-        """Begin a new minute, if the last one is over."""
-        if now < self._ends:
+        """Begins a new minute if the last one is over."""
+        if now < self._minute_ends:
             return
-        if self._left_out_now:
-            log.warning("%d more alerts within a minute: not logged, but published", self._left_out_now)
+        if self._left_out_this_minute:
+            log.warning("%d more alerts within a minute: not logged, but published", self._left_out_this_minute)
         self._written.clear()
-        self._left_out_now = 0
-        self._ends = now + MINUTE
+        self._left_out_this_minute = 0
+        self._minute_ends = now + MINUTE

@@ -1,9 +1,10 @@
-"""The webhook: alerts, POSTed as JSON to an address of the operator's. Touches the network through transport/http.py.
+"""The webhook: posts alerts as JSON to a URL that the operator has configured.
 
-Alerts wait in a bounded mailbox, of which the oldest are dropped, and go out in batches, in order, by one task; nobody
-waits for it. At any time offered == delivered + failed + dropped + waiting.
+Alerts wait in a bounded mailbox, which drops the oldest when it is full. One task posts them in batches and in order,
+so nobody else ever waits for the receiver. At any time offered == delivered + failed + dropped + waiting.
 
-The address is a secret: whoever knows it may post there. Nothing here shows more of it than scheme and host.
+The URL is a secret, since whoever knows it may post there. Errors and log lines show its scheme, host and port only.
+The module touches the network through feedbus/transport/http.py, and trio's clock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from math import inf
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,24 +26,37 @@ from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema.events import Alert
-from feedbus.transport import http
 from feedbus.urls import is_loopback, split
 
-BATCH = 100  # alerts of one POST
-MAX_ANSWER = 64 * 1024  # bytes; nobody reads it
-FIRST_DELAY = 0.5  # seconds, before jitter
+if TYPE_CHECKING:
+    from feedbus.transport import http
+
+BATCH = 100
+"""The most alerts that one POST carries."""
+MAX_ANSWER = 64 * 1024
+"""The largest answer that is accepted, in bytes. Only its status is looked at."""
+FIRST_DELAY = 0.5
+"""Seconds before the first retry, of which a random share is waited (full jitter). The delay doubles each time."""
 MAX_DELAY = 30.0
-MAX_RETRY_AFTER = 300.0  # seconds that a receiver may have us wait
-# What a receiver answers that may be otherwise at the next attempt (RFC 9110); 429 is a RateLimited.
-TRY_AGAIN = frozenset({408, 425, *range(500, 600)})
+"""The longest delay in seconds, before jitter."""
+MAX_RETRY_AFTER = 300.0
+"""The longest time in seconds that a receiver may have us wait by `Retry-After`."""
+# The statuses after which a retry may succeed (RFC 9110). 429 is one too, but arrives as a RateLimited error.
+RETRYABLE = frozenset({408, 425, *range(500, 600)})
 
 log = logging.getLogger("feedbus.alerting")
 _encode = msgspec.json.Encoder().encode
 
 
 class WebhookOptions(msgspec.Struct, frozen=True):
-    """Where alerts are posted. `timeout` is seconds for a whole POST, `retries` how often one is tried again, `queue`
-    how many alerts may wait. Plain http to a host that isn't loopback takes `insecure`. Never shows the URL's path."""
+    """Where and how alerts are posted. Its text form never shows the URL's path.
+
+    url       an https:// or http:// URL
+    timeout   seconds for a whole POST, from connecting to the end of the answer
+    retries   how often a POST that failed is tried again
+    queue     how many alerts may wait
+    insecure  allows plain http:// to a host that isn't loopback
+    """
 
     SECRET: ClassVar[bool] = True
 
@@ -66,7 +80,8 @@ class WebhookOptions(msgspec.Struct, frozen=True):
 
 
 class WireAlert(msgspec.Struct, frozen=True, gc=False):
-    """One alert in the JSON. `ts` is its `ts_recv`, as RFC 3339 in UTC; the other fields are those of the event."""
+    """One alert in the JSON. `ts` is the event's `ts_recv` as an RFC 3339 time in UTC; the other fields are those of
+    the event."""
 
     rule: str
     severity: str
@@ -79,7 +94,7 @@ class WireAlert(msgspec.Struct, frozen=True, gc=False):
 
 
 class Webhook:
-    """One address, and what waits to be posted there."""
+    """One URL, the alerts that wait to be posted there, and the counters about them."""
 
     def __init__(
         self,
@@ -88,7 +103,8 @@ class Webhook:
         draw: Callable[[], float] = random.random,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`tls` replaces the system's authorities. Raises ConfigError for a URL that can't be used."""
+        """`draw` returns a random number from 0 to 1 for the jitter. `tls` replaces the system's certificate
+        authorities. Raises ConfigError for a URL that can't be used."""
         self.attempts = 0
         self.attempts_failed = 0
         self.delivered = 0
@@ -103,18 +119,19 @@ class Webhook:
         self._options = options
         self._draw = draw
         self._tls = tls
-        self._mailbox = Mailbox[Alert](options.queue, "drop_oldest")
+        self._mailbox = Mailbox[Alert](options.queue)
         self._in_flight = 0
         self._backoff = Backoff(FIRST_DELAY, MAX_DELAY, reset_after=0)
-        self._not_before = -inf  # by trio's clock
+        self._not_before = -inf  # the earliest time of the next POST, by trio's clock
 
     def offer(self, alerts: Iterable[Alert]) -> None:
-        """Have these posted; doesn't wait."""
+        """Puts alerts into the mailbox to be posted. Never waits."""
         for alert in alerts:
             self._mailbox.put_nowait(alert)
 
     def counts(self) -> dict[str, int]:
-        """offered == delivered + failed + dropped + waiting; `attempts` are POSTs, of which `attempts_failed`."""
+        """Returns totals of alerts, of which offered == delivered + failed + dropped + waiting, and of POSTs:
+        `attempts`, and `attempts_failed` among them."""
         return {
             "offered": self._mailbox.put_count,
             "delivered": self.delivered,
@@ -126,40 +143,45 @@ class Webhook:
         }
 
     async def run(self) -> None:
-        """Post what is offered, until cancelled; what waits then is given up."""
+        """Posts what is offered until it is cancelled. Alerts that are still waiting then are lost."""
+        from feedbus.transport import http  # alerting without a webhook starts without an HTTP library
+
         async with http.client(
             self._origin, tls=self._tls, answer_within=self._options.timeout, max_size=MAX_ANSWER, show_paths=False
         ) as client:
             while True:
                 batch = await self._mailbox.get_batch(BATCH)
                 self._in_flight = len(batch)
-                if await self._delivered(client, body(batch)):
+                if await self._deliver(client, body(batch)):
                     self.delivered += len(batch)
                 else:
                     self.failed += len(batch)
                 self._in_flight = 0
 
-    async def _delivered(self, client: http.HttpClient, payload: bytes) -> bool:
-        """Post it, and again while that may help and is allowed. After a failure the next one waits too, whatever it is
-        of, so that a receiver that is down isn't hammered."""
+    async def _deliver(self, client: http.HttpClient, payload: bytes) -> bool:
+        """Posts one batch, with retries as far as they may help and are allowed. Returns whether it was accepted.
+
+        After a failure the next POST waits even if it carries another batch, so that a receiver that is down isn't
+        hammered.
+        """
         for attempt in range(self._options.retries + 1):
             await trio.sleep_until(self._not_before)
             self.attempts += 1
-            error = await self._failure(client, payload)
+            error = await self._post(client, payload)
             now = trio.current_time()
             if error is None:
                 self._backoff.data(now)
                 return True
             self.attempts_failed += 1
-            self._not_before = now + pause(error, self._backoff.failed(now, self._draw()))
-            last = attempt == self._options.retries or not _may_pass(error)
+            self._not_before = now + retry_delay(error, self._backoff.failed(now, self._draw()))
+            last = attempt == self._options.retries or not _is_retryable(error)
             log.log(logging.WARNING if last else logging.INFO, "webhook: %s%s", error, "; given up" if last else "")
             if last:
                 break
         return False
 
-    async def _failure(self, client: http.HttpClient, payload: bytes) -> VenueError | None:
-        """Post it once; None when it was taken."""
+    async def _post(self, client: http.HttpClient, payload: bytes) -> VenueError | None:
+        """Posts one batch once. Returns None when it was accepted, else the error."""
         try:
             answer = await client.request("POST", self._path, payload)
         except VenueError as error:
@@ -170,25 +192,27 @@ class Webhook:
 
 
 class Rejected(BadData):
-    """The receiver answered with another status than 2xx."""
+    """The receiver answered with a status other than 2xx."""
 
     def __init__(self, place: str, status: int) -> None:
         super().__init__(place, f"HTTP {status}")
         self.status = status
 
 
-def pause(error: VenueError, delay: float) -> float:
-    """Seconds until the next attempt: ours, or the receiver's `Retry-After` if that is longer, within reason."""
+def retry_delay(error: VenueError, delay: float) -> float:
+    """Returns the seconds until the next attempt: `delay`, or what the receiver asked for by `Retry-After` if that is
+    longer, but at most MAX_RETRY_AFTER."""
     wanted = error.retry_after if isinstance(error, RateLimited) else None
     return delay if wanted is None else max(delay, min(wanted, MAX_RETRY_AFTER))
 
 
-def _may_pass(error: VenueError) -> bool:
-    return error.status in TRY_AGAIN if isinstance(error, Rejected) else True
+def _is_retryable(error: VenueError) -> bool:
+    return error.status in RETRYABLE if isinstance(error, Rejected) else True
 
 
 def body(alerts: Iterable[Alert]) -> bytes:
-    """The JSON of one POST: {"alerts": [{rule, severity, state, venue, symbol, value, text, ts}, …]}, oldest first."""
+    """Returns the JSON of one POST: {"alerts": [{rule, severity, state, venue, symbol, value, text, ts}, …]}, the
+    oldest alert first."""
     return _encode({"alerts": [_wire(alert) for alert in alerts]})
 
 
@@ -201,7 +225,8 @@ def _wire(alert: Alert) -> WireAlert:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of an address. Raises ConfigError, which never shows it."""
+    """Returns scheme, host and port of a URL. Raises ConfigError for a URL that can't be used; the message doesn't show
+    the URL."""
     parts = split(url)
     if parts is None or parts.scheme not in ("http", "https") or parts.port == 0:
         raise ConfigError("webhook.url: must be https://HOST/PATH or http://HOST/PATH, with no user and no fragment")

@@ -1,4 +1,4 @@
-"""The actor `metrics`: what is on the bus, for Prometheus."""
+"""The actor `metrics`: serves figures about everything on the bus to Prometheus."""
 
 from feedbus.actors.metrics.actor import Actor
 

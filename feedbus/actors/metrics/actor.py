@@ -1,10 +1,13 @@
-"""The actor `metrics`: what is on the bus, for Prometheus. The shell: it owns the subscription and the HTTP server.
+"""The actor `metrics`: serves figures about everything on the bus to Prometheus.
 
-It says of the whole bus what each process' own /metrics can't: what subscribers get, how old it is when they get it,
-and what is missing. The figures are kept by feedbus.actors.metrics.bus_figures; here is which one is which series.
+This is the shell: it owns the subscription and the HTTP server. The pages of the single processes can't show what this
+one shows, because it sees the bus as a subscriber does: what arrives, how old it is on arrival, and what is missing.
+feedbus/actors/metrics/bus_figures.py keeps the figures; the tables at the end of this module say which figure is which
+series.
 
-/readyz says no until something has come of the bus, and when a feed that should speak is silent. Whether a feed is
-connected is its own process' business. /healthz says yes: whoever answers is well.
+/readyz answers no until something has come over the bus, and while a feed is silent that should send statuses. Whether
+a feed is connected to its venue is left to the page of the feed's own process. /healthz always answers yes: a process
+that answers is alive.
 """
 
 from __future__ import annotations
@@ -34,17 +37,23 @@ from feedbus.telemetry.server import Server
 from feedbus.urls import is_loopback
 
 TOPICS = [""]
+"""The empty prefix: every topic."""
 WORDS = frozenset(event_type.WORD for event_type in EVENT_TYPES if event_type.WORD)
+"""All topic words that exist."""
 
 log = logging.getLogger("feedbus.metrics")
 
 
 class Actor:
-    """Serves a view of the bus until cancelled."""
+    """The metrics actor, as feedbus.actors.protocol describes an actor."""
 
     class Options(msgspec.Struct, frozen=True):
-        """`listen` is HOST:PORT, an IPv6 address in brackets, and port 0 lets the system choose. There is neither TLS
-        nor a login, so a host that isn't loopback takes `insecure`. Rates and quantiles are over `window` seconds."""
+        """What the key `metrics` of the configuration may hold.
+
+        listen    HOST:PORT where to serve, an IPv6 address in brackets; with port 0 the system chooses one
+        insecure  allows a host that isn't loopback, since there is neither TLS nor a login
+        window    the seconds over which rates and quantiles are computed
+        """
 
         listen: str = "127.0.0.1:9468"
         insecure: bool = False
@@ -52,37 +61,37 @@ class Actor:
 
     publishes = False
 
-    def __init__(self, options: Options, given: ActorContext) -> None:
-        """Raises ConfigError for an address that isn't one, or that others reach."""
+    def __init__(self, options: Options, context: ActorContext) -> None:
+        """Raises ConfigError for an address that is malformed, or that other machines can reach without `insecure`."""
         self._host, self._port = _address(options)
-        self._given = given
+        self._context = context
         self._figures = BusFigures(round(options.window * SECOND))
         self.registry: CollectorRegistry | None = None
-        """What is served, once it runs."""
+        """The series that are served; None before the actor runs."""
         self._server: Server | None = None
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Where it serves: host and port."""
+        """The host and port where it serves; None before it does."""
         return self._server.address if self._server else None
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Count what comes, and answer, until cancelled. Raises CantServe when the address can't be had."""
-        async with self._given.subscribe(TOPICS) as reader, trio.open_nursery() as nursery:
-            self.registry = registry(self._figures, reader, self._given)
+        """Works until it is cancelled. Raises CantServe when the address can't be bound."""
+        async with self._context.subscribe(TOPICS) as reader, trio.open_nursery() as nursery:
+            self.registry = registry(self._figures, reader, self._context)
             self._server = Server(self._host, self._port, self.registry, self._not_ready, list)
             host, port = await nursery.start(self._server.serve)
             log.info("the bus in figures at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
             task_status.started()
             async for header, events in reader.messages():
-                self._figures.add(header.publisher, header.epoch, events, self._given.wall_ns())
+                self._figures.add(header.publisher, header.epoch, events, self._context.wall_ns())
 
     def overdue(self, now: float) -> str | None:  # noqa: ARG002 (others have deadlines)
-        """Nothing: what it does it does at once."""
+        """Returns None: the actor handles each message at once, so nothing can be late."""
         return None
 
     def counters(self) -> Mapping[str, int]:
-        """Plain totals since it was made, by name."""
+        """Returns totals since the actor was made, by name."""
         feeds = self._figures.feeds
         return {
             "messages": self._figures.messages,
@@ -92,11 +101,11 @@ class Actor:
         }
 
     def _not_ready(self) -> list[str]:
-        return self._figures.not_ready(self._given.wall_ns())
+        return self._figures.not_ready(self._context.wall_ns())
 
 
 def _address(options: Actor.Options) -> tuple[str, int]:
-    """Host, without brackets, and port."""
+    """Returns the host, without brackets, and the port. Raises ConfigError for an address that can't be used."""
     host, _, port = options.listen.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     good_port = port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) < 1 << 16
@@ -113,7 +122,7 @@ def _address(options: Actor.Options) -> tuple[str, int]:
 
 
 class _At:
-    """A part of the figures at the moment of a scrape."""
+    """The figures of one publisher at the moment of a scrape."""
 
     def __init__(self, feed: PublisherFigures, now_ns: int) -> None:
         self.feed = feed
@@ -121,20 +130,23 @@ class _At:
 
 
 class _StreamAt:
+    """The figures of one kind of event of one publisher at the moment of a scrape."""
+
     def __init__(self, stream: KindFigures, now_ns: int) -> None:
         self.stream = stream
         self.now_ns = now_ns
 
 
-def registry(figures: BusFigures, reader: EventReader, given: ActorContext) -> CollectorRegistry:
-    """Every series but the server's own. The process' figures are left to the process' own page."""
+def registry(figures: BusFigures, reader: EventReader, context: ActorContext) -> CollectorRegistry:
+    """Returns all series of this page but those of the server itself. Figures about the process are on the process' own
+    page."""
 
     def feeds() -> Iterable[tuple[tuple[str, ...], _At]]:
-        now = given.wall_ns()
+        now = context.wall_ns()
         return [((feed.name,), _At(feed, now)) for feed in figures.feeds]
 
     def streams() -> Iterable[tuple[tuple[str, ...], _StreamAt]]:
-        now = given.wall_ns()
+        now = context.wall_ns()
         return [
             ((feed.name, stream.kind), _StreamAt(stream, now))
             for feed in figures.feeds
@@ -166,7 +178,7 @@ def _summary(spread: Distribution | None) -> Summary | None:
 
 
 def _words(counts: Mapping[str, int]) -> dict[str, int]:
-    """Of the topics' words those that are ours: others come from the wire."""
+    """Leaves out words that don't exist: they come from the wire and must not become labels."""
     return {word: count for word, count in counts.items() if word in WORDS}
 
 

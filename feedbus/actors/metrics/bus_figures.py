@@ -1,10 +1,14 @@
-"""What is on the bus, in figures by feed and kind. Pure: time is an argument.
+"""Figures about everything on the bus, by publisher and kind of event: counts, rates, ages, gaps and firing alerts.
 
-A feed is a publisher, by the name in its messages. `add` is called for every message, so it looks at one event of each
-kind in it: the first, which is the one that waited longest in the publisher. Its age and delay count for all.
+In the metrics a publisher is called a feed, whether it is one or an actor. `BusFigures.add` is called for every message
+of the bus, so it has to be cheap: of each kind it looks at the first event only, which has waited longest in the
+publisher, and counts its age and delay for all events of that kind in the message.
 
-Everything that the wire names is bounded: feeds beyond MAX_FEEDS, rules beyond MAX_RULES, and names that are no fit
-labels share the name "other". No figure has a symbol.
+Whatever comes from the wire is bounded, since each distinct label costs memory here and in Prometheus: publishers
+beyond MAX_FEEDS, rules beyond MAX_RULES and names that make no fit label share the name "other", and no figure has a
+symbol.
+
+The module is pure: the time is an argument, in nanoseconds since the epoch.
 """
 
 from __future__ import annotations
@@ -18,32 +22,40 @@ from feedbus.schema.events import Alert, Event, FeedStatus, Gap, MarketEvent
 
 SECOND = 1_000_000_000
 MAX_FEEDS = 64
-MAX_RULES = 64  # pairs of rule and severity
-MAX_NAME = 64  # characters
+"""The most publishers that have figures of their own."""
+MAX_RULES = 64
+"""The most pairs of rule and severity that have figures of their own."""
+MAX_NAME = 64
+"""The most characters of a name that becomes a label."""
 MAX_FIRING = 10_000
+"""The most firing alerts that are remembered."""
 SILENT_AFTER = 15 * SECOND
-"""A feed's connections speak every 5 s."""
+"""A feed's connections send a status every 5 s, so three are missing then."""
 SLICES = 6
-"""A window is kept in so many parts; the oldest goes when a new one begins."""
+"""How many slices a window has. The oldest slice is dropped when a new one begins, so the window moves by a sixth."""
 QUANTILES = (0.5, 0.9, 0.99)
 OTHER = "other"
 CAUSES: tuple[str, ...] = get_args(get_type_hints(Gap)["cause"])
 
-_STEPS = 4  # bits: each power of two is cut into 16, so that a value is known to within 3.2 %
-_SHOWN = _STEPS + 1
+# Values are counted in buckets, as in an HDR histogram: each power of two is cut into 2**4 = 16 buckets, so that the
+# middle of a bucket is within 3.2 % of every value in it.
+_STEP_BITS = 4
+_SIGNIFICANT_BITS = _STEP_BITS + 1
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How values (nanoseconds) lie: of all there have been count and sum, of the recent ones the QUANTILES."""
+    """A distribution of times in nanoseconds. `count` and `sum` are of all values since the start, `quantiles` are of
+    those within the window."""
 
     count: int
     sum: int
     quantiles: dict[float, float]
 
 
-class _Slice:
-    """A part of the window, `number` of its length since 1970."""
+class _WindowSlice:
+    """A part of the window. `number` is its start divided by its length, so slices are aligned to the epoch. `ages` and
+    `delays` count events by bucket."""
 
     __slots__ = ("ages", "delays", "events", "number")
 
@@ -55,7 +67,8 @@ class _Slice:
 
 
 class KindFigures:
-    """One kind of one feed. Keeps no values, only how many there were of each size: at most 2 x 1,024 numbers."""
+    """The figures of one kind of event of one publisher. No values are kept, only their counts by bucket: at most 1,024
+    buckets for ages and as many for delays in each slice."""
 
     __slots__ = (
         "_age_sum", "_began", "_current", "_delay_count", "_delay_sum", "_slice_ns", "_slices", "events", "kind",
@@ -67,32 +80,32 @@ class KindFigures:
         self._age_sum = self._delay_sum = self._delay_count = 0
         self._slice_ns = slice_ns
         self._began = now_ns
-        self._current = _Slice(now_ns // slice_ns)
+        self._current = _WindowSlice(now_ns // slice_ns)
         self._slices = deque([self._current], maxlen=SLICES)
 
     def add(self, event: MarketEvent, count: int, now_ns: int) -> None:
-        """`count` events came, of which `event` stands for all."""
+        """Counts `count` events that came in one message. The age and delay of `event` count for all of them."""
         number = now_ns // self._slice_ns
         now = self._current
         if number != now.number:
-            now = self._current = _Slice(number)
+            now = self._current = _WindowSlice(number)
             self._slices.append(now)
         self.events += count
         now.events += count
         at = event.ts_recv
         age = now_ns - at
         self._age_sum += age * count
-        size = size_of(age)
-        now.ages[size] = now.ages.get(size, 0) + count
+        bucket = bucket_of(age)
+        now.ages[bucket] = now.ages.get(bucket, 0) + count
         if event.ts_event:
             delay = at - event.ts_event
             self._delay_sum += delay * count
             self._delay_count += count
-            size = size_of(delay)
-            now.delays[size] = now.delays.get(size, 0) + count
+            bucket = bucket_of(delay)
+            now.delays[bucket] = now.delays.get(bucket, 0) + count
 
     def rate(self, now_ns: int) -> float:
-        """Events per second over the window, or since the first one."""
+        """Returns the events per second over the window, or since the first event if that is more recent."""
         recent = self._recent(now_ns)
         if not recent:
             return 0.0
@@ -100,25 +113,30 @@ class KindFigures:
         return sum(each.events for each in recent) * SECOND / max(SECOND, now_ns - since)
 
     def ages(self, now_ns: int) -> Distribution:
-        """Our clock at the receipt here, less `ts_recv`."""
+        """Returns the ages of events: our clock when they were received here, minus `ts_recv`."""
         recent = (each.ages for each in self._recent(now_ns))
         return Distribution(self.events, self._age_sum, quantiles(recent))
 
     def delays(self, now_ns: int) -> Distribution | None:
-        """`ts_recv` less `ts_event`, below 0 where the clocks differ; None where the venue has given no time yet."""
+        """Returns the delays of events at the venue: `ts_recv` minus `ts_event`, which is negative where the clocks
+        differ. None while the venue has given no time."""
         if not self._delay_count:
             return None
         recent = (each.delays for each in self._recent(now_ns))
         return Distribution(self._delay_count, self._delay_sum, quantiles(recent))
 
-    def _recent(self, now_ns: int) -> list[_Slice]:
-        """Those of the window; after the clock was set back, none of what is now in the future."""
+    def _recent(self, now_ns: int) -> list[_WindowSlice]:
+        """Returns the slices within the window. After the clock was set back, slices that now lie in the future
+        aren't."""
         now = now_ns // self._slice_ns
         return [each for each in self._slices if 0 <= now - each.number < SLICES]
 
 
 class PublisherFigures:
-    """One publisher, or all that share the name "other": of those together neither epoch nor restarts are known."""
+    """The figures of one publisher, or of all that share the name "other": for those, `epoch` is None and restarts
+    aren't counted.
+
+    `heard_at` is when its last message with events or gaps came, `streams` has the figures of each kind of event."""
 
     def __init__(self, name: str, epoch: int | None) -> None:
         self.name = name
@@ -127,48 +145,52 @@ class PublisherFigures:
         self.heard_at = 0
         self.gaps = Counter(dict.fromkeys(CAUSES, 0))
         self.lost = 0
-        """Events, of the gaps that say how many."""
+        """Lost events, as far as the gaps say how many."""
         self.status: FeedStatus | None = None
+        """The newest status of any of its connections; None for a publisher that isn't a feed."""
         self.streams: dict[type[Event], KindFigures] = {}
 
     def silent_s(self, now_ns: int) -> float | None:
-        """For how long its connections have said nothing, when that is too long: one that stopped isn't asked."""
+        """Returns the seconds since its connections sent the last status when these are too many, else None. A feed
+        whose last status said that it stopped isn't expected to send any."""
         if self.status is None or self.status.state == "stopped":
             return None
         silent = now_ns - self.status.ts_recv
         return silent / SECOND if silent > SILENT_AFTER else None
 
     def connections_up(self, now_ns: int) -> int | None:
-        """By its newest word; 0 when it has been silent since. None for a publisher without connections."""
+        """Returns how many connections are up by the newest status, 0 when it is too old. None for a publisher that
+        isn't a feed."""
         if self.status is None:
             return None
         return 0 if self.silent_s(now_ns) is not None else self.status.connections_up
 
 
 class BusFigures:
-    """Messages in, figures out. `not_kept` counts alerts beyond MAX_FIRING."""
+    """Takes in the messages of the bus and keeps the figures. `messages` counts them, and `not_kept` counts firing
+    alerts beyond MAX_FIRING, which are left out of the figures."""
 
     def __init__(self, window_ns: int) -> None:
         self.messages = 0
         self.not_kept = 0
         self.fired: Counter[tuple[str, str]] = Counter()
-        """Alerts that began, by rule and severity."""
+        """How many alerts began to fire, by rule and severity."""
         self._slice_ns = window_ns // SLICES
         self._feeds: dict[str, PublisherFigures] = {}
         self._firing: dict[tuple[str, str, str, str], tuple[str, str]] = {}
 
     @property
     def feeds(self) -> Collection[PublisherFigures]:
-        """All publishers that have been heard."""
+        """All publishers that have been heard so far."""
         return self._feeds.values()
 
     def add(self, publisher: str, epoch: int, events: Sequence[Event], now_ns: int) -> None:
-        """Take in what one message brought: `events` of a word of this publisher, and Gaps."""
+        """Takes in the events of one message of this publisher, Gaps included. `events` must not be empty."""
         self.messages += 1
-        feed = self._feeds.get(publisher) or self._feed(publisher, epoch)
+        feed = self._feeds.get(publisher) or self._new_publisher(publisher, epoch)
         feed.heard_at = now_ns
         if feed.epoch != epoch and feed.epoch is not None:
-            self._restart(feed, epoch)
+            self._begin_epoch(feed, epoch)
         kind = type(events[0])
         if len(events) == 1 or len(kinds := set(map(type, events))) == 1:
             self._add(feed, kind, events, now_ns)
@@ -177,26 +199,28 @@ class BusFigures:
             self._add(feed, kind, [event for event in events if type(event) is kind], now_ns)
 
     def firing(self) -> dict[tuple[str, str], int]:
-        """How many alerts are firing now, by rule and severity: 0 for those that have been."""
+        """Returns how many alerts are firing now, by rule and severity. Pairs of which an alert has ever fired are
+        there with 0, so that their series don't vanish."""
         return dict.fromkeys(self.fired, 0) | Counter(self._firing.values())
 
     def not_ready(self, now_ns: int) -> list[str]:
-        """Why this is no view of the bus: nothing has come yet, or feeds that should speak don't."""
+        """Returns the reasons why these figures may not show the whole bus, one line each: nothing has come yet, or a
+        feed has fallen silent. Empty when all is well."""
         if not self._feeds:
             return ["nothing has come of the bus yet"]
         silent = [(feed.name, feed.silent_s(now_ns)) for feed in self.feeds]
         return [f"{name}: no word of its connections for {since:.0f} s" for name, since in silent if since is not None]
 
     def _add(self, feed: PublisherFigures, kind: type[Event], events: Sequence[Event], now_ns: int) -> None:
-        """Some events of one kind."""
-        read = READERS.get(kind)
+        """Takes in the events of one kind."""
+        read = _READERS.get(kind)
         if read is not None:
             read(self, feed, events)
         if kind is not Gap:
-            stream = feed.streams.get(kind) or self._stream(feed, kind, now_ns)
+            stream = feed.streams.get(kind) or self._new_stream(feed, kind, now_ns)
             stream.add(cast(MarketEvent, events[0]), len(events), now_ns)
 
-    def _feed(self, publisher: str, epoch: int) -> PublisherFigures:
+    def _new_publisher(self, publisher: str, epoch: int) -> PublisherFigures:
         named = len(self._feeds) < MAX_FEEDS and is_label(publisher)
         name = publisher if named else OTHER
         feed = self._feeds.get(name)
@@ -204,12 +228,13 @@ class BusFigures:
             feed = self._feeds[name] = PublisherFigures(name, epoch if named else None)
         return feed
 
-    def _stream(self, feed: PublisherFigures, kind: type[Event], now_ns: int) -> KindFigures:
+    def _new_stream(self, feed: PublisherFigures, kind: type[Event], now_ns: int) -> KindFigures:
         stream = feed.streams[kind] = KindFigures(str(kind.__struct_config__.tag), self._slice_ns, now_ns)
         return stream
 
-    def _restart(self, feed: PublisherFigures, epoch: int) -> None:
-        """A publisher's new life knows nothing of the alerts of the old one, and says again what is still amiss."""
+    def _begin_epoch(self, feed: PublisherFigures, epoch: int) -> None:
+        """Notes that the publisher was started anew. Its new life doesn't know the alerts of the old one and never
+        resolves them, but fires again what still holds. So the old ones are forgotten."""
         feed.epoch = epoch
         feed.restarts += 1
         self._firing = {key: pair for key, pair in self._firing.items() if key[0] != feed.name}
@@ -234,56 +259,58 @@ class BusFigures:
             if len(self._firing) >= MAX_FIRING:
                 self.not_kept += 1
                 continue
-            pair = self._firing[key] = self._pair(alert)
+            pair = self._firing[key] = self._rule_and_severity(alert)
             self.fired[pair] += before is None
 
-    def _pair(self, alert: Alert) -> tuple[str, str]:
+    def _rule_and_severity(self, alert: Alert) -> tuple[str, str]:
         pair = (alert.rule, alert.severity)
         known = pair in self.fired or (len(self.fired) < MAX_RULES and all(map(is_label, pair)))
         return pair if known else (OTHER, OTHER)
 
 
-READERS: dict[type[Event], Callable[[BusFigures, PublisherFigures, Any], None]] = {
+_READERS: dict[type[Event], Callable[[BusFigures, PublisherFigures, Any], None]] = {
     Gap: BusFigures._read_gaps,
     FeedStatus: BusFigures._read_statuses,
     Alert: BusFigures._read_alerts,
 }
-"""The kinds of which more is said than how many there are."""
+"""How the kinds of events are read whose content matters. Of the others only the number and the times count."""
 
 
 def is_label(text: str) -> bool:
-    """True for a name from the wire that a label may show: short, in one line."""
+    """Whether a name from the wire is fit to be a label: neither empty nor too long, and printable."""
     return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
-def size_of(ns: int) -> int:
-    """The class of values that this one counts in: all within 1/16 of one another, or the very value below 32."""
-    shift = ns.bit_length() - _SHOWN
+def bucket_of(ns: int) -> int:
+    """Returns the number of the bucket that a value counts in. The values of one bucket lie within 1/16 of one another,
+    and values from -31 to 31 have a bucket each."""
+    shift = ns.bit_length() - _SIGNIFICANT_BITS
     if shift <= 0:
         return ns
-    return (shift << _STEPS) + (ns >> shift) if ns > 0 else -(shift << _STEPS) - (-ns >> shift)
+    return (shift << _STEP_BITS) + (ns >> shift) if ns > 0 else -(shift << _STEP_BITS) - (-ns >> shift)
 
 
-def middle_of(size: int) -> float:
-    """The middle of a class."""
-    if size < 0:
-        return -middle_of(-size)
-    shift = max(0, (size >> _STEPS) - 1)
-    low = (size - (shift << _STEPS)) << shift
+def bucket_middle(bucket: int) -> float:
+    """Returns the middle of the values of a bucket, in nanoseconds."""
+    if bucket < 0:
+        return -bucket_middle(-bucket)
+    shift = max(0, (bucket >> _STEP_BITS) - 1)
+    low = (bucket - (shift << _STEP_BITS)) << shift
     return low + ((1 << shift) - 1) / 2
 
 
 def quantiles(parts: Iterable[dict[int, int]]) -> dict[float, float]:
-    """The QUANTILES of counts by class; none where nothing was counted. Each is of a class that has values."""
+    """Returns the QUANTILES of the values in `parts`, which are counts by bucket; empty where nothing was counted. Each
+    quantile is the middle of a bucket that has values."""
     counts: Counter[int] = Counter()
     for part in parts:
         counts.update(part)
     total = counts.total()
     found: dict[float, float] = {}
     seen = 0
-    for size in sorted(counts):
-        seen += counts[size]
+    for bucket in sorted(counts):
+        seen += counts[bucket]
         for quantile in QUANTILES[len(found) :]:
             if seen >= quantile * total:
-                found[quantile] = middle_of(size)
+                found[quantile] = bucket_middle(bucket)
     return found

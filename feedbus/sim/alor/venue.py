@@ -26,8 +26,8 @@ class AlorSimOptions(SimOptions, frozen=True, kw_only=True):
     refresh_failure: Literal["none", "500"] = "none"
     """With "500" each request for an access token is answered with HTTP 500."""
     ack: Literal["seed", "first", "last"] = "seed"
-    """Whether a subscription is acknowledged before or after its first data. With "seed" the seed and the guid decide, as
-    both happen at ALOR."""
+    """Whether a subscription is acknowledged before or after its first data. With "seed" the seed and the guid
+    decide, as both happen at ALOR."""
     spacing: wire.Spacing = "wide"
     """Whether envelopes have blanks, as captured, or none."""
     time_suffix: Literal["Z", ""] = "Z"

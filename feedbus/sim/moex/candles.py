@@ -1,10 +1,10 @@
 """Candles of the simulated market, built of its trades, and a made-up history before its first step. Pure.
 
 Each trade is added to one candle of each interval, so that the M1 candles of ten minutes add up to their M10 candle,
-and so on to D1. A minute without a trade has no candle. The history ends at the price with which the market opens, and its
-candles add up in the same way: those of an interval are built of the next shorter interval's as far back as these go,
-and are made up further back. Like the market itself the history trades day and night. It depends on the seed, the
-security, the opening price and the opening minute alone.
+and so on to D1. A minute without a trade has no candle. The history ends at the price with which the market opens,
+and its candles add up in the same way: those of an interval are built of the next shorter interval's as far back
+as these go, and are made up further back. Like the market itself the history trades day and night. It depends on the
+seed, the security, the opening price and the opening minute alone.
 
 The totals of the day in `securities` include a made-up morning, so they are not the sum of the candles.
 
@@ -77,8 +77,8 @@ def folded(candles: Iterable[MoexCandle], minutes: int) -> list[MoexCandle]:
 
 
 def continued(before: list[MoexCandle], live: list[MoexCandle]) -> list[MoexCandle]:
-    """The history, then the live candles. The last candle of the history and the first live one are joined when both are
-    of one period."""
+    """The history, then the live candles. The last candle of the history and the first live one are joined when
+    both are of one period."""
     if live and live[0].start == before[-1].start:
         return [*before[:-1], joined(before[-1], live[0]), *live[1:]]
     return [*before, *live]

@@ -2,7 +2,8 @@
 
 The state of an instrument after step n depends on the seed, the instrument and n alone, never on who is subscribed.
 Each instrument has a random generator of its own, from which it draws only when it acts: a busy instrument acts at
-nearly every step, and every instrument at least once a second. Prices are whole numbers of 10^-decimals of the security.
+nearly every step, and every instrument at least once a second. Prices are whole numbers of 10^-decimals of the
+security.
 """
 
 from __future__ import annotations

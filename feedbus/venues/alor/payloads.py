@@ -24,8 +24,6 @@ VENUE = "alor"
 MAX_LEVELS = 1000  # a side; the venue gives 50
 MAX_INT = 2**63
 
-DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 Body = TypeVar("Body")
 _Size = Annotated[float, Meta(ge=0)]
 _Count = Annotated[int, Meta(ge=0, le=MAX_INT - 1)]

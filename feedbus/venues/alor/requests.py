@@ -1,8 +1,7 @@
-"""What a Session of ALOR knows of each of its subscriptions, and how one is asked for. Pure."""
+"""How ALOR is asked for a subscription, and what is kept of each. Pure."""
 
 from __future__ import annotations
 
-from math import inf
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,12 +9,10 @@ from msgspec import Meta
 
 from feedbus.venues.alor.payloads import DECODERS, Format, MakeEvents, book_events, quote_events, trade_events
 from feedbus.venues.alor.symbols import paper
-from feedbus.venues.protocol import Send, Subscription
+from feedbus.venues.protocol import Subscription
+from feedbus.venues.subscriptions import Leaving, TrackedSubscription
 
 CHANNELS = ("orderbook", "alltrades", "quotes")
-
-STATES = ("refused", "wanted", "sent", "confirmed", "live")
-"""An instrument is as far as the least of its channels."""
 
 LEAST_FREQUENCY: dict[Format, int] = {"Simple": 25, "Slim": 10}
 
@@ -38,51 +35,36 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exchange: Literal["MOEX", "SPBX"] = "MOEX"
 
 
-class AlorSubscription:
-    """One subscription: what was asked, and how far it has come. `guid` and `serial` (the token's) are those of the
-    last request; each one has a guid of its own."""
+class AlorSubscription(TrackedSubscription):
+    """A subscription with what reads its data. `guid` and `serial` (the token's) are those of the last request."""
 
-    __slots__ = (
-        "acked",
-        "attempts",
-        "decode",
-        "events",
-        "guid",
-        "live_since",
-        "place",
-        "request",
-        "retry_at",
-        "serial",
-        "state",
-        "subscription",
-        "symbol",
-        "unauthorized",
-    )
+    __slots__ = ("acked", "decode", "events", "guid", "place", "serial", "symbol", "unauthorized", "wire")
 
     def __init__(self, subscription: Subscription, options: Options) -> None:
-        self.subscription = subscription
+        super().__init__(subscription)
         self.symbol = subscription.symbol
         self.place = str(subscription)
-        self.request = _request(subscription, options)
+        self.wire = _request(subscription, options)
         self.decode = DECODERS[subscription.channel, options.format]
         self.events = _EVENTS[subscription.channel]
-        self.state = "wanted"
         self.guid = ""
         self.serial = 0
         self.acked = False  # the request was answered, if only after its data
         self.unauthorized = False  # the last answer was that the token is no good
-        self.attempts = 0
-        self.live_since = inf
-        self.retry_at = inf
 
 
-class Leaving:
-    """A subscription that is being given up. The acks of both requests bear one guid: the first due is the other's."""
+class EndingSubscription:
+    """A subscription that is being given up.
 
-    __slots__ = ("acks_due", "guid", "retried", "serial")
+    The acknowledgements of both requests, to begin and to end it, bear one guid: where two are due, the first one is
+    that of the beginning.
+    """
 
-    def __init__(self, guid: str, acks_due: int) -> None:
+    __slots__ = ("acks_due", "guid", "leaving", "retried", "serial")
+
+    def __init__(self, guid: str, leaving: Leaving, acks_due: int) -> None:
         self.guid = guid
+        self.leaving = leaving
         self.acks_due = acks_due
         self.serial = 0
         self.retried = False
@@ -109,20 +91,20 @@ def _request(subscription: Subscription, options: Options) -> dict[str, Any]:
     return request | {"format": options.format}
 
 
-def subscribe(stream: AlorSubscription, token: str) -> Send:
+def subscribe(tracked: AlorSubscription, guid: str, token: str) -> str:
     """The request for a subscription."""
-    return _send({**stream.request, "guid": stream.guid, "token": token})
+    return _json({**tracked.wire, "guid": guid, "token": token})
 
 
-def unsubscribe(guid: str, token: str) -> Send:
+def unsubscribe(guid: str, token: str) -> str:
     """The request to end one."""
-    return _send({"opcode": "unsubscribe", "guid": guid, "token": token})
+    return _json({"opcode": "unsubscribe", "guid": guid, "token": token})
 
 
-def ping(guid: str, token: str) -> Send:
+def ping(guid: str, token: str) -> str:
     """What ALOR's own terminal sends to see whether the connection lives; it isn't documented."""
-    return _send({"opcode": "ping", "guid": guid, "confirm": True, "token": token})
+    return _json({"opcode": "ping", "guid": guid, "confirm": True, "token": token})
 
 
-def _send(request: dict[str, Any]) -> Send:
-    return Send(msgspec.json.encode(request).decode())
+def _json(request: dict[str, Any]) -> str:
+    return msgspec.json.encode(request).decode()

@@ -8,77 +8,54 @@ made with it alone, so it is only needed to ask.
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from math import inf
 from typing import Any
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.venues.alor import requests as streams
-from feedbus.venues.alor.payloads import DECODE_ERRORS, NO_DATA, decode_envelope
+from feedbus.venues.alor import requests
+from feedbus.venues.alor.payloads import NO_DATA, decode_envelope
 from feedbus.venues.alor.ping import SILENCE, Pings
-from feedbus.venues.alor.requests import STATES, AlorSubscription, Leaving, Options
+from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
-from feedbus.venues.protocol import (
-    AccountDue,
-    Close,
-    Confirmed,
-    Effect,
-    Fatal,
-    NoFetches,
-    Notice,
-    Ready,
-    Refused,
-    Skipped,
-    Subscription,
-    WakeAt,
-)
+from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.protocol import AccountDue, Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
+from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 CONFIRM_WITHIN = 10.0  # seconds for the first answer to a subscription, or its first data
-BATCH = 10  # requests sent at once, every BATCH_EVERY seconds: the venue says nothing, its users' programs pace so
-BATCH_EVERY = 0.25
-RETRY_FIRST = 5.0  # seconds until a refused subscription is asked for again; doubles
-RETRY_CAP = 900.0  # the longest pause; a subscription that was live for longer begins anew
-MAX_LEAVING = 5000  # subscriptions given up whose acks have not come; the venue allows so many in all
+# The venue says nothing about a pace; its users' programs keep this one. A lost answer to an unsubscribe does no harm.
+PACE = RequestPace(requests=10, every=0.25, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}))
+MAX_ENDING = 5000  # subscriptions given up whose acks have not come; the venue allows so many in all
 MAX_NOTICES = 8
 
 TAIL = 64  # a frame of data ends with its guid, within so many bytes
 GUID = b'"guid":"'
 
 
-class Session(NoFetches):
+class Session(SubscribingSession[AlorSubscription]):
     """One conversation. See feedbus.venues.protocol for the calls and the effects."""
 
     def __init__(self, tokens: AccessTokens, options: Options, channels: Sequence[str], symbols: Sequence[str]) -> None:
+        def track(subscription: Subscription) -> AlorSubscription:
+            return AlorSubscription(subscription, options)
+
+        super().__init__(Subscriptions(channels, PACE, track=track, build=self._build, sent=self._note_sent), symbols)
         self._tokens = tokens
-        self._options = options
-        self._channels = channels
-        self._streams: dict[Subscription, AlorSubscription] = {}
+        self._token = Token("", 0)  # what the requests of this call carry
         self._by_guid: dict[str, AlorSubscription] = {}
         self._live: dict[bytes, AlorSubscription] = {}  # those of them that need no more than their events made
-        self._leaving: dict[str, Leaving] = {}
-        self._to_leave: deque[Leaving] = deque()
-        self._to_send: deque[AlorSubscription] = deque()
-        self._deadlines: dict[str, float] = {}  # of what was asked and not answered; the earliest first
-        self._retries: list[tuple[float, Subscription]] = []
+        self._ending: dict[str, EndingSubscription] = {}  # given up, and not acknowledged yet
         self._pings = Pings()
-        self._next_batch = 0.0
-        self._wake = inf
-        self._last_guid = 0
         self._open = False
         self._ready = False
         self._noticed: set[str] = set()
-        self._counts: Counter[str] = Counter()
-        self._add(symbols)
 
     # What the shell reports
 
     def opened(self, now: float) -> Iterator[Effect]:
         """Ask for what is wanted, when there is a token; else the Account's next change will wake us."""
         self._open = True
-        yield from self._send_batch(now)
-        yield from self._schedule(now)
+        yield from self.go_on(now)
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a subscription that is live."""
@@ -87,57 +64,45 @@ class Session(NoFetches):
         if at < 0:
             return list(self._any_frame(data, ts_recv, now))
         at += len(GUID)
-        stream = self._live.get(bytes(data[at : data.find(b'"', at)]))
-        if stream is None:
+        tracked = self._live.get(bytes(data[at : data.find(b'"', at)]))
+        if tracked is None:
             return list(self._any_frame(data, ts_recv, now))
         try:
-            frame = stream.decode(data)
+            frame = tracked.decode(data)
         except DECODE_ERRORS:
             return list(self._any_frame(data, ts_recv, now))
-        if frame.guid != stream.guid:  # what looks like the envelope's end is within its data
+        if frame.guid != tracked.guid:  # what looks like the envelope's end is within its data
             return list(self._any_frame(data, ts_recv, now))
-        return self._events(stream, frame.data, ts_recv)
+        return self._events(tracked, frame.data, ts_recv)
 
     def tick(self, now: float) -> Iterator[Effect]:
         """Deadlines, retries, pings and the next batch of requests."""
-        self._wake = inf
-        late = next(iter(self._deadlines.items()), None)
-        if late is not None and late[1] <= now:
-            yield Close(TimedOut(f"no answer to {self._by_guid[late[0]].subscription} within {CONFIRM_WITHIN:g} s"))
-            return
-        while self._retries and self._retries[0][0] <= now:
-            stream = self._streams.get(heapq.heappop(self._retries)[1])
-            if stream is not None and stream.state == "refused" and stream.retry_at <= now:
-                stream.state = "wanted"
-                self._to_send.append(stream)
         if self._pings.due(now):
             if self._pings.dead(now):
                 yield Close(TimedOut(f"nothing came for {SILENCE:g} s, not even answers to pings"))
                 return
             yield from self._ping(now)
-        yield from self._send_batch(now)
-        yield from self._schedule(now)
+        yield from super().tick(now)
 
-    def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
-        """Take these symbols too."""
-        self._add(symbols)
-        yield from self._send_batch(now)
-        yield from self._schedule(now)
+    def dropped(self, tracked: AlorSubscription) -> None:
+        """Remember what was given up until the venue has acknowledged it: its acks are no strays."""
+        if self._forget_guid(tracked):
+            if len(self._ending) >= MAX_ENDING:
+                del self._ending[next(iter(self._ending))]
+                self.counts["forgotten"] += 1
+            leaving = Leaving(tracked.subscription, tracked.request)
+            self._ending[tracked.guid] = EndingSubscription(tracked.guid, leaving, 1 if tracked.acked else 2)
 
-    def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
-        """Give these symbols up; what still comes for them is counted and passed over."""
-        for symbol in symbols:
-            for channel in self._channels:
-                stream = self._streams.pop(Subscription(channel, symbol), None)
-                if stream is not None:
-                    self._leave(stream)
-        self._to_send = deque(stream for stream in self._to_send if stream.state == "wanted")
-        yield from self._send_batch(now)
-        yield from self._schedule(now)
+    def deadlines(self) -> Sequence[float]:
+        """When the next ping is due."""
+        return (self._pings.next_at,)
 
-    def closing(self) -> Sequence[Effect]:
-        """The venue keeps nothing of a connection that ends: there is nothing to say."""
-        return ()
+    def may_send(self, now: float) -> bool:
+        """Without a token nothing can be asked; the Account's next change wakes us."""
+        token = self._tokens.current(now)
+        self.subscriptions.is_open = self._open and token is not None
+        self._token = token or self._token
+        return token is not None
 
     # What the shell asks
 
@@ -145,20 +110,13 @@ class Session(NoFetches):
         """Totals: late_frames (of what was given up), unknown_guids, existing_trades (of the past, not published),
         unauthorized (401), refused_requests (to give something up), unnamed_answers, forgotten (given up, and never
         acknowledged), pongs; pings, pings_unanswered."""
-        return {**self._counts, "pings": self._pings.sent, "pings_unanswered": self._pings.unanswered}
-
-    def instruments(self) -> dict[str, int]:
-        """How many symbols are in which state; a symbol counts as its least advanced channel."""
-        states: dict[str, str] = {}
-        for stream in self._streams.values():
-            states[stream.symbol] = min(states.get(stream.symbol, stream.state), stream.state, key=STATES.index)
-        return dict(Counter(states.values()))
+        return {**self.counts, "pings": self._pings.sent, "pings_unanswered": self._pings.unanswered}
 
     # Frames
 
     def _any_frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
         if bytes(data[:8]).strip() == b"pong":  # an old answer to pings, seen by others
-            self._counts["pongs"] += 1
+            self.counts["pongs"] += 1
             return
         try:
             envelope = decode_envelope(data)
@@ -175,68 +133,66 @@ class Session(NoFetches):
             yield from self._answer(envelope.about, envelope.code, self._text(envelope.message), now)
 
     def _data(self, guid: str | int, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
-        stream = self._by_guid.get(guid) if isinstance(guid, str) else None
-        if stream is None:
+        tracked = self._by_guid.get(guid) if isinstance(guid, str) else None
+        if tracked is None:
             self._count_stray(guid)
             return
-        yield from self._confirm(stream, now)
+        yield from self._confirm(tracked, now)
         try:
-            body = stream.decode(data).data
+            body = tracked.decode(data).data
         except DECODE_ERRORS as error:
-            yield self._skip(stream.place, str(error))
+            yield self._skip(tracked.place, str(error))
             return
-        events = self._events(stream, body, ts_recv)
-        if events and stream.state == "confirmed":
-            stream.state = "live"
-            stream.live_since = now
-            self._live[stream.guid.encode()] = stream
+        events = self._events(tracked, body, ts_recv)
+        if events and tracked.state == "confirmed":
+            self.subscriptions.data(tracked, now)
+            self._live[tracked.guid.encode()] = tracked
         yield from events
 
-    def _events(self, stream: AlorSubscription, body: Any, ts_recv: int) -> Sequence[Effect]:
-        events = stream.events(body, stream.symbol, ts_recv)
+    def _events(self, tracked: AlorSubscription, body: Any, ts_recv: int) -> Sequence[Effect]:
+        events = tracked.events(body, tracked.symbol, ts_recv)
         if not events:
-            self._counts["existing_trades"] += 1
+            self.counts["existing_trades"] += 1
         return events
 
     def _answer(self, guid: str | int, code: int, text: str, now: float) -> Iterator[Effect]:
         """The answer to a request of ours, which its guid tells."""
         if isinstance(guid, str):
-            if (stream := self._by_guid.get(guid)) is not None:
-                yield from self._subscribe_answer(stream, code, text, now)
+            if (tracked := self._by_guid.get(guid)) is not None:
+                yield from self._subscribe_answer(tracked, code, text, now)
                 return
-            if (leaving := self._leaving.get(guid)) is not None:
-                yield from self._leaving_answer(leaving, code, now)
+            if (ending := self._ending.get(guid)) is not None:
+                yield from self._ending_answer(ending, code, now)
                 return
             if guid[:1] == "p" and self._was_ours(guid):
                 yield from self._ping_answer(code, text)
                 return
         self._count_stray(guid)
 
-    def _subscribe_answer(self, stream: AlorSubscription, code: int, text: str, now: float) -> Iterator[Effect]:
+    def _subscribe_answer(self, tracked: AlorSubscription, code: int, text: str, now: float) -> Iterator[Effect]:
         match code:
             case 200:
-                stream.acked = True
-                yield from self._confirm(stream, now)
+                tracked.acked = True
+                yield from self._confirm(tracked, now)
             case 401:
-                yield from self._unauthorized(stream, text, now)
+                yield from self._unauthorized(tracked, text, now)
             case _:  # of the instrument, since the token was looked at before; or the venue's own trouble
                 yield from self._let_in(now) if code in (400, 404) else self._heard_out()
-                yield from self._refuse(stream, f"{code} {text}", now)
+                yield from self._refuse(tracked, f"{code} {text}", now)
 
-    def _leaving_answer(self, leaving: Leaving, code: int, now: float) -> Iterator[Effect]:
-        leaving.acks_due -= 1
+    def _ending_answer(self, ending: EndingSubscription, code: int, now: float) -> Iterator[Effect]:
+        ending.acks_due -= 1
         if code == 401:
-            yield from self._token_refused(leaving.serial)
-        if leaving.acks_due > 0:
+            yield from self._token_refused(ending.serial)
+        if ending.acks_due > 0:
             return
-        if code == 401 and not leaving.retried:
-            leaving.retried = True
-            self._to_leave.append(leaving)
-            yield from self._send_batch(now)
-            yield from self._schedule(now)
+        if code == 401 and not ending.retried:
+            ending.retried = True
+            self.subscriptions.end(ending.leaving)
+            yield from self.go_on(now)
             return
-        del self._leaving[leaving.guid]
-        self._counts["refused_requests"] += code != 200
+        del self._ending[ending.guid]
+        self.counts["refused_requests"] += code != 200
 
     def _ping_answer(self, code: int, text: str) -> Iterator[Effect]:
         self._pings.answered(understood=code in (200, 401))
@@ -246,7 +202,7 @@ class Session(NoFetches):
             yield from self._notice(f"pings are refused, and not sent any more: {code} {text}")
 
     def _unnamed_answer(self, code: int, text: str) -> Iterator[Effect]:
-        self._counts["unnamed_answers"] += 1
+        self.counts["unnamed_answers"] += 1
         yield from self._notice(f"an answer to no request: {code} {text}")
 
     def _skip(self, place: str, reason: str) -> Skipped:
@@ -262,65 +218,46 @@ class Session(NoFetches):
             yield Notice(text)
 
     def _count_stray(self, guid: str | int) -> None:
-        self._counts["late_frames" if self._was_ours(guid) else "unknown_guids"] += 1
+        self.counts["late_frames" if self._was_ours(guid) else "unknown_guids"] += 1
 
     def _was_ours(self, guid: str | int) -> bool:
         """True for a guid of this connection: they are numbered, so none has to be remembered."""
         number = guid[1:] if isinstance(guid, str) and len(guid) < 16 else ""
-        return number.isascii() and number.isdigit() and 0 < int(number) <= self._last_guid
+        return number.isascii() and number.isdigit() and 0 < int(number) <= self.subscriptions.last_number
 
     # Subscriptions
 
-    def _add(self, symbols: Sequence[str]) -> None:
-        for symbol in symbols:
-            for channel in self._channels:
-                subscription = Subscription(channel, symbol)
-                if subscription not in self._streams:
-                    self._streams[subscription] = stream = AlorSubscription(subscription, self._options)
-                    self._to_send.append(stream)
+    def _build(self, request: Request[AlorSubscription]) -> str:
+        """The message of one request, which is about one subscription."""
+        if request.leaving:
+            return requests.unsubscribe(guid_of(request.leaving[0]), self._token.text)
+        [tracked] = request.wanted
+        return requests.subscribe(tracked, guid_of(Leaving(tracked.subscription, request.number)), self._token.text)
 
-    def _send_batch(self, now: float) -> Iterator[Effect]:
-        """What is to be asked, as much of it as may be sent at once; without a token nothing can be."""
-        token = self._tokens.current(now)
-        if token is None or not self._open or now < self._next_batch:
-            return
-        for _ in range(BATCH):
-            if self._to_leave:
-                leaving = self._to_leave.popleft()
-                leaving.serial = token.serial
-                yield streams.unsubscribe(leaving.guid, token.text)
-            elif self._to_send:
-                yield self._ask(self._to_send.popleft(), token, now)
-            else:
-                return
-            self._next_batch = now + BATCH_EVERY
-
-    def _ask(self, stream: AlorSubscription, token: Token, now: float) -> Effect:
-        stream.guid = self._new_guid(stream.subscription.channel)
-        stream.serial = token.serial
-        stream.state = "sent"
-        stream.acked = False
-        self._by_guid[stream.guid] = stream
-        self._deadlines[stream.guid] = now + CONFIRM_WITHIN
-        return streams.subscribe(stream, token.text)
+    def _note_sent(self, request: Request[AlorSubscription]) -> None:
+        """Each request for a subscription has a guid of its own, by which all that comes for it is known."""
+        for leaving in request.leaving:
+            ending = self._ending.get(guid_of(leaving))
+            if ending is not None:
+                ending.serial = self._token.serial
+        for tracked in request.wanted:
+            tracked.guid = guid_of(Leaving(tracked.subscription, request.number))
+            tracked.serial = self._token.serial
+            tracked.acked = False
+            self._by_guid[tracked.guid] = tracked
 
     def _ping(self, now: float) -> Iterator[Effect]:
         token = self._tokens.current(now)
         if token is not None:
             self._pings.went(token.serial)
-            yield streams.ping(self._new_guid("ping"), token.text)
-
-    def _new_guid(self, what: str) -> str:
-        """Never used on this connection: a number, and a letter that says what it is about."""
-        self._last_guid += 1
-        return f"{what[0]}{self._last_guid}"
+            yield Send(requests.ping(f"p{self.subscriptions.new_number()}", token.text))
 
     def _let_in(self, now: float) -> Iterator[Effect]:
         """The venue took our token."""
         yield from self._heard_out()
         if not self._pings.begun:
             self._pings.begin(now)
-            yield from self._schedule(now)
+            yield from self.schedule()
 
     def _heard_out(self) -> Iterator[Effect]:
         """The venue answered a request, and not that the token is no good."""
@@ -328,73 +265,48 @@ class Session(NoFetches):
             self._ready = True
             yield Ready()
 
-    def _confirm(self, stream: AlorSubscription, now: float) -> Iterator[Effect]:
-        self._deadlines.pop(stream.guid, None)
-        if stream.state == "sent":
-            stream.state = "confirmed"
-            stream.unauthorized = False
+    def _confirm(self, tracked: AlorSubscription, now: float) -> Iterator[Effect]:
+        self.subscriptions.answered(tracked.request)
+        confirmed = self.subscriptions.confirm(tracked)
+        if confirmed:
+            tracked.unauthorized = False
             self._tokens.granted = True
             yield from self._let_in(now)
-            yield Confirmed(stream.subscription)
+            yield from confirmed
 
-    def _unauthorized(self, stream: AlorSubscription, text: str, now: float) -> Iterator[Effect]:
+    def _unauthorized(self, tracked: AlorSubscription, text: str, now: float) -> Iterator[Effect]:
         """The first 401 is the token's fault, the second with another token is not."""
-        again = stream.unauthorized
-        stream.unauthorized = not again
+        again = tracked.unauthorized
+        tracked.unauthorized = not again
         if not again:
-            self._forget_guid(stream)
-            stream.state = "wanted"
-            self._to_send.append(stream)
-            yield from self._token_refused(stream.serial)
-            yield from self._send_batch(now)
-            yield from self._schedule(now)
+            self._forget_guid(tracked)
+            self.subscriptions.repeat(tracked)
+            yield from self._token_refused(tracked.serial)
+            yield from self.go_on(now)
             return
-        self._counts["unauthorized"] += 1
+        self.counts["unauthorized"] += 1
         if self._tokens.granted:
-            yield from self._refuse(stream, f"401 {text}", now)
+            yield from self._refuse(tracked, f"401 {text}", now)
         else:
             yield Fatal(f"the venue takes no access token of this account: 401 {text}")
 
     def _token_refused(self, serial: int) -> Iterator[Effect]:
-        self._counts["unauthorized"] += 1
+        self.counts["unauthorized"] += 1
         if self._tokens.refused(serial):
             yield AccountDue()
 
-    def _refuse(self, stream: AlorSubscription, reason: str, now: float) -> Iterator[Effect]:
-        self._forget_guid(stream)
-        stream.state = "refused"
-        if now - stream.live_since > RETRY_CAP:
-            stream.attempts = 0
-        stream.live_since = inf
-        delay = min(RETRY_FIRST * 2 ** min(stream.attempts, 16), RETRY_CAP)
-        stream.attempts += 1
-        stream.retry_at = now + delay
-        heapq.heappush(self._retries, (stream.retry_at, stream.subscription))
-        yield Refused(stream.subscription, reason)
-        yield from self._schedule(now)
+    def _refuse(self, tracked: AlorSubscription, reason: str, now: float) -> Iterator[Effect]:
+        self._forget_guid(tracked)
+        yield from self.subscriptions.refuse(tracked, reason, now)
+        yield from self.go_on(now)
 
-    def _leave(self, stream: AlorSubscription) -> None:
-        stream.state = "dropped"
-        if self._forget_guid(stream):
-            if len(self._leaving) >= MAX_LEAVING:
-                del self._leaving[next(iter(self._leaving))]
-                self._counts["forgotten"] += 1
-            self._leaving[stream.guid] = leaving = Leaving(stream.guid, 1 if stream.acked else 2)
-            self._to_leave.append(leaving)
+    def _forget_guid(self, tracked: AlorSubscription) -> bool:
+        """What still comes for its guid is late. False when it has none that is known."""
+        self.subscriptions.answered(tracked.request)
+        self._live.pop(tracked.guid.encode(), None)
+        return self._by_guid.pop(tracked.guid, None) is not None
 
-    def _forget_guid(self, stream: AlorSubscription) -> bool:
-        """What still comes for its guid is late; False when it had none that is known."""
-        self._deadlines.pop(stream.guid, None)
-        self._live.pop(stream.guid.encode(), None)
-        return self._by_guid.pop(stream.guid, None) is not None
 
-    def _schedule(self, now: float) -> Iterator[Effect]:
-        """One WakeAt for whatever comes first, when that has changed."""
-        first_deadline = next(iter(self._deadlines.values()), inf)
-        first_retry = self._retries[0][0] if self._retries else inf
-        may_send = self._open and self._tokens.current(now) is not None
-        next_batch = self._next_batch if may_send and (self._to_leave or self._to_send) else inf
-        wake = min(first_deadline, first_retry, next_batch, self._pings.next_at)
-        if wake != self._wake and wake != inf:
-            self._wake = wake
-            yield WakeAt(wake)
+def guid_of(asked: Leaving) -> str:
+    """The guid of a request on this connection, never used before: its number, after a letter for what it is about."""
+    return f"{asked.subscription.channel[0]}{asked.request}"

@@ -11,7 +11,8 @@ While a renewal fails the old one is used to its end. Source: alor.dev (Authoriz
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Annotated, NamedTuple
 
@@ -19,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.errors import RateLimited, VenueError
-from feedbus.venues.alor.text import clean
+from feedbus.text import HIDDEN, masked, one_line
 from feedbus.venues.protocol import AccountEffect, Fatal, Fetch, FetchResponse, Notice, Ready, WakeAt
 
 USUAL_LIFE = 1800.0  # seconds, where the token doesn't say
@@ -47,6 +48,7 @@ class _TokenAnswer(msgspec.Struct):
 
 _decode_claims = msgspec.json.Decoder(_Claims).decode
 _decode_answer = msgspec.json.Decoder(_TokenAnswer).decode
+_JWT = re.compile(r"eyJ[\w+/=-]*(?:\.[\w+/=-]*)*")  # every JSON object in base64 begins so
 _ERRORS = (msgspec.DecodeError, ValueError, IndexError, RecursionError)
 
 
@@ -160,3 +162,8 @@ def life_of(token: str) -> float:
         return USUAL_LIFE
     life = claims.exp - claims.iat
     return life if 1 <= life <= LONGEST_LIFE else USUAL_LIFE
+
+
+def clean(text: str, secrets: Iterable[str] = ()) -> str:
+    """One printable line of at most 200 characters; the secrets, and whatever looks like a JWT, are hidden."""
+    return one_line(_JWT.sub(HIDDEN, masked(text, secrets)), empty="no message")

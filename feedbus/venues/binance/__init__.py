@@ -1,3 +1,29 @@
-from feedbus.venues.binance.session import Account
+"""Binance spot: market data streams at wss://stream.binance.com:9443/stream. No account is needed. Pure.
+
+| channel       | kinds published | what the venue sends                                                               |
+|---------------|-----------------|------------------------------------------------------------------------------------|
+| trade         | trade           | every trade, at once                                                               |
+| aggTrade      | trade           | at once; what one taker order traded at one price is one trade, with an id of its  |
+|               |                 | own kind                                                                           |
+| bookTicker    | quote           | the best bid and ask, at each change; no time                                      |
+| depth5, 10,   | book            | the best levels, conflated to one book a second, or with @100ms (depth5@100ms) to  |
+| 20            |                 | ten; no time                                                                       |
+| kline_1s … 1w | bar, 1 s … 7 d  | the current bar, conflated to one a second (kline_1s) or one in two                |
+| miniTicker    | ticker          | the last 24 hours, a rolling window, conflated to one a second                     |
+| ticker        | ticker          | the same, with bid, ask, trades and the last price before the window               |
+
+Units: sizes and `volume` are base units (BTC of BTCUSDT), `turnover` is in the quote currency. A bar's `buy_volume` is
+that of taker buys, `sell_volume` the rest. A symbol is written as the venue writes it: BTCUSDT. `venue_sequence` is the
+venue's update id, the same count in quotes and books. Without `channels` it is trade, bookTicker and miniTicker.
+
+The conversation: SUBSCRIBE with many streams at once, answered by {"result":null,"id":…}; data comes as
+{"stream":"btcusdt@trade","data":{…}}, mixed with the answers. The venue documents no error for a stream that doesn't
+exist: it is confirmed and stays silent, so that only `live` says that a symbol is one. An error may come without the
+id of its request. On the address /ws data has no wrapping: what says its event and symbol itself is taken there too,
+which depth and bookTicker don't. Source of the rules: https://github.com/binance/binance-spot-api-docs
+(web-socket-streams.md).
+"""
+
+from feedbus.venues.binance.account import Account
 
 __all__ = ["Account"]

@@ -19,7 +19,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from feedbus.errors import BadData
 from feedbus.text import one_line
-from feedbus.venues.binance.payloads import UNREADABLE
+from feedbus.venues.fields import DECODE_ERRORS
 
 NO_MESSAGE = "no message"
 
@@ -85,7 +85,7 @@ def parse(data: bytes) -> Message:
     """Any message. Raises BadData."""
     try:
         return _decode(data)
-    except UNREADABLE as error:
+    except DECODE_ERRORS as error:
         raise BadData("message", one_line(str(error))) from None
 
 

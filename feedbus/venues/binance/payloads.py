@@ -18,7 +18,7 @@ nan and infinity, values below 0 and absurd ones are refused. A price of 0 is ho
 (no bid, no trade in the window): None. Times are milliseconds since the epoch, or microseconds when the address of the
 connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
 
-A reader takes one payload and returns its event, or raises one of UNREADABLE and has changed nothing. Which symbol a
+A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. Which symbol a
 payload is about is known from its stream: `s` isn't read, and some payloads have none.
 """
 
@@ -34,6 +34,7 @@ from msgspec import Meta, Raw
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.venues.binance.channels import DEPTHS, PERIODS
+from feedbus.venues.fields import Amount, Price, Whole
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
@@ -41,33 +42,28 @@ WINDOW_S = 86_400  # of tickers: the last 24 hours, at any time
 MAX_LEVELS = 20  # of a side
 MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or April 1970 in microseconds
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
 Read = Callable[[bytes | Raw, int], MarketData]
 """(payload, ts_recv) -> event."""
 
-_Amount = Annotated[float, Meta(ge=0, lt=1e100)]  # bounds that nan and infinity don't keep
-_Price = Annotated[float, Meta(gt=0, lt=1e100)]
-_Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 _Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds fit 64 bits
-_Side = Annotated[list[tuple[_Price, _Amount]], Meta(max_length=MAX_LEVELS)]
+_Side = Annotated[list[tuple[Price, Amount]], Meta(max_length=MAX_LEVELS)]
 
 
 # The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one.
 
 
 class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "size": "q", "time": "T", "sold": "m"}):
-    number: _Whole
-    price: _Price
-    size: _Amount
+    number: Whole
+    price: Price
+    size: Amount
     time: _Time
     sold: bool  # the buyer was the maker
 
 
 class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
-    number: _Whole
-    price: _Price
-    size: _Amount
+    number: Whole
+    price: Price
+    size: Amount
     time: _Time
     sold: bool
 
@@ -78,15 +74,15 @@ _Fill = _Trade | _AggTrade
 class _BookTicker(
     msgspec.Struct, gc=False, rename={"update": "u", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
 ):
-    update: _Whole
-    bid: _Amount
-    bid_size: _Amount
-    ask: _Amount
-    ask_size: _Amount
+    update: Whole
+    bid: Amount
+    bid_size: Amount
+    ask: Amount
+    ask_size: Amount
 
 
 class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
-    update: _Whole
+    update: Whole
     bids: _Side
     asks: _Side
 
@@ -101,15 +97,15 @@ _TICKER_KEYS = {**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades":
 
 class _Kline(msgspec.Struct, gc=False, rename=_KLINE_KEYS):
     start: _Time
-    open: _Amount
-    close: _Amount
-    high: _Amount
-    low: _Amount
-    volume: _Amount
-    trades: _Whole
+    open: Amount
+    close: Amount
+    high: Amount
+    low: Amount
+    volume: Amount
+    trades: Whole
     final: bool
-    turnover: _Amount
-    bought: _Amount  # by takers
+    turnover: Amount
+    bought: Amount  # by takers
 
 
 class _KlineEvent(msgspec.Struct, gc=False, rename={"time": "E", "kline": "k"}):
@@ -119,26 +115,26 @@ class _KlineEvent(msgspec.Struct, gc=False, rename={"time": "E", "kline": "k"}):
 
 class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
     time: _Time
-    last: _Amount
-    open: _Amount
-    high: _Amount
-    low: _Amount
-    volume: _Amount
-    turnover: _Amount
+    last: Amount
+    open: Amount
+    high: Amount
+    low: Amount
+    volume: Amount
+    turnover: Amount
 
 
 class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
     time: _Time
-    previous: _Amount
-    last: _Amount
-    bid: _Amount
-    ask: _Amount
-    open: _Amount
-    high: _Amount
-    low: _Amount
-    volume: _Amount
-    turnover: _Amount
-    trades: _Whole
+    previous: Amount
+    last: Amount
+    bid: Amount
+    ask: Amount
+    open: Amount
+    high: Amount
+    low: Amount
+    volume: Amount
+    turnover: Amount
+    trades: Whole
 
 
 # Not strict, so that texts are taken for numbers: faster than texts that are made numbers here, by half.

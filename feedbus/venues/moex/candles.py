@@ -36,7 +36,7 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Bar
 from feedbus.text import quoted
-from feedbus.venues.moex.body import VENUE, MoexTable, OutOfStep, column, number, read_table, size_of
+from feedbus.venues.moex.tables import VENUE, MoexTable, OutOfStep, column, number, read_table, size_of
 
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""

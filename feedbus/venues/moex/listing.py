@@ -25,8 +25,8 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
 from feedbus.text import quoted
-from feedbus.venues.moex.body import VENUE, number
 from feedbus.venues.moex.symbols import MARKETS, why_not
+from feedbus.venues.moex.tables import VENUE, number
 from feedbus.venues.protocol import Fetch
 
 PAGE = 1000  # the most rows that the venue gives at once; it may give fewer

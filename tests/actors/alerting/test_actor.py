@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from feedbus.actors.alerting.actor import MINUTE, OVERDUE_AFTER, Actor, Lines, Options
+from feedbus.actors.alerting.actor import MINUTE, OVERDUE_AFTER, Actor, AlertLog, Options
 from feedbus.actors.alerting.webhook import WebhookOptions
 from feedbus.actors.protocol import Actor as SubscriberActor
 from feedbus.actors.protocol import ActorContext
@@ -27,7 +27,7 @@ LARGE = Rule("large_trade", 10, cooldown=5)
 
 
 class Bench:
-    """An actor, running: what it is given comes off `bus`, and what it publishes is in `alerts`."""
+    """A running actor. It reads what `put` publishes on `bus`, and what it publishes itself is in `alerts`."""
 
     def __init__(self, options: Options) -> None:
         self.bus = MemoryBus()
@@ -41,12 +41,12 @@ class Bench:
             self.alerts.append(event)
 
     async def put(self, *events: MarketData) -> None:
-        """These events are on the bus, and have been judged."""
+        """Publishes events on the bus and returns when they have been judged."""
         self.publisher.publish(events)
         await trio.testing.wait_all_tasks_blocked()
 
     def told(self) -> list[tuple[str, str, float]]:
-        """(state, symbol, seconds) of all alerts so far."""
+        """Returns (state, symbol, seconds) of all alerts so far."""
         return [(alert.state, alert.symbol, (alert.ts_recv - EPOCH_NS) / 1e9) for alert in self.alerts]
 
 
@@ -175,7 +175,7 @@ async def test_a_storm_of_one_severity_leaves_the_lines_of_another(
 
 
 def test_a_quiet_minute_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    lines = Lines(1)
+    lines = AlertLog(1)
     for now in (0.0, 61.0, 200.0):
         lines.end_minute(now)
     assert (caplog.records, lines.left_out) == ([], 0)

@@ -16,7 +16,7 @@ import trio.testing
 import trustme
 
 from feedbus.actors.alerting import actor as alerting
-from feedbus.actors.alerting.webhook import BATCH, MAX_RETRY_AFTER, Webhook, WebhookOptions, body, origin, pause
+from feedbus.actors.alerting.webhook import BATCH, MAX_RETRY_AFTER, Webhook, WebhookOptions, body, origin, retry_delay
 from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import Rule
 from feedbus.bus.publisher import Publisher
@@ -36,9 +36,10 @@ def alert(number: int = 1, text: str = "so") -> Alert:
 
 
 class Receiver:
-    """Answers the requests with these, one after the other, and with 204 when there are none left.
+    """Answers the requests with `replies`, one after the other, and with 204 when there are none left.
 
-    `counts` are the webhook's when each request has come: all before it are settled then, and this one waits.
+    `counts` has the counters of the webhook at the arrival of each request. All earlier requests are settled then, and
+    the alerts of this one are waiting.
     """
 
     def __init__(self, *replies: Reply, tls: ssl.SSLContext | None = None) -> None:
@@ -52,14 +53,14 @@ class Receiver:
         self._came = trio.Condition()
 
     async def asked(self, times: int) -> None:
-        """Return when so many requests have come."""
+        """Returns when this number of requests has come."""
         with trio.fail_after(20):
             async with self._came:
                 while len(self.bodies) < times:
                     await self._came.wait()
 
     def symbols(self) -> list[list[str]]:
-        """Those of each request's alerts."""
+        """Returns the symbols of the alerts of each request."""
         return [[each["symbol"] for each in json.loads(body)["alerts"]] for body in self.bodies]
 
     async def __call__(self, stream: trio.abc.Stream) -> None:
@@ -107,7 +108,7 @@ class Receiver:
 
 @asynccontextmanager
 async def served(receiver: Receiver, scheme: str = "http") -> AsyncIterator[Receiver]:
-    """The receiver, listening."""
+    """Has the receiver listen for as long as the context is open."""
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             (listener,) = await nursery.start(partial(trio.serve_tcp, receiver, 0, host="127.0.0.1"))
@@ -119,7 +120,7 @@ async def served(receiver: Receiver, scheme: str = "http") -> AsyncIterator[Rece
 
 @asynccontextmanager
 async def posting(webhook: Webhook) -> AsyncIterator[Webhook]:
-    """The webhook, running."""
+    """Runs the webhook for as long as the context is open."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(webhook.run)
         yield webhook
@@ -127,7 +128,7 @@ async def posting(webhook: Webhook) -> AsyncIterator[Webhook]:
 
 
 def made(receiver: Receiver, retries: int = 2, timeout: float = 10.0, queue: int = 1000) -> Webhook:
-    """Doesn't wait between attempts."""
+    """Returns a webhook that doesn't wait between attempts."""
     options = WebhookOptions(receiver.url, timeout=timeout, retries=retries, queue=queue)
     receiver.webhook = Webhook(options, draw=float)
     return receiver.webhook
@@ -138,7 +139,7 @@ def is_balanced(counts: dict[str, int]) -> bool:
 
 
 class Heard(logging.Handler):
-    """What was logged, and a word when a line with a text comes."""
+    """Collects what is logged, and lets a test wait for a line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ class Heard(logging.Handler):
                 event.set()
 
     async def wait(self, text: str) -> None:
-        """Return when a line with this text comes, or has come."""
+        """Returns when a line with this text has been logged."""
         event = trio.Event()
         self._awaited.append((text, event))
         if not any(text in line for line in self.lines):
@@ -162,7 +163,7 @@ class Heard(logging.Handler):
 
 @pytest.fixture
 def heard() -> Iterator[Heard]:
-    """Hears everything, whoever logs it; no secret may be among it."""
+    """Collects everything that any logger logs, and fails the test when a secret is in it."""
     handler, root, before = Heard(), logging.getLogger(), logging.getLogger("feedbus").level
     root.addHandler(handler)
     logging.getLogger("feedbus").setLevel(logging.DEBUG)
@@ -362,7 +363,7 @@ async def test_stopping_it_ends_a_post_at_once() -> None:
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's, and one that trusts it."""
+    """Returns the TLS context of a server, and that of a client which trusts the server."""
     authority = trustme.CA()
     server, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     authority.issue_cert("localhost").configure_cert(server)
@@ -427,8 +428,8 @@ def test_scheme_and_host_are_all_that_is_shown_of_an_address(url: str, insecure:
 def test_a_receiver_may_ask_for_a_longer_pause_within_reason(
     wanted: float | None, ours: float, expected: float
 ) -> None:
-    assert pause(RateLimited("x", wanted), ours) == expected
+    assert retry_delay(RateLimited("x", wanted), ours) == expected
 
 
 def test_others_ask_for_no_pause() -> None:
-    assert pause(ConnectFailed("x"), 3) == 3
+    assert retry_delay(ConnectFailed("x"), 3) == 3

@@ -13,9 +13,9 @@ from feedbus.actors.metrics.bus_figures import (
     SECOND,
     BusFigures,
     PublisherFigures,
-    middle_of,
+    bucket_middle,
+    bucket_of,
     quantiles,
-    size_of,
 )
 from feedbus.schema.events import Alert, BookDelta, BookSnapshot, Event, FeedStatus, Gap, Ticker, Trade
 
@@ -135,14 +135,14 @@ def test_a_rate_counts_the_silence_before_a_burst_too() -> None:
 
 @given(st.integers(-(2**65), 2**65))
 def test_a_class_has_values_within_a_sixteenth_of_one_another(ns: int) -> None:
-    middle = middle_of(size_of(ns))
+    middle = bucket_middle(bucket_of(ns))
     assert abs(middle - ns) <= abs(ns) / 31
-    assert abs(size_of(ns)) < 1024
+    assert abs(bucket_of(ns)) < 1024
 
 
 @given(st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=20, unique=True))
 def test_classes_are_in_the_order_of_their_values(values: list[int]) -> None:
-    sizes = [size_of(value) for value in sorted(values)]
+    sizes = [bucket_of(value) for value in sorted(values)]
     assert sizes == sorted(sizes)
 
 
@@ -151,7 +151,7 @@ def test_quantiles_are_those_of_the_values(values: list[int]) -> None:
     parts: list[dict[int, int]] = [{}, {}]
     for number, value in enumerate(values):
         part = parts[number % 2]
-        part[size_of(value)] = part.get(size_of(value), 0) + 1
+        part[bucket_of(value)] = part.get(bucket_of(value), 0) + 1
     for quantile, found in quantiles(parts).items():
         exact = sorted(values)[max(0, math.ceil(quantile * len(values)) - 1)]
         assert found == pytest.approx(exact, rel=1 / 31)

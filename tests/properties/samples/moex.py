@@ -6,8 +6,9 @@ SYMBOLS are subscribed on CHANNELS, FRAMES are the venue's part of it in order, 
 from __future__ import annotations
 
 from feedbus.sim.moex import catalogue
-from feedbus.sim.moex.conversation import MoexConversation, MoexSimOptions, MoexVenue
-from feedbus.venues.moex.session import Account
+from feedbus.sim.moex.conversation import MoexConversation
+from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
+from feedbus.venues.moex.account import Account
 from feedbus.venues.moex.stomp import build
 from feedbus.venues.protocol import Send
 
@@ -19,8 +20,8 @@ CATALOGUE = build("CONNECTED", {}, b'{"structure":{"MXSE":{"streams":[]}}}')
 
 def _conversation() -> list[bytes]:
     """Login, subscriptions and a few market steps. The catalogue of 104 KB is left out: it has tests of its own."""
-    papers = [paper for paper in catalogue.securities() if paper.symbol in SYMBOLS]
-    venue = MoexVenue(MoexSimOptions(start_ns=1_719_825_533_000_000_000), papers=papers)
+    securities = [security for security in catalogue.securities() if security.symbol in SYMBOLS]
+    venue = MoexVenue(MoexSimOptions(start_ns=1_719_825_533_000_000_000), securities=securities)
     conversation = MoexConversation(venue)
     session = Account({}, CHANNELS).session(SYMBOLS)
     frames: list[bytes] = []

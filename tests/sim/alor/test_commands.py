@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedbus.sim.alor.commands import AlorCommandConversation
+from feedbus.sim.alor.conversation import AlorCommandConversation
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 
 NOW = 1_800_000_000_000_000_000

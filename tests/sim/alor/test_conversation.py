@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from feedbus.sim.alor import conversation as module
 from feedbus.sim.alor.conversation import AlorConversation, AlorRefusal, minutes_of
-from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue, futures
+from feedbus.sim.alor.market import futures
+from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import securities
 
 START_NS = 1_719_825_533_789_000_000

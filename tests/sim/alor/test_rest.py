@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feedbus.sim.alor.market import futures
 from feedbus.sim.alor.rest import AlorRest
-from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue, futures
+from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.seam import SimRequest, SimResponse
 

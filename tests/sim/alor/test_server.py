@@ -27,7 +27,7 @@ HANDSHAKE = (
 
 @asynccontextmanager
 async def running(options: AlorSimOptions | None = None) -> AsyncIterator[tuple[str, AlorVenue]]:
-    venue = AlorVenue(options or AlorSimOptions())
+    venue = AlorVenue(options or AlorSimOptions(rate=200.0))
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             url = await nursery.start(partial(serve, venue.options, "127.0.0.1", 0, venue=venue))
@@ -96,7 +96,8 @@ async def first_bytes(options: AlorSimOptions) -> list[str]:
 
 
 async def test_the_same_seed_start_and_requests_give_the_same_bytes() -> None:
-    one, same, other = [await first_bytes(AlorSimOptions(seed=seed, start_ns=START_NS)) for seed in (1, 1, 2)]
+    options = (AlorSimOptions(seed=seed, start_ns=START_NS, rate=200.0) for seed in (1, 1, 2))
+    one, same, other = [await first_bytes(each) for each in options]
     assert one == same
     assert one != other
 

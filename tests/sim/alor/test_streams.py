@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feedbus.sim.alor.market import AlorListing
 from feedbus.sim.alor.streams import (
     AlorBarStream,
     AlorBookStream,
@@ -19,7 +20,7 @@ from feedbus.sim.alor.streams import (
     AlorTradeStream,
     interval_steps,
 )
-from feedbus.sim.alor.venue import AlorListing, AlorSimOptions, AlorVenue
+from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import securities
 
 START_NS = 1_719_825_533_789_000_000

@@ -38,8 +38,8 @@ def test_a_token_is_good_until_it_expires(later: int, good: bool) -> None:
 
 
 def test_a_token_of_another_key_is_not_good_and_of_the_same_key_it_is() -> None:
-    assert not TokenIssuer("one").good(TokenIssuer("two").issue(NOW), NOW)
-    assert TokenIssuer("one").good(TokenIssuer("one").issue(NOW), NOW)
+    assert not TokenIssuer("one").valid(TokenIssuer("two").issue(NOW), NOW)
+    assert TokenIssuer("one").valid(TokenIssuer("one").issue(NOW), NOW)
 
 
 @given(st.integers(0, 10**6), st.characters(max_codepoint=127))
@@ -53,7 +53,7 @@ def test_a_token_that_was_changed_anywhere_is_not_good(place: int, char: str) ->
 
 @given(st.none() | st.integers() | st.text() | st.lists(st.text()) | st.dictionaries(st.text(), st.text()))
 def test_nothing_else_is_good(token: object) -> None:
-    assert not TokenIssuer("key").good(token, NOW)
+    assert not TokenIssuer("key").valid(token, NOW)
 
 
 @pytest.mark.parametrize("part", ["", "a", "!!!!", "e30", "bnVsbA", "eyJleHAiOiJ4In0", "a.b", "é"])

@@ -1,16 +1,14 @@
-"""What the simulated ALOR lists, and what it has to tell of each instrument."""
+"""What the simulated ALOR lists, and how its instruments are found."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from feedbus.sim.alor import venue as module
-from feedbus.sim.alor.venue import AlorCounters, AlorListing, AlorSimOptions, AlorVenue, futures
+from feedbus.sim.alor import market
+from feedbus.sim.alor.market import futures
+from feedbus.sim.alor.venue import AlorCounters, AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import Security, securities
 
 START_NS = 1_719_825_533_789_000_000
@@ -23,12 +21,6 @@ def venue(listed: list[Security] | None = None, steps: int = 0, **options: Any) 
     for _ in range(steps):
         made.market.advance()
     return made
-
-
-def sber(steps: int = 0, **options: Any) -> AlorListing:
-    listing = venue(steps=steps, **options).find("MOEX", "SBER")
-    assert listing is not None
-    return listing
 
 
 @pytest.mark.parametrize(
@@ -66,7 +58,7 @@ def test_a_code_without_a_board_is_that_of_the_board_listed_first() -> None:
 def test_everything_is_listed_and_no_futures_in_the_catalogue_itself() -> None:
     everything = AlorVenue(AlorSimOptions(start_ns=START_NS))
     assert everything.market.instruments.keys() == {security.symbol for security in (*securities(), *futures())}
-    assert len(everything.market.instruments) < module._NUMBERS
+    assert len(everything.market.instruments) < market._INSTRUMENTS
     assert {security.kind for security in securities()} == {"share", "fund", "bond"}
     assert isinstance(everything.counters, AlorCounters)
 
@@ -75,154 +67,3 @@ def test_everything_is_listed_and_no_futures_in_the_catalogue_itself() -> None:
 def test_the_rate_has_its_bounds(rate: float) -> None:
     with pytest.raises(ValueError, match="rate"):
         AlorSimOptions(rate=rate)
-
-
-@pytest.mark.parametrize(("sides", "bids", "asks"), [("both", 5, 5), ("bids", 5, 0), ("asks", 0, 5), ("none", 0, 0)])
-def test_a_book_has_the_sides_that_it_shall_have(sides: str, bids: int, asks: int) -> None:
-    book = sber(40, book_sides=sides).book(5, existing=True)
-    assert (len(book.bids), len(book.asks)) == (bids, asks)
-    start_ms = START_NS // 1_000_000
-    if sides == "none":
-        assert start_ms - 86_400_000 < book.time_ms < start_ms
-        assert book.time_ms // 1000 % 86400 == (20 * 60 + 50) * 60 + 2
-    else:
-        assert book.time_ms > start_ms
-
-
-def test_levels_of_a_book_are_best_first_and_bonds_have_yields() -> None:
-    share = sber().book(50, existing=False)
-    bids, asks = ([float(price) for price, _ in side] for side in (share.bids, share.asks))
-    assert bids == sorted(bids, reverse=True)
-    assert asks == sorted(asks)
-    assert bids[0] < asks[0]
-    assert len(bids) == 10
-    assert share.yields is None
-    bond = venue().find("MOEX", securities()[-1].secid)
-    assert bond is not None
-    book = bond.book(10, existing=False)
-    assert book.yields is not None
-    yields = [float(each) for each in (*reversed(book.yields[0]), *book.yields[1])]
-    assert yields == sorted(yields, reverse=True)
-    assert yields[-1] > 0
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 999), security=st.sampled_from(SAMPLE), steps=st.integers(0, 300), seen=st.integers(0, 300))
-def test_trades_are_numbered_and_none_is_left_out(seed: int, security: Security, steps: int, seen: int) -> None:
-    made = venue([security], seed=seed)
-    (listing,) = made.listings[security.secid]
-    told = []
-    number, volume = listing.number, listing.instrument.volume
-    for step in range(steps):
-        made.market.advance()
-        if step % (seen + 1) == seen or step == steps - 1:
-            told += listing.trades_after(number)
-            number = listing.number
-    assert sum(trade.lots for trade in told) * security.lot == listing.instrument.volume - volume
-    assert all(after.id - before.id == module._NUMBERS for before, after in pairwise(told))
-    assert all(after.time_us >= before.time_us for before, after in pairwise(told))
-    assert all(trade.lots > 0 for trade in told)
-    everything = listing.newest_trades(len(told) + 3)
-    assert everything[-len(told) :] == told if told else True
-    assert all(after.id - before.id == module._NUMBERS for before, after in pairwise(everything))
-    assert all(after.time_us > before.time_us for before, after in pairwise(everything[:4]))
-
-
-def test_trades_before_the_first_step_are_the_same_however_many_are_asked_for() -> None:
-    listing = sber()
-    many = listing.newest_trades(200)
-    assert len(many) == 200
-    assert listing.newest_trades(5) == many[-5:]
-    assert listing.newest_trades(0) == []
-    assert {trade.buy for trade in many} == {True, False}
-    assert sber(seed=2).newest_trades(5) != many[-5:]
-
-
-def test_trades_after_a_number_are_those_and_no_others() -> None:
-    listing = sber(100)
-    for count in range(40):
-        trades = listing.trades_after(listing.number - count)
-        assert [trade.id for trade in trades] == [trade.id for trade in listing.newest_trades(count)]
-        assert len(trades) == count
-
-
-def test_there_were_no_more_trades_than_the_days_count_says() -> None:
-    made = venue([securities()[-1]])
-    ((listing,),) = made.listings.values()
-    assert len(listing.newest_trades(5000)) == min(5000, listing.number)
-
-
-def test_what_is_forgotten_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FILLS", 3)
-    listing = sber(200)
-    trades = listing.newest_trades(5000)
-    assert len(trades) <= 3 * 4
-    assert trades == listing.trades_after(0)
-
-
-def test_ids_of_futures_are_beyond_what_a_double_can_hold() -> None:
-    future = venue(steps=20).find("MOEX", "CNY-12.26")
-    assert future is not None
-    trades = future.newest_trades(10)
-    assert all(trade.id > 2**53 for trade in trades)
-    assert any(int(float(trade.id)) != trade.id for trade in trades)
-    assert all(trade.open_interest for trade in trades)
-    assert {trade.open_interest for trade in sber().newest_trades(3)} == {0}
-    assert {trade.open_interest for trade in sber(share_open_interest="null").newest_trades(3)} == {None}
-
-
-def test_no_two_trades_share_an_id() -> None:
-    made = venue(steps=100)
-    ids = [trade.id for (listing,) in made.listings.values() for trade in listing.newest_trades(50)]
-    assert len(ids) == len(set(ids))
-
-
-@pytest.mark.parametrize("minutes", [1, 2, 5, 10, 15, 30, 60, 240, 1440])
-def test_bars_follow_one_another_and_end_at_the_last_price(minutes: int) -> None:
-    listing = sber(60, rate=1.0)
-    bars = listing.bars(minutes, 0)
-    assert len(bars) > 10
-    assert all(after.time - before.time == minutes * 60 for before, after in pairwise(bars))
-    assert all(before.close == after.open for before, after in pairwise(bars[:-1]))
-    assert bars[-1].close == listing.instrument.last
-    assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in bars)
-
-
-@settings(max_examples=20, deadline=None)
-@given(back=st.integers(-500, 20_000), minutes=st.sampled_from([1, 5, 10, 30, 60, 240]), steps=st.integers(0, 400))
-def test_bars_since_a_time_are_the_last_of_all_bars(back: int, minutes: int, steps: int) -> None:
-    listing = sber(steps, rate=1.0)
-    since = START_NS // 1_000_000_000 - back
-    everything = listing.bars(minutes, 0)
-    assert listing.bars(minutes, since) == [bar for bar in everything if bar.time >= since]
-
-
-def test_ten_minutes_add_up_to_a_bar_of_ten() -> None:
-    listing = sber(600, rate=1.0)
-    minutes = listing.bars(1, 0)
-    for ten in listing.bars(10, 0)[-5:]:
-        inside = [bar for bar in minutes if ten.time <= bar.time < ten.time + 600]
-        assert ten.volume == sum(bar.volume for bar in inside)
-        assert (ten.open, ten.close) == (inside[0].open, inside[-1].close)
-        assert (ten.high, ten.low) == (max(bar.high for bar in inside), min(bar.low for bar in inside))
-
-
-def test_a_market_that_is_not_open_yet_forgets_the_bars_that_it_told() -> None:
-    made = AlorVenue(AlorSimOptions(), securities=SAMPLE)
-    made.market.await_opening(START_NS)
-    listing = made.find("MOEX", "SBER")
-    assert listing is not None
-    before = listing.bars(1, 0)
-    made.market.open(START_NS + 120_000_000_000)
-    after = listing.bars(1, 0)
-    assert after[-1].time - before[-1].time == 120
-    assert listing.bars(1, 0) == after
-
-
-def test_a_quote_agrees_with_the_book() -> None:
-    listing = sber(30)
-    quote, book = listing.quote(), listing.book(1, existing=True)
-    assert (bytes(quote["bid"]).decode(), quote["bid_lots"]) == book.bids[0]  # type: ignore[call-overload]
-    assert (bytes(quote["ask"]).decode(), quote["ask_lots"]) == book.asks[0]  # type: ignore[call-overload]
-    assert quote["interest"] is None
-    assert quote["book_ms"] is None

@@ -106,7 +106,7 @@ QUOTE = {
 }  # fmt: skip
 STATE = {
     "symbol": "SBER", "exchange": "MOEX", "board": "TQBR", "status": 17, "status_text": "нормальный период торгов",
-    "least": 228.78, "most": 279.96,
+    "price_min": 228.78, "price_max": 279.96,
 }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_quotes_and_instruments_are_those_of_the_specification(form: Format, sch
 
 
 def test_what_has_not_changed_of_an_instrument_is_left_out() -> None:
-    assert wire.instrument("slim", {"symbol": "SBER", "most": 3}) == '{"sym":"SBER","pxmx":3}'
+    assert wire.instrument("slim", {"symbol": "SBER", "price_max": 3}) == '{"sym":"SBER","pxmx":3}'
 
 
 def test_a_trade_may_lack_its_board_and_its_open_interest() -> None:

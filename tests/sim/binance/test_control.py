@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.binance import control
-from feedbus.sim.binance.control import ControlRequest, BinanceRefusal
+from feedbus.sim.binance.control import BinanceRefusal, ControlRequest
 
 
 @pytest.mark.parametrize(

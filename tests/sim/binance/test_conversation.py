@@ -215,8 +215,8 @@ def test_a_stream_is_written_once_for_all_who_have_it_and_not_when_nobody_has() 
     channel = shared.stream("btcusdt@trade", 1_000_000)
     assert channel is not None
     assert channel is shared.stream("btcusdt@trade", 1_000_000)
-    assert len(steps(shared, one, 10)) == len(two.due()) == stream.count
-    written = stream.count
+    assert len(steps(shared, one, 10)) == len(two.due()) == channel.count
+    written = channel.count
     del one, two
     assert shared.stream("btcusdt@trade", 1_000_000) is channel
     del channel

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedbus.sim.binance.catalogue import Pair, pairs
-from feedbus.sim.binance.market import LEVELS, BinanceMarket, BinanceInstrument
+from feedbus.sim.binance.market import LEVELS, BinanceInstrument, BinanceMarket
 
 STEP_NS = 100_000_000
 START_NS = 1_723_161_255_208_000_000

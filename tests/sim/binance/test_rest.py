@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.binance.catalogue import symbols
-from feedbus.sim.binance.venue import BinanceSimOptions, BinanceVenue
 from feedbus.sim.binance.rest import BinanceRest
+from feedbus.sim.binance.venue import BinanceSimOptions, BinanceVenue
 from feedbus.sim.seam import SimRequest, SimResponse
 
 START_NS = 1_723_161_255_208_000_000

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feedbus.sim.binance import wire
 from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE, pairs
-from feedbus.sim.binance.market import BinanceInstrument, BinanceFill, Top
+from feedbus.sim.binance.market import BinanceFill, BinanceInstrument, Top
 from tests.places import CAPTURES
 
 CAPTURE = CAPTURES / "binance" / "spot_btcusdt_20240808.gz"

@@ -21,7 +21,9 @@ from feedbus.sim.moex.candles import (
 )
 from feedbus.sim.moex.catalogue import Security, securities
 
-SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT")] + list(securities()[-2:])
+SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT")] + list(
+    securities()[-2:]
+)
 NINE = moscow_minute(1_769_065_132_000_000_000)
 """09:58 on 2026-01-22 in Moscow, inside a candle of every interval but M1."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from feedbus.sim.moex.catalogue import securities, search, tickers
+from feedbus.sim.moex.catalogue import search, securities, tickers
 from tests.places import ROOT
 
 LIST = ROOT / "configs" / "moex-1500.txt"

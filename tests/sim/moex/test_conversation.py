@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from feedbus.sim.moex import conversation as module
 from feedbus.sim.moex.catalogue import securities
-from feedbus.sim.moex.conversation import MoexConversation, MoexRefusal, MoexSimOptions, MoexVenue, selector
+from feedbus.sim.moex.conversation import MoexConversation, MoexRefusal, selector
+from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
 from feedbus.venues.moex import stomp
 
 LISTED = [*securities()[:20], securities()[-1]]

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.moex.market import DEPTH, MoexInstrument, MoexMarket, Pace
 
-SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT", "VTBR")] + list(securities()[-2:])
+SAMPLE = [security for security in securities() if security.secid in ("SBER", "AKRN", "TGKA", "LQDT", "VTBR")] + list(
+    securities()[-2:]
+)
 STEP_NS = 250_000_000
 
 

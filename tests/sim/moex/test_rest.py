@@ -39,7 +39,14 @@ def rows(board: str = "TQBR", **query: Any) -> list[dict[str, Any]]:
 def test_a_row_is_a_paper_of_the_catalogue_whose_tick_is_its_minstep() -> None:
     security = next(security for security in securities() if security.secid == "AKRN")
     (row,) = [row for row in rows() if row["SECID"] == "AKRN"]
-    wanted = {"BOARDID": "TQBR", "LOTSIZE": security.lot, "DECIMALS": 0, "MINSTEP": 2, "PREVPRICE": 18012, "STATUS": "A"}
+    wanted = {
+        "BOARDID": "TQBR",
+        "LOTSIZE": security.lot,
+        "DECIMALS": 0,
+        "MINSTEP": 2,
+        "PREVPRICE": 18012,
+        "STATUS": "A",
+    }
     assert wanted.items() <= row.items()
     assert (row["ISIN"], row["CURRENCYID"], row["SECTYPE"]) == ("RU0009028674", "SUR", "1")
     assert (row["PREVDATE"], row["SETTLEDATE"]) == ("2026-01-21", "2026-01-23")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from feedbus.sim.moex.wire import CandleBodies
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.streams import MoexCandleStream, MoexStream, MoexBookStream, MoexSecuritiesStream
-from feedbus.sim.moex.wire import Sequencer, InstrumentBodies
+from feedbus.sim.moex.streams import MoexBookStream, MoexCandleStream, MoexSecuritiesStream, MoexStream
+from feedbus.sim.moex.wire import CandleBodies, InstrumentBodies, Sequencer
 
 
 def kinds(stream: MoexStream, market: MoexMarket) -> tuple[list[str], int]:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import BookSnapshot, MarketEvent, Quote, Ticker, Trade
 from feedbus.testing.strategies import examples
-from feedbus.venues.alor.payloads import DECODE_ERRORS, Format, decode_envelope
+from feedbus.venues.alor.payloads import Format, decode_envelope
 from feedbus.venues.alor.requests import CHANNELS, AlorSubscription, Options
+from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Subscription
 from tests import places
 from tests.properties.soundness import sound_event

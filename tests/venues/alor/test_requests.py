@@ -10,7 +10,7 @@ import pytest
 
 from feedbus.venues.alor import requests as streams
 from feedbus.venues.alor.requests import AlorSubscription, Options
-from feedbus.venues.protocol import Send, Subscription
+from feedbus.venues.protocol import Subscription
 from tests import places
 
 CAPTURES = places.CAPTURES / "alor"
@@ -18,8 +18,7 @@ CAPTURES = places.CAPTURES / "alor"
 
 def asked(channel: str, symbol: str, **options: Any) -> str | bytes:
     stream = AlorSubscription(Subscription(channel, symbol), Options(**options))
-    stream.guid = "g1"
-    return streams.subscribe(stream, "tok").data
+    return streams.subscribe(stream, "g1", "tok")
 
 
 @pytest.mark.parametrize(
@@ -70,8 +69,8 @@ def test_a_request_says_what_the_symbol_and_the_options_do(
 
 
 def test_the_other_requests() -> None:
-    assert streams.unsubscribe("g1", "tok") == Send('{"opcode":"unsubscribe","guid":"g1","token":"tok"}')
-    assert streams.ping("g1", "tok") == Send('{"opcode":"ping","guid":"g1","confirm":true,"token":"tok"}')
+    assert streams.unsubscribe("g1", "tok") == '{"opcode":"unsubscribe","guid":"g1","token":"tok"}'
+    assert streams.ping("g1", "tok") == '{"opcode":"ping","guid":"g1","confirm":true,"token":"tok"}'
 
 
 def test_requests_have_the_keys_and_types_of_the_specification_s_examples() -> None:
@@ -80,7 +79,7 @@ def test_requests_have_the_keys_and_types_of_the_specification_s_examples() -> N
     lines = (CAPTURES / "docexamples_asyncapi.jsonl").read_text().splitlines()
     examples = {example["opcode"]: example for line in lines if "opcode" in (example := json.loads(line)["example"])}
     ours = [asked(channel, "MOEX:SBER:TQBR") for channel in streams.CHANNELS]
-    ours += [streams.unsubscribe("g1", "tok").data]
+    ours += [streams.unsubscribe("g1", "tok")]
     for request in map(json.loads, ours):
         theirs = examples[request["opcode"]]
         assert {name: type(value) for name, value in request.items()}.items() <= {

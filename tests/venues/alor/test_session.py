@@ -11,7 +11,7 @@ import pytest
 from feedbus.errors import BadData, TimedOut
 from feedbus.schema.events import BookSnapshot, Quote, Ticker, Trade
 from feedbus.venues.alor.requests import CHANNELS, Options
-from feedbus.venues.alor.session import MAX_LEAVING, Session
+from feedbus.venues.alor.session import MAX_ENDING, Session
 from feedbus.venues.alor.tokens import AccessTokens
 from feedbus.venues.protocol import (
     AccountDue,
@@ -481,9 +481,9 @@ def test_what_is_given_up_is_ended_by_its_guid_and_what_comes_late_is_counted() 
 
 def test_what_is_taken_up_again_has_a_new_guid() -> None:
     script = Script("SBER").live("o1").at(1.0)
-    script.unsubscribed(["SBER"], ends("o1")).at(2.0).subscribed(["SBER"], asks("o2", SBER), WakeAt(12.0))
+    script.unsubscribed(["SBER"], ends("o1")).at(2.0).subscribed(["SBER"], asks("o3", SBER), WakeAt(12.0))
     script.received(book("o1", 1.5)).counted(late_frames=1).stands(sent=1)
-    script.received(ack("o1")).received(ack("o2"), Confirmed(SBER)).stands(confirmed=1)
+    script.received(ack("o1")).received(ack("o3"), Confirmed(SBER)).stands(confirmed=1)
 
 
 def test_what_was_not_asked_for_yet_is_given_up_in_silence() -> None:
@@ -530,11 +530,11 @@ def test_a_401_of_a_request_that_is_given_up_already_is_the_token_s() -> None:
 def test_ends_wait_for_a_token_and_go_first() -> None:
     script = Script("SBER").live("o1").at(1800.0).unsubscribed(["SBER"]).subscribed(["GAZP"]).stands(wanted=1)
     script.received(book("o1", 1.5)).counted(late_frames=1).has_token("tok2")
-    script.ticked(pings("p2", "tok2"), ends("o1", "tok2"), asks("o3", GAZP, "tok2"), WakeAt(1810.0))
+    script.ticked(pings("p2", "tok2"), ends("o1", "tok2"), asks("o4", GAZP, "tok2"), WakeAt(1810.0))
 
 
 def test_ends_that_are_never_answered_are_forgotten_at_last() -> None:
-    symbols = [f"S{number}" for number in range(MAX_LEAVING + 10)]
+    symbols = [f"S{number}" for number in range(MAX_ENDING + 10)]
     script = Script(*symbols)
     effects = list(script.session.opened(0.0))
     for _ in range(len(symbols) // 10):

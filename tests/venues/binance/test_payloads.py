@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Ticker, Trade
-from feedbus.venues.binance.payloads import UNREADABLE, Revisions, nanoseconds, reader
+from feedbus.venues.binance.payloads import Revisions, nanoseconds, reader
+from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Subscription
 from tests.places import CAPTURES
 
@@ -144,7 +145,7 @@ def test_revisions_count_the_versions_of_a_bar_also_of_a_corrected_one() -> None
 
 def test_a_bar_that_can_not_be_read_counts_for_nothing() -> None:
     take = reader(Subscription("kline_1m", "NKNUSDT"), {})
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DECODE_ERRORS):
         take(json.dumps(kline(v="-1")).encode(), 7)
     bar = take(json.dumps(kline()).encode(), 7)
     assert isinstance(bar, Bar)
@@ -201,7 +202,7 @@ NOT_NUMBERS = [
 @pytest.mark.parametrize("value", [*NOT_NUMBERS, None, True, -1, [], {}])
 @pytest.mark.parametrize("key", ["p", "q"])
 def test_what_is_no_number_or_not_a_sane_one_is_refused(key: str, value: Any) -> None:
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DECODE_ERRORS):
         read("trade", {**TRADE, key: value})
 
 
@@ -236,7 +237,7 @@ def without(payload: Any, key: str) -> Any:
     ],
 )
 def test_a_payload_of_another_shape_is_refused(channel: str, payload: Any) -> None:
-    with pytest.raises(UNREADABLE):
+    with pytest.raises(DECODE_ERRORS):
         read(channel, payload)
 
 

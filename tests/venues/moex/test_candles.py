@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
-from feedbus.venues.moex.body import OutOfStep
 from feedbus.venues.moex.candles import KEPT, MAX_PROBLEMS, Candles, Kept
+from feedbus.venues.moex.tables import OutOfStep
 from tests.places import CAPTURES
 
 TIME = 1769065132000

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 import pytest
 
-from feedbus.errors import BadData, ConfigError, TimedOut, VenueError
+from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import Bar, BookSnapshot, Ticker
-from feedbus.venues.moex.session import Account, Session
+from feedbus.venues.moex.account import Account
+from feedbus.venues.moex.session import Session
 from feedbus.venues.moex.stomp import build, parse
-from feedbus.venues.moex.streams import CHANNELS
 from feedbus.venues.protocol import (
     Close,
     Confirmed,
@@ -22,6 +22,7 @@ from feedbus.venues.protocol import (
     Notice,
     Ready,
     Refused,
+    Resync,
     Send,
     Skipped,
     Subscription,
@@ -361,12 +362,12 @@ def test_the_next_session_of_an_account_publishes_only_what_it_has_not_seen() ->
 
 def test_what_is_kept_of_candles_goes_with_their_last_subscription() -> None:
     script = Script("TQBR.SBER", channels=["candles.M1"]).logged_in()
-    for number in (1, 2):
+    for now, number in ((1.0, 1), (2.0, 3)):  # the UNSUBSCRIBE between them takes a number too
         snapshot = message(number, candle_body("snapshot", "10:00", "10:01"))
-        assert bars_of(script.session.frame(snapshot, 7, 0.2)) == [(0, 0, True), (1, 0, False)]
-        script.unsubscribed(["TQBR.SBER"], unsubscribe(number)).at(0.2)
-        script.yields("subscribe", script.session.subscribe(["TQBR.SBER"], 0.2), None)
-        script.at(0.4).yields("tick", script.session.tick(0.4), None)
+        assert bars_of(script.session.frame(snapshot, 7, now)) == [(0, 0, True), (1, 0, False)]
+        script.at(now).unsubscribed(["TQBR.SBER"], unsubscribe(number))
+        script.yields("subscribe", script.session.subscribe(["TQBR.SBER"], now), None)
+        script.at(now + 0.1).yields("tick", script.session.tick(now + 0.1), None)
 
 
 def test_an_unreadable_message_of_candles_is_skipped_and_they_are_subscribed_again() -> None:
@@ -376,9 +377,8 @@ def test_an_unreadable_message_of_candles_is_skipped_and_they_are_subscribed_aga
     script.received(
         message(1, table(["TILL"], [], "updates")),
         Skipped(BadData("candles.M1 TQBR.SBER", reason)),
-        unsubscribe(1),
-        Refused(SBER_M1, reason),
-        WakeAt(5.0),
+        Resync(SBER_M1, reason),
+        WakeAt(0.1),
     )
 
 
@@ -393,6 +393,19 @@ def test_cells_of_candles_that_can_not_be_read_are_reported_before_the_bar() -> 
 # Refusals and retries
 
 
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (b"ERROR\nsubscription:1\nmessage:no\n\n\0", "no"),
+        (b"ERROR\nreceipt-id:1\nmessage:no\n\n\0", "no"),
+        (b"CLOSED\nsubscription:1\n\n\0", "CLOSED by the venue"),
+        (b"CLOSED\nreceipt-id:1\n\n\0", "CLOSED by the venue"),
+    ],
+)
+def test_the_ways_to_refuse_a_subscription(frame: bytes, reason: str) -> None:
+    Script("TQBR.SBER").logged_in().received(frame, Refused(SBER_BOOK, reason), WakeAt(5.0)).stands(refused=1)
+
+
 def test_a_refused_subscription_is_asked_for_again_and_the_others_are_left_alone() -> None:
     script = Script("TQBR.SBER", "TQBR.GAZP").at(1.0).live(2)
     script.received(error("no such ticker", receipt_id="1"), Refused(SBER_BOOK, "no such ticker"), WakeAt(6.0))
@@ -402,59 +415,18 @@ def test_a_refused_subscription_is_asked_for_again_and_the_others_are_left_alone
     script.received(receipt(3), Confirmed(SBER_BOOK))
 
 
-@pytest.mark.parametrize(
-    ("frame", "reason"),
-    [
-        (b"ERROR\nsubscription:%d\nmessage:no\n\n\0", "no"),
-        (b"ERROR\nreceipt-id:%d\nmessage:no\n\n\0", "no"),
-        (b"CLOSED\nsubscription:%d\n\n\0", "CLOSED by the venue"),
-        (b"CLOSED\nreceipt-id:%d\n\n\0", "CLOSED by the venue"),
-    ],
-)
-def test_retries_double_up_to_a_quarter_of_an_hour(frame: bytes, reason: str) -> None:
-    script = Script("TQBR.SBER").logged_in()
-    now = 0.0
-    for number, delay in enumerate([5, 10, 20, 40, 80, 160, 320, 640, 900, 900], 1):
-        wake = [] if delay == 10 else [WakeAt(now + delay)]  # the deadline of the RECEIPT was at that time too
-        script.received(frame % number, Refused(SBER_BOOK, reason), *wake)
-        now += delay
-        script.at(now).ticked(subscribe(number + 1, SBER_BOOK), WakeAt(now + 10))
-
-
-def test_the_pause_begins_anew_once_after_a_long_life() -> None:
-    script = Script("TQBR.SBER").logged_in()
-    closed = Refused(SBER_BOOK, "CLOSED by the venue")
-    script.received(b"CLOSED\nsubscription:1\n\n\0", closed, WakeAt(5.0))
-    script.at(5.0).ticked(subscribe(2, SBER_BOOK), WakeAt(15.0))
-    script.received(message(2, book_body(1.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 1.5))
-    script.at(2000.0).received(b"CLOSED\nsubscription:2\n\n\0", closed, WakeAt(2005.0))
-    script.at(2005.0).ticked(subscribe(3, SBER_BOOK), WakeAt(2015.0))
-    script.received(b"CLOSED\nsubscription:3\n\n\0", closed)
-    script.at(2010.0).ticked(WakeAt(2015.0)).at(2015.0).ticked(subscribe(4, SBER_BOOK), WakeAt(2025.0))
-
-
-def test_a_short_life_resets_nothing() -> None:
-    script = Script("TQBR.SBER").live(1)
-    closed = Refused(SBER_BOOK, "CLOSED by the venue")
-    script.received(b"CLOSED\nsubscription:1\n\n\0", closed, WakeAt(5.0))
-    script.at(5.0).ticked(subscribe(2, SBER_BOOK), WakeAt(15.0))
-    script.received(message(2, book_body(1.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 1.5))
-    script.at(800.0).received(b"CLOSED\nsubscription:2\n\n\0", closed, WakeAt(810.0))
-
-
 def test_what_is_out_of_step_is_unsubscribed_and_subscribed_again() -> None:
     script = Script("TQBR.SBER").live(1)
     reason = "type 'updates', where every book is a snapshot"
     script.received(
         message(1, book_body(1.5, "updates")),
         Skipped(BadData("orderbooks TQBR.SBER", reason)),
-        unsubscribe(1),
-        Refused(SBER_BOOK, reason),
-        WakeAt(5.0),
+        Resync(SBER_BOOK, reason),
+        WakeAt(0.1),
     )
-    script.received(message(1, book_body(1.5))).counted(unknown_ids=1).stands(refused=1)
-    script.at(5.0).ticked(subscribe(2, SBER_BOOK), WakeAt(15.0))
-    script.received(message(2, book_body(1.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 1.5))
+    script.received(message(1, book_body(1.5))).counted(unknown_ids=1).stands(wanted=1)
+    script.at(0.1).ticked(unsubscribe(1), subscribe(3, SBER_BOOK), WakeAt(10.1))
+    script.received(message(3, book_body(1.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 1.5))
 
 
 def test_a_cell_that_can_not_be_read_is_reported_and_the_rest_of_the_row_taken() -> None:
@@ -474,9 +446,10 @@ def test_a_garbled_row_is_subscribed_again_since_changes_come_once() -> None:
     effects = list(script.session.frame(message(1, b'{"properties":'), 7, 1.0))
     assert isinstance(effects[0], Skipped)
     assert [plain(effect) for effect in effects[1:]] == [
+        plain(Resync(SBER_ROW, "Input data was truncated")),
         plain(unsubscribe(1)),
-        plain(Refused(SBER_ROW, "Input data was truncated")),
-        plain(WakeAt(6.0)),
+        plain(subscribe(3, SBER_ROW)),
+        plain(WakeAt(11.0)),
     ]
 
 
@@ -492,8 +465,8 @@ def test_a_new_subscription_begins_with_an_empty_row() -> None:
     script.received(
         message(2, update),
         Skipped(BadData("securities TQBR.SBER", reason)),
-        unsubscribe(2),
-        Refused(SBER_ROW, reason),
+        Resync(SBER_ROW, reason),
+        WakeAt(5.1),
     )
 
 
@@ -505,31 +478,15 @@ def test_symbols_are_given_up_and_taken_while_the_others_go_on() -> None:
     script.unsubscribed(["TQBR.SBER", "TQBR.UNKNOWN"], unsubscribe(1)).stands(live=1)
     script.received(message(1, book_body(1.5))).received(receipt(1)).counted(unknown_ids=2)
     script.received(message(2, book_body(2.5)), book_of("TQBR.GAZP", 2.5))
-    script.at(2.0).subscribed(["TQBR.SBER", "TQBR.GAZP"], subscribe(3, SBER_BOOK), WakeAt(12.0))
-    script.received(message(3, book_body(3.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 3.5)).stands(live=2)
+    script.at(2.0).subscribed(["TQBR.SBER", "TQBR.GAZP"], subscribe(4, SBER_BOOK), WakeAt(12.0))
+    script.received(message(4, book_body(3.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 3.5)).stands(live=2)
 
 
 def test_a_symbol_given_up_is_neither_retried_nor_waited_for() -> None:
     script = Script("TQBR.SBER", "TQBR.GAZP").logged_in()
     script.received(error(receipt_id="1"), Refused(SBER_BOOK, "Access denied"), WakeAt(5.0))
-    script.unsubscribed(["TQBR.SBER", "TQBR.GAZP"], unsubscribe(2)).stands()
-    script.at(5.0).ticked().at(10.0).ticked()
-
-
-def test_a_symbol_given_up_before_it_was_sent_is_not_sent() -> None:
-    script = Script("TQBR.SBER", "TQBR.GAZP").unsubscribed(["TQBR.SBER"]).subscribed(["TQBR.LKOH"])
-    script.opened(CONNECT, WakeAt(10.0))
-    lkoh = Subscription("orderbooks", "TQBR.LKOH")
-    script.received(CONNECTED, Ready(), subscribe(1, GAZP_BOOK), subscribe(2, lkoh))
-
-
-def test_a_symbol_taken_anew_waits_its_own_pause() -> None:
-    script = Script("TQBR.SBER").logged_in()
-    refused = Refused(SBER_BOOK, "Access denied")
-    script.received(error(receipt_id="1"), refused, WakeAt(5.0)).at(2.0).unsubscribed(["TQBR.SBER"])
-    script.subscribed(["TQBR.SBER"], subscribe(2, SBER_BOOK))
-    script.at(4.0).received(error(receipt_id="2"), refused)
-    script.at(5.0).ticked(WakeAt(9.0)).at(9.0).ticked(subscribe(3, SBER_BOOK), WakeAt(19.0))
+    script.at(1.0).unsubscribed(["TQBR.SBER", "TQBR.GAZP"], unsubscribe(2)).stands()
+    script.at(5.0).ticked(WakeAt(10.0)).at(10.0).ticked()
 
 
 def test_goodbye_is_said_only_once_we_were_let_in() -> None:
@@ -548,7 +505,7 @@ def test_totals_never_fall() -> None:
     script.counted(seqnum_regressions=2)
     script.received(error(subscription="1"), Refused(SBER_BOOK, "Access denied"), WakeAt(5.0))
     script.at(5.0).ticked(subscribe(3, SBER_BOOK), WakeAt(15.0)).counted(seqnum_regressions=2)
-    script.unsubscribed(["TQBR.GAZP"], unsubscribe(2)).counted(seqnum_regressions=2)
+    script.at(6.0).unsubscribed(["TQBR.GAZP"], unsubscribe(2)).counted(seqnum_regressions=2)
 
 
 # Real data
@@ -614,39 +571,6 @@ def test_we_send_what_the_official_client_sends(capture: str, sent: Send) -> Non
         pytest.skip("the captures aren't on this machine")
     theirs = (CAPTURES / capture).read_bytes().replace(b"11111111-2222-4333-8444-555555555555", b"1")
     assert sent.data == theirs
-
-
-# The account
-
-
-@pytest.mark.parametrize(
-    ("credentials", "channels", "complaint"),
-    [
-        ({"token": "x"}, [], "credentials: unknown key 'token'; there are: domain, login, passcode"),
-        ({"passcode": ""}, [], "credentials: passcode is empty or holds a control character"),
-        ({"passcode": "hush\nlogin:other"}, [], "credentials: passcode is empty or holds a control character"),
-        ({"login": "\ud800"}, [], "credentials: login is empty or holds a control character"),
-        (
-            {},
-            ["trades"],
-            "channels: unknown channel 'trades'; there are: " + ", ".join(CHANNELS),
-        ),
-    ],
-)
-def test_a_configuration_that_can_not_be_used_is_refused(
-    credentials: dict[str, str], channels: list[str], complaint: str
-) -> None:
-    with pytest.raises(ConfigError) as caught:
-        Account(credentials, channels)
-    assert str(caught.value) == complaint
-
-
-def test_no_channels_means_all_and_none_counts_twice() -> None:
-    assert Account({}, []).channels == ("orderbooks", "securities")
-    assert Account({}, ["securities", "securities"]).channels == ("securities",)
-    assert Account({}, []).subprotocols == ("STOMP",)
-    assert Account({}, []).check_symbol("TQBR.SBER") is None
-    assert Account({}, []).check_symbol("SBER") is not None
 
 
 def test_the_passcode_is_in_no_repr_and_no_error() -> None:

@@ -52,6 +52,7 @@ class Account(OpenAccount):
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {}
     limits = Limits()
+    units: Mapping[str, str] = {"trades": "lots"}
     channels: Sequence[str] = ("trades",)
 
     def __init__(

@@ -1,0 +1,54 @@
+"""`feedbus monitor`: the live table of whatever is published at some addresses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import trio
+from rich.console import Console
+
+import feedbus
+from feedbus.bus.subscriber import Stats
+from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.table.market_table import MarketTable
+from feedbus.table.monitor import TOPICS, run_monitor
+
+
+def monitor(addresses: Sequence[str]) -> None:
+    """Show the live table on standard output until q is typed, SIGINT or SIGTERM."""
+    run_until_stopped(_until_stopped, addresses)
+
+
+async def _until_stopped(addresses: Sequence[str]) -> None:
+    with stop_signal() as stop:
+        await watch(addresses, stop, console=Console())
+
+
+async def watch(
+    addresses: Sequence[str],
+    stop: trio.Event,
+    *,
+    console: Console,
+    seconds: float | None = None,
+    last_log: Callable[[], str] | None = None,
+) -> tuple[MarketTable, Stats]:
+    """Show the live table until q is typed, `stop` is set, or `seconds` have passed (None: without a limit).
+
+    `last_log` is asked at each redraw for a text to show in the last line. Returns the table with all that it has
+    taken in, and what the subscription has counted.
+    """
+    title = addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses"
+    table = MarketTable(time.time_ns())
+    async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
+
+        async def cancel_at_stop() -> None:
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(cancel_at_stop)
+        await run_monitor(
+            subscription, console=console, keys=True, title=title, seconds=seconds, last_log=last_log, table=table
+        )
+        nursery.cancel_scope.cancel()
+    return table, subscription.stats()

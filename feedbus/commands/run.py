@@ -1,0 +1,35 @@
+"""`feedbus run`: the service, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.config import Config, environment, load
+from feedbus.service.tree import running
+from feedbus.telemetry import logs
+
+log = logging.getLogger("feedbus")
+
+
+def run(path: str, only: Collection[str], *, log_format: logs.Style) -> str:
+    """Run the parts named by `only` of the configuration at `path`, or all parts when none is named.
+
+    Blocks until SIGINT or SIGTERM, and returns the final statistics. Raises ConfigError before anything is started.
+    """
+    config = load(path, environment(Path.cwd()))
+    logs.to_stderr(style=log_format)
+    return run_until_stopped(serve, config, only)
+
+
+async def serve(config: Config, only: Collection[str] = ()) -> str:
+    """Run the service until SIGINT or SIGTERM, and return the final statistics."""
+    with stop_signal() as stop:
+        async with running(config, only) as service:
+            if service.publish is not None:
+                log.info("publishing at %s", service.publish)
+            await stop.wait()
+            log.info("stopping")
+    return service.summary(gaps=None)

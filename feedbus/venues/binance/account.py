@@ -1,0 +1,39 @@
+"""The account of Binance spot: there is none to log into, so it holds the channels and the rules for symbols. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from feedbus.venues.binance.channels import chosen, why_not
+from feedbus.venues.binance.payloads import VENUE, Revisions
+from feedbus.venues.binance.session import MAX_STREAMS, Session
+from feedbus.venues.protocol import Limits, OpenAccount, Subscription, check_credentials
+
+
+class Account(OpenAccount):
+    """Channels, and the rules for symbols, shared by all connections. There are no credentials."""
+
+    venue = VENUE
+    services: Mapping[str, str] = {"rest": "https://api.binance.com"}
+    limits = Limits(subscriptions=MAX_STREAMS)
+    units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
+
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        channels: Sequence[str],
+        options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
+    ) -> None:
+        check_credentials(credentials, [])
+        self.channels = chosen(channels)
+        self._revisions: dict[Subscription, Revisions] = {}
+
+    def check_symbol(self, symbol: str) -> str | None:
+        """Why this symbol can't be subscribed, or None."""
+        return why_not(symbol)
+
+    def session(self, symbols: Sequence[str]) -> Session:
+        """A new conversation about these symbols."""
+        return Session(self.channels, symbols, self._revisions)

@@ -1,0 +1,56 @@
+"""The MOEX account: credentials, channels, and the rules for symbols and boards. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from feedbus.venues.moex.candles import Kept
+from feedbus.venues.moex.channels import CHANNELS, USUAL
+from feedbus.venues.moex.listing import MoexListing, why_no_board
+from feedbus.venues.moex.session import GUEST, Session, without_passcode
+from feedbus.venues.moex.symbols import why_not
+from feedbus.venues.moex.tables import VENUE
+from feedbus.venues.protocol import OpenAccount, Subscription, check_credentials, chosen_channels
+
+
+class Account(OpenAccount):
+    """Credentials, channels, and the rules for symbols, shared by all connections. The venue publishes no limits."""
+
+    venue = VENUE
+    subprotocols: Sequence[str] = ("STOMP",)
+    services: Mapping[str, str] = {"rest": "https://iss.moex.com"}
+    units: Mapping[str, str] = {"trades": "lots", "ticker": "securities"}
+
+    def __init__(
+        self,
+        credentials: Mapping[str, str],
+        channels: Sequence[str],
+        options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
+    ) -> None:
+        check_credentials(credentials, tuple(GUEST))
+        self._credentials = {**GUEST, **credentials}
+        self.channels = chosen_channels(channels, CHANNELS, USUAL)
+        self._kept: dict[Subscription, Kept] = {}
+
+    def clean(self, text: str) -> str:
+        """The text without the passcode, unless that is the guest's, which everybody knows."""
+        return without_passcode(text, self._credentials)
+
+    def check_symbol(self, symbol: str) -> str | None:
+        """Why this symbol can't be subscribed, or None."""
+        return why_not(symbol)
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the papers of this board can't be listed, or None."""
+        return why_no_board(board)
+
+    def listing(self, boards: Sequence[str]) -> MoexListing:
+        """A new conversation about what these boards list."""
+        return MoexListing(boards)
+
+    def session(self, symbols: Sequence[str]) -> Session:
+        """A new conversation about these symbols."""
+        return Session(self._credentials, self.channels, symbols, self._kept)

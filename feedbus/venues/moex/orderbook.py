@@ -1,0 +1,117 @@
+"""MOEX order books: the messages of one subscription to `orderbooks`. Pure.
+
+    {"properties":{"type":"snapshot","seqnum":569811206658952028,"published":1719825533789,"timestamp":1719825533789},
+    "columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],
+    "data":[["B",[327.95,2],1044,null],["S",[328.05,2],1947,null]]}
+
+Every message is the full book. Nearly all come in these columns and are decoded straight into structs; whatever else
+comes goes the long way, column by column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from feedbus.errors import BadData
+from feedbus.schema.events import BookSnapshot, Level
+from feedbus.text import quoted
+from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.moex.tables import (
+    MAX_INT,
+    MAX_ROWS,
+    VENUE,
+    OutOfStep,
+    Properties,
+    column,
+    number,
+    read_table,
+    size_of,
+)
+
+COLUMNS = ("BUYSELL", "PRICE", "QUANTITY", "REPOVALUE")
+
+_Size = Annotated[float, Meta(ge=0)]
+
+
+class _SnapshotProperties(Properties, gc=False):
+    type: Literal["snapshot"]
+
+
+class _FixedCell(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    value: float
+    decimals: int
+
+
+class _BookRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
+    """A row of a book. Structs are decoded faster than tuples are, and a Literal makes no new text."""
+
+    side: Literal["B", "S"]
+    price: _FixedCell
+    size: _Size
+    repo_value: Any
+
+
+class _UsualBook(msgspec.Struct, gc=False):
+    properties: _SnapshotProperties
+    columns: tuple[Literal["BUYSELL"], Literal["PRICE"], Literal["QUANTITY"], Literal["REPOVALUE"]]
+    data: list[_BookRow]
+
+
+_decode_book = msgspec.json.Decoder(_UsualBook).decode
+
+
+class Orderbook:
+    """Decodes the messages of one subscription to `orderbooks`: each is the full book.
+
+    Rows come bids first, each side ascending; they are sorted all the same.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.place = f"orderbooks {symbol}"
+        self.problems: Sequence[BadData] = ()  # a book is taken whole or not at all
+        self.last_seqnum = -1
+        self.seqnum_regressions = 0
+
+    def decode(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
+        """The book. Raises BadData; OutOfStep for a type other than `snapshot`: a book has no key to merge by."""
+        try:
+            message = _decode_book(body)
+        except DECODE_ERRORS:
+            return self._decode_other_columns(body, ts_recv)
+        bids: list[Level] = []
+        asks: list[Level] = []
+        for row in message.data:
+            (bids if row.side == "B" else asks).append((row.price.value, row.size))
+        return self._book(message.properties, bids, asks, ts_recv)
+
+    def _decode_other_columns(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
+        table = read_table(body, self.place)
+        if table.properties.type != "snapshot":
+            raise OutOfStep(self.place, f"type {quoted(table.properties.type)}, where every book is a snapshot")
+        side_at, price_at, size_at = (column(table, name, self.place) for name in COLUMNS[:3])
+        sides: dict[Any, list[Level]] = {"B": [], "S": []}
+        for index, row in enumerate(table.data):
+            place = f"{self.place} row {index}"
+            price, size = number(row[price_at], f"{place} PRICE"), size_of(row[size_at], f"{place} QUANTITY")
+            if price is None or size is None:
+                raise BadData(place, "PRICE or QUANTITY is null")
+            if row[side_at] not in ("B", "S"):
+                raise BadData(place, f"BUYSELL is neither B nor S: {quoted(row[side_at])}")
+            sides[row[side_at]].append((price, size))
+        return self._book(table.properties, sides["B"], sides["S"], ts_recv)
+
+    def _book(self, properties: Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:
+        seqnum = properties.seqnum
+        if seqnum >= MAX_INT * 2 or len(bids) + len(asks) > MAX_ROWS:
+            raise BadData(self.place, "seqnum beyond 64 bits" if seqnum >= MAX_INT * 2 else f"over {MAX_ROWS} rows")
+        if seqnum < self.last_seqnum:
+            self.seqnum_regressions += 1
+        self.last_seqnum = seqnum
+        bids.sort(reverse=True)
+        asks.sort()
+        return BookSnapshot(VENUE, self.symbol, properties.timestamp * 1_000_000, ts_recv, bids, asks, seqnum)

@@ -1,0 +1,54 @@
+"""What the frames CONNECTED and ERROR of MOEX ISS+ say. Pure.
+
+CONNECTED carries the catalogue, about 104 KB, of what this login may use:
+
+    {"structure":{"MXSE":{"streams":[{"name":"orderbooks",...},...],...},"SEARCH":{"queries":[...]},...},...}
+
+Where an ERROR carries the code of the gateway isn't documented, so it is looked for in all of it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from feedbus.errors import BadData
+from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.moex.stomp import StompFrame
+
+_TRANSIENT = ("gateway.timeout", "gateway.transport")
+
+
+class _CatalogueStream(msgspec.Struct):
+    name: str
+
+
+class _CatalogueMarket(msgspec.Struct):
+    streams: list[_CatalogueStream] = []
+
+
+class _Catalogue(msgspec.Struct):
+    structure: dict[str, _CatalogueMarket]
+
+
+_decode = msgspec.json.Decoder(_Catalogue).decode
+
+
+def stream_names(body: bytes) -> frozenset[str]:
+    """All streams in the body of CONNECTED, written as destinations are ("MXSE.orderbooks"). Raises BadData."""
+    try:
+        structure = _decode(body).structure
+    except DECODE_ERRORS as error:
+        raise BadData("CONNECTED", str(error)) from None
+    return frozenset(f"{market}.{stream.name}" for market, found in structure.items() for stream in found.streams)
+
+
+def error_text(frame: StompFrame) -> str:
+    """What an ERROR says: its `message`, and wherever else the gateway puts its code; that isn't documented."""
+    headers = frame.headers
+    codes = [value for name, value in headers.items() if name != "message" and value.startswith("gateway.")]
+    return " ".join([headers.get("message", ""), *codes, frame.body.decode(errors="replace")])
+
+
+def is_transient(said: str) -> bool:
+    """True for the gateway's own trouble, which says nothing of the credentials."""
+    return any(word in said for word in _TRANSIENT)

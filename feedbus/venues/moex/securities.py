@@ -1,0 +1,123 @@
+"""MOEX securities: the day's figures, and the messages of one subscription to `securities`. Pure.
+
+    {"properties":{"type":"updates",…},"columns":["TICKER","LAST"],"data":[["MXSE.TQBR.SBER",[327.95,2]]]}
+
+A snapshot brings every cell of the one row, updates bring the cells that changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from feedbus.errors import BadData
+from feedbus.schema.events import Ticker
+from feedbus.text import quoted
+from feedbus.venues.moex.tables import (
+    VENUE,
+    MoexTable,
+    OutOfStep,
+    column,
+    count_of,
+    number,
+    read_table,
+    size_of,
+    word_of,
+)
+
+_CELLS = {
+    "BID": ("bid", number),
+    "OFFER": ("ask", number),
+    "LAST": ("last", number),
+    "HIGH": ("high", number),
+    "LOW": ("low", number),
+    "PREVPRICE": ("previous_close", number),
+    "VOLTODAY": ("volume", size_of),
+    "VALTODAY": ("turnover", size_of),
+    "NUMTRADES": ("trades", count_of),
+    "TRADINGSTATUS": ("status", word_of),
+}
+
+
+class Securities:
+    """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
+
+    A snapshot replaces the row (one without rows empties it), updates change the cells that they name or bring the
+    row, a removal empties it. Changes come once: a message that can't be read at all is OutOfStep, and a cell that
+    can't be read becomes None, with a BadData in `problems`, rather than keep a value that is no longer true.
+    """
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.place = f"securities {symbol}"
+        self.problems: Sequence[BadData] = ()  # of the last message
+        self.last_seqnum = -1
+        self.seqnum_regressions = 0
+        self._begun = False
+        self._key: str | None = None
+        self._row: dict[str, Any] = {}
+
+    def decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
+        """The merged row after this message, or None when it changed none. Raises OutOfStep."""
+        self.problems = ()
+        try:
+            return self._decode(body, ts_recv)
+        except BadData as error:
+            raise OutOfStep(error.place, error.reason) from None
+
+    def _decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
+        table = read_table(body, self.place)
+        kind = table.properties.type
+        if kind not in ("snapshot", "updates", "removal"):
+            raise BadData(self.place, f"unknown type {quoted(kind)}")
+        if kind != "snapshot" and not self._begun:
+            raise BadData(self.place, f"{kind} before a snapshot")
+        changed = self._merge(kind, *self._read_rows(table))
+        self._note_seqnum(table.properties.seqnum)
+        if not changed:
+            return None
+        return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
+
+    def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
+        """Take one message into the row; False when it says nothing of a row."""
+        if kind != "snapshot" and None not in (key, self._key) and key != self._key:
+            raise BadData(self.place, f"a row of another TICKER: {quoted(key)}")
+        held = self._key is not None
+        self._begun = True
+        if kind == "snapshot":
+            self._key, self._row = key, cells
+            return held or key is not None
+        if key is None or (kind == "removal" and not held):
+            return False
+        if kind == "updates":
+            self._key = key
+            self._row.update(cells)
+        else:
+            self._key, self._row = None, {}
+        return True
+
+    def _read_rows(self, table: MoexTable) -> tuple[str | None, dict[str, Any]]:
+        """The TICKER of the rows and their known cells; later rows win."""
+        key_at = column(table, "TICKER", self.place)
+        key: str | None = None
+        cells: dict[str, Any] = {}
+        for row in table.data:
+            if type(row[key_at]) is not str or (key is not None and row[key_at] != key):
+                raise BadData(self.place, "TICKER is not the same text in every row")
+            key = row[key_at]
+            for name, cell in zip(table.columns, row, strict=True):
+                if (known := _CELLS.get(name)) is not None:
+                    cells[known[0]] = self._cell(known[1], cell, f"{self.place} {name}")
+        return key, cells
+
+    def _cell(self, read: Callable[[Any, str], Any], cell: Any, place: str) -> Any:
+        try:
+            return read(cell, place)
+        except BadData as error:
+            self.problems = (*self.problems, error)
+            return None
+
+    def _note_seqnum(self, seqnum: int) -> None:
+        if seqnum < self.last_seqnum:
+            self.seqnum_regressions += 1
+        self.last_seqnum = seqnum

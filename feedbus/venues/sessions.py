@@ -1,0 +1,112 @@
+"""What the Sessions of all venues have in common: they drive a subscription machine, and count. Pure.
+
+A venue's Session adds how its conversation opens, what a frame means, and which further deadlines there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Generic
+
+from feedbus.errors import BadData, TimedOut
+from feedbus.venues.protocol import Close, Effect, NoFetches, Ready, Skipped
+from feedbus.venues.subscriptions import Request, Subscriptions, T
+
+
+class SubscribingSession(NoFetches, Generic[T]):
+    """A Session around `subscriptions`. `counts` holds plain totals by name."""
+
+    subscriptions: Subscriptions[T]
+
+    def __init__(self, subscriptions: Subscriptions[T], symbols: Sequence[str]) -> None:
+        self.subscriptions = subscriptions
+        self.counts: Counter[str] = Counter()
+        subscriptions.want(symbols)
+
+    # What a venue may have of its own
+
+    def deadlines(self) -> Iterable[float]:
+        """When this Session wants its `tick` besides the machine's own times (`now` seconds; infinity for never)."""
+        return ()
+
+    def may_send(self, now: float) -> bool:  # noqa: ARG002 - others look at the time
+        """Whether the venue takes requests at this moment, so far as that isn't settled by `subscriptions.is_open`."""
+        return True
+
+    def dropped(self, tracked: T) -> None:
+        """A subscription was given up: forget what belongs to it."""
+
+    # What the shell calls
+
+    def opened(self, now: float) -> Iterator[Effect]:
+        """Where there is no login the venue takes requests at once."""
+        self.subscriptions.is_open = True
+        yield Ready()
+        yield from self.go_on(now)
+
+    def tick(self, now: float) -> Iterator[Effect]:
+        """Retries and the next requests; a request that isn't answered in time ends the connection."""
+        self.subscriptions.tick(now)
+        for request in self.subscriptions.overdue(now):
+            if request.is_open:
+                what = ", ".join(str(tracked.subscription) for tracked in request.wanted[:3])
+                within = self.subscriptions.pace.answer_within
+                yield Close(TimedOut(f"no answer to {what} within {within:g} s"))
+                return
+        yield from self.go_on(now)
+
+    def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
+        """Take these symbols too, on every channel."""
+        self.subscriptions.want(symbols)
+        yield from self.go_on(now)
+
+    def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
+        """Give these symbols up; what still comes for them is counted and passed over."""
+        for tracked in self.subscriptions.give_up(symbols):
+            self.dropped(tracked)
+        yield from self.go_on(now)
+
+    def closing(self) -> Iterable[Effect]:
+        """Most venues keep nothing of a connection that ends: there is nothing to say."""
+        return ()
+
+    def counters(self) -> Mapping[str, int]:
+        """Plain totals since the session began, by name."""
+        return dict(self.counts)
+
+    def instruments(self) -> dict[str, int]:
+        """How many symbols are in which state; a symbol counts as its least advanced channel."""
+        return self.subscriptions.instruments()
+
+    # What a venue's own methods are made of
+
+    def settle(self, request: Request[T], refusal: str, now: float) -> Iterator[Effect]:
+        """The venue answered a request: it took all of it, or refused all of it for the reason in `refusal`."""
+        for tracked in request.wanted:
+            if not refusal:
+                yield from self.subscriptions.confirm(tracked)
+            elif tracked.state == "sent":  # data may have confirmed it, or it was given up meanwhile
+                yield from self.subscriptions.refuse(tracked, refusal, now)
+
+    def received(self, tracked: T, events: Iterable[Effect], now: float) -> Iterator[Effect]:
+        """Usable data of a subscription came: it confirms what isn't confirmed yet."""
+        yield from self.subscriptions.confirm(tracked)
+        self.subscriptions.data(tracked, now)
+        yield from events
+
+    def out_of_step(self, tracked: T, error: BadData, now: float) -> Iterator[Effect]:
+        """Data came that doesn't follow from what we have: get the subscription anew."""
+        yield Skipped(error)
+        yield from self.subscriptions.resync(tracked, error.reason, now)
+        yield from self.go_on(now)
+
+    def go_on(self, now: float) -> Iterator[Effect]:
+        """Send what may go out now, and have us woken for whatever comes next."""
+        if self.may_send(now):
+            yield from self.subscriptions.send(now)
+        yield from self.schedule()
+
+    def schedule(self) -> Sequence[Effect]:
+        """Have us woken for whatever comes next."""
+        return self.subscriptions.schedule(*self.deadlines())

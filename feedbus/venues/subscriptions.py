@@ -1,0 +1,409 @@
+"""The subscription machine that all venues share: what one connection wants, and how far each subscription is. Pure.
+
+A Session tells the machine what to want (`want`, `give_up`) and what its venue said (`confirm`, `data`, `refuse`,
+`resync`, `answered`). The machine says what to send and when: it gathers subscriptions into requests that are bounded
+in number, bytes and pace, watches the deadlines of their answers, and asks again for what was refused, later and later.
+What a request looks like is the Session's business: it gives `build`, and hears of each request that goes out.
+
+    wanted ──asked──▶ sent ──confirmed──▶ confirmed ──data──▶ live
+      ▲                 └───────────────refused─────────────────┘
+      └──retry, after a pause that doubles── refused ◀──────────
+
+Times are `now`: seconds of the monotonic clock that the Session is called with.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from math import inf
+from typing import Generic, Literal, TypeVar
+
+import msgspec
+
+from feedbus.venues.protocol import Confirmed, Effect, Refused, Resync, Send, Subscription, WakeAt
+
+RETRY_FIRST = 5.0
+"""Seconds until a refused subscription is asked for again. Each further refusal doubles the pause."""
+
+RETRY_CAP = 900.0
+"""The longest pause in seconds. A subscription that was live for longer than this begins with the shortest again."""
+
+RESYNCS = 3
+"""How often one subscription may be made anew within RESYNC_PERIOD seconds because its data was out of step."""
+
+RESYNC_PERIOD = 60.0
+
+State = Literal["wanted", "sent", "confirmed", "live", "refused", "dropped"]
+Happening = Literal["asked", "confirmed", "data", "refused", "repeat", "resync", "retry", "dropped"]
+
+TRANSITIONS: Mapping[State, Mapping[Happening, State]] = {
+    "wanted": {"asked": "sent", "dropped": "dropped"},
+    "sent": {
+        "confirmed": "confirmed",
+        "refused": "refused",
+        "repeat": "wanted",
+        "resync": "wanted",
+        "dropped": "dropped",
+    },
+    "confirmed": {
+        "data": "live",
+        "refused": "refused",
+        "repeat": "wanted",
+        "resync": "wanted",
+        "dropped": "dropped",
+    },
+    "live": {"refused": "refused", "repeat": "wanted", "resync": "wanted", "dropped": "dropped"},
+    # Some venues send data of what they have just refused: the data is believed.
+    "refused": {"confirmed": "confirmed", "retry": "wanted", "dropped": "dropped"},
+    "dropped": {},
+}
+"""State → what happens → the next state. What a state doesn't list changes nothing in it."""
+
+PROGRESS: Sequence[State] = ("refused", "wanted", "sent", "confirmed", "live")
+"""From the least advanced state to the most advanced. An instrument is as far as the least of its channels."""
+
+
+class TrackedSubscription:
+    """One subscription that is wanted. A venue adds what it keeps for it by a subclass with `__slots__`.
+
+    `request` is the number of the request by which it was last asked for, 0 before the first one. `attempts` counts the
+    requests that failed since it last was live for long.
+    """
+
+    __slots__ = ("attempts", "live_since", "request", "resynced_at", "retry_at", "state", "subscription")
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.state: State = "wanted"
+        self.request = 0
+        self.attempts = 0
+        self.live_since = inf
+        self.retry_at = inf
+        self.resynced_at: deque[float] = deque(maxlen=RESYNCS)
+
+    def move(self, happening: Happening) -> bool:
+        """Take the step that this happening makes from here. False when it makes none."""
+        state = TRANSITIONS[self.state].get(happening)
+        if state is None:
+            return False
+        self.state = state
+        return True
+
+
+T = TypeVar("T", bound=TrackedSubscription)
+
+
+class Leaving(msgspec.Struct, frozen=True):
+    """A subscription that is to be ended at the venue. `request` is the number by which the venue knows it."""
+
+    subscription: Subscription
+    request: int
+
+
+class Request(msgspec.Struct, Generic[T], eq=False):
+    """One request to the venue. `number` is unique on this connection and counts from 1.
+
+    `kind` is "subscribe" with `wanted`, "unsubscribe" with `leaving`, or a word of the venue's own with neither.
+    `deadline` is when its answer is due; infinite where none is expected, and once it has been found overdue.
+    """
+
+    number: int
+    kind: str
+    wanted: list[T] = []
+    leaving: list[Leaving] = []
+    deadline: float = inf
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        """What it is about."""
+        return [each.subscription for each in self.wanted] + [each.subscription for each in self.leaving]
+
+    @property
+    def is_open(self) -> bool:
+        """True while the venue still owes us an answer about any subscription in it."""
+        return any(tracked.state == "sent" and tracked.request == self.number for tracked in self.wanted)
+
+
+class RequestPace(msgspec.Struct, frozen=True):
+    """How fast a venue may be asked: `requests` at once every `every` seconds, `subscriptions` in one request.
+
+    A request has at most `max_bytes` bytes, unless a single subscription needs more. Its answer is due within
+    `answer_within` seconds; `answered` are the kinds of requests that are answered at all.
+    """
+
+    requests: int
+    every: float
+    subscriptions: int = 1
+    max_bytes: int = 1 << 30
+    answer_within: float = 10.0
+    answered: frozenset[str] = frozenset({"subscribe", "unsubscribe"})
+
+
+class Subscriptions(Generic[T]):
+    """All subscriptions of one connection: each symbol on each channel.
+
+    `track` makes what is kept of a subscription, `build` writes a request down, `sent` hears of each that goes out.
+    Nothing is sent while `is_open` is False: the Session sets it once the venue takes requests.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[str],
+        pace: RequestPace,
+        *,
+        track: Callable[[Subscription], T],
+        build: Callable[[Request[T]], bytes | str],
+        sent: Callable[[Request[T]], None] = lambda _: None,
+    ) -> None:
+        self.is_open = False
+        self.tracked: dict[Subscription, T] = {}
+        self._channels = channels
+        self.pace = pace
+        self._track = track
+        self._build = build
+        self._sent = sent
+        self._wanted: dict[Subscription, T] = {}  # to be asked for, in this order
+        self._leaving: dict[Leaving, None] = {}  # to be ended, in this order
+        self._own: deque[str] = deque()  # further requests of the venue's
+        self._pending: dict[int, Request[T]] = {}  # sent, and not answered yet
+        self._deadlines: deque[tuple[float, int]] = deque()  # of the pending requests, the earliest first
+        self._retries: list[tuple[float, Subscription]] = []  # a heap
+        self._next_send = -inf
+        self._last_number = 0
+        self._wake = inf
+
+    # What is wanted
+
+    def want(self, symbols: Iterable[str]) -> None:
+        """Want these symbols on every channel; what is wanted already stays as it is."""
+        for symbol in symbols:
+            for channel in self._channels:
+                subscription = Subscription(channel, symbol)
+                if subscription not in self.tracked:
+                    self.tracked[subscription] = self._wanted[subscription] = self._track(subscription)
+
+    def give_up(self, symbols: Iterable[str]) -> list[T]:
+        """Want these symbols no more: returns what was dropped. What the venue was asked for is ended there."""
+        dropped = []
+        for symbol in symbols:
+            for channel in self._channels:
+                tracked = self.tracked.pop(Subscription(channel, symbol), None)
+                if tracked is not None:
+                    self._wanted.pop(tracked.subscription, None)
+                    self._end(tracked)
+                    tracked.move("dropped")
+                    dropped.append(tracked)
+        return dropped
+
+    def end(self, leaving: Leaving) -> None:
+        """Ask the venue, or ask it once more, to end something that isn't wanted."""
+        self._leaving[leaving] = None
+
+    def is_ending(self, tracked: T) -> bool:
+        """True while the venue is still to be asked to end this subscription, which was given up."""
+        return Leaving(tracked.subscription, tracked.request) in self._leaving
+
+    def ask(self, kind: str) -> None:
+        """Send a request of the venue's own, before all others and at most one of each kind at a time."""
+        if kind not in self._own and not any(request.kind == kind for request in self._pending.values()):
+            self._own.append(kind)
+
+    # What the venue said
+
+    def confirm(self, tracked: T) -> Sequence[Effect]:
+        """The venue confirmed a subscription, by word or by data."""
+        return (Confirmed(tracked.subscription),) if tracked.move("confirmed") else ()
+
+    def data(self, tracked: T, now: float) -> None:
+        """Usable data of a confirmed subscription came."""
+        if tracked.move("data"):
+            tracked.live_since = now
+
+    def refuse(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
+        """The venue refused a subscription, or ended it: it is asked for again after a pause."""
+        if now - tracked.live_since > RETRY_CAP:
+            tracked.attempts = 0
+        if not tracked.move("refused"):
+            return ()
+        pause = min(RETRY_FIRST * 2 ** min(tracked.attempts, 16), RETRY_CAP)
+        tracked.attempts += 1
+        self._retry(tracked, now + pause)
+        return (Refused(tracked.subscription, reason),)
+
+    def repeat(self, tracked: T) -> None:
+        """A request came to nothing for a reason that isn't this subscription's: ask for it again at once."""
+        if tracked.move("repeat"):
+            self._wanted[tracked.subscription] = tracked
+
+    def resync(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
+        """What we have of a subscription isn't right: end it and get it again, at once.
+
+        It is made anew at most RESYNCS times in RESYNC_PERIOD seconds; what comes sooner waits for its turn.
+        """
+        request = tracked.request
+        if not tracked.move("resync"):
+            return ()
+        self.end(Leaving(tracked.subscription, request))
+        times = tracked.resynced_at
+        turn = times[0] + RESYNC_PERIOD if len(times) == RESYNCS else now
+        times.append(max(turn, now))
+        if turn > now:
+            self._retry(tracked, turn)
+        else:
+            self._wanted[tracked.subscription] = tracked
+        return (Resync(tracked.subscription, reason),)
+
+    def under_way(self, number: int | str | None) -> Request[T] | None:
+        """The request of this number, if its answer is still to come."""
+        return self._pending.get(number) if isinstance(number, int) else None
+
+    def answered(self, number: int | str | None) -> Request[T] | None:
+        """The request of this number was answered: returns it, or None when no such request is under way."""
+        return self._pending.pop(number, None) if isinstance(number, int) else None
+
+    def only(self) -> int | None:
+        """The number of the request under way, when there is exactly one. Some answers don't say which they are to."""
+        return next(iter(self._pending)) if len(self._pending) == 1 else None
+
+    def overdue(self, now: float) -> list[Request[T]]:
+        """Requests whose answer is late since this was last asked, the earliest first. They stay under way."""
+        late = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            request = self._pending.get(self._deadlines.popleft()[1])
+            if request is not None:
+                request.deadline = inf
+                late.append(request)
+        return late
+
+    def late(self) -> list[Request[T]]:
+        """All requests under way that have been found overdue."""
+        return [request for request in self._pending.values() if request.deadline == inf]
+
+    # What is to be done
+
+    def new_number(self) -> int:
+        """The next number for a request: the Session's own messages may take numbers out of the same count."""
+        self._last_number += 1
+        return self._last_number
+
+    @property
+    def last_number(self) -> int:
+        """The newest number that was given out."""
+        return self._last_number
+
+    def tick(self, now: float) -> None:
+        """Time has passed: what waited for its next attempt is wanted again."""
+        self._wake = inf
+        while self._retries and self._retries[0][0] <= now:
+            tracked = self.tracked.get(heapq.heappop(self._retries)[1])
+            # Entries of the heap outlive what they are about: it may have been dropped, or asked for since.
+            if tracked is None or tracked.retry_at > now:
+                continue
+            tracked.retry_at = inf
+            if tracked.move("retry") or tracked.state == "wanted":
+                self._wanted[tracked.subscription] = tracked
+
+    def send(self, now: float) -> Iterator[Effect]:
+        """As many requests as may go out now."""
+        if not self.is_open or now < self._next_send:
+            return
+        for _ in range(self.pace.requests):
+            made = self._next_request(now)
+            if made is None:
+                return
+            self._next_send = now + self.pace.every
+            yield Send(made)
+
+    def schedule(self, *others: float) -> Sequence[Effect]:
+        """A WakeAt for whatever comes first, the Session's `others` included; nothing when that hasn't changed."""
+        while self._deadlines and self._deadlines[0][1] not in self._pending:
+            self._deadlines.popleft()
+        wake = min(
+            self._deadlines[0][0] if self._deadlines else inf,
+            self._retries[0][0] if self._retries else inf,
+            self._next_send if self.is_open and (self._wanted or self._leaving or self._own) else inf,
+            *others,
+        )
+        if wake in (self._wake, inf):
+            return ()
+        self._wake = wake
+        return (WakeAt(wake),)
+
+    def instruments(self) -> dict[str, int]:
+        """How many symbols are in which state; a symbol counts as its least advanced channel."""
+        states: dict[str, State] = {}
+        for subscription, tracked in self.tracked.items():
+            known = states.get(subscription.symbol, tracked.state)
+            states[subscription.symbol] = min(known, tracked.state, key=PROGRESS.index)
+        return dict(Counter(states.values()))
+
+    # Inside
+
+    def _end(self, tracked: T) -> None:
+        if tracked.state in ("sent", "confirmed", "live"):
+            self.end(Leaving(tracked.subscription, tracked.request))
+
+    def _retry(self, tracked: T, when: float) -> None:
+        tracked.live_since = inf
+        tracked.retry_at = when
+        heapq.heappush(self._retries, (when, tracked.subscription))
+
+    def _next_request(self, now: float) -> bytes | str | None:
+        """What goes out first: the venue's own requests, then what is to be ended, then what is wanted.
+
+        A subscription that is given up and wanted again right after is so ended before it is asked for anew.
+        """
+        pace = self.pace
+        leaving: list[Leaving] = []
+        wanted: list[T] = []
+        if self._own:
+            kind = self._own.popleft()
+        elif self._leaving:
+            kind = "unsubscribe"
+            leaving = list(islice(self._leaving, pace.subscriptions))
+        elif self._wanted:
+            kind = "subscribe"
+            wanted = self._batch()
+        else:
+            return None
+        deadline = now + pace.answer_within if kind in pace.answered else inf
+        request = Request(self.new_number(), kind, wanted, leaving, deadline)
+        message = self._bounded(request)
+        for item in request.leaving:
+            del self._leaving[item]
+        for tracked in request.wanted:
+            del self._wanted[tracked.subscription]
+            tracked.request = request.number
+            tracked.move("asked")
+        if kind in pace.answered:
+            self._pending[request.number] = request
+            self._deadlines.append((deadline, request.number))
+        self._sent(request)
+        return message
+
+    def _batch(self) -> list[T]:
+        """What is wanted first, as much as one request may hold.
+
+        A venue that refuses a request refuses all that is in it. After each failure a subscription is therefore asked
+        for in a request that is half as large, so that one bad name doesn't keep the others out.
+        """
+        batch: list[T] = []
+        for tracked in self._wanted.values():
+            if len(batch) >= max(1, self.pace.subscriptions >> min(tracked.attempts, 32)):
+                break
+            batch.append(tracked)
+        return batch
+
+    def _bounded(self, request: Request[T]) -> bytes | str:
+        """The request written down. One that is too large gives up its second half, which waits for the next one."""
+        while True:
+            message = self._build(request)
+            size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+            count = len(request.wanted) + len(request.leaving)
+            if size <= self.pace.max_bytes or count <= 1:
+                return message
+            request.wanted = request.wanted[: (len(request.wanted) + 1) // 2]
+            request.leaving = request.leaving[: (len(request.leaving) + 1) // 2]

@@ -1,0 +1,64 @@
+"""What `feedbus check` shows of a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feedbus.commands.check import check
+from feedbus.errors import ConfigError
+
+FEEDS = """\
+bus: {publish: "tcp://127.0.0.1:PORT"}
+cache_dir: /tmp
+feeds:
+  one:
+    venue: moex
+    url: ws://127.0.0.1:1/?token=s3cret
+    symbols: [TQBR.SBER, TQBR.GAZP, TQBR.LKOH]
+    sharding: {connections: 2, per_connection: 2}
+  all: {venue: moex, url: "ws://127.0.0.1:1/", symbols: {boards: [TQBR, TQTF]}}
+  some: {venue: moex, url: "ws://127.0.0.1:1/", symbols: {boards: [TQBR], sample: 20}}
+"""
+ACTORS = """\
+actors: {aggregator: {}, alerting: {}}
+telemetry: {listen: 127.0.0.1:9469}
+"""
+
+
+def lines(folder: Path, text: str) -> list[str]:
+    (folder / "c.yaml").write_text(text)
+    return [line.replace(str(folder), "HERE") for line in check(str(folder / "c.yaml"))]
+
+
+def test_it_shows_the_shard_plan_and_no_query_of_a_url(tmp_path: Path) -> None:
+    assert lines(tmp_path, FEEDS.replace("PORT", "9000")) == [
+        "HERE/c.yaml: good; publishes at tcp://127.0.0.1:9000",
+        "one: 3 symbols over 2 connections to ws://127.0.0.1:1/",
+        "  one/0     2  TQBR.SBER TQBR.LKOH",
+        "  one/1     1  TQBR.GAZP",
+        "all: all that is listed on TQBR, TQTF, asked at the start; 1 connections of 50 to ws://127.0.0.1:1/",
+        "some: at most 20 on TQBR, asked at the start; 1 connections of 50 to ws://127.0.0.1:1/",
+    ]
+
+
+def test_with_actors_it_shows_where_each_part_is_in_a_process_of_its_own(tmp_path: Path) -> None:
+    found = lines(tmp_path, FEEDS.replace("PORT", "9000") + ACTORS)
+    assert found[6:9] == [
+        "actors: aggregator, alerting",
+        "in processes of their own (--only NAME):",
+        "  one  publishes at tcp://127.0.0.1:9000, metrics at 127.0.0.1:9469",
+    ]
+    assert [line.split()[0] for line in found[8:]] == ["one", "all", "some", "aggregator", "alerting"]
+
+
+def test_that_there_are_no_addresses_for_processes_is_said_and_is_no_error(tmp_path: Path) -> None:
+    found = lines(tmp_path, FEEDS.replace("PORT", "0") + ACTORS)
+    assert found[7].startswith("they can't run in processes of their own (--only NAME): bus.publish: port 0")
+    assert len(found) == 8
+
+
+def test_a_broken_configuration_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="feeds"):
+        lines(tmp_path, 'bus: {publish: "ipc:///tmp/x"}\n')

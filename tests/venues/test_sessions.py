@@ -1,0 +1,97 @@
+"""What all Sessions share, by the smallest of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feedbus.errors import BadData, TimedOut
+from feedbus.venues.protocol import (
+    Close,
+    Confirmed,
+    Effect,
+    Ready,
+    Refused,
+    Resync,
+    Send,
+    Skipped,
+    Subscription,
+    WakeAt,
+)
+from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, TrackedSubscription
+
+A, B = Subscription("book", "A"), Subscription("book", "B")
+
+
+def build(request: Request[TrackedSubscription]) -> str:
+    return f"{request.kind} {' '.join(each.symbol for each in request.subscriptions)}"
+
+
+class Smallest(SubscribingSession[TrackedSubscription]):
+    def __init__(self, *symbols: str) -> None:
+        pace = RequestPace(requests=1, every=1.0, subscriptions=9)
+        super().__init__(Subscriptions(["book"], pace, track=TrackedSubscription, build=build), symbols)
+        self.gone: list[Subscription] = []
+        self.mute = False
+
+    def deadlines(self) -> Sequence[float]:
+        return (8.0,)
+
+    def may_send(self, now: float) -> bool:
+        return not self.mute
+
+    def dropped(self, tracked: TrackedSubscription) -> None:
+        self.gone.append(tracked.subscription)
+
+
+def yielded(*effects: Effect) -> list[Effect]:
+    return list(effects)
+
+
+def test_it_opens_without_a_login_and_wakes_for_its_own_deadlines_too() -> None:
+    session = Smallest("A", "B")
+    assert list(session.opened(0.0)) == yielded(Ready(), Send("subscribe A B"), WakeAt(8.0))
+    assert list(session.closing()) == []
+    assert session.instruments() == {"sent": 2}
+
+
+def test_a_request_without_an_answer_ends_the_connection_and_says_what_it_was_about() -> None:
+    session = Smallest("A", "B")
+    list(session.opened(0.0))
+    [close] = list(session.tick(10.0))
+    assert isinstance(close, Close)
+    assert isinstance(close.error, TimedOut)
+    assert str(close.error) == "no answer to book A, book B within 10 s"
+
+
+def test_an_answer_takes_all_of_a_request_or_refuses_what_no_data_has_confirmed() -> None:
+    session = Smallest("A", "B")
+    list(session.opened(0.0))
+    tracked, request = session.subscriptions.tracked, session.subscriptions.answered(1)
+    assert request is not None
+    assert list(session.received(tracked[A], [], 0.0)) == [Confirmed(A)]
+    assert list(session.settle(request, "no", 0.0)) == [Refused(B, "no")]
+    assert list(session.settle(request, "", 0.0)) == [Confirmed(B)]
+
+
+def test_data_out_of_step_is_skipped_and_its_subscription_got_anew() -> None:
+    session = Smallest("A")
+    list(session.opened(0.0))
+    session.subscriptions.answered(1)
+    tracked = session.subscriptions.tracked[A]
+    list(session.received(tracked, [], 0.0))
+    error = BadData("book A", "a hole")
+    expected = yielded(Skipped(error), Resync(A, "a hole"), Send("unsubscribe A"), WakeAt(6.0))
+    assert list(session.out_of_step(tracked, error, 5.0)) == expected
+
+
+def test_what_is_given_up_is_told_and_nothing_is_sent_while_nothing_may_be() -> None:
+    session = Smallest("A")
+    list(session.opened(0.0))
+    session.mute = True
+    assert list(session.unsubscribe(["A", "B"], 1.0)) == [WakeAt(1.0)]
+    assert list(session.subscribe(["B"], 2.0)) == []
+    session.mute = False
+    assert session.gone == [A]
+    assert list(session.tick(3.0)) == yielded(Send("unsubscribe A"), WakeAt(4.0))
+    assert session.counters() == {}
