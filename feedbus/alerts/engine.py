@@ -3,15 +3,15 @@
 The engine knows which watches are about an instrument, hands them its events, and runs their timers. An event costs
 only as much as the rules about its own instrument, and the passing of time only as much as the timers that are due.
 
-The time of an event is its `ts_recv`, but never later than now and never earlier than the event before it about the
-same instrument, so that a clock that is set back does no harm.
+Time is an argument: nanoseconds that never jump and that only pass while the process runs. An event happens when it is
+given to the engine. Its own `ts_recv` isn't looked at, since it comes from a wall clock, which may be set at any time.
 
 Gaps don't come here: nothing fires because events were lost, and lost events aren't made up for. The module is pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from feedbus.alerts.market import LargeTrade, PriceJump, VolumeSpike, WideSpread
 from feedbus.alerts.presence import ConnectionDown, Stale
@@ -68,36 +68,41 @@ class AlertEngine:
     `passed_over` counts the events about instruments beyond `max_instruments`, which aren't judged.
     """
 
-    def __init__(self, rules: Sequence[Rule], *, max_instruments: int = MAX_INSTRUMENTS) -> None:
-        """Raises ConfigError for rules that contradict themselves or one another."""
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        *,
+        max_instruments: int = MAX_INSTRUMENTS,
+        closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
+    ) -> None:
+        """`closed_statuses` tells, by venue, the values of a Ticker's `status` at which an instrument isn't traded.
+
+        Raises ConfigError for rules that contradict themselves or one another.
+        """
         check_rules(rules)
         self.passed_over = 0
         self._max = max_instruments
-        self._shared = SharedState()
+        self._shared = SharedState(closed_statuses)
         self._timers = self._shared.timers
         compiled = [CompiledRule(rule) for rule in rules]
         groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]
         self._tables = [table for table in (_SubjectTable(kinds, compiled) for kinds in groups) if table.rules]
         self._by_kind = {kind: (table, number) for table in self._tables for number, kind in enumerate(table.kinds)}
 
-    def add(self, event: MarketEvent, now_ns: int) -> Sequence[Alert]:
+    def add(self, event: MarketEvent, now: int) -> Sequence[Alert]:
         """Takes in one event and returns the alerts that fire or are resolved by it, or by the time that has passed
-        before it. `now_ns` is the wall clock in nanoseconds since the epoch."""
+        before it. `now` is in nanoseconds and never earlier than in the call before; the alerts have it as their
+        `ts_recv`."""
         found = self._by_kind.get(type(event))
         if found is None:
             return _NO_ALERTS
         table, kind_number = found
-        now = event.ts_recv
-        if now > now_ns:
-            now = now_ns
         if now >= self._timers.next:
             self._timers.run(now)
         symbols = table.by_venue.get(event.venue)
         subject = symbols.get(event.symbol) if symbols is not None else None
         if subject is None:
             subject = self._new_subject(table, event, now)
-        if now < subject.last_event_at:
-            now = subject.last_event_at
         if subject.next_event_handlers:
             handlers, subject.next_event_handlers = subject.next_event_handlers, []
             for handle in handlers:
@@ -107,14 +112,13 @@ class AlertEngine:
         subject.last_event_at = now
         return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
-    def tick(self, now_ns: int) -> Sequence[Alert]:
+    def tick(self, now: int) -> Sequence[Alert]:
         """Returns the alerts that fire or are resolved because time has passed."""
-        self._timers.run(now_ns)
+        self._timers.run(now)
         return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def next_due(self) -> int | None:
-        """Returns when `tick` is to be called next, in nanoseconds since the epoch; None when nothing is due until an
-        event comes."""
+        """Returns when `tick` is to be called next, in nanoseconds; None when nothing is due until an event comes."""
         return None if self._timers.next == NEVER else self._timers.next
 
     @property

@@ -9,12 +9,23 @@ from __future__ import annotations
 from collections import deque
 from typing import ClassVar
 
-from feedbus.alerts.states import QUIET, SECOND, CompiledRule, MomentWatch, SharedState, Subject, Watch, format_number
+from feedbus.alerts.states import (
+    FIRING,
+    QUIET,
+    SECOND,
+    CompiledRule,
+    MomentWatch,
+    SharedState,
+    Subject,
+    Watch,
+    format_number,
+)
 from feedbus.alerts.window import Window
 from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
 
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
+HISTORY_NS = 60 * SECOND
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
 _TICKER, _BOOK, _QUOTE = range(1, 4)
 
@@ -35,11 +46,12 @@ class WideSpread(Watch):
         Ticker: "on_ticker",
     }
 
-    __slots__ = ("_ask", "_bid", "_has_deltas", "_max_share", "_source")
+    __slots__ = ("_ask", "_bid", "_has_deltas", "_max_share", "_resolved_share", "_source")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._max_share = rule.threshold / 200  # the widest spread allowed, as a share of bid + ask
+        self._resolved_share = rule.resolve_at / 200
         self._source = 0
         self._has_deltas = False
         self._bid = self._ask = 0.0
@@ -79,7 +91,8 @@ class WideSpread(Watch):
         twice_mid = ask + bid
         if twice_mid <= 0:
             return
-        if ask - bid > self._max_share * twice_mid:
+        share = self._resolved_share if self.state == FIRING else self._max_share
+        if ask - bid > share * twice_mid:
             self._bid, self._ask = bid, ask
             self.condition_holds(now, now, ts_event)
         elif self.state != QUIET:
@@ -99,25 +112,32 @@ class WideSpread(Watch):
     def _spread(self, relation: str) -> tuple[float, str]:
         spread = 200 * (self._ask - self._bid) / (self._ask + self._bid)
         sides = f"bid {format_number(self._bid)}, ask {format_number(self._ask)}"
-        return spread, f"spread {spread:.3g} % ({sides}), {relation} {format_number(self.rule.threshold)} %"
+        limit = self.rule.threshold if relation == "above" else self.rule.resolve_at
+        return spread, f"spread {spread:.3g} % ({sides}), {relation} {format_number(limit)} %"
 
 
 class LargeTrade(MomentWatch):
-    """Fires when the size of a trade, or its notional value (price times size), is at least `threshold`."""
+    """Fires when the size of a trade, or its notional value (price times size), is at least `threshold`.
+
+    A trade that is over a minute older than the newest trade of its instrument is history, and fires nothing.
+    """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade"}
 
-    __slots__ = ("_is_notional", "_trade")
+    __slots__ = ("_is_notional", "_newest", "_trade")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._is_notional = rule.rule.of == "notional"
+        self._newest = 0  # the latest `ts_event` of a trade
         self._trade: Trade | None = None
 
     def on_trade(self, event: Trade, now: int) -> None:
         """Judges one trade."""
         value = event.price * event.size if self._is_notional else event.size
-        if value >= self.rule.threshold:
+        # A time beyond that of its receipt is wrong, and must not make history of everything that follows.
+        self._newest = max(self._newest, min(event.ts_event, event.ts_recv))
+        if value >= self.rule.threshold and event.ts_event > self._newest - HISTORY_NS:
             self._trade = event
             self.happened(value, now, event.ts_event)
 
@@ -137,25 +157,33 @@ class PriceJump(Watch):
 
     The condition ends when the last price is near both extremes again, or when the extreme has left the window. A
     single wrong price is a jump there and a jump back, so its alert lasts for a window.
+
+    A ticker repeats its last price with every other change, and the first ticker of a morning has yesterday's. So a
+    ticker is an observation only if a trade lies between it and the ticker before: its last price, its day's volume or
+    its day's count of trades has changed.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade", Ticker: "on_ticker"}
 
-    __slots__ = ("_move", "_quiet_above", "_quiet_below", "_window")
+    __slots__ = ("_move", "_quiet_above", "_quiet_below", "_ticker", "_window")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._window = Window(round(rule.rule.window * SECOND))
         self._move = 0.0
         self._quiet_above = self._quiet_below = 0.0
+        self._ticker: Ticker | None = None
 
     def on_trade(self, event: Trade, now: int) -> None:
         """Judges the price of a trade."""
         self._on_price(event.price, now, event)
 
     def on_ticker(self, event: Ticker, now: int) -> None:
-        """Judges the last price of a ticker."""
-        if event.last is not None:
+        """Judges the last price of a ticker, if somebody has traded since the ticker before."""
+        before, self._ticker = self._ticker, event
+        if event.last is None or before is None:
+            return
+        if event.last != before.last or event.volume != before.volume or event.trades != before.trades:
             self._on_price(event.last, now, event)
 
     def _on_price(self, price: float, now: int, event: Trade | Ticker | None) -> None:
@@ -175,7 +203,7 @@ class PriceJump(Watch):
     def _judge(self, now: int, ts_event: int) -> None:
         window = self._window
         last, low, high = window.last, window.low, window.high
-        reach = self.rule.threshold
+        reach = self.rule.resolve_at if self.state == FIRING else self.rule.threshold
         if (last - low) * 100 >= reach * low or (high - last) * 100 >= reach * high:
             up, down = 100 * (last - low) / low, 100 * (last - high) / high
             self._move = up if up >= -down else down
@@ -210,7 +238,8 @@ class VolumeSpike(MomentWatch):
     """Fires when a bar's volume is at least `threshold` times the mean volume of the `bars` final bars before it.
 
     Only bars of the rule's source and period count. A bar is judged before it is final, too, and fires only once. The
-    mean is that of final and complete bars; a later revision of the newest of them replaces it.
+    mean is that of final and complete bars; a later revision of the newest of them replaces it. A bar that had ended
+    more than its own length before the venue sent it is history: it counts for the mean, but fires nothing.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Bar: "on_bar"}
@@ -230,7 +259,8 @@ class VolumeSpike(MomentWatch):
             return
         newest = self._final_volumes[-1][0] if self._final_volumes else -1
         if event.start > newest:
-            if event.start != self._fired_start:
+            is_history = event.ts_event - event.start > 2 * event.period_s * SECOND
+            if event.start != self._fired_start and not is_history:
                 self._judge(event, volume, now)
             if event.final and event.complete:
                 self._remember(event.start, volume)

@@ -21,28 +21,49 @@ STOPPED = "stopped"
 
 
 class Stale(Watch):
-    """Fires when an instrument that had data has had none for `threshold` seconds."""
+    """Fires when an instrument that had data has had none for `threshold` seconds, although it is traded.
 
-    HANDLERS: ClassVar[dict[type, str]] = dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta, Ticker), "")
+    Where a ticker tells the trading status, an instrument that isn't traded may be silent. It is judged again from its
+    next ticker on that says otherwise.
+    """
 
-    __slots__ = ("_allowed_ns",)
+    HANDLERS: ClassVar[dict[type, str]] = {
+        **dict.fromkeys((Trade, Quote, BookSnapshot, BookDelta), ""),
+        Ticker: "on_ticker",
+    }
+
+    __slots__ = ("_allowed_ns", "_closed_statuses", "_is_closed", "_silent_ns")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._allowed_ns = round(rule.threshold * SECOND)
+        self._closed_statuses = shared.closed_statuses(subject.venue)
+        self._is_closed = False
+        self._silent_ns = 0  # before the last data that ended a silence
         shared.timers.set(self, subject.last_event_at + self._allowed_ns)
+
+    def on_ticker(self, event: Ticker, now: int) -> None:
+        """Notes whether the venue says that the instrument is traded."""
+        is_closed = event.status in self._closed_statuses
+        if is_closed != self._is_closed:
+            self._is_closed = is_closed
+            if not is_closed:
+                self.shared.timers.set(self, now + self._allowed_ns)
 
     def on_timer(self, now: int) -> None:
         """Checks whether data has come since the timer was set, and waits on if so."""
+        if self._is_closed:
+            return  # no timer is set until the venue says that the instrument is traded again
         due = self.subject.last_event_at + self._allowed_ns
         if now < due:
             self.shared.timers.set(self, due)
             return
-        if self.state == QUIET:
+        if self.state == QUIET or self.ended_at is not None:
             self.subject.next_event_handlers.append(self._on_data)
         self.condition_holds(due, now)
 
     def _on_data(self, event: MarketEvent, now: int) -> None:
+        self._silent_ns = now - self.subject.last_event_at
         self.condition_ended(now, event.ts_event)
         self.shared.timers.set(self, now + self._allowed_ns)
 
@@ -56,7 +77,7 @@ class Stale(Watch):
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the seconds that passed without data."""
-        seconds = (self.alerted_at - self.subject.last_event_at) / SECOND
+        seconds = self._silent_ns / SECOND
         return seconds, f"data again after {seconds:.1f} s"
 
 
@@ -113,7 +134,8 @@ class ConnectionDown(Watch):
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the seconds for which the connection was down, and why it isn't any more: it is up again, or the feed
         does without it."""
-        seconds = (self.alerted_at - self.since) / SECOND
+        ended_at = self.alerted_at if self.ended_at is None else self.ended_at
+        seconds = (ended_at - self.since) / SECOND
         is_silent = self.alerted_at - self._last_status_at >= SILENT_AFTER
         if self._status is not None and self._status.state in UP_STATES and not is_silent:
             return seconds, f"{self._status.state} after {seconds:.1f} s"

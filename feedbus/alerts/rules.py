@@ -42,6 +42,7 @@ _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "period_s": ("volume_spike",),
     "source": ("volume_spike",),
     "for": ("stale", "connection_down", "wide_spread", "price_jump"),
+    "resolve_at": ("wide_spread", "price_jump"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # A venue's name is in lower case, so that a symbol that has a colon itself ("MOEX:SBER") can be told from it.
@@ -58,6 +59,10 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     symbols    the instruments that the rule is about, such as `TQBR.SBER`, `moex:TQBR.SBER`, `TQBR.*` or `moex:*`; for
                connection_down names of connections; none means all
     for_       `for` in the file: seconds for which the condition must hold before the rule fires
+    resolve_at wide_spread, price_jump: what the value must fall to before the alert is resolved, in the unit of the
+               threshold and below it; None is the threshold itself. It keeps a value that swings around the threshold
+               from firing again and again
+    keep_firing_for  seconds for which the condition must have ended before the alert is resolved
     cooldown   seconds after a resolve in which the rule doesn't fire; of large_trade and volume_spike, after which they
                are resolved
     of         large_trade: whether the size or the notional value of a trade is compared
@@ -73,6 +78,8 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     severity: Severity = "warning"
     symbols: Annotated[tuple[str, ...], Meta(max_length=MAX_PATTERNS)] = ()
     for_: Seconds = 0.0
+    resolve_at: Annotated[float, Meta(ge=0, le=1e15)] | None = None
+    keep_firing_for: Seconds = 0.0
     cooldown: Seconds = 60.0
     of: Literal["size", "notional"] = "size"
     window: Annotated[float, Meta(ge=1, le=86400)] = 60.0
@@ -149,6 +156,8 @@ def _check(rule: Rule) -> None:
         raise ConfigError(f"{place}: {rule.kind} has no threshold; `for` says how many seconds it may take")
     if rule.kind != "connection_down" and not rule.threshold:
         raise ConfigError(f"{place}: threshold must be more than 0")
+    if rule.resolve_at is not None and rule.resolve_at >= rule.threshold:
+        raise ConfigError(f"{place}: resolve_at must be below the threshold")
     for field in msgspec.structs.fields(Rule):
         kinds = _OWN_KEYS.get(field.encode_name)
         if kinds and rule.kind not in kinds and getattr(rule, field.name) != field.default:

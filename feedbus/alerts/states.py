@@ -3,16 +3,18 @@
     quiet ──the condition holds──▶ pending ──it has held for `for` seconds──▶ firing ──it has ended──▶ quiet
                                       └──it has ended──▶ quiet
 
+With `keep_firing_for` a condition counts as ended only when it hasn't held for that many seconds.
+
 A condition that holds without a break makes one alert, and one that has never fired is never resolved: for each rule
 and instrument, firing and resolved take turns. After a resolve nothing fires for `cooldown` seconds; a condition that
 holds at the end of them fires then.
 
-The module is pure. Times are nanoseconds since the epoch.
+The module is pure. Times are nanoseconds of the engine's clock, which never jumps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, ClassVar, Literal
@@ -72,17 +74,19 @@ class Timers:
             if due == watch.timer_due:
                 watch.timer_due = NEVER
                 self.waiting -= 1
-                watch.on_timer(now)
+                watch.timer_fired(now)
         self.next = self._heap[0][0] if self._heap else NEVER
 
 
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "feed_complete_at", "timers")
+    __slots__ = ("alerts", "closed_statuses", "feed_complete_at", "timers")
 
-    def __init__(self) -> None:
+    def __init__(self, closed_statuses: Callable[[str], Collection[str]] = lambda _venue: ()) -> None:
         self.timers = Timers()
+        self.closed_statuses = closed_statuses
+        """The values of a Ticker's `status`, by venue, at which an instrument isn't traded."""
         self.alerts: list[Alert] = []
         """The alerts that came about and that the engine hasn't handed out yet."""
         self.feed_complete_at: dict[tuple[str, str], int] = {}
@@ -113,14 +117,16 @@ class Subject:
 class CompiledRule:
     """A rule prepared for use: its times are in nanoseconds, and its patterns are parsed."""
 
-    __slots__ = ("cooldown_ns", "for_ns", "name", "patterns", "rule", "severity", "threshold")
+    __slots__ = ("cooldown_ns", "for_ns", "keep_ns", "name", "patterns", "resolve_at", "rule", "severity", "threshold")
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.name = rule.name
         self.severity = rule.severity
         self.threshold = rule.threshold
+        self.resolve_at = rule.threshold if rule.resolve_at is None else rule.resolve_at
         self.for_ns = round(rule.for_ * SECOND)
+        self.keep_ns = round(rule.keep_firing_for * SECOND)
         self.cooldown_ns = round(rule.cooldown * SECOND)
         self.patterns = [Pattern(text) for text in rule.symbols]
 
@@ -139,7 +145,7 @@ class Watch:
 
     HANDLERS: ClassVar[dict[type, str]] = {}
 
-    __slots__ = ("alerted_at", "cooldown_until", "rule", "shared", "since", "state", "subject", "timer_due")
+    __slots__ = ("alerted_at", "cooldown_until", "ended_at", "rule", "shared", "since", "state", "subject", "timer_due")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         self.rule = rule
@@ -148,6 +154,8 @@ class Watch:
         self.state = QUIET
         self.since = 0
         """When the condition began to hold."""
+        self.ended_at: int | None = None
+        """When the condition of a firing alert ended, while `keep_firing_for` isn't over; else None."""
         self.cooldown_until = 0
         self.timer_due = NEVER
         """When the timer is due; NEVER when none is set."""
@@ -167,6 +175,7 @@ class Watch:
         sets the timer for when it will have held long enough. `ts_event` is that of the event which showed it, 0 when
         it was the passing of time."""
         if self.state == FIRING:
+            self.ended_at = None
             return
         if self.state == QUIET:
             self.state = PENDING
@@ -179,11 +188,24 @@ class Watch:
             self.shared.timers.set(self, due)
 
     def condition_ended(self, now: int, ts_event: int = 0) -> None:
-        """Notes that the condition doesn't hold, and resolves the alert if there is one."""
+        """Notes that the condition doesn't hold, and resolves the alert if there is one: now, or when the condition
+        hasn't held for `keep_firing_for` seconds."""
         if self.state == FIRING:
+            if self.ended_at is None:
+                self.ended_at = now
+            if now < self.ended_at + self.rule.keep_ns:
+                self.shared.timers.set(self, self.ended_at + self.rule.keep_ns)
+                return
             self.cooldown_until = now + self.rule.cooldown_ns
             self._alert("resolved", now, ts_event)
+            self.ended_at = None
         self.state = QUIET
+
+    def timer_fired(self, now: int) -> None:
+        """Resolves an alert whose condition ended long enough ago, and calls `on_timer`."""
+        if self.ended_at is not None:
+            self.condition_ended(now)
+        self.on_timer(now)
 
     def on_timer(self, now: int) -> None:
         """Is called when the timer is due. A subclass with timers of its own overrides it, looks for those first, and
@@ -192,8 +214,7 @@ class Watch:
             self.condition_holds(self.since, now)
 
     def _alert(self, state: Literal["firing", "resolved"], now: int, ts_event: int) -> None:
-        # The time of an event may lie a little before that of the tick which made the last alert.
-        self.alerted_at = max(now, self.alerted_at)
+        self.alerted_at = now
         value, text = self.describe_firing() if state == "firing" else self.describe_resolved()
         short_text = shortened(replaced(text, " "), MAX_TEXT)
         rule, subject = self.rule, self.subject
@@ -226,18 +247,19 @@ class MomentWatch(Watch):
         """The `value` of the last alert."""
 
     def happened(self, value: float, now: int, ts_event: int) -> None:
-        """Notes that it happened, and fires unless it is firing already."""
+        """Notes that it happened, and fires unless it is firing already: then it goes on for `keep_firing_for`."""
         if self.state == FIRING:
+            self.cooldown_until = max(self.cooldown_until, now + self.rule.keep_ns)
             return
         self.value = value
         self.state = FIRING
         self._alert("firing", now, ts_event)
-        self.cooldown_until = now + self.rule.cooldown_ns
+        self.cooldown_until = now + max(self.rule.cooldown_ns, self.rule.keep_ns)
         self.on_timer(now)
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the value that fired: nothing has changed since, only time has passed."""
-        return self.value, f"{self.rule.rule.cooldown:g} s have passed since"
+        return self.value, f"{max(self.rule.rule.cooldown, self.rule.rule.keep_firing_for):g} s have passed since"
 
     def on_timer(self, now: int) -> None:
         """Resolves the alert when the cooldown is over, and waits for that otherwise."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from feedbus.errors import ConfigError
@@ -31,3 +31,8 @@ def account_class(name: str) -> type[Account]:
 def units(name: str) -> Mapping[str, str]:
     """What this venue counts volumes in, by what they are drawn from ("trades", "ticker"). Empty for an unknown one."""
     return account_class(name).units if name in names() else {}
+
+
+def closed_statuses(name: str) -> Collection[str]:
+    """The trading statuses at which this venue says that an instrument isn't traded. Empty for an unknown venue."""
+    return account_class(name).closed_statuses if name in names() else ()

@@ -16,7 +16,7 @@ taken when the bytes left the socket.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -225,7 +225,8 @@ class Account(Protocol):
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair.
+    a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
+    instrument isn't traded for some time, so that no data is no fault.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -237,6 +238,7 @@ class Account(Protocol):
     services: Mapping[str, str]
     limits: Limits
     units: Mapping[str, str]
+    closed_statuses: Collection[str]
 
     @property
     def channels(self) -> Sequence[str]:
@@ -301,6 +303,7 @@ class OpenAccount(NoFetches):
     Options: ClassVar[type[msgspec.Struct]] = NoOptions
     subprotocols: Sequence[str] = ()
     limits = Limits()
+    closed_statuses: Collection[str] = frozenset()
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connections may be made at once."""

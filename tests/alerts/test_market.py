@@ -97,6 +97,14 @@ def test_a_spread_must_be_wide_for_so_long() -> None:
     assert told(play(rule, [quote(0, *WIDE), quote(5, 80, 120)], 30)) == [("firing", 10)]
 
 
+@pytest.mark.parametrize(("resolve_at", "expected"), [(None, 1), (0.5, 3)])
+def test_a_spread_has_to_fall_to_resolve_at(resolve_at: float | None, expected: int) -> None:
+    rule = Rule("wide_spread", 1, resolve_at=resolve_at, cooldown=0)
+    spreads = [1.1, 0.9, 0.6, 0.4, 1.1]
+    events = [quote(second, 100 - spread / 2, 100 + spread / 2) for second, spread in enumerate(spreads)]
+    assert told(play(rule, events)) == [("firing", 0), ("resolved", expected), ("firing", 4)]
+
+
 # large_trade
 
 
@@ -115,6 +123,15 @@ def test_a_trade_at_the_threshold_fires_and_resolves_by_itself(
     alerts = play(rule, [trade(0, 10, 49.9), trade(1, 10, 50), trade(2, 10, 70), trade(40, 10, 49)], 100)
     assert told(alerts) == [("firing", 1), ("resolved", 31)]
     assert [(alert.value, alert.text) for alert in alerts] == [(value, text), (value, "30 s have passed since")]
+
+
+def test_a_trade_of_the_past_fires_nothing() -> None:
+    past, live, wrong = (
+        msgspec.structs.replace(trade(second, 10, size), ts_event=at(ts_event))
+        for second, size, ts_event in ((2, 99, -61), (3, 99, -57), (1, 1, 1e6))
+    )
+    events = [msgspec.structs.replace(trade(0, 10, 1), ts_event=at(0)), wrong, past, live]
+    assert told(play(Rule("large_trade", 50), events)) == [("firing", 3)]
 
 
 # price_jump
@@ -148,9 +165,25 @@ def test_slow_moves_and_prices_without_a_per_cent_are_no_jumps(events: list[Mark
     assert play(Rule("price_jump", 10, window=16), events, 100) == []
 
 
-def test_a_ticker_s_last_is_a_price_too() -> None:
-    events = [ticker(0, None, None, 100), trade(1, 111)]
-    assert told(play(Rule("price_jump", 10, window=16), events)) == [("firing", 1)]
+def traded(seconds: float, last: float, volume: float | None = None, trades: int | None = None) -> Ticker:
+    return Ticker("moex", "A", 1, at(seconds), last=last, volume=volume, trades=trades)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([traded(0, 90), traded(1, 100), trade(2, 111)], [("firing", 2)]),
+        ([traded(0, 100), traded(1, 111)], []),  # the first one may tell a price of yesterday
+        ([traded(0, 90), traded(1, 100), *(traded(each, 100) for each in range(2, 30)), traded(30, 111)], []),
+        ([traded(0, 90), traded(1, 100, 5), traded(14, 100, 6), traded(28, 111, 7)], [("firing", 28)]),
+        ([traded(0, 90), traded(1, 100, None, 5), traded(14, 100, None, 6), traded(28, 111)], [("firing", 28)]),
+    ],
+    ids=["trade after", "first", "repeated", "volume", "trades"],
+)
+def test_a_ticker_s_last_is_a_price_when_somebody_has_traded(
+    events: list[MarketEvent], expected: list[tuple[str, float]]
+) -> None:
+    assert told(play(Rule("price_jump", 10, window=16), events)) == expected
 
 
 def test_one_wrong_price_is_a_jump_there_and_one_back() -> None:
@@ -230,6 +263,15 @@ def fired(events: Sequence[MarketEvent], rule: Rule = SPIKE) -> list[float | Non
 )
 def test_a_bar_is_compared_with_the_final_bars_before_it(events: list[MarketEvent], expected: list[float]) -> None:
     assert fired(events) == expected
+
+
+def test_a_bar_of_the_past_counts_for_the_mean_alone() -> None:
+    snapshot = [
+        msgspec.structs.replace(bar(start, volume), ts_event=at(900)) for start, volume in enumerate([10, 10, 10, 99])
+    ]
+    assert fired(snapshot) == []
+    now = msgspec.structs.replace(bar(14, 120), ts_event=at(900))
+    assert fired([*snapshot, now]) == [120 / (119 / 3)]
 
 
 def test_a_spike_says_what_it_is_compared_with() -> None:

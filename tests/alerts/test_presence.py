@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import pytest
 
@@ -31,8 +31,8 @@ def at(seconds: float) -> int:
 class Told:
     """Collects the alerts as (state, seconds, symbol) while time passes from timer to timer."""
 
-    def __init__(self, *rules: Rule) -> None:
-        self.engine = AlertEngine(rules)
+    def __init__(self, *rules: Rule, closed_statuses: Callable[[str], Collection[str]] = lambda _venue: ()) -> None:
+        self.engine = AlertEngine(rules, closed_statuses=closed_statuses)
         self.alerts: list[tuple[str, float, str]] = []
         self.texts: list[str] = []
         self.values: list[float | None] = []
@@ -67,6 +67,29 @@ def status(
 
 
 # stale
+
+
+def test_an_instrument_that_the_venue_calls_closed_may_be_silent() -> None:
+    told = Told(Rule("stale", 60), closed_statuses=lambda venue: {"N"} if venue == "moex" else ())
+    for second, status in ((0, "T"), (30, "N")):
+        told.add(Ticker("moex", "A", 1, at(second), last=1.0, status=status))
+        told.add(Ticker("other", "A", 1, at(second), last=1.0, status=status))
+    told.until(3600 * 10)
+    assert told.alerts == [("firing", 90, "A")]  # the other venue's
+    told.add(Ticker("moex", "A", 1, at(36000), last=1.0, status="T"))
+    told.until(36059)
+    assert len(told.alerts) == 1
+    told.until(36060)
+    assert told.alerts[1:] == [("firing", 36060, "A")]
+
+
+def test_data_that_comes_and_goes_is_one_alert_with_keep_firing_for() -> None:
+    told = Told(Rule("stale", 10, keep_firing_for=30, cooldown=0))
+    for second in (0, 20, 40, 60, 69, 78, 87):
+        told.add(ticker(second))
+    told.until(95)
+    assert told.alerts == [("firing", 10, "A"), ("resolved", 90, "A")]
+    assert told.texts[1] == "data again after 20.0 s"
 
 
 def test_an_instrument_without_data_is_stale_until_it_has_data_again() -> None:

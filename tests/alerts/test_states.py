@@ -111,11 +111,23 @@ def test_an_alert_has_all_that_is_known() -> None:
     assert (alert.value, alert.text) == (1.0, "so")
 
 
-def test_a_resolve_is_not_earlier_than_its_firing() -> None:
-    shared, watch = at(Rule("stale", 1))
-    watch.condition_holds(100, 100)
-    watch.condition_ended(90)
-    assert [alert.ts_recv for alert in shared.alerts] == [100, 100]
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([(1, "+"), (2, "-"), (11, "")], [("firing", 1)]),
+        ([(1, "+"), (2, "-"), (12, "")], [("firing", 1), ("resolved", 12)]),
+        ([(1, "+"), (2, "-"), (3, "+"), (4, "-"), (13, "")], [("firing", 1)]),
+        ([(1, "+"), (2, "-"), (3, "+"), (4, "-"), (14, "")], [("firing", 1), ("resolved", 14)]),
+        (
+            [(1, "+"), (2, "-"), (5, "-"), (12, ""), (13, "+"), (99, "-")],
+            [("firing", 1), ("resolved", 12), ("firing", 13)],
+        ),
+    ],
+)
+def test_a_condition_that_comes_and_goes_is_one_alert_with_keep_firing_for(
+    steps: list[Step], expected: list[tuple[str, float]]
+) -> None:
+    assert play(Rule("wide_spread", 1, keep_firing_for=10, cooldown=0), *steps) == expected
 
 
 def test_a_timer_keeps_the_earlier_time_and_an_outdated_entry_calls_nobody() -> None:

@@ -20,6 +20,8 @@ import msgspec
 import trio
 from msgspec import Meta
 
+from feedbus import venues
+from feedbus.actors.alerting.running_time import RunningTime
 from feedbus.actors.alerting.webhook import Webhook, WebhookOptions
 from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import AlertEngine, Rule, topics
@@ -28,11 +30,13 @@ from feedbus.schema.events import Alert, Gap, MarketData
 
 SHORTEST_SLEEP = 0.001
 """Seconds. Rules that are due at almost the same time then cost one wake-up."""
-LONGEST_SLEEP = 5.0
-"""Seconds. Rules are due by the wall clock, which may be set while the task sleeps by trio's clock."""
+LONGEST_SLEEP = 1.0
+"""Seconds. The time that the rules are judged by is read at least this often, so that a pause of the process shows."""
 OVERDUE_AFTER = 5.0
 """Seconds by which a due rule may be judged late before the actor counts as stuck."""
 MINUTE = 60.0
+LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
+"""The level at which a firing alert is logged, by its severity. A resolved one is always INFO."""
 
 log = logging.getLogger("feedbus.alerting")
 
@@ -65,7 +69,9 @@ class Actor:
             raise TypeError(f"alerting was given {type(options).__name__}")
         if not options.rules:
             raise ConfigError("rules: there are none, so nothing can fire")
-        self.engine = AlertEngine(options.rules, max_instruments=options.max_instruments)
+        self.engine = AlertEngine(
+            options.rules, max_instruments=options.max_instruments, closed_statuses=venues.closed_statuses
+        )
         self.webhook = Webhook(options.webhook) if options.webhook else None
         self._topics = topics(options.rules)
         self._context = context
@@ -74,6 +80,7 @@ class Actor:
         self._next_tick = inf  # when the timer's task wakes, by trio's clock
         self._events = self._gaps = 0
         self._alert_counts = {"firing": 0, "resolved": 0}
+        self._time = RunningTime()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Works until it is cancelled."""
@@ -106,7 +113,7 @@ class Actor:
 
     def _judge(self, events: Sequence[MarketData | Gap]) -> None:
         """Judges all events of one bus message."""
-        now_ns = self._context.wall_ns()
+        now = self._now()
         add = self.engine.add
         alerts: list[Alert] = []
         for event in events:
@@ -114,7 +121,7 @@ class Actor:
                 self._gaps += 1
                 continue
             self._events += 1
-            if found := add(event, now_ns):
+            if found := add(event, now):
                 alerts += found
         if alerts:
             self._publish(alerts)
@@ -126,7 +133,7 @@ class Actor:
                 self._next_tick = inf
                 self._schedule_tick()
                 await trio.sleep_forever()
-            alerts = self.engine.tick(self._context.wall_ns())
+            alerts = self.engine.tick(self._now())
             if alerts:
                 self._publish(alerts)
             self._alert_log.end_minute(trio.current_time())
@@ -134,12 +141,25 @@ class Actor:
     def _schedule_tick(self) -> None:
         """Has the timer's task wake when the next rule is due, unless it wakes earlier anyway."""
         due = self.engine.next_due()
-        wait = LONGEST_SLEEP if due is None else (due - self._context.wall_ns()) / 1e9
+        wait = LONGEST_SLEEP if due is None else (due - self._now()) / 1e9
         at = trio.current_time() + min(max(wait, SHORTEST_SLEEP), LONGEST_SLEEP)
         if at < self._next_tick:
             self._next_tick = self._timer.deadline = at
 
-    def _publish(self, alerts: Sequence[Alert]) -> None:
+    def _now(self) -> int:
+        """The time that the rules are judged by, in nanoseconds."""
+        before = self._time.stood_still
+        now = self._time.read(trio.current_time())
+        if self._time.stood_still > before:
+            log.warning(
+                "this process stood still for %.1f s: no rule counts that time", self._time.stood_still - before
+            )
+        return now
+
+    def _publish(self, judged: Sequence[Alert]) -> None:
+        # The rules know no wall clock: what they fire is labelled here with the time of day.
+        wall_ns = self._context.wall_ns()
+        alerts = [msgspec.structs.replace(alert, ts_recv=wall_ns) for alert in judged]
         self._context.publish(alerts)
         if self.webhook is not None:
             self.webhook.offer(alerts)
@@ -171,7 +191,7 @@ class AlertLog:
             self._left_out_this_minute += 1
             return
         self._written[alert.severity] += 1
-        level = logging.WARNING if alert.state == "firing" else logging.INFO
+        level = LEVELS[alert.severity] if alert.state == "firing" else logging.INFO
         about = f"{alert.venue}:{alert.symbol}"
         log.log(level, "%s %s %s: %s: %s", alert.severity, alert.rule, alert.state, about, alert.text)
 

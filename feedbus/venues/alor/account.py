@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -26,6 +26,7 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     limits = Limits(connections=10, subscriptions=5000)
+    closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in
 
     def __init__(

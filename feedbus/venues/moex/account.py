@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -22,6 +22,8 @@ class Account(OpenAccount):
     subprotocols: Sequence[str] = ("STOMP",)
     services: Mapping[str, str] = {"rest": "https://iss.moex.com"}
     units: Mapping[str, str] = {"trades": "lots", "ticker": "securities"}
+    # TRADINGSTATUS: not available for trading, closed, break.
+    closed_statuses: Collection[str] = frozenset("NCB")
 
     def __init__(
         self,

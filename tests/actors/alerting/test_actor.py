@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -29,11 +29,11 @@ LARGE = Rule("large_trade", 10, cooldown=5)
 class Bench:
     """A running actor. It reads what `put` publishes on `bus`, and what it publishes itself is in `alerts`."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, wall: Callable[[], int] = wall_ns) -> None:
         self.bus = MemoryBus()
-        self.publisher = Publisher("moex", self.bus, linger=0, wall_ns=wall_ns)
+        self.publisher = Publisher("moex", self.bus, linger=0, wall_ns=wall)
         self.alerts: list[Alert] = []
-        self.actor = Actor(options, ActorContext(self.bus.subscribe, self._publish, wall_ns))
+        self.actor = Actor(options, ActorContext(self.bus.subscribe, self._publish, wall))
 
     def _publish(self, events: Sequence[MarketData]) -> None:
         for event in events:
@@ -133,6 +133,51 @@ async def test_a_new_life_knows_nothing_of_the_old_one(autojump_clock: trio.test
             assert [alert.state for alert in bench.alerts] == ["firing"]
 
 
+# Clocks
+
+
+@pytest.mark.parametrize("jump_s", [-10_800, -3600, 3600])
+async def test_a_wall_clock_that_is_set_moves_labels_and_nothing_else(
+    jump_s: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    jumped = 0
+
+    def wall() -> int:
+        return wall_ns() + jumped * 1_000_000_000
+
+    bench = Bench(Options(rules=(Rule("connection_down", for_=30), Rule("stale", 60))), wall)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(bench.actor.run)
+        await bench.put(status("online"), trade())
+        jumped = jump_s
+        await bench.put(status("online"), trade())
+        assert bench.alerts == []
+        await bench.put(status("waiting"))
+        await trio.sleep(31)
+        assert bench.told() == [("firing", "moex/0", 30 + jump_s)]
+        await trio.sleep(30)
+        assert bench.told()[1:] == [("firing", "A", 60 + jump_s)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_pause_of_the_process_is_said_and_is_nobody_s_silence(
+    mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(Rule("connection_down", for_=5), Rule("stale", 20)) as bench:
+        await bench.put(status("online"), trade())
+        mock_clock.jump(3600)  # the process is stopped for an hour: no task runs
+        await trio.testing.wait_all_tasks_blocked()
+        await bench.put(status("online"))
+        assert bench.alerts == []
+        assert [record.getMessage() for record in caplog.records] == [
+            "this process stood still for 3598.0 s: no rule counts that time"
+        ]
+        for _ in range(20):
+            mock_clock.jump(1)
+            await bench.put(status("online"))
+        assert [(alert.rule, alert.state) for alert in bench.alerts] == [("stale", "firing")]
+
+
 # The log
 
 
@@ -142,7 +187,7 @@ async def test_a_change_is_a_line(autojump_clock: trio.testing.MockClock, caplog
         await bench.put(trade())
         await trio.sleep(60)
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("feedbus.alerting", "WARNING", "critical whale firing: moex:A: trade buy 50 at 10"),
+        ("feedbus.alerting", "CRITICAL", "critical whale firing: moex:A: trade buy 50 at 10"),
         ("feedbus.alerting", "INFO", "critical whale resolved: moex:A: 5 s have passed since"),
     ]
 
@@ -167,6 +212,7 @@ async def test_a_storm_is_so_many_lines_a_minute_and_one_that_counts_the_others(
 async def test_a_storm_of_one_severity_leaves_the_lines_of_another(
     autojump_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "feedbus.alerting")
     noise = Rule("large_trade", 10, name="noise", cooldown=1000, severity="info")
     grave = Rule("large_trade", 99, name="grave", cooldown=1000, severity="critical")
     async with running(noise, grave, log_per_minute=2) as bench:
