@@ -2,9 +2,9 @@
 
 An Account is what all connections of one venue account share: credentials and the token that they are exchanged for,
 channels, limits, and the rules for symbols. A Session is one conversation on one connection. Neither does anything
-itself: they are told what happened and when, and answer with Effects, which are events to publish and orders to carry
-out (send this, fetch that, wake me then). The shells around them, in feedbus/feed, own the sockets, the clock and the
-log. A venue is one package in feedbus/venues/ that exports an `Account` class; what all venues have in common is in
+itself: they are told what happened and when, and return Effects, which are events to publish and orders to carry out
+(send this, fetch that, call me at this time). The shells around them, in feedbus/feed, own the sockets, the clock and
+the log. A venue is one package in feedbus/venues/ that exports an `Account` class; what all venues have in common is in
 subscriptions.py, sessions.py and fields.py beside this file.
 
 What a venue is asked over HTTP is a Fetch. Each Fetch is answered by one call of `fetched`, with the response or with
@@ -76,7 +76,7 @@ class FetchResponse(msgspec.Struct, frozen=True):
     ts_recv: int
 
     def __repr__(self) -> str:
-        return f"Answer(HTTP {self.status}, {len(self.body)} bytes)"
+        return f"FetchResponse(HTTP {self.status}, {len(self.body)} bytes)"
 
     __str__ = __repr__
 
@@ -254,7 +254,7 @@ class Account(Protocol):
         """
 
     def check_symbol(self, symbol: str) -> str | None:
-        """Why this symbol can't be subscribed, or None."""
+        """Returns why this symbol can't be subscribed, or None when it can."""
 
     def clean(self, text: str) -> str:
         """A text that came from outside, such as a close reason or an answer, without our secrets in it."""

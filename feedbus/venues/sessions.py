@@ -1,4 +1,4 @@
-"""What the Sessions of all venues have in common: they drive a subscription machine, and count. Pure.
+"""What the Sessions of all venues have in common: they drive a subscription machine, and they count. Pure.
 
 A venue's Session adds how its conversation opens, what a frame means, and which further deadlines there are.
 """
@@ -31,16 +31,16 @@ class SubscribingSession(NoFetches, Generic[T]):
         return ()
 
     def may_send(self, now: float) -> bool:  # noqa: ARG002 - others look at the time
-        """Whether the venue takes requests at this moment, so far as that isn't settled by `subscriptions.is_open`."""
+        """Whether the venue accepts requests at this moment. A venue that needs a token for each overrides it."""
         return True
 
     def dropped(self, tracked: T) -> None:
-        """A subscription was given up: forget what belongs to it."""
+        """A subscription was given up: the venue's Session forgets what it keeps about it."""
 
     # What the shell calls
 
     def opened(self, now: float) -> Iterator[Effect]:
-        """Where there is no login the venue takes requests at once."""
+        """The connection is open. Without a login, the venue accepts requests at once."""
         self.subscriptions.is_open = True
         yield Ready()
         yield from self.go_on(now)
@@ -68,7 +68,7 @@ class SubscribingSession(NoFetches, Generic[T]):
         yield from self.go_on(now)
 
     def closing(self) -> Iterable[Effect]:
-        """Most venues keep nothing of a connection that ends: there is nothing to say."""
+        """Most venues need no message before a connection is closed."""
         return ()
 
     def counters(self) -> Mapping[str, int]:
@@ -79,10 +79,10 @@ class SubscribingSession(NoFetches, Generic[T]):
         """How many symbols are in which state; a symbol counts as its least advanced channel."""
         return self.subscriptions.instruments()
 
-    # What a venue's own methods are made of
+    # For the methods of a venue's Session
 
     def settle(self, request: Request[T], refusal: str, now: float) -> Iterator[Effect]:
-        """The venue answered a request: it took all of it, or refused all of it for the reason in `refusal`."""
+        """The venue answered a request: it accepted all of it, or refused all of it for the reason in `refusal`."""
         for tracked in request.wanted:
             if not refusal:
                 yield from self.subscriptions.confirm(tracked)
@@ -90,7 +90,7 @@ class SubscribingSession(NoFetches, Generic[T]):
                 yield from self.subscriptions.refuse(tracked, refusal, now)
 
     def received(self, tracked: T, events: Iterable[Effect], now: float) -> Iterator[Effect]:
-        """Usable data of a subscription came: it confirms what isn't confirmed yet."""
+        """Usable data of a subscription came, which also confirms it if the venue hasn't yet."""
         yield from self.subscriptions.confirm(tracked)
         self.subscriptions.data(tracked, now)
         yield from events
@@ -102,11 +102,11 @@ class SubscribingSession(NoFetches, Generic[T]):
         yield from self.go_on(now)
 
     def go_on(self, now: float) -> Iterator[Effect]:
-        """Send what may go out now, and have us woken for whatever comes next."""
+        """Send what may go out now, and ask to be woken when the next thing is due."""
         if self.may_send(now):
             yield from self.subscriptions.send(now)
         yield from self.schedule()
 
     def schedule(self) -> Sequence[Effect]:
-        """Have us woken for whatever comes next."""
+        """Ask to be woken when the next thing is due."""
         return self.subscriptions.schedule(*self.deadlines())

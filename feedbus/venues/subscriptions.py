@@ -1,9 +1,9 @@
 """The subscription machine that all venues share: what one connection wants, and how far each subscription is. Pure.
 
-A Session tells the machine what to want (`want`, `give_up`) and what its venue said (`confirm`, `data`, `refuse`,
-`resync`, `answered`). The machine says what to send and when: it gathers subscriptions into requests that are bounded
-in number, bytes and pace, watches the deadlines of their answers, and asks again for what was refused, later and later.
-What a request looks like is the Session's business: it gives `build`, and hears of each request that goes out.
+A Session tells the machine which symbols are wanted (`want`, `give_up`) and what its venue said (`confirm`, `data`,
+`refuse`, `resync`, `answered`). The machine decides what to send and when: it gathers subscriptions into requests whose
+number, size and pace are bounded, watches the deadlines of their answers, and retries what was refused after pauses
+that grow. Only the Session knows what a request looks like: it passes `build`, which writes one down.
 
     wanted ──asked──▶ sent ──confirmed──▶ confirmed ──data──▶ live
       ▲                 └───────────────refused─────────────────┘
@@ -67,7 +67,7 @@ PROGRESS: Sequence[State] = ("refused", "wanted", "sent", "confirmed", "live")
 
 
 class TrackedSubscription:
-    """One subscription that is wanted. A venue adds what it keeps for it by a subclass with `__slots__`.
+    """One subscription that is wanted. A venue that has more to remember about it makes a subclass, with `__slots__`.
 
     `request` is the number of the request by which it was last asked for, 0 before the first one. `attempts` counts the
     requests that failed since it last was live for long.
@@ -85,7 +85,8 @@ class TrackedSubscription:
         self.resynced_at: deque[float] = deque(maxlen=RESYNCS)
 
     def move(self, happening: Happening) -> bool:
-        """Take the step that this happening makes from here. False when it makes none."""
+        """Change the state as TRANSITIONS says. Returns False when this happening changes nothing in the present
+        state."""
         state = TRANSITIONS[self.state].get(happening)
         if state is None:
             return False
@@ -145,8 +146,9 @@ class RequestPace(msgspec.Struct, frozen=True):
 class Subscriptions(Generic[T]):
     """All subscriptions of one connection: each symbol on each channel.
 
-    `track` makes what is kept of a subscription, `build` writes a request down, `sent` hears of each that goes out.
-    Nothing is sent while `is_open` is False: the Session sets it once the venue takes requests.
+    `track` makes the TrackedSubscription of a subscription, `build` writes a request down, and `sent` is called with
+    each request that goes out. Nothing is sent while `is_open` is False; the Session sets it once the venue accepts
+    requests.
     """
 
     def __init__(
@@ -186,7 +188,8 @@ class Subscriptions(Generic[T]):
                     self.tracked[subscription] = self._wanted[subscription] = self._track(subscription)
 
     def give_up(self, symbols: Iterable[str]) -> list[T]:
-        """Want these symbols no more: returns what was dropped. What the venue was asked for is ended there."""
+        """Stop wanting these symbols, and ask the venue to end those that it was asked for. Returns what was
+        dropped."""
         dropped = []
         for symbol in symbols:
             for channel in self._channels:
@@ -214,7 +217,7 @@ class Subscriptions(Generic[T]):
     # What the venue said
 
     def confirm(self, tracked: T) -> Sequence[Effect]:
-        """The venue confirmed a subscription, by word or by data."""
+        """The venue confirmed a subscription, with an answer or by sending its data."""
         return (Confirmed(tracked.subscription),) if tracked.move("confirmed") else ()
 
     def data(self, tracked: T, now: float) -> None:
@@ -239,9 +242,9 @@ class Subscriptions(Generic[T]):
             self._wanted[tracked.subscription] = tracked
 
     def resync(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
-        """What we have of a subscription isn't right: end it and get it again, at once.
+        """What we have of a subscription isn't right: end it, and subscribe again at once.
 
-        It is made anew at most RESYNCS times in RESYNC_PERIOD seconds; what comes sooner waits for its turn.
+        That happens at most RESYNCS times within RESYNC_PERIOD seconds; a further time waits until it is allowed.
         """
         request = tracked.request
         if not tracked.move("resync"):
@@ -265,11 +268,11 @@ class Subscriptions(Generic[T]):
         return self._pending.pop(number, None) if isinstance(number, int) else None
 
     def only(self) -> int | None:
-        """The number of the request under way, when there is exactly one. Some answers don't say which they are to."""
+        """The number of the request under way, when there is exactly one. Some venues don't say what they answer."""
         return next(iter(self._pending)) if len(self._pending) == 1 else None
 
     def overdue(self, now: float) -> list[Request[T]]:
-        """Requests whose answer is late since this was last asked, the earliest first. They stay under way."""
+        """Requests whose answer has become late since the last call, the earliest first. They stay under way."""
         late = []
         while self._deadlines and self._deadlines[0][0] <= now:
             request = self._pending.get(self._deadlines.popleft()[1])
@@ -285,7 +288,7 @@ class Subscriptions(Generic[T]):
     # What is to be done
 
     def new_number(self) -> int:
-        """The next number for a request: the Session's own messages may take numbers out of the same count."""
+        """The next number for a request. The Session may number messages of its own by the same count."""
         self._last_number += 1
         return self._last_number
 
@@ -295,7 +298,7 @@ class Subscriptions(Generic[T]):
         return self._last_number
 
     def tick(self, now: float) -> None:
-        """Time has passed: what waited for its next attempt is wanted again."""
+        """Time has passed: subscriptions whose pause is over are wanted again."""
         self._wake = inf
         while self._retries and self._retries[0][0] <= now:
             tracked = self.tracked.get(heapq.heappop(self._retries)[1])
@@ -307,7 +310,7 @@ class Subscriptions(Generic[T]):
                 self._wanted[tracked.subscription] = tracked
 
     def send(self, now: float) -> Iterator[Effect]:
-        """As many requests as may go out now."""
+        """Yields as many requests as the pace allows now."""
         if not self.is_open or now < self._next_send:
             return
         for _ in range(self.pace.requests):
@@ -354,7 +357,7 @@ class Subscriptions(Generic[T]):
     def _next_request(self, now: float) -> bytes | str | None:
         """What goes out first: the venue's own requests, then what is to be ended, then what is wanted.
 
-        A subscription that is given up and wanted again right after is so ended before it is asked for anew.
+        So a subscription that is given up and wanted again right after is ended before it is asked for anew.
         """
         pace = self.pace
         leaving: list[Leaving] = []
@@ -385,7 +388,7 @@ class Subscriptions(Generic[T]):
         return message
 
     def _batch(self) -> list[T]:
-        """What is wanted first, as much as one request may hold.
+        """The subscriptions that have waited longest, as many as one request may hold.
 
         A venue that refuses a request refuses all that is in it. After each failure a subscription is therefore asked
         for in a request that is half as large, so that one bad name doesn't keep the others out.
@@ -398,7 +401,7 @@ class Subscriptions(Generic[T]):
         return batch
 
     def _bounded(self, request: Request[T]) -> bytes | str:
-        """The request written down. One that is too large gives up its second half, which waits for the next one."""
+        """Writes the request down. While it is too large, its second half is left for the next request."""
         while True:
             message = self._build(request)
             size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())

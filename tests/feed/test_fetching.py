@@ -179,4 +179,4 @@ def test_a_fetch_shows_neither_query_nor_body() -> None:
 def test_an_answer_does_not_show_its_body() -> None:
     answer = FetchResponse(200, b'{"AccessToken":"hunter2"}', 1)
     assert "hunter2" not in f"{answer} {answer!r}"
-    assert repr(answer) == "Answer(HTTP 200, 25 bytes)"
+    assert repr(answer) == "FetchResponse(HTTP 200, 25 bytes)"

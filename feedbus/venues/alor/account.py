@@ -11,7 +11,7 @@ from feedbus.errors import ConfigError, VenueError
 from feedbus.venues.alor.payloads import VENUE
 from feedbus.venues.alor.requests import CHANNELS, LEAST_FREQUENCY, Options
 from feedbus.venues.alor.session import Session
-from feedbus.venues.alor.symbols import why_not
+from feedbus.venues.alor.symbols import symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
 from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials, chosen_channels
 
@@ -45,8 +45,8 @@ class Account:
         return self._tokens.clean(text)
 
     def check_symbol(self, symbol: str) -> str | None:
-        """Why this symbol can't be subscribed, or None."""
-        return why_not(symbol)
+        """Returns why this symbol can't be subscribed, or None when it can."""
+        return symbol_problem(symbol)
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

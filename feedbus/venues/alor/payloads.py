@@ -44,7 +44,7 @@ NO_DATA = msgspec.Raw()
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """Any frame: data of a guid's channel, or the answer to a request, `about` whose guid it is."""
+    """Any frame: data, whose `guid` tells the subscription, or the answer to the request with the guid `about`."""
 
     data: msgspec.Raw = NO_DATA
     guid: str | int | None = None
@@ -141,7 +141,7 @@ class SlimQuotes(msgspec.Struct, gc=False):
 
     @property
     def previous_close(self) -> None:
-        """Slim doesn't say it."""
+        """The format Slim doesn't have it."""
 
 
 Format = Literal["Simple", "Slim"]
@@ -159,7 +159,7 @@ DECODERS: dict[tuple[str, Format], Decode] = {
 
 
 def book_events(body: SimpleBook | SlimBook, symbol: str, ts_recv: int) -> Sequence[MarketData]:
-    """The book. Its sides come best first, and are sorted all the same."""
+    """Returns the book. The venue writes the best level first, but nothing promises that, so the sides are sorted."""
     bids = [(level.price, level.size) for level in body.bids]
     asks = [(level.price, level.size) for level in body.asks]
     bids.sort(reverse=True)
@@ -168,8 +168,7 @@ def book_events(body: SimpleBook | SlimBook, symbol: str, ts_recv: int) -> Seque
 
 
 def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Sequence[MarketData]:
-    """The trade, when it happened just now. One of the history (`existing`) is not published: it would be taken for
-    a live one."""
+    """Returns the trade, unless it is one of the past (`existing`): subscribers would take that for a new one."""
     if body.existing:
         return ()
     ts_event = body.ms * 1_000_000
@@ -179,10 +178,10 @@ def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Se
 
 
 def quote_events(body: SimpleQuotes | SlimQuotes, symbol: str, ts_recv: int) -> Sequence[MarketData]:
-    """The best prices with their sizes, and the statistics of the day.
+    """Returns the best prices with their sizes, and the statistics of the day.
 
-    Both are dated by the time of the book that the frame gives; the ticker by that of the last price when it is later.
-    A frame that doesn't give the first has no date, since its last price may be hours old.
+    The quote has the time of the book that the frame gives. The ticker has this time or that of the last price,
+    whichever is later. Without the time of the book both have none (0), since the last price may be hours old.
     """
     book_ts = (body.book_ms or 0) * 1_000_000
     last_ts = (body.last_s or 0) * 1_000_000_000
@@ -205,7 +204,8 @@ def quote_events(body: SimpleQuotes | SlimQuotes, symbol: str, ts_recv: int) -> 
 
 
 def _beyond_ms(time: str, ms: int) -> int:
-    """The nanoseconds that `time` knows beyond its milliseconds, which are also in `ms`; 0 when they differ."""
+    """Returns the nanoseconds in `time` below a millisecond. They are 0 when the milliseconds of `time` and `ms`
+    differ."""
     found = _FRACTION.search(time[-12:])
     if found is None or int(found[1]) != ms % 1000:
         return 0

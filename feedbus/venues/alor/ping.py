@@ -1,8 +1,8 @@
 """Whether an ALOR connection lives: the pings that its own terminal sends. Pure.
 
-They aren't documented, and neither is their answer. So one that isn't answered is only counted, and silence ends a
-connection only where the venue has answered pings before and has said nothing at all since: on quiet instruments
-silence is normal, and the pings of the WebSocket protocol, which the transport sends, watch the line already.
+Neither these pings nor their answers are documented. So a ping without an answer is only counted. Silence ends a
+connection only if the venue has answered pings before and hasn't sent a single frame for SILENCE seconds: on quiet
+instruments it is normal that no data comes, and the transport's own WebSocket pings already watch the network.
 """
 
 from __future__ import annotations
@@ -14,19 +14,29 @@ SILENCE = 60.0  # seconds without a single frame, after which a connection that 
 
 
 class Pings:
-    """The pings of one connection. Its owner says of every frame that it came (`heard`)."""
+    """The pings of one connection. The session calls `frame_received` for every frame that comes."""
 
-    __slots__ = ("answers", "begun", "heard_at", "next_at", "sent", "serial", "unanswered", "unheard", "waiting")
+    __slots__ = (
+        "answers",
+        "begun",
+        "last_frame_at",
+        "next_at",
+        "sent",
+        "sent_since_frame",
+        "serial",
+        "unanswered",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.begun = False
         self.next_at = inf
-        self.heard_at = -inf
+        self.last_frame_at = -inf
         self.sent = 0
         self.serial = 0  # of the token that the last one carried
         self.answers = 0
         self.unanswered = 0
-        self.unheard = 0  # sent since the venue was last heard of
+        self.sent_since_frame = 0  # pings sent since the last frame
         self.waiting = False  # the last one is not answered yet
 
     def begin(self, now: float) -> None:
@@ -43,27 +53,28 @@ class Pings:
         self.waiting = False
         return True
 
-    def went(self, serial: int) -> None:
+    def ping_sent(self, serial: int) -> None:
         """A ping was sent, with the token of this number."""
         self.sent += 1
-        self.unheard += 1
+        self.sent_since_frame += 1
         self.serial = serial
         self.waiting = True
 
     def answered(self, *, understood: bool) -> None:
-        """An answer came. Where pings aren't understood no more of them are sent: senseless requests are unfair use."""
+        """An answer came. If the venue doesn't understand pings, no more are sent: its fair-use rules forbid senseless
+        requests."""
         self.answers += 1
         self.waiting = False
         if not understood:
             self.next_at = inf
 
     def dead(self, now: float) -> bool:
-        """True when a venue that answered pings has fallen silent: several since it was last heard of are unanswered.
-        Where none could be sent (there is no token) silence says nothing."""
-        asked = self.unheard >= SILENCE // PING_EVERY - 1
-        return self.answers > 0 and self.next_at != inf and asked and now - self.heard_at >= SILENCE
+        """True when a venue that used to answer pings has sent nothing since several pings. Silence while no ping could
+        be sent, for want of a token, means nothing."""
+        asked = self.sent_since_frame >= SILENCE // PING_EVERY - 1
+        return self.answers > 0 and self.next_at != inf and asked and now - self.last_frame_at >= SILENCE
 
-    def heard(self, now: float) -> None:
+    def frame_received(self, now: float) -> None:
         """A frame came, of whatever kind."""
-        self.heard_at = now
-        self.unheard = 0
+        self.last_frame_at = now
+        self.sent_since_frame = 0

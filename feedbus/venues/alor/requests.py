@@ -1,4 +1,4 @@
-"""How ALOR is asked for a subscription, and what is kept of each. Pure."""
+"""The requests to ALOR, and the state of each subscription. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.venues.alor.payloads import DECODERS, Format, MakeEvents, book_events, quote_events, trade_events
-from feedbus.venues.alor.symbols import paper
+from feedbus.venues.alor.symbols import parse_symbol
 from feedbus.venues.protocol import Subscription
 from feedbus.venues.subscriptions import Leaving, TrackedSubscription
 
@@ -25,9 +25,13 @@ _EVENTS: dict[str, MakeEvents] = {"orderbook": book_events, "alltrades": trade_e
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What may be asked of the venue: how frames are written; how many levels a side of a book has; how many
-    milliseconds the venue lets pass between two books or quotes of an instrument (the states between are dropped);
-    the exchange of symbols that name none."""
+    """What may stand under `options` of a feed of ALOR.
+
+    format     how the venue writes frames: Slim has short keys
+    depth      levels of a side of a book
+    frequency  the least milliseconds between two books or quotes of an instrument; the venue drops those between
+    exchange   the exchange of symbols that don't name one
+    """
 
     format: Format = "Slim"
     depth: Annotated[int, Meta(ge=1, le=50)] = 20
@@ -56,8 +60,8 @@ class AlorSubscription(TrackedSubscription):
 class EndingSubscription:
     """A subscription that is being given up.
 
-    The acknowledgements of both requests, to begin and to end it, bear one guid: where two are due, the first one is
-    that of the beginning.
+    The request that began it and the one that ends it have the same guid, and each is acknowledged. So when two
+    acknowledgements are due, the first one is that of the beginning.
     """
 
     __slots__ = ("acks_due", "guid", "leaving", "retried", "serial")
@@ -71,9 +75,9 @@ class EndingSubscription:
 
 
 def _request(subscription: Subscription, options: Options) -> dict[str, Any]:
-    """All of a request but its guid and token. The trades of the past are not asked for: without `depth` there are
-    none."""
-    wanted = paper(subscription.symbol, options.exchange)
+    """Returns a request without its guid and token. For trades it has no `depth`, so that the venue sends no
+    history."""
+    wanted = parse_symbol(subscription.symbol, options.exchange)
     request: dict[str, Any] = {
         "opcode": _OPCODES[subscription.channel],
         "exchange": wanted.exchange,
@@ -102,7 +106,7 @@ def unsubscribe(guid: str, token: str) -> str:
 
 
 def ping(guid: str, token: str) -> str:
-    """What ALOR's own terminal sends to see whether the connection lives; it isn't documented."""
+    """Returns the ping of ALOR's own terminal, which isn't documented."""
     return _json({"opcode": "ping", "guid": guid, "confirm": True, "token": token})
 
 

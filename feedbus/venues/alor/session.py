@@ -1,9 +1,10 @@
 """The conversation with ALOR on one connection: subscriptions by guid, each message with the account's token. Pure.
 
-Every request bears a guid of ours, and all that the venue says to it bears the same. Data and the answer to a request
-come in either order: both confirm. A 401 says that the token is no good: the Account is told, and the request is made
-again with the next token; the second 401 in a row refuses the subscription. A token that ends leaves the subscriptions
-made with it alone, so it is only needed to ask.
+Every request has a guid of ours, and everything that the venue sends because of it has the same guid. Data and the
+answer to a request come in either order, and both confirm the subscription. A 401 means that the venue doesn't accept
+the token: the Account is told, and the request is made again with the next token. A second 401 in a row refuses the
+subscription. When a token expires, the subscriptions that were made with it go on, so a token is only needed to make
+requests.
 """
 
 from __future__ import annotations
@@ -53,13 +54,14 @@ class Session(SubscribingSession[AlorSubscription]):
     # What the shell reports
 
     def opened(self, now: float) -> Iterator[Effect]:
-        """Ask for what is wanted, when there is a token; else the Account's next change will wake us."""
+        """Send the first requests if there is a token. Otherwise `tick` will, which is called once the Account has
+        one."""
         self._open = True
         yield from self.go_on(now)
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a subscription that is live."""
-        self._pings.heard(now)
+        self._pings.frame_received(now)
         at = data.rfind(GUID, -TAIL)
         if at < 0:
             return list(self._any_frame(data, ts_recv, now))
@@ -71,7 +73,7 @@ class Session(SubscribingSession[AlorSubscription]):
             frame = tracked.decode(data)
         except DECODE_ERRORS:
             return list(self._any_frame(data, ts_recv, now))
-        if frame.guid != tracked.guid:  # what looks like the envelope's end is within its data
+        if frame.guid != tracked.guid:  # what looked like the end of the envelope was inside of its data
             return list(self._any_frame(data, ts_recv, now))
         return self._events(tracked, frame.data, ts_recv)
 
@@ -85,7 +87,8 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from super().tick(now)
 
     def dropped(self, tracked: AlorSubscription) -> None:
-        """Remember what was given up until the venue has acknowledged it: its acks are no strays."""
+        """Remember a subscription that was given up until the venue has acknowledged its end, so that the
+        acknowledgements that are still to come aren't counted as unknown."""
         if self._forget_guid(tracked):
             if len(self._ending) >= MAX_ENDING:
                 del self._ending[next(iter(self._ending))]
@@ -98,7 +101,7 @@ class Session(SubscribingSession[AlorSubscription]):
         return (self._pings.next_at,)
 
     def may_send(self, now: float) -> bool:
-        """Without a token nothing can be asked; the Account's next change wakes us."""
+        """False without a token, since every request needs one. `tick` is called once the Account has one."""
         token = self._tokens.current(now)
         self.subscriptions.is_open = self._open and token is not None
         self._token = token or self._token
@@ -115,7 +118,7 @@ class Session(SubscribingSession[AlorSubscription]):
     # Frames
 
     def _any_frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
-        if bytes(data[:8]).strip() == b"pong":  # an old answer to pings, seen by others
+        if bytes(data[:8]).strip() == b"pong":  # other clients have seen this older form of an answer to a ping
             self.counts["pongs"] += 1
             return
         try:
@@ -176,8 +179,8 @@ class Session(SubscribingSession[AlorSubscription]):
                 yield from self._confirm(tracked, now)
             case 401:
                 yield from self._unauthorized(tracked, text, now)
-            case _:  # of the instrument, since the token was looked at before; or the venue's own trouble
-                yield from self._let_in(now) if code in (400, 404) else self._heard_out()
+            case _:  # the venue checks the token first, so this is about the instrument, or a failure of the venue
+                yield from self._token_accepted(now) if code in (400, 404) else self._report_ready()
                 yield from self._refuse(tracked, f"{code} {text}", now)
 
     def _ending_answer(self, ending: EndingSubscription, code: int, now: float) -> Iterator[Effect]:
@@ -212,7 +215,7 @@ class Session(SubscribingSession[AlorSubscription]):
         return self._tokens.clean(message if isinstance(message, str) else "")
 
     def _notice(self, text: str) -> Iterator[Effect]:
-        """Each text once, and not very many."""
+        """Report a text once, and at most MAX_NOTICES different ones."""
         if text not in self._noticed and len(self._noticed) < MAX_NOTICES:
             self._noticed.add(text)
             yield Notice(text)
@@ -235,7 +238,7 @@ class Session(SubscribingSession[AlorSubscription]):
         return requests.subscribe(tracked, guid_of(Leaving(tracked.subscription, request.number)), self._token.text)
 
     def _note_sent(self, request: Request[AlorSubscription]) -> None:
-        """Each request for a subscription has a guid of its own, by which all that comes for it is known."""
+        """A request goes out: from now on frames with its guid belong to its subscription."""
         for leaving in request.leaving:
             ending = self._ending.get(guid_of(leaving))
             if ending is not None:
@@ -249,18 +252,18 @@ class Session(SubscribingSession[AlorSubscription]):
     def _ping(self, now: float) -> Iterator[Effect]:
         token = self._tokens.current(now)
         if token is not None:
-            self._pings.went(token.serial)
+            self._pings.ping_sent(token.serial)
             yield Send(requests.ping(f"p{self.subscriptions.new_number()}", token.text))
 
-    def _let_in(self, now: float) -> Iterator[Effect]:
-        """The venue took our token."""
-        yield from self._heard_out()
+    def _token_accepted(self, now: float) -> Iterator[Effect]:
+        """The venue accepted our token, so the conversation is open, and pings can begin."""
+        yield from self._report_ready()
         if not self._pings.begun:
             self._pings.begin(now)
             yield from self.schedule()
 
-    def _heard_out(self) -> Iterator[Effect]:
-        """The venue answered a request, and not that the token is no good."""
+    def _report_ready(self) -> Iterator[Effect]:
+        """Report Ready at the first answer that doesn't reject the token."""
         if not self._ready:
             self._ready = True
             yield Ready()
@@ -271,11 +274,12 @@ class Session(SubscribingSession[AlorSubscription]):
         if confirmed:
             tracked.unauthorized = False
             self._tokens.granted = True
-            yield from self._let_in(now)
+            yield from self._token_accepted(now)
             yield from confirmed
 
     def _unauthorized(self, tracked: AlorSubscription, text: str, now: float) -> Iterator[Effect]:
-        """The first 401 is the token's fault, the second with another token is not."""
+        """After the first 401 the token is to blame, and the request is repeated with the next one. After a second 401
+        it isn't the token."""
         again = tracked.unauthorized
         tracked.unauthorized = not again
         if not again:
@@ -301,7 +305,7 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from self.go_on(now)
 
     def _forget_guid(self, tracked: AlorSubscription) -> bool:
-        """What still comes for its guid is late. False when it has none that is known."""
+        """Stop routing frames by this guid: what still comes for it counts as late. False when it wasn't known."""
         self.subscriptions.answered(tracked.request)
         self._live.pop(tracked.guid.encode(), None)
         return self._by_guid.pop(tracked.guid, None) is not None

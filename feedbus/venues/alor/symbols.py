@@ -14,19 +14,20 @@ MAX_CODE = 32
 
 _CODE = re.compile(rf"[!-~]{{1,{MAX_CODE}}}")  # printable ASCII, no space
 _BOARD = re.compile(r"[A-Z0-9_]{1,16}")
-_AWKWARD = frozenset("\"'\\,")  # they mean something wherever lists of symbols are written
+# These have a meaning in YAML, shells and lists, so that somewhere a symbol with them would be quoted wrongly.
+_AWKWARD = frozenset("\"'\\,")
 
 
 class AlorSymbol(NamedTuple):
-    """What a symbol stands for; no board is the primary one."""
+    """What a symbol stands for. Without a board it is the instrument on its primary board."""
 
     exchange: str
     code: str
     board: str | None
 
 
-def why_not(symbol: str) -> str | None:
-    """Why this symbol can't be subscribed, or None."""
+def symbol_problem(symbol: str) -> str | None:
+    """Returns why this symbol can't be subscribed, or None when it can."""
     parts = symbol.split(":")
     if len(parts) > 3:
         return "not CODE, EXCHANGE:CODE or EXCHANGE:CODE:BOARD, like MOEX:SBER:TQBR"
@@ -42,8 +43,8 @@ def why_not(symbol: str) -> str | None:
     return None
 
 
-def paper(symbol: str, exchange: str) -> AlorSymbol:
-    """What a symbol that may be subscribed stands for; `exchange` is that of a bare code."""
+def parse_symbol(symbol: str, exchange: str) -> AlorSymbol:
+    """Takes a valid symbol apart. `exchange` is the exchange of a symbol that is only a code."""
     parts = symbol.split(":")
     if len(parts) == 1:
         return AlorSymbol(exchange, symbol, None)

@@ -1,11 +1,12 @@
-"""The access token of one ALOR account: got for the refresh token, renewed in time, shared by all connections. Pure.
+"""The access token of one ALOR account: fetched with the refresh token, renewed in time, used by all connections. Pure.
 
     POST https://oauth.alor.ru/refresh {"token":"<refresh token>"}   ->   200 {"AccessToken":"<JWT>"}
 
-A JWT lives for 30 minutes; `exp` and `iat` in its payload say so, and are read without being verified, since they only
-time our renewals. The fair-use rules forbid to fetch a token per request: it is renewed after two thirds of its life,
-and once for all connections when the venue refuses it, but no sooner than LEAST_BETWEEN seconds after it was asked for.
-While a renewal fails the old one is used to its end. Source: alor.dev (Authorize, fair use), OpenAPI specification.
+A JWT is valid for 30 minutes, from `iat` to `exp` in its payload. Both are read without verifying the signature,
+because they only decide when we renew it. The fair-use rules forbid fetching a token for each request. So one token
+serves all connections: it is renewed after two thirds of its life, or when the venue refuses it, but never within
+LEAST_BETWEEN seconds of the last request for one. While renewing fails, the old token is used until it expires. Source:
+alor.dev (Authorize, fair use), OpenAPI specification.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _ERRORS = (msgspec.DecodeError, ValueError, IndexError, RecursionError)
 
 
 class Token(NamedTuple):
-    """What messages carry now, and its number."""
+    """An access token, and its number: how many tokens this account has had. Its repr doesn't show the token."""
 
     text: str
     serial: int
@@ -63,14 +64,15 @@ class Token(NamedTuple):
 
 
 class AccessTokens:
-    """An account's token through its life. `granted`: the venue has taken a token of this account since the start."""
+    """The token of an account. `granted` is True once the venue has accepted a token of this account since the
+    start."""
 
     def __init__(self, refresh_token: str) -> None:
         self.granted = False
         self._refresh_token = refresh_token
         self._fetch = Fetch("/refresh", "auth", "POST", msgspec.json.encode({"token": refresh_token}))
         self._token = Token("", 0)
-        self._before = ""  # the last token: the venue may still speak of it
+        self._before = ""  # the token before, which the venue may still repeat in its messages
         self._dies_at = -inf
         self._refused = False
         self._begun = False  # a token came since the start
@@ -80,14 +82,14 @@ class AccessTokens:
         self._failures = 0
 
     def start(self, now: float) -> Sequence[AccountEffect]:
-        """Ask for a token; whatever there was is forgotten."""
+        """Ask for a token, and forget the former one."""
         self.granted = self._begun = False
         self._dies_at = -inf
         self._failures = 0
         return self._ask(now)
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[AccountEffect]:
-        """The answer to our request; any other is passed over."""
+        """Take in the answer to our request. An answer to anything else is passed over."""
         if not self._asking or fetch != self._fetch:
             return ()
         self._asking = False
@@ -112,11 +114,12 @@ class AccessTokens:
         return self._ask(now) if now >= self._due_at else (WakeAt(self._due_at),)
 
     def current(self, now: float) -> Token | None:
-        """The token, or None while there is none that the venue could take."""
+        """Returns the token, or None while there is none, or only one that has expired or was refused."""
         return self._token if now < self._dies_at and not self._refused else None
 
     def refused(self, serial: int) -> bool:
-        """The venue refused a token. True when that was news, and our `tick` is to be called."""
+        """The venue refused the token of this number. Returns True when it is the present token and this is new, so
+        that `tick` has to be called."""
         if serial != self._token.serial or self._refused:
             return False
         self._refused = True

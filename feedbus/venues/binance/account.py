@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from feedbus.venues.binance.channels import chosen, why_not
+from feedbus.venues.binance.channels import chosen, symbol_problem
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
 from feedbus.venues.protocol import Limits, OpenAccount, Subscription, check_credentials
@@ -31,8 +31,8 @@ class Account(OpenAccount):
         self._revisions: dict[Subscription, Revisions] = {}
 
     def check_symbol(self, symbol: str) -> str | None:
-        """Why this symbol can't be subscribed, or None."""
-        return why_not(symbol)
+        """Returns why this symbol can't be subscribed, or None when it can."""
+        return symbol_problem(symbol)
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

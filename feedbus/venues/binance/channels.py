@@ -1,7 +1,7 @@
 """The channels and symbols of Binance spot, and how its streams are named after them. Pure.
 
 A channel is written as the venue names its stream: `btcusdt@kline_1m` is the channel kline_1m of BTCUSDT. Symbols are
-written as the payloads have them, in upper case, and in lower case in names of streams; there are some beyond ASCII.
+written as the payloads have them, in upper case, and in lower case in names of streams; some are not ASCII.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ _SYMBOL = re.compile(r"[\w.-]{1,50}")
 
 
 def chosen(channels: Sequence[str]) -> tuple[str, ...]:
-    """The channels that are subscribed when the configuration names these. Raises ConfigError."""
+    """Returns the channels to subscribe to: those that the configuration names, or the usual ones. Raises
+    ConfigError."""
     for channel in channels:
         if channel == "kline_1M":
             raise ConfigError("channels: kline_1M: a month has no fixed number of seconds, which a bar has")
@@ -59,8 +60,8 @@ def chosen(channels: Sequence[str]) -> tuple[str, ...]:
     return found
 
 
-def why_not(symbol: str) -> str | None:
-    """Why this symbol can't be subscribed, or None."""
+def symbol_problem(symbol: str) -> str | None:
+    """Returns why this symbol can't be subscribed, or None when it can."""
     if not _SYMBOL.fullmatch(symbol):
         return "not 1 to 50 letters, digits, dots, - and _, like BTCUSDT"
     if symbol != symbol.upper():

@@ -6,7 +6,7 @@
     {"code":2,"msg":"Invalid request: too many parameters"}       an error; with the id of its request or without, and
     {"error":{"code":2,"msg":"Invalid request: ..."},"id":1}      in a wrapping of its own or without
 
-All of them share one socket, and only what is in them tells them apart.
+All of them come on one socket, and only their keys tell them apart.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _KlineInterval(msgspec.Struct, rename={"interval": "i"}):
 
 
 class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}):
-    """Any message; what it hasn't got is UNSET."""
+    """Any message. Keys that it doesn't have are UNSET."""
 
     stream: str | UnsetType = UNSET
     data: Raw | UnsetType = UNSET
@@ -63,7 +63,7 @@ class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}
 
     @property
     def own_stream(self) -> str | None:
-        """The stream that a payload without a wrapping came from, by what it says itself."""
+        """The stream of a payload that came without a wrapping, worked out from its event type, symbol and interval."""
         if self.symbol is UNSET or self.event is UNSET or self.event not in _CHANNEL_OF:
             return None
         interval = "" if self.kline is UNSET else self.kline.interval
@@ -96,5 +96,5 @@ def request(method: str, names: Sequence[str], number: int) -> str:
 
 
 def key_of(name: str) -> bytes:
-    """How data of a stream begins, as the venue writes it, up to `,"data":`."""
+    """Returns the bytes with which the venue begins each message of this stream, up to `,"data":`."""
     return b'{"stream":' + _encode(name)

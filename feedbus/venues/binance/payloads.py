@@ -14,9 +14,9 @@
     @ticker      the same and "x" (the last price before the window), "b", "a", "n" (trades) and more
 
 Numbers are texts. A number is what JSON takes for one, in quotes or without: no sign +, no blanks, no `1_0`, no `0x10`;
-nan and infinity, values below 0 and absurd ones are refused. A price of 0 is how the venue writes that there is none
-(no bid, no trade in the window): None. Times are milliseconds since the epoch, or microseconds when the address of the
-connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
+nan and infinity, values below 0 and absurd ones are refused. The venue writes a price of 0 where there is none (no bid,
+no trade in the window): it becomes None. Times are milliseconds since the epoch, or microseconds when the address of
+the connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
 
 A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. Which symbol a
 payload is about is known from its stream: `s` isn't read, and some payloads have none.
@@ -137,7 +137,7 @@ class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
     trades: Whole
 
 
-# Not strict, so that texts are taken for numbers: faster than texts that are made numbers here, by half.
+# With strict=False msgspec reads numbers out of texts itself, which takes half the time of calling float() here.
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
@@ -165,7 +165,7 @@ AllRevisions = MutableMapping[Subscription, Revisions]
 
 
 def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
-    """What reads the payloads of one subscription."""
+    """Returns the function that turns the payloads of this subscription into events."""
     channel, symbol = subscription.channel, subscription.symbol
     if channel in PERIODS:
         return partial(_bar, symbol, PERIODS[channel], revisions.setdefault(subscription, Revisions()))
@@ -197,7 +197,7 @@ def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
 
 
 def _book(symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
-    """Best first, as the venue has them; they are sorted all the same."""
+    """The venue writes the best level first, but nothing promises that, so the sides are sorted."""
     raw = _decode_depth(payload)
     raw.bids.sort(reverse=True)
     raw.asks.sort()

@@ -1,9 +1,9 @@
-"""What Binance is asked, how fast, and what is kept of each subscription. Pure.
+"""The requests to Binance and their pace, and the state of each subscription. Pure.
 
-The venue takes 5 messages a second from a client, pings, pongs and JSON all told, cuts a connection that sends more,
-and bans who does it again. So a request goes out every 0.35 s, up to 200 streams in one: at most 3 in any second, which
-leaves room for pongs and our own pings, also when the network bunches what we spread. Source: web-socket-streams.md of
-https://github.com/binance/binance-spot-api-docs.
+The venue accepts 5 messages a second from a client, where pings, pongs and requests all count. It disconnects a client
+that sends more, and bans one that does so repeatedly. So one request goes out every 0.35 s, with up to 200 streams.
+That is at most 3 in any second, and leaves room for pongs and our own pings even when the network delivers messages in
+bunches. Source: web-socket-streams.md of https://github.com/binance/binance-spot-api-docs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ PACE = RequestPace(
 
 
 class BinanceSubscription(TrackedSubscription):
-    """A subscription with its stream's name, how its data begins on the wire, and what reads its payloads."""
+    """A subscription with the name of its stream, the bytes with which its messages begin, and its reader of
+    payloads."""
 
     __slots__ = ("key", "name", "read")
 

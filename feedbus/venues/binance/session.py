@@ -1,9 +1,9 @@
 """The conversation with Binance spot on one connection: JSON messages in, effects out. Pure.
 
 A SUBSCRIBE names many streams at once and is answered by {"result":null,"id":…}; data comes as
-{"stream":"btcusdt@trade","data":{…}}, mixed with the answers. The venue documents no error for a stream that doesn't
-exist: it is confirmed and stays silent. An error may come without the id of its request. What it leaves unanswered is
-settled by asking it for the list of what is subscribed.
+{"stream":"btcusdt@trade","data":{…}}, mixed with the answers. A stream that doesn't exist is confirmed like any other,
+and then nothing comes: the venue documents no error for it. An error may come without the id of its request. When a
+request isn't answered in time, LIST_SUBSCRIPTIONS tells what became of it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Session(SubscribingSession[BinanceSubscription]):
     def __init__(self, channels: Sequence[str], symbols: Sequence[str], revisions: AllRevisions) -> None:
         self._revisions = revisions
         self._by_name: dict[str, BinanceSubscription] = {}  # all that are wanted
-        self._live: dict[bytes, Read] = {}  # by how their data begins
+        self._live: dict[bytes, Read] = {}  # by the bytes with which their messages begin
         self._given_up: dict[str, None] = {}  # names that the venue may still send data of
         self._notices = 0
         super().__init__(Subscriptions(channels, PACE, track=self._track, build=build), symbols)
@@ -65,7 +65,7 @@ class Session(SubscribingSession[BinanceSubscription]):
                 yield Close(TimedOut(f"no answer to LIST_SUBSCRIPTIONS within {ANSWER_WITHIN:g} s"))
                 return
             if request.kind == "subscribe" and not request.is_open:
-                # Data confirmed all of them, or nobody wants them any more: the answer isn't missed.
+                # All its streams were confirmed by data or given up since, so its answer isn't needed.
                 self.subscriptions.answered(request.number)
                 self.counts["unanswered"] += 1
             else:
@@ -73,7 +73,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield from self.go_on(now)
 
     def dropped(self, tracked: BinanceSubscription) -> None:
-        """Data of it may still be on its way: its name is remembered until the venue confirmed the end."""
+        """Data of the stream may still be on its way. Its name is remembered until the venue has confirmed the end."""
         self._by_name.pop(tracked.name, None)
         self._live.pop(tracked.key, None)
         self._revisions.pop(tracked.subscription, None)
@@ -125,7 +125,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield event
 
     def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:
-        """A payload without a wrapping, as the address /ws has them."""
+        """A payload without the wrapping that names its stream, as they come on the address /ws."""
         if message.event == "serverShutdown":
             yield from self._shutdown()
         elif (name := message.own_stream) is not None:
@@ -135,7 +135,7 @@ class Session(SubscribingSession[BinanceSubscription]):
             raise BadData("message", "an event that doesn't say its stream")
 
     def _shutdown(self) -> Iterator[Effect]:
-        """The venue gives no time for it: connect anew at once."""
+        """The venue doesn't say when it will shut down, so we connect anew at once."""
         yield Notice("the venue shuts the server of a connection down")
         yield Close(VenueError("the venue shuts this server down"))
 
@@ -156,7 +156,8 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield from self.go_on(now)
 
     def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:
-        """An error is about the request of its id; without one, about the only request under way, if it is one."""
+        """An error belongs to the request with its id. Without an id it belongs to the request under way, if there is
+        exactly one."""
         self.counts["errors"] += 1
         request = self.subscriptions.answered(self.subscriptions.only() if number is None else number)
         if request is None:
@@ -171,7 +172,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield from self.go_on(now)
 
     def _listed(self, names: Collection[str], now: float) -> Iterator[Effect]:
-        """What the venue says is subscribed settles all requests that it left unanswered."""
+        """The list of what is subscribed settles all requests that the venue hasn't answered."""
         for request in self.subscriptions.late():
             self.subscriptions.answered(request.number)
             self.counts["unanswered"] += 1
@@ -188,7 +189,7 @@ class Session(SubscribingSession[BinanceSubscription]):
                     self.subscriptions.repeat(tracked)
 
     def _settle_ending(self, leaving: Leaving, names: Collection[str]) -> None:
-        """What is still subscribed is asked to end once more, unless it is wanted again."""
+        """If a stream that was given up is still subscribed, ask for its end once more, unless it is wanted again."""
         name = stream_name(leaving.subscription)
         if name not in names:
             self._given_up.pop(name, None)

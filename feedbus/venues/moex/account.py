@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from feedbus.venues.moex.candles import Kept
+from feedbus.venues.moex.candles import NewestBars
 from feedbus.venues.moex.channels import CHANNELS, USUAL
-from feedbus.venues.moex.listing import MoexListing, why_no_board
+from feedbus.venues.moex.listing import MoexListing, board_problem
 from feedbus.venues.moex.session import GUEST, Session, without_passcode
-from feedbus.venues.moex.symbols import why_not
+from feedbus.venues.moex.symbols import symbol_problem
 from feedbus.venues.moex.tables import VENUE
 from feedbus.venues.protocol import OpenAccount, Subscription, check_credentials, chosen_channels
 
@@ -34,20 +34,20 @@ class Account(OpenAccount):
         check_credentials(credentials, tuple(GUEST))
         self._credentials = {**GUEST, **credentials}
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
-        self._kept: dict[Subscription, Kept] = {}
+        self._kept: dict[Subscription, NewestBars] = {}
 
     def clean(self, text: str) -> str:
         """The text without the passcode, unless that is the guest's, which everybody knows."""
         return without_passcode(text, self._credentials)
 
     def check_symbol(self, symbol: str) -> str | None:
-        """Why this symbol can't be subscribed, or None."""
-        return why_not(symbol)
+        """Returns why this symbol can't be subscribed, or None when it can."""
+        return symbol_problem(symbol)
 
     @staticmethod
     def check_board(board: str) -> str | None:
-        """Why the papers of this board can't be listed, or None."""
-        return why_no_board(board)
+        """Why the instruments of this board can't be listed, or None."""
+        return board_problem(board)
 
     def listing(self, boards: Sequence[str]) -> MoexListing:
         """A new conversation about what these boards list."""

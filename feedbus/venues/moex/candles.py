@@ -19,9 +19,10 @@ the versions of a bar that were published before this one. `complete` is False i
 venue hasn't restated the earlier candle with it or since, and its last TILL lies before its last second, so that the
 trades of its last seconds may be missing.
 
-To know what is new, the two newest bars outlive their subscription in a `Kept`: a later snapshot passes over what is
-older, and an update to what is older is reported as BadData. A removal empties a bar that is kept; older ones leave the
-venue's table as time passes, which says nothing. A snapshot that ends before what is kept begins anew.
+To know what is new, the two newest bars are kept in a `NewestBars`, which outlives the subscription. A later snapshot
+passes over whatever is older than these two, and an update of an older bar is reported as BadData. A removal empties a
+bar that is kept; that older ones leave the venue's table as time passes means nothing. When a snapshot ends before the
+bars that are kept, the venue's table has begun anew, and so do we.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from feedbus.venues.moex.tables import VENUE, MoexTable, OutOfStep, column, numb
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""
 
-KEPT = 2
+BARS_KEPT = 2
 MAX_PROBLEMS = 8  # reported of one message
 
 _MOSCOW_AHEAD = 3 * 3600  # seconds
@@ -74,27 +75,27 @@ class CandleState(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
-class Kept:
-    """The newest bars of one channel and symbol, by start. It outlives the subscriptions to them."""
+class NewestBars:
+    """The newest bars of one channel and symbol, by their start. They outlive the subscriptions."""
 
     def __init__(self) -> None:
         self.candles: dict[int, CandleState] = {}
 
     def keep(self, start: int, candle: CandleState) -> None:
-        """Take a version of a bar; of more than two bars the oldest goes."""
+        """Keeps this version of a bar, and drops the oldest bar when there are more than two."""
         self.candles[start] = candle
-        if len(self.candles) > KEPT:
+        if len(self.candles) > BARS_KEPT:
             del self.candles[min(self.candles)]
 
 
 class Candles:
     """Decodes and merges the messages of one subscription.
 
-    Changes come once: a message that can't be placed is OutOfStep, and a cell that can't be read becomes None, with a
-    BadData in `problems`.
+    The venue sends a change only once. So a message that can't be applied raises OutOfStep, after which the
+    subscription is made anew. A cell that can't be read becomes None, and `problems` has a BadData about it.
     """
 
-    def __init__(self, channel: str, symbol: str, kept: Kept) -> None:
+    def __init__(self, channel: str, symbol: str, kept: NewestBars) -> None:
         self.symbol = symbol
         self.place = f"{channel} {symbol}"
         self.problems: Sequence[BadData] = ()  # of the last message
@@ -120,7 +121,8 @@ class Candles:
         return [self._bar(start, candle, ts_event, ts_recv) for start, candle in changes]
 
     def _take(self, table: MoexTable, problems: list[BadData]) -> list[tuple[int, CandleState]]:
-        """Take one message into what is kept; returns what is to be published. Raises BadData, and takes nothing."""
+        """Applies one message to the bars that are kept, and returns those to publish. When it raises BadData, nothing
+        has changed."""
         kind = table.properties.type
         if kind not in ("snapshot", "updates", "removal"):
             raise BadData(self.place, f"unknown type {quoted(kind)}")
@@ -148,7 +150,7 @@ class Candles:
             before = kept.get(start)
             if before is None and start < oldest:
                 if kind == "updates":
-                    problems.append(BadData(self.place, f"a change to a candle before the newest {KEPT}"))
+                    problems.append(BadData(self.place, f"a change to a candle before the newest {BARS_KEPT}"))
                 continue
             candle = self._merged(start, before, rows.get(start), whole=kind == "snapshot", final=start < newest)
             self._kept.keep(start, candle)
@@ -159,7 +161,8 @@ class Candles:
     def _merged(
         self, start: int, before: CandleState | None, row: CandleRow | None, *, whole: bool, final: bool
     ) -> CandleState:
-        """A bar after a message that says `row` of it, and replaces it when `whole`."""
+        """Returns a bar after a message. `row` is what the message says about it, None for nothing; with `whole` the
+        row replaces the bar, otherwise it changes the cells that it names."""
         values = {} if before is None else before.values
         till = None if before is None else before.till
         stated = before is not None and before.final and before.complete
@@ -175,7 +178,7 @@ class Candles:
         return CandleState(values, till, final, complete, before.revision + changed)
 
     def _read_rows(self, table: MoexTable, problems: list[BadData]) -> dict[int, CandleRow]:
-        """The rows by start; of two rows of one FROM the later one wins."""
+        """Returns the rows by their start. When two rows have the same FROM, the later one counts."""
         from_at = column(table, "FROM", self.place)
         till_at = table.columns.index("TILL") if "TILL" in table.columns else None
         known = [(at, *_CELLS[name], f"{self.place} {name}") for at, name in enumerate(table.columns) if name in _CELLS]
@@ -242,7 +245,7 @@ def _moscow_time(cell: Any, place: str) -> int:
 
 @lru_cache(maxsize=8192)
 def _parsed(text: str) -> int | None:
-    """Kept, because all symbols have candles of the same times."""
+    """Cached, because all symbols have candles of the same times."""
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:

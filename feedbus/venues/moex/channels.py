@@ -1,10 +1,10 @@
-"""The channels of MOEX ISS+, and what is kept of each subscription to one. Pure."""
+"""The channels of MOEX ISS+, and the state of each subscription to one of them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from feedbus.venues.moex.candles import PERIODS, Candles, Kept
+from feedbus.venues.moex.candles import PERIODS, Candles, NewestBars
 from feedbus.venues.moex.orderbook import Orderbook
 from feedbus.venues.moex.securities import Securities
 from feedbus.venues.protocol import Subscription
@@ -15,8 +15,8 @@ USUAL = CHANNELS[:2]
 """The channels of a feed that names none."""
 
 Decoder = Orderbook | Securities | Candles
-AllKept = MutableMapping[Subscription, Kept]
-"""What candles leave behind for later subscriptions, two bars a subscription. The Account holds it."""
+AllNewestBars = MutableMapping[Subscription, NewestBars]
+"""The newest bars of each subscription to candles. The Account owns them, because they outlive connections."""
 
 
 class MoexSubscription(TrackedSubscription):
@@ -24,12 +24,12 @@ class MoexSubscription(TrackedSubscription):
 
     __slots__ = ("decoder",)
 
-    def __init__(self, subscription: Subscription, kept: AllKept) -> None:
+    def __init__(self, subscription: Subscription, kept: AllNewestBars) -> None:
         super().__init__(subscription)
         self.decoder = decoder(subscription, kept)
 
 
-def decoder(subscription: Subscription, kept: AllKept) -> Decoder:
+def decoder(subscription: Subscription, kept: AllNewestBars) -> Decoder:
     """A new decoder for a new subscription."""
     match subscription.channel:
         case "orderbooks":
@@ -37,4 +37,4 @@ def decoder(subscription: Subscription, kept: AllKept) -> Decoder:
         case "securities":
             return Securities(subscription.symbol)
         case channel:
-            return Candles(channel, subscription.symbol, kept.setdefault(subscription, Kept()))
+            return Candles(channel, subscription.symbol, kept.setdefault(subscription, NewestBars()))

@@ -5,13 +5,14 @@
 
     {"securities":{"columns":["SECID","BOARDID",…],"data":[["SBER","TQBR",…],…]}}
 
-Boards of the market `shares` alone (TQBR, TQTF, …): which market another board belongs to isn't documented, and asked
-for on the wrong one it lists nothing. `start` counts rows; pages follow until one is empty or brings nothing new, since
-a server may well ignore `start`. A failure comes as HTTP 200 with a page of HTML as often as not. Source of the rules:
-https://moexalgo.github.io (openapi.yaml); the host is https://iss.moex.com, 15 minutes late without a token, which does
-a list no harm.
+Only boards of the market `shares` (TQBR, TQTF, …) can be listed. The path names the market too, and the documentation
+doesn't say to which market another board belongs; a board that is asked for on the wrong market lists nothing. `start`
+counts rows. Pages are asked for until one is empty or brings nothing new, because a server may ignore `start`. A
+failure often comes as HTTP 200 with a page of HTML. Source of the rules: https://moexalgo.github.io (openapi.yaml). The
+host is https://iss.moex.com; without a token its data is 15 minutes old, which does a list no harm.
 
-The tick is MINSTEP, which is no power of ten on some papers; the lot is LOTSIZE, which changes over the years.
+The tick size is MINSTEP, which on some instruments isn't a power of ten. The lot is LOTSIZE, which the exchange changes
+now and then.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
 from feedbus.text import quoted
-from feedbus.venues.moex.symbols import MARKETS, why_not
+from feedbus.venues.moex.symbols import MARKETS, symbol_problem
 from feedbus.venues.moex.tables import VENUE, number
 from feedbus.venues.protocol import Fetch
 
 PAGE = 1000  # the most rows that the venue gives at once; it may give fewer
 MAX_PAGES = 200  # of one board
 MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
-MAX_PAPERS = 50_000
+MAX_INSTRUMENTS = 50_000
 MAX_PROBLEMS = 8
 MAX_TEXT = 64
 
@@ -51,8 +52,8 @@ class _ListingPage(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_ListingPage).decode
 
 
-def why_no_board(board: str) -> str | None:
-    """Why the papers of this board can't be listed, or None."""
+def board_problem(board: str) -> str | None:
+    """Why the instruments of this board can't be listed, or None."""
     if board in MARKETS:
         return "a market, not a board"
     if _BOARD.fullmatch(board):
@@ -67,7 +68,7 @@ class MoexListing:
 
     def __init__(self, boards: Sequence[str]) -> None:
         self._boards = tuple(dict.fromkeys(boards))
-        self._papers: dict[str, dict[str, Instrument]] = {board: {} for board in self._boards}
+        self._instruments: dict[str, dict[str, Instrument]] = {board: {} for board in self._boards}
         self._asked: dict[Fetch, tuple[str, int, int]] = {}  # board, start, page
         self._seen: set[tuple[str, str]] = set()  # board and SECID of every row that has come
         self._problems: list[str] = []
@@ -78,27 +79,29 @@ class MoexListing:
         return [self._ask(board, 0, 1) for board in self._boards]
 
     def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Fetch]:
-        """One page, and the request for the next. Raises BadData."""
+        """Takes one page in, and returns the request for the next one, if there is any. Raises BadData."""
         board, start, page = self._asked.pop(fetch)
         place = f"ISS {board} from row {start}"
         block = _securities(status, body, place)
         fresh = self._take(block, board, place, ts_recv)
         if not fresh:
             return []
-        if page == MAX_PAGES or len(self._seen) > MAX_PAPERS:
+        if page == MAX_PAGES or len(self._seen) > MAX_INSTRUMENTS:
             raise BadData(place, f"the list has no end: {len(self._seen)} rows on {page} pages so far")
         return [self._ask(board, start + len(block.data), page + 1)]
 
     def instruments(self) -> list[Instrument]:
-        """Every paper once. Raises BadData for a board without any."""
-        empty = [board for board, papers in self._papers.items() if not papers]
+        """Every instrument, once. Raises BadData for a board without any."""
+        empty = [board for board, found in self._instruments.items() if not found]
         if empty:
-            raise BadData(f"ISS {empty[0]}", "no papers that can be subscribed; is it a board of the market shares?")
-        return [paper for papers in self._papers.values() for paper in papers.values()]
+            raise BadData(
+                f"ISS {empty[0]}", "no instruments that can be subscribed; is it a board of the market shares?"
+            )
+        return [instrument for found in self._instruments.values() for instrument in found.values()]
 
     def symbols(self) -> list[str]:
         """`TQBR.SBER`, …"""
-        return [paper.symbol for paper in self.instruments()]
+        return [instrument.symbol for instrument in self.instruments()]
 
     def problems(self) -> list[str]:
         """Rows and cells that were passed over, and why."""
@@ -112,7 +115,7 @@ class MoexListing:
         return fetch
 
     def _take(self, block: _Block, board: str, place: str, ts_recv: int) -> bool:
-        """The papers of one page; False when it brought none that hadn't come before."""
+        """Takes in the instruments of one page. Returns False when all of them had come before."""
         columns = {name: at for at, name in enumerate(block.columns)}
         for name in ("SECID", "BOARDID"):
             if name not in columns:
@@ -130,17 +133,18 @@ class MoexListing:
         return fresh
 
     def _add(self, row: dict[str, Any], board: str, place: str, ts_recv: int) -> None:
-        """One paper; a row that isn't one is passed over, and a cell that can't be read is None."""
+        """Takes in one row. A row that isn't an instrument is passed over, and a cell that can't be read becomes
+        None."""
         secid = row["SECID"]
         symbol = f"{board}.{secid}"
-        reason = "not text" if type(secid) is not str else why_not(symbol)
+        reason = "not text" if type(secid) is not str else symbol_problem(symbol)
         if row["BOARDID"] != board:
             reason = f"of another board: {quoted(row['BOARDID'])}"
         if reason is not None:
             self._note(f"{place}: {quoted(secid)}: {reason}")
             return
         cells = {field: self._cell(row.get(name), read, f"{place} {name}") for name, (field, read) in _CELLS.items()}
-        self._papers[board][symbol] = Instrument(VENUE, symbol, 0, ts_recv, board=board, **cells)
+        self._instruments[board][symbol] = Instrument(VENUE, symbol, 0, ts_recv, board=board, **cells)
 
     def _cell(self, cell: Any, read: Callable[[Any, str], Any], place: str) -> Any:
         try:
@@ -156,7 +160,7 @@ class MoexListing:
 
 
 def _securities(status: int, body: bytes, place: str) -> _Block:
-    """The block of an answer. Raises BadData, which says what came in its place."""
+    """Returns the table in an answer. Raises BadData, which says what came in its place."""
     if status not in (200, 401, 403):
         raise BadData(place, f"HTTP {status}")
     if body[:1024].lstrip()[:1] == b"<":

@@ -4,8 +4,8 @@
     "columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],
     "data":[["B",[327.95,2],1044,null],["S",[328.05,2],1947,null]]}
 
-Every message is the full book. Nearly all come in these columns and are decoded straight into structs; whatever else
-comes goes the long way, column by column.
+Every message is the full book. Nearly all messages have these columns and are decoded straight into structs. Messages
+with other columns take the slow path, which looks each column up.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _FixedCell(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc
 
 
 class _BookRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    """A row of a book. Structs are decoded faster than tuples are, and a Literal makes no new text."""
+    """A row of a book. A struct is decoded faster than a tuple, and a Literal doesn't allocate a string."""
 
     side: Literal["B", "S"]
     price: _FixedCell
@@ -78,7 +78,8 @@ class Orderbook:
         self.seqnum_regressions = 0
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
-        """The book. Raises BadData; OutOfStep for a type other than `snapshot`: a book has no key to merge by."""
+        """Returns the book. Raises BadData, and OutOfStep for a type other than `snapshot`, since the rows of a book
+        have no key by which they could be merged."""
         try:
             message = _decode_book(body)
         except DECODE_ERRORS:

@@ -1,10 +1,10 @@
-"""What the frames CONNECTED and ERROR of MOEX ISS+ say. Pure.
+"""Reads the frames CONNECTED and ERROR of MOEX ISS+. Pure.
 
 CONNECTED carries the catalogue, about 104 KB, of what this login may use:
 
     {"structure":{"MXSE":{"streams":[{"name":"orderbooks",...},...],...},"SEARCH":{"queries":[...]},...},...}
 
-Where an ERROR carries the code of the gateway isn't documented, so it is looked for in all of it.
+The documentation doesn't say where an ERROR carries the gateway's code, so the whole frame is searched for it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def stream_names(body: bytes) -> frozenset[str]:
 
 
 def error_text(frame: StompFrame) -> str:
-    """What an ERROR says: its `message`, and wherever else the gateway puts its code; that isn't documented."""
+    """Returns all that an ERROR says: its `message`, headers that hold a code of the gateway, and its body."""
     headers = frame.headers
     codes = [value for name, value in headers.items() if name != "message" and value.startswith("gateway.")]
     return " ".join([headers.get("message", ""), *codes, frame.body.decode(errors="replace")])
 
 
 def is_transient(said: str) -> bool:
-    """True for the gateway's own trouble, which says nothing of the credentials."""
+    """True for a failure of the gateway itself, which doesn't mean that the credentials are wrong."""
     return any(word in said for word in _TRANSIENT)

@@ -42,9 +42,10 @@ _CELLS = {
 class Securities:
     """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
 
-    A snapshot replaces the row (one without rows empties it), updates change the cells that they name or bring the
-    row, a removal empties it. Changes come once: a message that can't be read at all is OutOfStep, and a cell that
-    can't be read becomes None, with a BadData in `problems`, rather than keep a value that is no longer true.
+    A snapshot replaces the row, and one without rows empties it. Updates change the cells that they name, and create
+    the row when there is none. A removal empties it. The venue sends a change only once, so a message that can't be
+    read at all raises OutOfStep, after which the subscription is made anew. A cell that can't be read becomes None,
+    because its former value is no longer true, and `problems` has a BadData about it.
     """
 
     def __init__(self, symbol: str) -> None:
@@ -79,7 +80,7 @@ class Securities:
         return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
 
     def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
-        """Take one message into the row; False when it says nothing of a row."""
+        """Applies one message to the row. Returns False when the message has no row."""
         if kind != "snapshot" and None not in (key, self._key) and key != self._key:
             raise BadData(self.place, f"a row of another TICKER: {quoted(key)}")
         held = self._key is not None
@@ -97,7 +98,7 @@ class Securities:
         return True
 
     def _read_rows(self, table: MoexTable) -> tuple[str | None, dict[str, Any]]:
-        """The TICKER of the rows and their known cells; later rows win."""
+        """Returns the TICKER of the rows, and the cells that we know. Of several rows the later ones count."""
         key_at = column(table, "TICKER", self.place)
         key: str | None = None
         cells: dict[str, Any] = {}

@@ -15,7 +15,7 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import Event, MarketData
 from feedbus.text import masked, one_line
 from feedbus.venues.moex import stomp
-from feedbus.venues.moex.channels import AllKept, MoexSubscription, decoder
+from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
 from feedbus.venues.moex.symbols import destination, selector
 from feedbus.venues.moex.tables import OutOfStep
@@ -32,7 +32,7 @@ MAX_NOTICED_COMMANDS = 8
 
 
 def without_passcode(text: str, credentials: Mapping[str, str]) -> str:
-    """Foreign text in which our passcode isn't readable; the guest's needn't be hidden."""
+    """Returns the text with our passcode masked. The guest's passcode is public, so it stays readable."""
     passcode = credentials["passcode"]
     return text if passcode == GUEST["passcode"] else masked(text, [passcode])
 
@@ -45,7 +45,7 @@ class Session(SubscribingSession[MoexSubscription]):
         credentials: Mapping[str, str],
         channels: Sequence[str],
         symbols: Sequence[str],
-        kept: AllKept,
+        kept: AllNewestBars,
     ) -> None:
         def track(subscription: Subscription) -> MoexSubscription:
             return MoexSubscription(subscription, kept)
@@ -56,13 +56,15 @@ class Session(SubscribingSession[MoexSubscription]):
         self._by_id: dict[bytes, MoexSubscription] = {}
         self._login_deadline = inf
         self._ready = False
-        self._named: frozenset[str] | None = None  # streams that need no notice; None while there is no catalogue
+        self._named: frozenset[str] | None = (
+            None  # streams that need no Notice (any more); None while there is no catalogue
+        )
         self._seen_commands: set[str] = set()
 
     # What the shell reports
 
     def opened(self, now: float) -> Iterator[Effect]:
-        """Log in. Exactly these three headers: more of them gave errors at the real gateway."""
+        """Log in. The CONNECT has exactly three headers, because the real gateway answered further ones with errors."""
         self._login_deadline = now + CONFIRM_WITHIN
         yield Send(stomp.build("CONNECT", self._credentials))
         yield from self.schedule()
@@ -93,13 +95,13 @@ class Session(SubscribingSession[MoexSubscription]):
         yield from self.go_on(now)
 
     def dropped(self, tracked: MoexSubscription) -> None:
-        """Nothing is kept of what was given up, but its totals."""
+        """Forget everything about a subscription that was given up, except its totals."""
         self._forget_id(tracked)
         self._retire_decoder(tracked)
         self._kept.pop(tracked.subscription, None)
 
     def closing(self) -> Iterator[Effect]:
-        """Say goodbye, when we were let in."""
+        """Send DISCONNECT if we were logged in."""
         if self._ready:
             yield Send(stomp.build("DISCONNECT", {}))
 
@@ -111,7 +113,7 @@ class Session(SubscribingSession[MoexSubscription]):
         return {**self.counts, "seqnum_regressions": self.counts["seqnum_regressions"] + regressions}
 
     def deadlines(self) -> Sequence[float]:
-        """When CONNECTED is due."""
+        """The time by which CONNECTED has to come; infinity once it has."""
         return (self._login_deadline,)
 
     # Frames
@@ -152,7 +154,7 @@ class Session(SubscribingSession[MoexSubscription]):
                     yield Notice(f"an unknown STOMP command: {command[:40]}")
 
     def _find(self, frame: stomp.StompFrame) -> MoexSubscription | None:
-        """The subscription that a frame is about, by its id alone."""
+        """Returns the subscription that a frame is about. The id alone decides; an unknown one is counted."""
         name = frame.headers.get("subscription") or frame.headers.get("receipt-id") or ""
         tracked = self._by_id.get(name.encode())
         if tracked is None:
@@ -174,7 +176,8 @@ class Session(SubscribingSession[MoexSubscription]):
         yield from self.go_on(now)
 
     def _report_unnamed(self) -> Iterator[Effect]:
-        """Report what the catalogue doesn't name; it is subscribed all the same, since the catalogue may be old."""
+        """Report streams that the catalogue doesn't name. They are subscribed nevertheless: the catalogue may be
+        old."""
         if self._named is None:
             return
         unnamed = {destination(subscription) for subscription in self.subscriptions.tracked} - self._named
@@ -206,7 +209,7 @@ class Session(SubscribingSession[MoexSubscription]):
             return
         asked_as = tracked.request
         effects = self._data(tracked, frame.body, ts_recv, now)
-        if tracked is self._by_id.get(_id(asked_as)):  # else the message was out of step, and confirms nothing
+        if tracked is self._by_id.get(_id(asked_as)):  # otherwise the message was out of step, and it confirms nothing
             yield from self._confirm(tracked)
             if effects and isinstance(effects[-1], Event):
                 self.subscriptions.data(tracked, now)
@@ -229,7 +232,7 @@ class Session(SubscribingSession[MoexSubscription]):
     # Subscriptions
 
     def _note_sent(self, request: Request[MoexSubscription]) -> None:
-        """A SUBSCRIBE goes out: what it brings is decoded from the beginning, and known by its id."""
+        """A SUBSCRIBE goes out. Its messages will have its id, and a new decoder begins with the next snapshot."""
         for tracked in request.wanted:
             self._retire_decoder(tracked)
             tracked.decoder = decoder(tracked.subscription, self._kept)
@@ -248,7 +251,7 @@ class Session(SubscribingSession[MoexSubscription]):
         self._by_id.pop(_id(tracked.request), None)
 
     def _retire_decoder(self, tracked: MoexSubscription) -> None:
-        """The totals of a decoder outlive it."""
+        """Add a decoder's totals to those of the session, before the decoder is replaced."""
         self.counts["seqnum_regressions"] += tracked.decoder.seqnum_regressions
         tracked.decoder.seqnum_regressions = 0
 

@@ -49,9 +49,10 @@ def build(command: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
 
 
 def split_message(data: bytes | bytearray) -> tuple[bytes, bytes | bytearray] | None:
-    """(subscription, body) of a MESSAGE as the venue writes it, with nothing after it; None for all else.
+    """Returns (subscription, body) of a MESSAGE that is written as the venue writes it and has nothing after it; None
+    for anything else.
 
-    The shape that nearly every frame has, taken apart without making a Frame.
+    Nearly every frame is like that, so this fast path takes it apart without making a StompFrame.
     """
     head = _MESSAGE(data)
     if head is None:
@@ -73,7 +74,7 @@ def parse(data: bytes | bytearray) -> list[StompFrame]:
 
 
 def frames(data: bytes | bytearray) -> Iterator[StompFrame]:
-    """`parse` one by one: the frames before a bad one are yielded, and then it raises."""
+    """Yields the frames of one WebSocket message. Raises BadData at a bad one, after those before it were yielded."""
     raw = bytes(data)
     count = 0
     at = _skip_line_ends(raw, 0)

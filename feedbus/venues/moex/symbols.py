@@ -1,4 +1,4 @@
-"""Symbols of MOEX ISS+, and how the venue wants them: destination and selector. Pure.
+"""Symbols of MOEX ISS+, and the destination and selector by which the venue knows them. Pure.
 
 A symbol is written BOARD.SECID (`TQBR.SBER`) on the market MXSE, MARKET.BOARD.SECID (`FORTS.RFUD.SiZ6`) elsewhere.
 """
@@ -14,8 +14,8 @@ MARKETS = frozenset(
 MAX_TICKER = 25  # length of TICKER in the venue's own catalogue
 
 
-def why_not(symbol: str) -> str | None:
-    """Why this symbol can't be subscribed, or None."""
+def symbol_problem(symbol: str) -> str | None:
+    """Returns why this symbol can't be subscribed, or None when it can."""
     parts = symbol.split(".")
     if not symbol.isprintable() or any(char in symbol for char in " \"'\\:,"):
         return "holds a character that a selector can't carry"
@@ -31,7 +31,7 @@ def why_not(symbol: str) -> str | None:
 
 
 def ticker(symbol: str) -> str:
-    """MARKET.BOARD.SECID, as selectors want it."""
+    """Returns MARKET.BOARD.SECID, which is how selectors name an instrument."""
     return symbol if symbol.split(".", 1)[0] in MARKETS else f"{DEFAULT_MARKET}.{symbol}"
 
 

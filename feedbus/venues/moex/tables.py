@@ -5,8 +5,9 @@
     "data":[["MXSE.TQBR.SBER",[327.95,2]]]}
 
 `columns` may differ in every message and is read in every message. A `fixed` cell is [value, decimals], a missing one
-is null. Times are milliseconds since the epoch, UTC. `seqnum` is a uint64 that jumps: a hole in it is no loss.
-Anything of another shape raises BadData. Source: https://moexalgo.github.io (docs/websocket), and frames as recorded.
+is null. Times are milliseconds since the epoch, UTC. `seqnum` is a uint64 that jumps, so a hole in it doesn't mean that
+a message was lost. Anything of another shape raises BadData. Source: https://moexalgo.github.io (docs/websocket), and
+frames as recorded.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ class MoexTable(msgspec.Struct, gc=False):
 
 
 class OutOfStep(BadData):
-    """What we hold can't be brought up to date by this message: the subscription has to be made anew."""
+    """This message can't be applied to what we have, so the subscription has to be made anew."""
 
 
 _decode_table = msgspec.json.Decoder(MoexTable).decode
 
 
 def read_table(body: bytes | bytearray, place: str) -> MoexTable:
-    """A body in any columns, each row as wide as they are. Raises BadData."""
+    """Decodes a body with any columns. Raises BadData, also for a row that isn't as wide as the columns."""
     try:
         table = _decode_table(body)
     except DECODE_ERRORS as error:
@@ -64,7 +65,7 @@ def read_table(body: bytes | bytearray, place: str) -> MoexTable:
 
 
 def column(table: MoexTable, name: str, place: str) -> int:
-    """Where a column is in this message. Raises BadData when it isn't there."""
+    """Returns the index of a column in this message. Raises BadData when it isn't there."""
     try:
         return table.columns.index(name)
     except ValueError:

@@ -9,7 +9,7 @@ from feedbus.venues.alor.ping import PING_EVERY, SILENCE, Pings
 
 def begun() -> Pings:
     pings = Pings()
-    pings.heard(0.0)
+    pings.frame_received(0.0)
     pings.begin(0.0)
     return pings
 
@@ -27,13 +27,13 @@ def test_a_ping_is_due_every_fifteen_seconds() -> None:
 def test_a_ping_without_an_answer_is_counted_once_and_when_the_next_is_due() -> None:
     pings = begun()
     assert pings.due(15.0)
-    pings.went(1)
+    pings.ping_sent(1)
     assert pings.unanswered == 0
     assert pings.due(30.0)
     assert (pings.sent, pings.unanswered) == (1, 1)
     assert pings.due(45.0)
     assert pings.unanswered == 1
-    pings.went(1)
+    pings.ping_sent(1)
     pings.answered(understood=True)
     assert pings.due(60.0)
     assert (pings.sent, pings.answers, pings.unanswered) == (2, 1, 1)
@@ -41,36 +41,36 @@ def test_a_ping_without_an_answer_is_counted_once_and_when_the_next_is_due() -> 
 
 def test_silence_is_normal_where_pings_were_never_answered() -> None:
     pings = begun()
-    pings.went(1)
+    pings.ping_sent(1)
     assert not pings.dead(1e6)
 
 
-@pytest.mark.parametrize(("heard_at", "dead"), [(0.0, True), (0.5, False), (SILENCE - 1, False)])
-def test_silence_is_death_where_they_were(heard_at: float, dead: bool) -> None:
+@pytest.mark.parametrize(("last_frame_at", "dead"), [(0.0, True), (0.5, False), (SILENCE - 1, False)])
+def test_silence_is_death_where_they_were(last_frame_at: float, dead: bool) -> None:
     pings = begun()
-    pings.went(1)
+    pings.ping_sent(1)
     pings.answered(understood=True)
-    pings.heard(heard_at)
+    pings.frame_received(last_frame_at)
     for _ in range(3):
         assert not pings.dead(SILENCE)
-        pings.went(1)
+        pings.ping_sent(1)
     assert pings.dead(SILENCE) is dead
-    pings.heard(SILENCE)
+    pings.frame_received(SILENCE)
     assert not pings.dead(2 * SILENCE)
 
 
 def test_silence_says_nothing_while_no_ping_can_be_sent() -> None:
     pings = begun()
-    pings.went(1)
+    pings.ping_sent(1)
     pings.answered(understood=True)
-    pings.heard(0.0)
+    pings.frame_received(0.0)
     assert not pings.dead(1e6)
 
 
 def test_no_more_pings_are_sent_where_they_are_not_understood() -> None:
     pings = begun()
     assert pings.due(PING_EVERY)
-    pings.went(1)
+    pings.ping_sent(1)
     pings.answered(understood=False)
     assert not pings.due(1e9)
     assert not pings.dead(1e9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedbus.venues.alor.symbols import AlorSymbol, paper, why_not
+from feedbus.venues.alor.symbols import AlorSymbol, parse_symbol, symbol_problem
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ from feedbus.venues.alor.symbols import AlorSymbol, paper, why_not
     ],
 )
 def test_a_symbol_is_a_code_with_its_exchange_and_board(symbol: str, stands_for: AlorSymbol) -> None:
-    assert why_not(symbol) is None
-    assert paper(symbol, "MOEX") == stands_for
+    assert symbol_problem(symbol) is None
+    assert parse_symbol(symbol, "MOEX") == stands_for
 
 
 def test_a_bare_code_is_of_the_exchange_that_is_usual() -> None:
-    assert paper("AAPL", "SPBX") == AlorSymbol("SPBX", "AAPL", None)
-    assert paper("MOEX:SBER", "SPBX") == AlorSymbol("MOEX", "SBER", None)
+    assert parse_symbol("AAPL", "SPBX") == AlorSymbol("SPBX", "AAPL", None)
+    assert parse_symbol("MOEX:SBER", "SPBX") == AlorSymbol("MOEX", "SBER", None)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_bare_code_is_of_the_exchange_that_is_usual() -> None:
     ],
 )
 def test_what_can_not_be_subscribed_is_told_why(symbol: str, reason: str) -> None:
-    found = why_not(symbol)
+    found = symbol_problem(symbol)
     assert found is not None
     assert found.startswith(reason)
     assert found.isprintable()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedbus.errors import ConfigError
-from feedbus.venues.binance.channels import CHANNELS, PERIODS, USUAL, chosen, stream_name, why_not
+from feedbus.venues.binance.channels import CHANNELS, PERIODS, USUAL, chosen, stream_name, symbol_problem
 from feedbus.venues.protocol import Subscription
 
 
@@ -56,7 +56,7 @@ def test_each_channel_can_be_had_alone(channel: str) -> None:
     "symbol", ["BTCUSDT", "1INCHUSDT", "1000SATSUSDT", "币安人生USDT", "ÉUSDT", "A-B_C.D", "A" * 50]
 )
 def test_a_symbol_is_written_in_upper_case(symbol: str) -> None:
-    assert why_not(symbol) is None
+    assert symbol_problem(symbol) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_symbol_is_written_in_upper_case(symbol: str) -> None:
     ],
 )
 def test_a_symbol_that_could_not_be_subscribed_is_refused(symbol: str, complaint: str) -> None:
-    assert (why_not(symbol) or "").startswith(complaint)
+    assert (symbol_problem(symbol) or "").startswith(complaint)
 
 
 def test_names_of_streams_are_in_lower_case_but_for_the_channel() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
-from feedbus.venues.moex.candles import KEPT, MAX_PROBLEMS, Candles, Kept
+from feedbus.venues.moex.candles import BARS_KEPT, MAX_PROBLEMS, Candles, NewestBars
 from feedbus.venues.moex.tables import OutOfStep
 from tests.places import CAPTURES
 
@@ -47,8 +47,8 @@ def body(kind: str, *rows: list[Any], columns: list[str] = COLUMNS, seqnum: int 
     return json.dumps({"properties": properties, "columns": columns, "data": rows}).encode()
 
 
-def candles(kept: Kept | None = None, channel: str = "candles.M1") -> Candles:
-    return Candles(channel, "TQBR.SBER", kept or Kept())
+def candles(kept: NewestBars | None = None, channel: str = "candles.M1") -> Candles:
+    return Candles(channel, "TQBR.SBER", kept or NewestBars())
 
 
 def said(bars: list[Bar]) -> list[tuple[str, float | None, int, bool, bool]]:
@@ -136,7 +136,7 @@ def test_a_minute_without_trades_has_no_bar() -> None:
 
 
 def test_after_a_reconnect_only_what_is_new_is_published_and_revisions_go_on() -> None:
-    kept = Kept()
+    kept = NewestBars()
     minutes = [f"10:{minute:02d}" for minute in range(30)]
     candles(kept).decode(body("snapshot", *[row(minute) for minute in minutes]), 7)
     later = [row(minute) for minute in minutes[:-1]] + [row("10:29", 3.0), row("10:30"), row("10:31")]
@@ -146,14 +146,14 @@ def test_after_a_reconnect_only_what_is_new_is_published_and_revisions_go_on() -
 
 
 def test_a_later_snapshot_always_says_the_newest_bar_and_under_its_old_revision_when_nothing_changed() -> None:
-    kept = Kept()
+    kept = NewestBars()
     first, *later = [candles(kept).decode(body("snapshot", row("10:00"), row("10:01")), 7) for _ in range(3)]
     assert len(first) == 2
     assert list(map(said, later)) == [[("10:01", 2.5, 0, False, True)]] * 2
 
 
 def test_a_bar_that_the_next_snapshot_no_longer_has_is_closed_with_what_was_known() -> None:
-    kept = Kept()
+    kept = NewestBars()
     candles(kept).decode(body("snapshot", row("10:00", till="10:00:20")), 7)
     assert said(candles(kept).decode(body("snapshot", row("18:00"), row("18:01")), 7)) == [
         ("10:00", 2.5, 1, True, False), ("18:00", 2.5, 0, True, True), ("18:01", 2.5, 0, False, True),
@@ -161,7 +161,7 @@ def test_a_bar_that_the_next_snapshot_no_longer_has_is_closed_with_what_was_know
 
 
 def test_a_snapshot_that_ends_earlier_begins_anew() -> None:
-    kept = Kept()
+    kept = NewestBars()
     candles(kept).decode(body("snapshot", row("18:00"), row("18:01")), 7)
     assert said(candles(kept).decode(body("snapshot", row("10:00"), row("10:01")), 7)) == [
         ("10:00", 2.5, 0, True, True), ("10:01", 2.5, 0, False, True),
@@ -169,12 +169,12 @@ def test_a_snapshot_that_ends_earlier_begins_anew() -> None:
 
 
 def test_two_bars_are_kept_whatever_comes() -> None:
-    kept = Kept()
+    kept = NewestBars()
     made = candles(kept)
     made.decode(body("snapshot", *[row(f"10:{minute:02d}") for minute in range(60)]), 7)
     made.decode(body("updates", *[row(f"11:{minute:02d}") for minute in range(60)]), 7)
     assert sorted(kept.candles) == [ns("11:58:00"), ns("11:59:00")]
-    assert len(kept.candles) == KEPT
+    assert len(kept.candles) == BARS_KEPT
 
 
 def test_a_change_to_a_bar_that_is_no_longer_kept_is_reported() -> None:
@@ -277,7 +277,7 @@ def test_any_time_that_the_bus_can_carry_is_taken(time: str) -> None:
 
 @pytest.mark.parametrize("kind", ["updates", "removal"])
 def test_before_a_snapshot_all_else_is_out_of_step(kind: str) -> None:
-    kept = Kept()
+    kept = NewestBars()
     candles(kept).decode(body("snapshot", row("10:00")), 7)
     with pytest.raises(OutOfStep, match=f"{kind} before a snapshot"):
         candles(kept).decode(body(kind, row("10:00")), 7)
@@ -317,7 +317,7 @@ def test_whatever_comes_each_bar_s_revisions_count_and_a_final_bar_stays_final(
     messages: list[tuple[str, list[tuple[str, int]], bool]],
 ) -> None:
     """A subscriber that keeps the last version of each bar sees no version twice but as a repeat of the newest."""
-    kept = Kept()
+    kept = NewestBars()
     made = candles(kept)
     made.decode(body("snapshot"), 7)
     held: dict[int, Bar] = {}
@@ -338,7 +338,7 @@ def test_whatever_comes_each_bar_s_revisions_count_and_a_final_bar_stays_final(
             held[bar.start] = bar
         if held:
             assert [start for start, bar in held.items() if not bar.final] in ([], [max(held)])
-        assert len(kept.candles) <= KEPT
+        assert len(kept.candles) <= BARS_KEPT
 
 
 def captured_rows() -> list[tuple[str, list[list[Any]]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedbus.venues.moex.candles import PERIODS, Candles, Kept
+from feedbus.venues.moex.candles import PERIODS, Candles, NewestBars
 from feedbus.venues.moex.channels import CHANNELS, USUAL, MoexSubscription, decoder
 from feedbus.venues.moex.orderbook import Orderbook
 from feedbus.venues.moex.securities import Securities
@@ -16,7 +16,7 @@ def test_every_channel_has_a_decoder() -> None:
 
 
 def test_candles_of_one_subscription_share_what_is_kept_and_the_others_keep_nothing() -> None:
-    kept: dict[Subscription, Kept] = {}
+    kept: dict[Subscription, NewestBars] = {}
     for channel in CHANNELS:
         for _ in range(2):
             MoexSubscription(Subscription(channel, "TQBR.SBER"), kept)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
-from feedbus.venues.moex.listing import MAX_PAGES, MAX_PROBLEMS, MAX_ROWS, MoexListing, why_no_board
+from feedbus.venues.moex.listing import MAX_PAGES, MAX_PROBLEMS, MAX_ROWS, MoexListing, board_problem
 from feedbus.venues.protocol import Fetch
 from tests.places import CAPTURES
 
@@ -148,7 +148,9 @@ def test_what_is_no_list_is_bad_data_that_says_what_came(status: int, body: byte
 def test_a_board_that_lists_nothing_is_bad_data() -> None:
     listing = MoexListing(["TQBR", "TQOB"])
     read(listing, lambda asked: page(row("A")) if "TQBR" in asked else page())
-    with pytest.raises(BadData, match="ISS TQOB: no papers that can be subscribed; is it a board of the market shares"):
+    with pytest.raises(
+        BadData, match="ISS TQOB: no instruments that can be subscribed; is it a board of the market shares"
+    ):
         listing.symbols()
 
 
@@ -225,8 +227,8 @@ def test_reported_rows_are_bounded_and_counted() -> None:
     ],
 )
 def test_a_board_is_a_short_code_in_capitals(board: str, complaint: str | None) -> None:
-    assert (why_no_board(board) or "").startswith(complaint or "")
-    assert (why_no_board(board) is None) == (complaint is None)
+    assert (board_problem(board) or "").startswith(complaint or "")
+    assert (board_problem(board) is None) == (complaint is None)
 
 
 def assert_readable(error: BadData) -> None:

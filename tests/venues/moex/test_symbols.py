@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from feedbus.venues.moex.symbols import MARKETS, destination, selector, ticker, why_not
+from feedbus.venues.moex.symbols import MARKETS, destination, selector, symbol_problem, ticker
 from feedbus.venues.protocol import Subscription
 
 
 @pytest.mark.parametrize("symbol", ["TQBR.SBER", "FORTS.RFUD.SiZ6", "SNDX.IMOEX", "TQOB.SU26238RMFS4", "MXSE2.A"])
 def test_a_symbol_is_board_and_secid(symbol: str) -> None:
-    assert why_not(symbol) is None
+    assert symbol_problem(symbol) is None
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_a_symbol_is_board_and_secid(symbol: str) -> None:
     ],
 )
 def test_a_symbol_that_could_not_be_subscribed_is_refused(symbol: str, complaint: str) -> None:
-    assert complaint in (why_not(symbol) or "")
+    assert complaint in (symbol_problem(symbol) or "")
 
 
 def test_the_longest_ticker_is_allowed() -> None:
     assert len(ticker("TQBR.ABCDEFGHIJKLMNO")) == 25
-    assert why_not("TQBR.ABCDEFGHIJKLMNO") is None
+    assert symbol_problem("TQBR.ABCDEFGHIJKLMNO") is None
 
 
 def test_a_market_is_put_before_a_symbol_that_names_none() -> None:
