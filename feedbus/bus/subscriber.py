@@ -54,7 +54,7 @@ Batch = tuple[Header, list[MarketData | Gap]]
 
 
 class Stats(msgspec.Struct):
-    """A subscriber's balance sheet, by topic word: published = delivered + conflated + lost.
+    """A subscriber's balance sheet, by topic word: published = delivered + lost.
 
     It covers what was published between the first message that came of each topic and the last message or
     heartbeat; `published` is read off the sequence numbers, the others are counted. A gap whose begin isn't known
@@ -64,7 +64,6 @@ class Stats(msgspec.Struct):
 
     published: dict[str, int]
     delivered: dict[str, int]
-    conflated: dict[str, int]
     lost: dict[str, int]
     gaps: int
     duplicates: int
@@ -109,7 +108,6 @@ class Receiver:
         return Stats(
             published=self._sequences.published(),
             delivered={word: count for word, count in self._delivered.items() if count},
-            conflated={},
             lost=dict(self._sequences.lost),
             gaps=self._sequences.gaps,
             duplicates=self._sequences.duplicates,
