@@ -123,7 +123,7 @@ class Rounds:
         self._reading.add(watched)
 
     def leave(self, watched: WatchedSocket) -> None:
-        """Take a socket out of the open round: its task waits again, or it was forgotten. The last one ends the round."""
+        """Take a socket out of the open round: its task waits again, or it is closed. The last one ends the round."""
         if watched in self._reading:
             self._reading.remove(watched)
             if self._to_wake and not self._reading:

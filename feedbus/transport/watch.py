@@ -1,6 +1,6 @@
 """Checks of received bytes that trio-websocket doesn't make by itself. Pure.
 
-The library buffers without limit: the head of an HTTP response however long, and any number of fragments. So these
+The library finds some violations only when it has buffered the data, and buffers any number of fragments. So these
 checks look at the bytes before the library gets them, and find what must end the connection before the library has
 buffered it. They also note what the library doesn't tell: when a message was complete, and what the peer's close frame
 said. All other violations of the protocol are for the library to find. Once it has refused a frame, what is noted here
