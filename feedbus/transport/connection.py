@@ -156,7 +156,7 @@ class WebSocketConnection:
         self._answer(self._protocol.data_to_send())
 
     def _end(self, failure: VenueError) -> VenueError:
-        """Note a failure. The first one counts, because the others mostly follow from it: it is returned."""
+        """Note a failure. The first one counts, because the others mostly follow from it. Returns the first one."""
         self._failure = self._failure or failure
         return self._failure
 

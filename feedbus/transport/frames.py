@@ -49,8 +49,9 @@ class FrameReader:
         self._limit = max_message_size
         self._rest = bytearray()  # the beginning of a frame, of which the protocol object has seen nothing
         self._frame_left = 0  # bytes that the protocol object still lacks of its current frame
-        self._fragmented: Opcode | None = None  # the type of the message whose fragments are coming, None between
-        messages self._fragments = bytearray()
+        # The type of the message whose fragments are coming; None between two messages.
+        self._fragmented: Opcode | None = None
+        self._fragments = bytearray()
 
     def feed(self, data: Message) -> list[Message]:
         """Take in the bytes of one read. Returns the messages that have become complete, in the order received.

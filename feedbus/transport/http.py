@@ -165,7 +165,7 @@ async def client(
 def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:
     """Return our error for one of httpx. Without `quote` it doesn't contain text of the peer, which may repeat a secret
     of our request."""
-    # httpcore, which httpx uses, raises its errors `from None`, but with the error that it caught as their argument.
+    # httpcore, which httpx uses, breaks the chain of causes, but passes the error that it caught as an argument.
     caught = error.__cause__.args[:1] if error.__cause__ else ()
     reason = why(caught[0] if caught and isinstance(caught[0], Exception) else error)
     match error:
