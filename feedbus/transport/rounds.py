@@ -114,7 +114,7 @@ class Rounds:
         """Set this event when the open round ends."""
         self._to_wake.add(event)
 
-    def let_sleep(self, event: trio.Event) -> None:
+    def cancel_wake(self, event: trio.Event) -> None:
         """Undo `wake_at_end`. It does no harm when the event was never registered."""
         self._to_wake.discard(event)
 
