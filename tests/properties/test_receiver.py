@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.bus.publisher import Publisher
-from feedbus.bus.subscriber import Receiver
+from feedbus.bus.receiver import Receiver
 from feedbus.schema.events import Gap, MarketData, Ticker, Trade
 from feedbus.schema.topics import TopicFilter, topic_of
 from feedbus.testing.strategies import conversations, examples, unreliable

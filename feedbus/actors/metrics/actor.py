@@ -29,7 +29,8 @@ from feedbus.actors.metrics.bus_figures import (
     is_label,
 )
 from feedbus.actors.protocol import ActorContext
-from feedbus.bus.subscriber import EventReader, Stats
+from feedbus.bus.receiver import Stats
+from feedbus.bus.subscriber import EventReader
 from feedbus.errors import ConfigError
 from feedbus.schema.events import EVENT_TYPES
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, Summary, add
