@@ -22,7 +22,8 @@ import trio
 from feedbus.actors import actor_class
 from feedbus.actors.protocol import Actor, ActorContext
 from feedbus.bus.publisher import Publisher
-from feedbus.bus.subscriber import EventReader, Stats, subscribe
+from feedbus.bus.receiver import Stats
+from feedbus.bus.subscriber import EventReader, subscribe
 
 PAUSE_FIRST = 1.0
 """Seconds between the first crash and the next life. The pause doubles with every further crash."""

@@ -15,7 +15,8 @@ from typing import Any
 
 import feedbus
 from feedbus.bench.turn import Measured, TurnOver, WarmUp, on_signal
-from feedbus.bus.subscriber import Batch, SyncSubscription
+from feedbus.bus.receiver import Batch
+from feedbus.bus.subscriber import SyncSubscription
 from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
 
 

@@ -1,1 +1,1 @@
-"""The message bus over nng: publisher and subscriber. The layout of a message is in feedbus.schema.codec."""
+"""The message bus over nng: publisher and subscriber. feedbus.schema.codec defines the layout of a message."""

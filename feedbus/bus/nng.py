@@ -1,7 +1,8 @@
-"""The nng sockets of the bus: the only module that imports pynng. Its errors become BusError here.
+"""The nng sockets of the bus. This is the only module that imports pynng, whose errors become BusError here.
 
-nng queues messages by count and drops the oldest of a full queue without a word: so both queues are set, and the
-numbers in the messages show every hole. nng must not be used in a process forked after this module was imported.
+nng bounds a queue by the number of its messages, and drops the oldest message of a full queue without reporting it. So
+the lengths of both queues are set here, and subscribers find every loss by the sequence numbers in the messages. nng
+must not be used in a process that was forked after this module was imported, because its threads don't exist there.
 """
 
 from __future__ import annotations
@@ -15,27 +16,31 @@ import pynng
 
 from feedbus.errors import BadAddress, BusError
 
-RECV_MAX_SIZE = 1024 * 1024  # the largest message a subscriber takes, in bytes
-MESSAGE_SIZE = 16 * 1024  # events are packed into messages of at most this size, unless one alone is larger
-STALLED_BYTES = 64 * 1024 * 1024  # what may wait for a stalled subscriber
-QUEUE_LIMIT = 8192  # the longest queue that nng allows, in messages
-REDIAL_MS = 100  # a missing or lost publisher is dialled again at least this often
+RECV_MAX_SIZE = 1024 * 1024  # bytes of the largest message that a subscriber accepts
+MESSAGE_SIZE = 16 * 1024  # bytes; events are packed into messages of at most this size, unless one event is larger
+STALLED_BYTES = 64 * 1024 * 1024  # bytes that may wait for a subscriber that doesn't read
+QUEUE_LIMIT = 8192  # messages in the longest queue that nng permits
+REDIAL_MS = 100  # milliseconds after which a missing publisher is dialled again at the latest
 
 _NOW = pynng.lib.NNG_FLAG_NONBLOCK
+# With ALLOC, nng hands over the memory of the message itself, which has to be freed here.
 _RECEIVE_NOW = _NOW | pynng.lib.NNG_FLAG_ALLOC
 
 
 def queue_length(stalled_bytes: int) -> int:
-    """How many messages may wait, when a full message is MESSAGE_SIZE."""
+    """Return how many messages of MESSAGE_SIZE make up this many bytes, from 1 to QUEUE_LIMIT."""
     return max(1, min(QUEUE_LIMIT, stalled_bytes // MESSAGE_SIZE))
 
 
 class PubSocket:
-    """Publishes to every subscriber that has dialled; never waits for any of them."""
+    """Publishes to every subscriber that has dialled, and never waits for one."""
 
     def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES, *, inside: str | None = None) -> None:
-        """`inside` is a further address, for subscribers in this process. Raises BusError when an address can't be
-        bound, for instance because it is in use."""
+        """Listen at `address`, and at `inside` when it is given, an inproc:// address for subscribers in this process.
+
+        `stalled_bytes` bounds what may wait for each subscriber. Raises BusError when an address can't be bound, for
+        instance because it is in use.
+        """
         self.address = address
         self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
         try:
@@ -48,21 +53,24 @@ class PubSocket:
             raise BusError(f"can't publish at {address}: {error}") from None
 
     def send(self, message: bytes) -> None:
-        """Hand one message to nng. Raises BusError when the socket is closed."""
+        """Hand a message to nng, which queues it for each subscriber. Raises BusError when the socket is closed."""
         failure = pynng.lib.nng_send(self._socket.socket, message, len(message), _NOW)
         if failure:
             raise BusError(f"can't publish at {self.address}: {_why(failure)}")
 
     def close(self) -> None:
-        """Close the socket; what subscribers haven't been sent by now is lost to them."""
+        """Close the socket. What is still queued for subscribers is lost to them."""
         self._socket.close()
 
 
 class SubSocket:
-    """Receives what matches its prefixes from any number of publishers, some of which may not be there yet."""
+    """Receives the messages that begin with one of its prefixes, from any number of publishers."""
 
     def __init__(self, addresses: Iterable[str], prefixes: Iterable[bytes], stalled_bytes: int = STALLED_BYTES) -> None:
-        """Dials in the background. Raises BadAddress for something that isn't an address."""
+        """Dial the publishers in the background, again and again while one is missing.
+
+        `stalled_bytes` bounds what may wait here unread. Raises BadAddress for a malformed address.
+        """
         self._socket = pynng.Sub0(
             recv_buffer_size=queue_length(stalled_bytes),
             recv_max_size=RECV_MAX_SIZE,
@@ -77,7 +85,8 @@ class SubSocket:
         except BusError:
             self._socket.close()
             raise
-        self.fd: int = self._socket.recv_fd  # readable when a message waits
+        self.fd: int = self._socket.recv_fd  # it is readable when a message waits
+        # nng_recv writes the address and the size of a message here. They are made once, not for each message.
         self._data = pynng.ffi.new("char **")
         self._size = pynng.ffi.new("size_t *")
         self.closed = False
@@ -89,8 +98,9 @@ class SubSocket:
             raise BadAddress(f"can't subscribe at {address}: {error}") from None
 
     def drain(self, limit: int) -> list[bytes]:
-        """Up to `limit` messages that are here now, without waiting. Raises BusError when the socket is closed."""
-        # pynng's own recv raises an exception for an empty queue, once a drain: as dear as the message itself.
+        """Return up to `limit` messages that wait here, without waiting. Raises BusError when the socket is closed."""
+        # pynng's own recv raises an exception for an empty queue. Each drain ends with that, and an exception costs as
+        # much as receiving a message.
         lib, unpack = pynng.lib, pynng.ffi.unpack
         messages: list[bytes] = []
         while len(messages) < limit:
@@ -104,7 +114,7 @@ class SubSocket:
         return messages
 
     def close(self) -> None:
-        """Close the socket; `fd` may be somebody else's from now on."""
+        """Close the socket. The number `fd` may belong to another file from now on."""
         self.closed = True
         self._socket.close()
 
@@ -115,8 +125,12 @@ def _why(failure: int) -> str:
 
 @contextmanager
 def _private_ipc(address: str) -> Iterator[None]:
-    """The socket and a missing directory of it are for our user alone, and for our group where the umask lets it write
-    (007, say): nng follows the umask, and whoever may write to the socket may subscribe."""
+    """Make the socket file of an ipc:// address, and its directory when that is missing, accessible to our user alone.
+
+    Whoever may write to the socket may subscribe, and nng makes the file with the permissions that the umask leaves. So
+    the umask is changed while the body listens. Our group keeps its access when our umask lets a group write (007,
+    say).
+    """
     if not address.startswith("ipc://"):
         yield
         return
@@ -127,7 +141,7 @@ def _private_ipc(address: str) -> Iterator[None]:
         os.umask(hidden)
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_socket():
-            raise FileExistsError("a file that isn't a socket is there")  # nng would delete it
+            raise FileExistsError("a file that isn't a socket is there")  # nng would delete that file
         os.umask(hidden | 0o111)
         yield
     finally:

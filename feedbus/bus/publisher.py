@@ -1,13 +1,14 @@
-"""The publisher: numbers events, packs them into messages, and sends heartbeats. It never waits for a subscriber.
+"""The publisher numbers events, packs them into messages, and sends heartbeats. It never waits for a subscriber.
 
-It alone decides when a message is sent, in `_send_or_wait`:
+The publisher alone decides when a message is sent, in `_send_or_wait`:
 
 - Events that were read in a round (feedbus/transport/rounds.py) are sent together at the end of the round.
-- Other events are sent at once if the last message with their word and venue was sent more than `linger` seconds ago;
-  otherwise they wait until `linger` is over. So a quiet bus has no delay, and under load many symbols share a message.
-- No event waits longer than `linger`, and a message that is full is sent without waiting.
+- Other events are sent at once when the last message with their word and venue was sent more than `linger` seconds ago.
+  Otherwise they wait until `linger` is over. So a quiet bus adds no delay, and under load many symbols share a message.
+- No event waits longer than `linger`, and a full message is sent without waiting.
 
-Many tasks call `publish`, but only the publisher's own task may suffer from a message that can't be sent: see `run`.
+Many tasks call `publish`. An error in sending a message is raised in the publisher's own task (see `run`) and not in
+the task that published: that one reads a connection, which would be closed for a fault that it has no part in.
 """
 
 from __future__ import annotations
@@ -27,51 +28,55 @@ from feedbus.schema.topics import topic_of
 LINGER = 0.001  # seconds
 BEAT_EVERY = 1.0  # seconds
 OVERDUE_AFTER = 5.0  # seconds by which a heartbeat may be late
-DRAIN_ON_STOP = 0.1  # seconds that nng is given to write out its queues: it has no flush, and close drops them
-FIRST_GUESS = 256  # bytes of an event, until some have been encoded
-FULL = MESSAGE_SIZE * 15 // 16  # bytes expected of what is pending; one that comes out larger is encoded twice
+DRAIN_ON_STOP = 0.1  # seconds that nng gets to write out its queues: it has no flush, and closing drops them
+FIRST_GUESS = 256  # bytes of an event, assumed until some have been encoded
+# Estimated bytes at which pending events are sent. It is below MESSAGE_SIZE, because a message that turns out larger
+# must be split, and is then encoded twice.
+FULL = MESSAGE_SIZE * 15 // 16
 
 
 class Sink(Protocol):
     """Where messages go: a PubSocket, or a list in a test."""
 
     def send(self, message: bytes) -> None:
-        """Take one message without waiting."""
+        """Take one message without waiting. Raises BusError when that is impossible."""
 
 
 class ReadingRounds(Protocol):
-    """What a publisher sees of the rounds in which its feed's sockets are read (feedbus.transport.rounds.Rounds)."""
+    """What a publisher needs of the rounds in which the sockets are read (feedbus.transport.rounds.Rounds)."""
 
     def is_open(self) -> bool:
-        """True while somebody who was woken in the present round has not yet come back to wait for the next one."""
+        """Return True while a task that was woken by the present round hasn't returned to waiting for the next one."""
 
     def more_to_come(self) -> bool:
-        """True if, in an open round, somebody else is still to read, or the one that is left has more to read."""
+        """Return True if more will be read in the open round: by other tasks, or by the only one that is left."""
 
     def wake_at_end(self, event: trio.Event) -> None:
         """Set this event when the open round ends."""
 
-    def let_sleep(self, event: trio.Event) -> None:
-        """Don't set this event at the end of the round; it need not be known."""
+    def cancel_wake(self, event: trio.Event) -> None:
+        """Undo `wake_at_end`. It does no harm when the event was never registered."""
 
 
 class _WordStream:
-    """All topics of one word and venue, which share messages."""
+    """The topics of one word and venue, which share messages. Sequence numbers are kept by symbol."""
 
     __slots__ = ("changed", "event_size", "last_sent", "next", "pending", "pending_count", "venue", "word")
 
     def __init__(self, word: str, venue: str) -> None:
         self.word = word
         self.venue = venue
-        self.pending: dict[str, list[Event]] = {}  # by symbol, in the order in which they came
+        self.pending: dict[str, list[Event]] = {}  # the unsent events by symbol, in the order published
         self.pending_count = 0
         self.last_sent = -inf
-        self.event_size = float(FIRST_GUESS)  # a running guess, so that messages come out at MESSAGE_SIZE
-        self.next: dict[str, int] = {}  # by symbol
+        self.event_size = float(FIRST_GUESS)  # bytes of an encoded event, on a moving average
+        self.next: dict[str, int] = {}  # the next sequence number, by symbol
         self.changed: set[str] = set()  # symbols published since the last heartbeat
 
 
 class _KindState:
+    """The count and the streams of one kind of event, by venue."""
+
     __slots__ = ("count", "streams", "word")
 
     def __init__(self, word: str) -> None:
@@ -81,7 +86,12 @@ class _KindState:
 
 
 class Publisher:
-    """One named publisher; several of one process share a Sink."""
+    """One named publisher. Several publishers of one process may share a Sink.
+
+    messages, bytes  totals of what was handed to the sink
+    too_large        events larger than RECV_MAX_SIZE, which are not sent: subscribers see a gap
+    epoch            nanoseconds since the Unix epoch; sequence numbers begin at 1 in each epoch
+    """
 
     def __init__(
         self,
@@ -93,15 +103,16 @@ class Publisher:
         clock: Callable[[], float] = trio.current_time,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`linger` is seconds. `rounds` are those in which the events are read, None: they come from elsewhere.
+        """`linger` is in seconds. `rounds` are those in which the events are read; None when they don't come from
+        sockets.
 
-        `clock` is monotonic seconds, `wall_ns` nanoseconds since 1970; the time of the start is the publisher's epoch.
+        `clock` returns monotonic seconds, `wall_ns` nanoseconds since the Unix epoch.
         """
         self.name = name
         self.epoch = wall_ns()
         self.messages = 0
         self.bytes = 0
-        self.too_large = 0  # events over RECV_MAX_SIZE: not sent, so that subscribers see a gap
+        self.too_large = 0
         self._sink = sink
         self._linger = linger
         self._rounds = rounds
@@ -109,17 +120,17 @@ class Publisher:
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _WordStream] = {}
         self._kinds = {event_type: _KindState(event_type.WORD) for event_type in EVENT_TYPES}
-        self._timer = trio.CancelScope()  # its deadline is when the publisher's own task sends what waits
-        self._wake = trio.Event()  # the same task is wanted now
+        self._timer = trio.CancelScope()  # its deadline is when the publisher's own task sends what is pending
+        self._wake = trio.Event()  # it is set when that task has to run now
         self._has_run = False
-        self._failure: Exception | None = None  # why a message could not be sent; ends the publisher's own task
+        self._failure: Exception | None = None  # why a message could not be sent; the publisher's own task raises it
         self._beat = 0
         self._next_beat = inf
 
     def publish(self, events: Sequence[MarketData]) -> None:
-        """Send these events, in order within each topic; at once, or within `linger` seconds.
+        """Send these events at once or within `linger` seconds, in order within each topic.
 
-        Once `run` has been called it raises nothing for a message that can't be sent.
+        When a message can't be sent, `run` raises the error. Only a publisher that has never run raises it here.
         """
         now = self._clock()
         touched: dict[_WordStream, None] = {}
@@ -139,8 +150,12 @@ class Publisher:
         self._send_or_wait(touched, now)
 
     def begin_again(self) -> None:
-        """A new epoch: whoever publishes here has forgotten what it said before. What is pending goes out first."""
+        """Begin a new epoch, because the program that publishes here was restarted and has lost its state.
+
+        Pending events are sent first. In the new epoch all sequence numbers begin at 1.
+        """
         self.flush()
+        # A later epoch must be greater, even when the wall clock has been set back.
         self.epoch = max(self.epoch + 1, self._wall_ns())
         self._beat = 0
         for stream in self._streams.values():
@@ -148,14 +163,14 @@ class Publisher:
             stream.changed.clear()
 
     def counts(self) -> dict[str, int]:
-        """Events published so far, by kind."""
+        """Return how many events have been published so far, by kind."""
         return {str(of.__struct_config__.tag): found.count for of, found in self._kinds.items() if found.count}
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Send what has waited long enough, and heartbeats, until cancelled. It can be run again.
+        """Send heartbeats, and events that have waited long enough, until cancelled. It can be run again.
 
-        When a message can't be sent (BusError of the sink, or an event that can't be encoded), the error is raised
-        here, whoever published the event: a connection that is read has no part in it. Subscribers see a gap.
+        Raises the error when a message can't be sent: a BusError of the sink, or an event that can't be encoded,
+        whichever task published it. Subscribers see a gap.
         """
         self._has_run = True
         async with trio.open_nursery() as nursery:
@@ -164,20 +179,21 @@ class Publisher:
             task_status.started()
 
     def overdue(self, now: float) -> str | None:
-        """What it should have done by `now` (trio's clock) and has not; None while it is on time."""
+        """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is."""
         return f"{self.name}: no heartbeat is published" if now > self._next_beat + OVERDUE_AFTER else None
 
     async def finish(self) -> None:
-        """Send what is pending and a last heartbeat, and give nng a moment to write it out.
-
-        Raises the error of a message that could not be sent.
-        """
+        """Send pending events and a last heartbeat, and give nng time to write them out. Raises what `run` raises."""
         self.beat()
         self._raise_failure()
         await trio.sleep(DRAIN_ON_STOP)
 
     def beat(self) -> None:
-        """One heartbeat: the heads that changed, split into parts of at most MESSAGE_SIZE."""
+        """Send a heartbeat: the newest sequence number of each topic that has changed since the last heartbeat.
+
+        By it a subscriber notices a loss at the end of a topic that has fallen silent. A long heartbeat is sent in
+        parts of at most MESSAGE_SIZE.
+        """
         self.flush()
         self._beat += 1
         parts = self._head_parts()
@@ -185,12 +201,12 @@ class Publisher:
             event = Heartbeat(self.name, self.epoch, self._beat, number, len(parts), heads)
             stream = self._stream(self._kinds[Heartbeat], self.name)
             self._kinds[Heartbeat].count += 1
-            stream.pending = {"": [event]}
+            stream.pending = {"": [event]}  # a heartbeat has no symbol
             self._flush(stream, stream.last_sent)
             stream.changed.clear()
 
     def flush(self) -> None:
-        """Send all that is pending: everything together, so that a subscriber is woken once for all words."""
+        """Send all pending events. They go out together, so that a subscriber is woken once for all words."""
         now = self._clock()
         for stream in self._streams.values():
             if stream.pending_count:
@@ -200,7 +216,8 @@ class Publisher:
     # When to send
 
     def _stream(self, of_kind: _KindState, venue: str) -> _WordStream:
-        """The stream of a kind; kinds that share a word (a book and its deltas) share it too, and so their order."""
+        """Return the stream of a kind and venue. Kinds that share a word, as books and their deltas do, share the
+        stream, so that they keep their order."""
         key = (of_kind.word, venue)
         stream = self._streams.get(key)
         if stream is None:
@@ -213,8 +230,9 @@ class Publisher:
         rounds = self._rounds
         if rounds is not None and rounds.is_open():
             if rounds.more_to_come():
-                # Whoever reads last in this round publishes last, and sends everything, below. If the last one brings
-                # nothing for us, the end of the round wakes our own task; if the end is long in coming, the timer does.
+                # The task that reads last in this round publishes last, and then everything is sent, below. If that
+                # task has nothing to publish, the end of the round wakes our own task. If the end of the round is late,
+                # the timer does.
                 rounds.wake_at_end(self._wake)
                 self._wait_until(now + self._linger)
             else:
@@ -228,29 +246,29 @@ class Publisher:
                 self._wait_until(due)
                 continue
             self._flush(stream, now)
-            # Under load it is nearly always a publish that finds the time ripe, and the timer is moved along before
-            # it goes off: that costs a tenth of waking a task.
+            # Under load, a call of `publish` nearly always comes before the timer goes off. Moving the timer then costs
+            # a tenth of waking a task.
             if self._timer.deadline < inf:
                 self._timer.deadline = min(self._first_due(), now + self._linger)
 
     def _wait_until(self, due: float) -> None:
-        """Have what is pending sent at `due`; the timer is never later than the first that waits."""
+        """Have pending events sent at `due`. The timer is never later than the first stream that is due."""
         if due < self._timer.deadline:
             self._timer.deadline = due
 
     def _stop_waiting(self) -> None:
-        """Nothing is pending any more."""
+        """Stop the timer: nothing is pending any more."""
         if self._timer.deadline < inf:
             self._timer.deadline = inf
             if self._rounds is not None:
-                self._rounds.let_sleep(self._wake)
+                self._rounds.cancel_wake(self._wake)
 
     def _first_due(self) -> float:
         waiting = (stream.last_sent for stream in self._streams.values() if stream.pending_count)
         return min(waiting, default=inf) + self._linger
 
     async def _send_late(self) -> None:
-        """The publisher's own task: send what no call of `publish` has sent in time, and raise what went wrong."""
+        """Run the publisher's own task, which sends what no call of `publish` has sent in time, and raises failures."""
         while True:
             self._timer = trio.CancelScope(deadline=inf)
             self._wake = trio.Event()
@@ -259,7 +277,7 @@ class Publisher:
             with self._timer:
                 await self._wake.wait()
             if self._rounds is not None:
-                self._rounds.let_sleep(self._wake)
+                self._rounds.cancel_wake(self._wake)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -273,7 +291,7 @@ class Publisher:
                 self.beat()
                 self._next_beat += BEAT_EVERY
                 if self._next_beat < trio.current_time():
-                    # held up: what was missed isn't made up for
+                    # The event loop was held up for longer than a beat. The missed beats are not made up for.
                     self._next_beat = trio.current_time() + BEAT_EVERY
                 await trio.sleep_until(self._next_beat)
         finally:
@@ -282,6 +300,8 @@ class Publisher:
     # Packing
 
     def _flush(self, stream: _WordStream, now: float) -> None:
+        """Number the pending events of a stream and send them. The numbers are taken even when sending fails, so that
+        subscribers see the gap."""
         pending, stream.pending = stream.pending, {}
         stream.pending_count = 0
         stream.last_sent = now
@@ -295,11 +315,12 @@ class Publisher:
             self._send(stream, groups)
         except Exception as error:
             if not self._has_run:
-                raise  # there is no task of the publisher's own: its user looks after it
+                raise  # there is no task of the publisher's own that could raise it
             self._failure = self._failure or error
             self._wake.set()
 
     def _send(self, stream: _WordStream, groups: list[codec.Group]) -> None:
+        """Encode and send groups of events; a message that turns out too large is split in halves."""
         header = codec.MessageHeader(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
         message = codec.encode(header, groups)
         count = sum(len(events) for _, _, events in groups)
@@ -315,13 +336,14 @@ class Publisher:
             self.bytes += len(message)
 
     def _head_parts(self) -> list[list[tuple[str, int]]]:
+        """Return (topic, newest sequence number) of the topics that have changed, in parts that each fit a message."""
         parts: list[list[tuple[str, int]]] = [[]]
         size = 0
         for stream in self._streams.values():
             for symbol in sorted(stream.changed):  # so that the same run publishes the same bytes
                 topic = topic_of(stream.word, stream.venue, symbol)
                 size += len(topic.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
-                if size > MESSAGE_SIZE - 256:
+                if size > MESSAGE_SIZE - 256:  # bytes for the other fields of a heartbeat
                     parts.append([])
                     size = len(topic.encode()) + 12
                 parts[-1].append((topic, stream.next[symbol] - 1))
@@ -330,7 +352,7 @@ class Publisher:
 
 
 def _halves(groups: list[codec.Group]) -> list[list[codec.Group]]:
-    """Two messages' worth; a single group is cut between its events, and keeps its numbers."""
+    """Split groups into two halves. A single group is split between its events, which keep their numbers."""
     if len(groups) > 1:
         middle = len(groups) // 2
         return [groups[:middle], groups[middle:]]

@@ -9,7 +9,7 @@ import trio
 from rich.console import Console
 
 import feedbus
-from feedbus.bus.subscriber import Stats
+from feedbus.bus.receiver import Stats
 from feedbus.commands.signals import run_until_stopped, stop_signal
 from feedbus.table.market_table import MarketTable
 from feedbus.table.monitor import TOPICS, run_monitor

@@ -8,7 +8,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from feedbus.bus.subscriber import Header, subscribe_sync
+from feedbus.bus.receiver import Header
+from feedbus.bus.subscriber import subscribe_sync
 from feedbus.schema.events import Gap, MarketData, kind
 from feedbus.schema.topics import topic_of
 

@@ -1,8 +1,8 @@
-"""The connector: runs one Session on one connection, and reconnects for ever.
+"""The connector runs one Session on one connection at a time, and reconnects for ever.
 
-It does what the Session orders, hands events to the publisher once a socket read, and tells its feed of every
-change. What the venue or the network does ends an attempt with a VenueError: it is counted, logged in one line,
-and waited out. Any other exception is a bug and leaves `run`.
+It carries out the effects of the Session, publishes the events of one socket read together, and tells its feed of every
+change of state. Failures of the venue and of the network come as a VenueError and end an attempt: each is counted and
+logged in one line, and the next attempt follows after a back-off. Any other exception is a bug and leaves `run`.
 """
 
 from __future__ import annotations
@@ -42,45 +42,45 @@ from feedbus.venues.protocol import (
 )
 
 LOG_SKIPPED_EVERY = 60.0  # seconds between two log lines about unusable frames of one connection
-GOODBYE = 0.5  # seconds for the last words on a connection that we close
+GOODBYE = 0.5  # seconds for sending the last messages on a connection that we close
 
 
 class ConnectorOwner(Protocol):
     """What a connector needs of its feed."""
 
     def publish(self, events: Sequence[MarketData]) -> None:
-        """Put events on the bus."""
+        """Publish events on the bus."""
 
     def fetch(self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None]) -> None:
-        """Ask the venue over HTTP; `answered` is called once, later, with the answer or what came in its place."""
+        """Send a request to the venue over HTTP. `answered` is called once, later, with the response or the failure."""
 
     def account_due(self) -> None:
-        """The Account has something to do."""
+        """The Account has to be called, because a Session gave it something to do."""
 
     def changed(self, connector: Connector) -> None:
-        """The connector's state, or its reason, is another one now."""
+        """The connector's state, or the reason for it, has changed."""
 
     def notice(self, text: str) -> None:
-        """Something that an operator should read once."""
+        """Show an operator this text, once."""
 
     async def login_turn(self, connector: Connector) -> None:
         """Wait until this connector may try to log in."""
 
     def login_accepted(self) -> None:
-        """The venue took the credentials."""
+        """The venue accepted the credentials."""
 
     def login_refused(self, reason: str) -> None:
         """The venue refused the credentials."""
 
     def login_unknown(self, connector: Connector) -> None:
-        """The attempt ended before the venue said anything of the credentials."""
+        """The attempt ended before the venue accepted or refused the credentials."""
 
     def draw(self) -> float:
         """A random number in [0, 1)."""
 
 
 class Connector:
-    """One connection of a feed. Its counters are plain totals since the start."""
+    """One connection of a feed. Its counters are totals since it was made."""
 
     def __init__(
         self,
@@ -98,22 +98,24 @@ class Connector:
         self.symbols = tuple(symbols)
         self.state: FeedState = "connecting"
         self.reason = ""
-        self.last_failure = ""  # why the last attempt ended, until one succeeds
-        self.generation = 0
-        self.connects = 0  # logins that the venue took
+        self.last_failure = ""  # why the last attempt ended; empty once a login has succeeded
+        self.generation = 0  # attempts to connect
+        self.connects = 0  # logins that the venue accepted
         self.frames = 0
         self.events = 0
-        self.skipped = 0  # unusable frames, or parts of frames
-        self.refusals = 0  # of subscriptions, in all
-        self.resyncs = 0  # subscriptions made anew because what we had of them was not right
-        self.refused: set[Subscription] = set()  # and not confirmed since
-        self.failures: Counter[str] = Counter()  # by cause
-        self.unpriced = set(self.symbols)  # symbols that no price has come of yet
-        self.least_delay: int | None = None  # ns from ts_event to ts_recv, the least since it was last taken
-        self.delay: float | None = None  # seconds: the least delay, when it was last taken
-        self.session: Session | None = None
-        self._past_counts: Counter[str] = Counter()  # of the sessions before
-        self._past_bytes = 0
+        self.skipped = 0  # frames, or parts of frames, that could not be used
+        self.refusals = 0  # subscriptions that the venue refused or ended, each time
+        self.resyncs = 0  # subscriptions made anew because their data had become inconsistent
+        self.refused: set[Subscription] = set()  # subscriptions that were refused and haven't been confirmed since
+        self.failures: Counter[str] = Counter()  # attempts and connections that ended in a failure, by cause
+        self.unpriced = set(self.symbols)  # symbols for which no price has come yet
+        # The least time from ts_event to ts_recv since the feed last took it, in nanoseconds. The least is taken
+        # because it holds no queueing, so it shows the distance of the clocks and the way.
+        self.least_delay: int | None = None
+        self.delay: float | None = None  # what `least_delay` was when the feed last took it, in seconds
+        self.session: Session | None = None  # None while no connection is open
+        self._past_counts: Counter[str] = Counter()  # the counters of all sessions that have ended
+        self._past_bytes = 0  # the bytes received on all connections that have ended
         self._connection: Connection | None = None
         self._owner = owner
         self._account = account
@@ -122,19 +124,19 @@ class Connector:
         self._options = options
         self._backoff = backoff
         self._wake_at = inf
-        self._receiving = trio.CancelScope()  # its deadline is when the Session is to be called, whatever comes
-        self._answers: deque[tuple[Fetch, FetchResponse | VenueError]] = (
-            deque()
-        )  # that the Session hasn't been given yet
-        self._woken = False  # the Account has changed
-        self._not_before = -inf  # no attempt before: we crashed a moment ago
-        self._due = inf  # by when we must have done something, our own patience with the peer apart
+        self._receiving = trio.CancelScope()  # its deadline is when the Session has to be called, even if no data comes
+        # HTTP responses that the Session hasn't been given yet.
+        self._answers: deque[tuple[Fetch, FetchResponse | VenueError]] = deque()
+        self._woken = False  # the Account has changed, and the Session hasn't been called since
+        self._not_before = -inf  # after a crash: when the next attempt may begin
+        # When the next step is due. It may be late by `_patience`, the time that the transport gives the peer.
+        self._due = inf
         self._patience = options.connect_timeout + options.ping_interval + options.ping_timeout
         self._skipped_logged = -inf
         self._log = logging.getLogger(f"feedbus.{name}")
 
     async def run(self) -> None:
-        """Connect, converse, wait, again; until cancelled. Run again after a crash, it waits out a back-off first."""
+        """Connect, run a Session, wait, and connect again, until cancelled. After a crash it begins with a back-off."""
         try:
             await trio.sleep_until(self._not_before)
             while True:
@@ -151,52 +153,55 @@ class Connector:
             self._owner.login_unknown(self)
 
     def overdue(self, now: float) -> str | None:
-        """What it should have done by `now` (trio's clock) and has not; None while it is on time. To wait for the peer
-        misses nothing: the transport sees to that."""
+        """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
+
+        Waiting for the peer is not overdue: the transport bounds it by its own time-outs.
+        """
         return f"{self.name} makes no progress" if now > self._due + self._patience else None
 
     def received_bytes(self) -> int:
-        """Bytes that came over all connections, after their handshakes."""
+        """Return the bytes received over all connections, without their handshakes."""
         return self._past_bytes + (self._connection.bytes_received if self._connection else 0)
 
     def session_counts(self) -> Counter[str]:
-        """What all sessions counted, by name."""
+        """Return the sums of the counters of all sessions, by name."""
         counts = Counter(self._past_counts)
         if self.session is not None:
             counts.update(self.session.counters())
         return counts
 
     def wake(self) -> None:
-        """Call the Session's `tick` soon: the Account has changed."""
+        """Have the Session's `tick` called soon, because the Account has changed."""
         self._woken = True
-        self._receiving.deadline = -inf
+        self._receiving.deadline = -inf  # this ends the wait for data
 
     def set_state(self, state: FeedState, reason: str) -> None:
-        """Note the state, and tell the feed when it is another."""
+        """Set the state, and tell the feed if it has changed."""
         if (state, reason) != (self.state, self.reason):
             self.state, self.reason = state, reason
             self._owner.changed(self)
 
     def _answered(self, session: Session | None, fetch: Fetch, answer: FetchResponse | VenueError) -> None:
-        """A Fetch has come back; one of a session that is over is nobody's."""
+        """Take the response to a Fetch. That of a Session which has ended is discarded."""
         if session is self.session:
             self._answers.append((fetch, answer))
             self._receiving.deadline = -inf
 
     def _crashed(self, error: Exception) -> None:
-        """A bug, ours or the venue module's: whoever supervises us logs it and runs us again."""
+        """Note a crash, which is a bug of ours or of the venue's module. Our supervisor logs it and runs us again."""
         now = trio.current_time()
         self._not_before = now + self._backoff.failed(now, self._owner.draw())
         self.last_failure = f"crashed: {type(error).__name__}"
         self.set_state("waiting", self.last_failure)
 
     async def _attempt(self) -> None:
+        """Run one connection from its opening to its failure, and wait out the back-off."""
         self.generation += 1
         self._due = trio.current_time()
         self.set_state("connecting", self.last_failure)
         try:
             async with self._dial(self._url, self._options) as connection:
-                await self._converse(connection)
+                await self._run_session(connection)
         except LoginRefused as error:
             self.failures[error.cause] += 1
             self._owner.login_refused(self._account.clean(str(error)))
@@ -211,8 +216,8 @@ class Connector:
             await trio.sleep(delay)
         self._due = inf
 
-    async def _converse(self, connection: Connection) -> None:
-        """One connection's life; ends with a VenueError or by cancellation."""
+    async def _run_session(self, connection: Connection) -> None:
+        """Run a Session on an open connection. It ends with a VenueError or by cancellation."""
         self._wake_at = inf
         self._woken = False
         self._answers.clear()
@@ -222,8 +227,8 @@ class Connector:
         try:
             await self._apply_effects(session.opened(trio.current_time()), connection)
             while True:
-                orders = await self._receive_until_wake(session, connection)
-                await self._apply_effects(orders, connection)
+                effects = await self._receive_until_wake(session, connection)
+                await self._apply_effects(effects, connection)
         except trio.Cancelled:
             await self._say_goodbye(session, connection)
             raise
@@ -233,17 +238,18 @@ class Connector:
             self._past_bytes += connection.bytes_received
 
     async def _receive_until_wake(self, session: Session, connection: Connection) -> Iterable[Effect]:
-        """Take what comes until the Session orders something, or is to be woken: returns the orders.
+        """Receive and publish data until the Session yields another effect, or has to be called. Returns its effects.
 
-        One scope around many reads, because a timer a read would cost a tenth of a quiet connection's work.
+        One scope is around many reads, because a timer for each read would cost a tenth of the work on a quiet
+        connection.
         """
         self._due = self._wake_at
         called = self._answers or self._woken
         with trio.CancelScope(deadline=-inf if called else self._wake_at) as self._receiving:
             while True:
-                orders = self._take(session, *await connection.receive())
-                if orders:
-                    return orders
+                effects = self._take(session, *await connection.receive())
+                if effects:
+                    return effects
         now = trio.current_time()
         if self._answers:
             return session.fetched(*self._answers.popleft(), now)
@@ -253,20 +259,20 @@ class Connector:
         return session.tick(now)
 
     def _take(self, session: Session, messages: list[bytes | bytearray], ts_recv: int) -> list[Effect]:
-        """All messages of one read: their events go out together; the orders are returned."""
+        """Give the Session all messages of one read. Their events are published together, other effects are returned."""
         now = trio.current_time()
         events: list[MarketData] = []
-        orders: list[Effect] = []
+        effects: list[Effect] = []
         for data in messages:
             for effect in session.frame(data, ts_recv, now):
                 if isinstance(effect, Event):
                     events.append(effect)
                 else:
-                    orders.append(effect)
+                    effects.append(effect)
         self.frames += len(messages)
         if events:
             self._publish(events, now)
-        return orders
+        return effects
 
     def _publish(self, events: list[MarketData], now: float) -> None:
         self._owner.publish(events)
@@ -274,6 +280,8 @@ class Connector:
         self._backoff.data(now)
         if self.unpriced:
             self.unpriced -= {event.symbol for event in events if has_price(event)}
+        # One event of each read is enough for the delay, and keeps this cheap. A picture of the past, such as the last
+        # trade before the market opened, has an old ts_event and says nothing of the delay.
         last = events[-1]
         if last.ts_event:
             delay = last.ts_recv - last.ts_event
@@ -281,7 +289,7 @@ class Connector:
                 self.least_delay = delay
 
     async def _apply_effects(self, effects: Iterable[Effect], connection: Connection) -> None:
-        """Do what the Session orders; all that is to be sent goes in one write."""
+        """Carry out the effects of the Session. All messages that it sends go out in one write."""
         to_send: list[bytes | str] = []
         ended: VenueError | None = None
         for effect in effects:
@@ -301,7 +309,7 @@ class Connector:
         if to_send:
             await connection.send(to_send)
         if ended is not None:
-            raise ended
+            raise ended  # only now, so that messages which the Session sends before it closes go out
 
     def _note(self, effect: Fetch | AccountDue | Ready | Confirmed | Refused | Resync | Skipped | Notice) -> None:
         match effect:
@@ -339,6 +347,7 @@ class Connector:
             self._log.warning("skipped bad data: %s (%d so far)", self._account.clean(str(error)), self.skipped)
 
     async def _say_goodbye(self, session: Session, connection: Connection) -> None:
+        """Send the Session's last messages, such as a logout, although we are being cancelled."""
         last_words = [effect.data for effect in session.closing() if isinstance(effect, Send)]
         with trio.CancelScope(shield=True, deadline=trio.current_time() + GOODBYE), suppress(VenueError):
             await connection.send(last_words)

@@ -1,4 +1,4 @@
-"""What a supervisor knows of one child: how it is to be run, and one run of it. trio alone."""
+"""What a supervisor knows of one child: how it is to be run (Child), and one run of it (Life). It uses trio only."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Protocol
 import msgspec
 import trio
 
-GRACE = 5.0  # seconds
-MAX_TEXT = 500  # characters of an exception that are logged
+GRACE = 5.0  # seconds that a child has for its stop, unless it is given another grace
+MAX_TEXT = 500  # characters of an exception's text that are logged
 
 
 class Start(Protocol):
-    """Runs a child until it is cancelled, or done; calls `task_status.started()` once it is up."""
+    """The start function of a child: it runs until it is cancelled, and calls `task_status.started()` once it is up."""
 
     def __call__(self, *, task_status: trio.TaskStatus[None]) -> Awaitable[object]:
-        """What it raises is a bug, and ends the child."""
+        """Run the child. An exception that it raises counts as a crash."""
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A child of a supervisor, which is started again however it ended. Times are seconds.
+    """A child of a supervisor, which is started again however it ended. Times are in seconds.
 
-    `grace` is how long its stop may take before the supervisor goes on without it; a child that is itself a supervisor
-    needs more than all its own children together, or infinity. A start that takes longer than `start_within` is
-    overdue; with None it never is.
+    grace         how long its stop may take before the supervisor goes on without it. A child that is itself a
+                  supervisor needs more than all its own children together, or infinity
+    start_within  how long its start may take before it is overdue; None means that it never is
     """
 
     name: str
@@ -35,15 +35,19 @@ class Child(msgspec.Struct, frozen=True):
     start_within: float | None = None
 
     def __post_init__(self) -> None:
-        # A child has to be given a turn to end in: nothing can be killed under trio.
+        # trio can't kill a task. A cancelled child needs at least one turn of the event loop to end.
         if self.grace <= 0:
-            raise ValueError(f"{self.name}: a grace of {self.grace:g} s; it must be more than 0")
+            raise ValueError(f"{self.name}: the grace is {self.grace:g} s, and must be more than 0")
 
 
 class Life:
-    """One run of a child: what it is to its supervisor, and the `task_status` that the child itself is handed.
+    """One run of a child. It is also the `task_status` that the child is given, so that it learns of `started()`.
 
-    `settled` is set when it called started() or ended, whichever came first. `stop_by` is a time of trio's clock.
+    began    when the run began, in seconds of trio's clock
+    settled  an event that is set when the child has called started() or has ended, whichever comes first
+    stop_by  the time of trio's clock by which the child has to end; None until it is told to stop
+    error    what the child raised, None when it returned
+    stuck    True when it didn't end within its grace
     """
 
     __slots__ = ("began", "child", "ended", "error", "is_started", "scope", "settled", "stop_by", "stuck")
@@ -51,46 +55,47 @@ class Life:
     def __init__(self, child: Child, now: float) -> None:
         self.child = child
         self.began = now
-        self.scope = trio.CancelScope(shield=True)  # it ends when its supervisor says so, in its turn
+        # Children are stopped in order: when the supervisor is cancelled, it must not cancel them all at once.
+        self.scope = trio.CancelScope(shield=True)
         self.is_started = False
         self.settled = trio.Event()
         self.ended = trio.Event()
         self.error: BaseException | None = None
         self.stop_by: float | None = None
-        self.stuck = False  # it has not ended within its grace
+        self.stuck = False
 
     def started(self, value: object = None) -> None:  # noqa: ARG002 - trio's signature
-        """The child is up."""
+        """Note that the child is up. The child calls this, as trio's nursery.start() requires."""
         if self.is_started:
-            raise RuntimeError("called started() twice")
+            raise RuntimeError("it called started() twice")
         self.is_started = True
         self.settled.set()
 
     async def run(self) -> None:
-        """Run the child to its end; what it raised is then in `error`."""
+        """Run the child to its end. What it raised is in `error` then; nothing is raised here."""
         try:
             with self.scope:
                 await self.child.start(task_status=self)
             if not self.is_started and self.stop_by is None:
-                raise RuntimeError("returned before it called started()")
+                raise RuntimeError("it returned before it called started()")
         except BaseException as error:
             self.error = error
         self.ended.set()
         self.settled.set()
 
     def stop(self, now: float) -> float:
-        """Cancel it; the time by which it has to have ended. Later calls change nothing."""
+        """Cancel the child. Returns the time by which it has to end. Later calls change nothing."""
         if self.stop_by is None:
             self.stop_by = now + self.child.grace
             self.scope.cancel()
         return self.stop_by
 
     def is_up(self) -> bool:
-        """True from its started() until it ends, or is told to."""
+        """Return True from the call of started() until the child ends or is told to stop."""
         return self.is_started and self.stop_by is None and not self.ended.is_set()
 
     def overdue(self, now: float) -> str | None:
-        """What it should have done by now and has not; None when it is on time."""
+        """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is."""
         if self.ended.is_set():
             return None
         if self.stop_by is not None:
@@ -103,9 +108,10 @@ class Life:
 
 
 def must_leave(error: BaseException) -> bool:
-    """True for what is no failure of a child but an order to the program: KeyboardInterrupt, SystemExit and the like.
+    """Return True for an exception that must end the program: KeyboardInterrupt, SystemExit and the like.
 
-    A Cancelled that comes here is none: a child's own cancellation ends in its own scope.
+    trio.Cancelled is no such exception, although it isn't an Exception either. One that gets here is a fault of the
+    child, because a proper cancellation ends in the scope that was cancelled.
     """
     if isinstance(error, BaseExceptionGroup):
         return any(map(must_leave, error.exceptions))
@@ -113,7 +119,10 @@ def must_leave(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An exception in one line: type, text, and the place of the last frame. A group of one is that one."""
+    """Describe an exception in one line: its type, its text, and the file and line where it was raised.
+
+    A group of one exception is described as that exception.
+    """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_TEXT].removesuffix(": ")

@@ -1,7 +1,8 @@
-"""The mailbox: a bounded queue from tasks that must not wait to the one task that gets. Knows trio alone.
+"""The mailbox: a bounded queue between tasks that must not wait and one task that consumes. It uses trio only.
 
-An item that finds the mailbox full takes the place of the oldest one, which is dropped and counted.
-At any time put_count == delivered + dropped + len(mailbox).
+trio's memory channel makes a sender wait, or raises WouldBlock, when it is full. A publisher must do neither, and new
+data is worth more than old data. So an item that is put into a full mailbox replaces the oldest one, which is dropped
+and counted. At any time put_count == delivered + dropped + len(mailbox).
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Up to `capacity` items, in the order in which they were put. Counters are plain totals."""
+    """Holds up to `capacity` items, in the order in which they were put. The counters are totals."""
 
     def __init__(self, capacity: int) -> None:
         """Raises ValueError for a capacity below 1."""
         if capacity < 1:
-            raise ValueError(f"a mailbox for {capacity} items")
+            raise ValueError(f"a mailbox can't hold {capacity} items: the capacity must be at least 1")
         self.put_count = 0
         self.delivered = 0
         self.dropped = 0
@@ -33,7 +34,7 @@ class Mailbox(Generic[T]):
         return len(self._queue)
 
     def put_nowait(self, item: T) -> None:
-        """Put an item, without waiting. Raises trio.ClosedResourceError after `close`."""
+        """Put an item without waiting. Raises trio.ClosedResourceError when the mailbox is closed."""
         if self.closed:
             raise trio.ClosedResourceError("the mailbox is closed")
         self.dropped += len(self._queue) == self._queue.maxlen
@@ -42,15 +43,15 @@ class Mailbox(Generic[T]):
         self._getter.unpark()
 
     async def get_batch(self, limit: int | None = None) -> list[T]:
-        """Wait until there is something, and take all of it, or the first `limit` items.
+        """Wait until there are items, and take all of them, or the oldest `limit` items.
 
-        When it is cancelled it has taken nothing. Raises trio.EndOfChannel when the mailbox is closed and empty,
-        trio.BusyResourceError when another task gets already, and ValueError for a limit below 1.
+        A call that is cancelled has taken nothing. Raises trio.EndOfChannel when the mailbox is closed and empty,
+        trio.BusyResourceError when another task is getting already, and ValueError for a limit below 1.
         """
         if limit is not None and limit < 1:
-            raise ValueError(f"a batch of at most {limit} items")
+            raise ValueError(f"a batch can't have {limit} items: the limit must be at least 1")
         if self._getting:
-            raise trio.BusyResourceError("another task gets from this mailbox")
+            raise trio.BusyResourceError("another task is getting from this mailbox")
         self._getting = True
         try:
             await trio.lowlevel.checkpoint()
@@ -65,6 +66,6 @@ class Mailbox(Generic[T]):
             self._getting = False
 
     def close(self) -> None:
-        """Take no more items; those that wait may still be got. Closing twice does no harm."""
+        """Accept no more items. Those that are queued can still be taken. Closing twice does no harm."""
         self.closed = True
         self._getter.unpark_all()

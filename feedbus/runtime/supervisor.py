@@ -1,9 +1,9 @@
-"""The supervisor: it starts its children in order, starts each again that ends, and stops them in reverse order.
+"""The supervisor starts its children in order, restarts each one that ends, and stops them in reverse order.
 
-The rules and the words are those of Erlang/OTP's supervisor (https://www.erlang.org/doc/system/sup_princ.html) with the
-strategy one_for_one: whichever child ends is started again alone, and the others don't notice. One difference is
-dictated by trio: nothing can be killed. A child that has not ended within its grace is reported as stuck, the others
-are stopped without it, and it isn't started again before it has really ended.
+The rules and the terms are those of Erlang/OTP's supervisor (https://www.erlang.org/doc/system/sup_princ.html) with the
+strategy one_for_one: a child that ends is restarted alone, and the others don't notice. One difference comes from trio,
+in which no task can be killed. A child that doesn't end within its grace is reported as stuck, the others are stopped
+without it, and it isn't restarted before it has really ended.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from feedbus.runtime.child import Child, Life, describe, must_leave
 
 
 class _Slot:
-    """A child's place among its siblings."""
+    """A child's place in the order of the children, which it keeps over restarts."""
 
     __slots__ = ("child", "life", "removed", "starts")
 
     def __init__(self, child: Child) -> None:
         self.child = child
-        self.life: Life | None = None  # until its end has been dealt with
+        self.life: Life | None = None  # the present run; None when it has ended and that has been dealt with
         self.removed = False
         self.starts = 0
 
     def is_missing(self) -> bool:
+        """Return True when the child has to be started."""
         return self.life is None and not self.removed
 
 
@@ -38,7 +39,7 @@ class Supervisor:
     """Keeps children running. `run` can itself be the start function of a child, so supervisors form a tree.
 
     After more than `intensity` restarts within `period` seconds it gives up: it stops all children and raises
-    Escalated, which its own supervisor sees as a crash. Counters are plain totals.
+    Escalated, which its own supervisor sees as a crash. Counters are totals since the supervisor was made.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class Supervisor:
         period: float = 60.0,
         together: bool = False,
     ) -> None:
-        """`together`: children that are to be stopped are told so all at once, as OTP does with those of a
-        simple_one_for_one; their graces run side by side. Raises ValueError when two children have one name.
+        """With `together`, all children are told to stop at the same time, as OTP does for simple_one_for_one, and
+        their graces run in parallel. Raises ValueError when two children have the same name.
         """
         self.name = name
-        self.restarts: Counter[str] = Counter()  # by child: how often it was started again, for whatever reason
+        self.restarts: Counter[str] = Counter()  # by child: how often it was restarted, for whatever reason
         self.crashes: Counter[str] = Counter()  # by child: how often it raised, or failed to start
         self.stuck_stops = 0
         self.escalations = 0
@@ -62,7 +63,7 @@ class Supervisor:
         self._period = period
         self._together = together
         self._slots: list[_Slot] = []
-        self._exits: deque[tuple[_Slot, Life]] = deque()  # to be dealt with, in order; about one a child
+        self._exits: deque[tuple[_Slot, Life]] = deque()  # ended runs that haven't been dealt with yet, in order
         self._woken = trio.Event()
         self._restarted_at: deque[float] = deque()
         self._leaving: BaseException | None = None
@@ -72,15 +73,16 @@ class Supervisor:
             self.add(child)
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the children until cancelled; `started()` is called when all are up.
+        """Run the children until cancelled. `started()` is called when all of them are up.
 
-        Raises StartFailed or Escalated; the children have ended by then. May be run again after that.
+        Raises StartFailed when a child can't start at first, and Escalated after too many restarts. The children have
+        been stopped by then. It may be run again after that.
         """
         self._reset()
         async with trio.open_nursery() as self._nursery:
             try:
                 await self._supervise(task_status)
-            except BaseException as error:
+            except BaseException as error:  # mostly Cancelled: the children have to be stopped before it goes on
                 outcome = error
             if must_leave(outcome):
                 self._leave(outcome)
@@ -89,12 +91,13 @@ class Supervisor:
         try:
             raise self._leaving or outcome
         finally:
-            del outcome  # its traceback holds this frame
+            del outcome  # its traceback refers to this frame: without `del` this cycle waits for the garbage collector
 
     def add(self, child: Child) -> None:
-        """Take another child, behind the others; a running supervisor starts it by and by.
+        """Add a child behind the others. A running supervisor starts it soon, and this call doesn't wait for that.
 
-        A failure of its start counts like a crash. Raises ValueError for a name that is in use, or still ends.
+        A failed start counts as a crash. Raises ValueError for a name that is in use, also by a removed child that
+        hasn't ended yet.
         """
         if any(slot.child.name == child.name for slot in self._slots):
             raise ValueError(f"{self.name} has a child {child.name!r} already")
@@ -102,7 +105,7 @@ class Supervisor:
         self._woken.set()
 
     async def remove(self, name: str) -> None:
-        """Stop a child, within its grace, and forget it as soon as it has ended. Raises KeyError for no such child."""
+        """Stop a child within its grace, and forget it when it has ended. Raises KeyError for an unknown name."""
         slot = next((slot for slot in self._slots if slot.child.name == name and not slot.removed), None)
         if slot is None:
             raise KeyError(name)
@@ -112,11 +115,11 @@ class Supervisor:
             self._slots.remove(slot)
 
     def names(self) -> list[str]:
-        """Of the children, in their order."""
+        """Return the names of the children, in their order."""
         return [slot.child.name for slot in self._slots]
 
     def counts(self) -> dict[str, int]:
-        """Plain numbers for metrics."""
+        """Return the numbers for the metrics, by name."""
         return {
             "children": len(self._slots),
             "running": sum(life.is_up() for life in self._lives()),
@@ -127,18 +130,18 @@ class Supervisor:
         }
 
     def stuck(self) -> list[str]:
-        """The children that have not ended within their grace, and still have not."""
+        """Return the names of the children that didn't end within their grace and still haven't ended."""
         return [life.child.name for life in self._lives() if life.stuck and not life.ended.is_set()]
 
     def overdue(self, now: float) -> str | None:
-        """Which deadline is missed, in words; None while all are kept, and waiting misses none."""
+        """Describe which children miss a deadline at `now` (seconds of trio's clock); None when none does."""
         late = [text for life in self._lives() if (text := life.overdue(now)) is not None]
         return f"{self.name}: {'; '.join(late)}" if late else None
 
     def _lives(self) -> list[Life]:
         return [slot.life for slot in self._slots if slot.life is not None]
 
-    # Supervising: one thing after the other, so that no two restarts mix.
+    # Supervising. One task deals with one event after another, so that two restarts never overlap.
 
     def _reset(self) -> None:
         self._slots = [slot for slot in self._slots if not slot.removed]
@@ -162,18 +165,19 @@ class Supervisor:
                 self._woken = trio.Event()
 
     def _settle(self, slot: _Slot, life: Life) -> None:
-        """Decide what follows from the end of a child."""
+        """Deal with the end of a run."""
         if slot.life is not life:
-            return  # it has been stopped since then
+            return  # `_stop` has dealt with it since then
         slot.life = None
         if slot.removed:
             self._slots.remove(slot)
         elif life.stop_by is not None:
-            self._log.warning("%s ended after all", slot.child.name)  # so it may be started again
+            self._log.warning("%s has ended after it was stuck", slot.child.name)  # so it may be started again
         else:
             self._permit_restart(life)
 
     def _permit_restart(self, life: Life) -> None:
+        """Count a restart. Raises Escalated when there were too many within the period."""
         now = trio.current_time()
         self._restarted_at.append(now)
         while now - self._restarted_at[0] > self._period:
@@ -184,6 +188,7 @@ class Supervisor:
             raise Escalated(f"{self.name} gives up: {limit}; the last: {self._story(life)}") from life.error
 
     def _story(self, life: Life) -> str:
+        """Describe how a run ended."""
         return f"{life.child.name}: {'returned' if life.error is None else describe(life.error)}"
 
     async def _start_missing(self) -> None:
@@ -194,7 +199,7 @@ class Supervisor:
     # One child
 
     async def _start(self, slot: _Slot) -> Life:
-        """Start a child and wait until it is up, or has ended."""
+        """Start a child and wait until it is up or has ended."""
         if slot.starts:
             self.restarts[slot.child.name] += 1
             self._log.info("%s is started again", slot.child.name)
@@ -205,11 +210,13 @@ class Supervisor:
         return life
 
     async def _start_first(self, slot: _Slot) -> None:
+        """Start a child for the first time. Raises StartFailed when that fails, so that a bad start is noticed."""
         life = await self._start(slot)
         if not life.is_started and not slot.removed:
             raise StartFailed(f"{self.name} can't start: {self._story(life)}") from life.error
 
     async def _live(self, slot: _Slot, life: Life) -> None:
+        """Run a child in a task of its own, and report its end."""
         await life.run()
         if life.error is not None and must_leave(life.error):
             self._leave(life.error)
@@ -223,7 +230,7 @@ class Supervisor:
         self._woken.set()
 
     async def _stop(self, slots: Iterable[_Slot]) -> None:
-        """Stop these, the last one first; who doesn't end within its grace is left behind as stuck."""
+        """Stop these children, the last one first. One that doesn't end within its grace is left behind as stuck."""
         slots = tuple(slots)
         if self._together:
             for told in (slot.life for slot in slots if slot.life is not None):
@@ -238,10 +245,12 @@ class Supervisor:
             elif not life.stuck:
                 life.stuck = True
                 self.stuck_stops += 1
-                self._log.error("%s is stuck: not ended %g s after its stop", slot.child.name, slot.child.grace)
+                self._log.error(
+                    "%s is stuck: it has not ended %g s after it was told to stop", slot.child.name, slot.child.grace
+                )
 
     def _leave(self, error: BaseException) -> None:
-        """Everybody out, at once and in no order."""
+        """Cancel all children at once, in no order, because the program must end."""
         self._leaving = error
         for life in self._lives():
             life.stop(trio.current_time())

@@ -100,11 +100,13 @@ FEED: Sequence[MetricSeries[Feed]] = (
     ),
     MetricSeries("feedbus_feed_connections_up", "Connections that are logged in.", lambda feed: feed.connections_up()),
     MetricSeries(
-        "feedbus_feed_connections_wanted", "Connections of the shard plan.", lambda feed: feed.connections_wanted()
+        "feedbus_feed_connections_wanted",
+        "Connections in the feed's shard plan.",
+        lambda feed: feed.connections_wanted(),
     ),
     MetricSeries(
         "feedbus_feed_symbols_wanted",
-        "Symbols of the configuration.",
+        "Symbols that the configuration asks for.",
         lambda feed: sum(len(each.symbols) for each in feed.connectors),
     ),
     MetricSeries(
@@ -146,20 +148,22 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
     MetricSeries("feedbus_connection_frames_total", "WebSocket messages received.", lambda it: it.frames),
     MetricSeries(
         "feedbus_connection_received_bytes_total",
-        "Bytes received, after the handshakes.",
+        "Bytes received, without those of the handshakes.",
         lambda it: it.received_bytes(),
     ),
     MetricSeries(
-        "feedbus_connection_events_total", "Events made of these messages and published.", lambda it: it.events
+        "feedbus_connection_events_total",
+        "Events decoded from the received messages and published.",
+        lambda it: it.events,
     ),
     MetricSeries(
         "feedbus_connection_skipped_frames_total",
-        "Frames, or parts of frames, that could not be used.",
+        "Frames, or parts of frames, that were skipped because their data could not be used.",
         lambda it: it.skipped,
     ),
     MetricSeries(
         "feedbus_connection_resyncs_total",
-        "Subscriptions made anew because their data was out of step.",
+        "Times that a subscription was made anew because its data had become inconsistent.",
         lambda it: it.resyncs,
     ),
     MetricSeries(
@@ -175,13 +179,13 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
     ),
     MetricSeries(
         "feedbus_connection_session_occurrences_total",
-        "What the session of the venue's protocol counts, by name.",
+        "Occurrences that the session of the venue's protocol counts, by name.",
         lambda it: it.session_counts(),
         by="occurrence",
     ),
     MetricSeries(
         "feedbus_connection_delay_seconds",
-        "The least time from an event at the venue to its receipt, by two clocks; missing when not known.",
+        "The least recent time from an event at the venue to its receipt, by two clocks; absent while it isn't known.",
         lambda it: it.delay,
     ),
 )
@@ -193,31 +197,31 @@ PUBLISHER: Sequence[MetricSeries[Publisher]] = (
         lambda it: it.epoch / 1e9,
     ),
     MetricSeries("feedbus_publisher_messages_total", "Messages handed to the bus.", lambda it: it.messages),
-    MetricSeries("feedbus_publisher_sent_bytes_total", "Bytes of these messages.", lambda it: it.bytes),
+    MetricSeries("feedbus_publisher_sent_bytes_total", "Bytes of the messages handed to the bus.", lambda it: it.bytes),
     MetricSeries(
         "feedbus_publisher_events_total",
-        "Events published, by kind; kind heartbeat counts a heartbeat's parts.",
+        "Events published, by kind; the kind heartbeat counts each part of a heartbeat.",
         lambda it: it.counts(),
         by="kind",
     ),
     MetricSeries(
         "feedbus_publisher_oversized_events_total",
-        "Events that were too large for a message and not sent; subscribers see a gap.",
+        "Events that were not sent because they were too large for a message; subscribers see a gap.",
         lambda it: it.too_large,
     ),
 )
 
 ACTOR: Sequence[MetricSeries[ActorShell]] = (
-    MetricSeries("feedbus_actor_starts_total", "Times that the actor began to work.", lambda it: it.starts),
+    MetricSeries("feedbus_actor_starts_total", "Times that the actor was started.", lambda it: it.starts),
     MetricSeries(
         "feedbus_actor_received_total",
-        "What the bus brought the actor: messages, bytes, events, gaps, and events lost in them.",
+        "What the actor received over the bus: messages, bytes, events, gaps, and the events lost in these gaps.",
         lambda it: dict.fromkeys(("messages", "bytes", "events", "gaps", "lost"), 0) | it.received(),
         by="what",
     ),
     MetricSeries(
         "feedbus_actor_occurrences_total",
-        "What the actor counts, by name.",
+        "Occurrences that the actor counts, by name.",
         lambda it: it.counters(),
         by="occurrence",
     ),
@@ -226,7 +230,7 @@ ACTOR: Sequence[MetricSeries[ActorShell]] = (
 SUPERVISOR: Sequence[MetricSeries[Supervisor]] = (
     MetricSeries(
         "feedbus_supervisor_crashes_total",
-        "Times that a part died of a bug, by part.",
+        "Times that a part crashed or failed to start because of a bug, by part.",
         lambda it: dict.fromkeys(it.names(), 0) | it.crashes,
         by="child",
     ),
@@ -238,15 +242,17 @@ SUPERVISOR: Sequence[MetricSeries[Supervisor]] = (
     ),
     MetricSeries(
         "feedbus_supervisor_stuck_stops_total",
-        "Parts that didn't end within their grace when they were stopped.",
+        "Times that a part was told to stop and didn't end within its grace period.",
         lambda it: it.stuck_stops,
     ),
     MetricSeries(
-        "feedbus_supervisor_stuck", "Parts that were stopped and still haven't ended.", lambda it: len(it.stuck())
+        "feedbus_supervisor_stuck",
+        "Parts that didn't end within their grace period and still haven't ended.",
+        lambda it: len(it.stuck()),
     ),
     MetricSeries(
         "feedbus_supervisor_escalations_total",
-        "Times that the supervisor gave up, for too many restarts.",
+        "Times that the supervisor gave up because there were too many restarts.",
         lambda it: it.escalations,
     ),
 )
@@ -254,7 +260,7 @@ SUPERVISOR: Sequence[MetricSeries[Supervisor]] = (
 PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
     MetricSeries(
         "feedbus_event_loop_worst_lag_seconds",
-        "The longest delay of a timer within the last minute: how long everything in the process had to wait.",
+        "The longest delay of a timer within the last minute; every task in the process had to wait as long.",
         lambda it: it.lag.worst(),
     ),
     MetricSeries(
@@ -272,5 +278,5 @@ PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
 )
 
 BUILD: Sequence[MetricSeries[ProcessFigures]] = (
-    MetricSeries("feedbus_build_info", "1; the labels have the versions of feedbus and Python.", lambda _: 1.0),
+    MetricSeries("feedbus_build_info", "Always 1; the labels hold the versions of feedbus and Python.", lambda _: 1.0),
 )

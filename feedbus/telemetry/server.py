@@ -152,16 +152,23 @@ class Server:
 
 
 SERIES: Sequence[MetricSeries[Server]] = (
-    MetricSeries("feedbus_http_responses_total", "Answers of the telemetry server.", lambda it: it.answers, by="code"),
-    MetricSeries("feedbus_http_connections", "Connections to the telemetry server that are open.", lambda it: it.open),
+    MetricSeries(
+        "feedbus_http_responses_total",
+        "HTTP responses that the telemetry server has sent.",
+        lambda it: it.answers,
+        by="code",
+    ),
+    MetricSeries(
+        "feedbus_http_connections", "Connections to the telemetry server that are open now.", lambda it: it.open
+    ),
     MetricSeries(
         "feedbus_http_connections_crowded_out_total",
-        "Connections to the telemetry server that were closed, as the oldest, because too many were open.",
+        "Connections that the telemetry server closed because too many were open; it closes the oldest one.",
         lambda it: it.crowded_out,
     ),
     MetricSeries(
         "feedbus_http_timeouts_total",
-        "Connections to the telemetry server that were closed because a request or its answer took too long.",
+        "Connections that the telemetry server closed because a request or its response took too long.",
         lambda it: it.timeouts,
     ),
 )

@@ -13,7 +13,8 @@ from typing import TypeVar
 
 import trio
 
-from feedbus.bus.subscriber import Batch, EventReader, Receiver
+from feedbus.bus.receiver import Batch, Receiver
+from feedbus.bus.subscriber import EventReader
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema import codec
 from feedbus.schema.events import Event

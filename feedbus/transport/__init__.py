@@ -1,8 +1,8 @@
-"""The seam between a connector and a WebSocket library.
+"""The seam between a connector and a WebSocket library: what every transport must offer.
 
-An implementation is an async context manager that opens one connection and yields a Connection. Whatever the
-peer or the network does ends in a VenueError (ConnectFailed, TimedOut, BadData, ClosedByPeer), never in a
-library's own exception.
+A transport is a Dial: an async context manager that opens one connection and yields it as a Connection. Failures of the
+peer and of the network are raised as a VenueError (ConnectFailed, TimedOut, BadData or ClosedByPeer). No exception of a
+library leaves a transport, so that a connector treats all transports alike.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from feedbus.transport.rounds import Rounds
 
 
 class DialOptions(msgspec.Struct, frozen=True):
-    """How to connect. Times are in seconds, sizes in bytes. A pong that is overdue ends the connection.
+    """How to connect. Times are in seconds, sizes in bytes.
 
-    `tls` is for wss:// only; without it the system's authorities are trusted. `connect_timeout` is for all of the
-    opening: name lookup, TCP, TLS, handshake. `compression` offers permessage-deflate (RFC 7692), which the server may
-    take or not; a transport that can't do it raises ConfigError. It saves the network and costs time and memory: see
-    docs/transports.md. With `rounds` the sockets of many connections are read together.
+    subprotocols      offered to the server, which chooses one of them or none (RFC 6455, section 1.9)
+    tls               for wss:// only; None trusts the system's certificate authorities
+    connect_timeout   bounds the whole opening: name lookup, TCP, TLS and WebSocket handshake
+    ping_interval     the time between two of our pings; infinity means that no ping is sent
+    ping_timeout      how late a pong may be before the connection is ended with TimedOut
+    close_timeout     how long leaving a connection may wait for the peer's close frame
+    max_message_size  a message from the peer that is larger ends the connection with BadData
+    compression       offers permessage-deflate (RFC 7692), which the server may accept or decline; a transport that
+                      can't do it raises ConfigError. It saves bandwidth and costs CPU time and memory: see
+                      docs/transports.md
+    rounds            when given, the sockets of all connections that share it are read together, in rounds
     """
 
     subprotocols: tuple[str, ...] = ()
@@ -42,34 +49,40 @@ class Connection(Protocol):
 
     @property
     def bytes_received(self) -> int:
-        """Since the handshake."""
+        """The bytes that have come from the socket since the handshake."""
 
     @property
     def messages_received(self) -> int:
-        """Handed out by `receive`."""
+        """The number of messages that `receive` has returned."""
 
     async def receive(self) -> tuple[list[bytes | bytearray], int]:
-        """Wait for data; returns one or more whole messages in order, and the time (ns since the epoch) at which
-        the last of their bytes left the socket. Text messages come as valid UTF-8 bytes. Safe to cancel.
+        """Wait for data. Returns one or more whole messages in the order received, and the time at which the last of
+        their bytes was read from the socket, in nanoseconds since the Unix epoch.
 
-        Raises TimedOut (no pong in time), BadData (protocol broken, too large, text that isn't UTF-8) or
-        ClosedByPeer; every message before the failure has been returned by then.
+        A text message is returned as its UTF-8 bytes, which have been validated (RFC 6455, section 8.1). Cancelling
+        loses no message.
+
+        Raises TimedOut (a pong is overdue), BadData (the peer violated the protocol, sent too large a message, or text
+        that isn't UTF-8) or ClosedByPeer. All messages that came before the failure are returned first.
         """
 
     async def send(self, messages: Sequence[bytes | str]) -> None:
-        """Send whole messages in one write, bytes as binary and str as text.
+        """Send whole messages in one write: bytes as binary messages, str as text messages.
 
-        Cancelled before the write has begun it does no harm; cancelled half way it ends the connection.
-        Raises ClosedByPeer when the connection is gone, or the failure that `receive` raises.
+        Cancelling before the write has begun does no harm. Cancelling during the write ends the connection, because the
+        peer may have received a part of a frame. Raises ClosedByPeer when the connection is closed, or whatever failure
+        `receive` raises.
         """
 
 
 class Dial(Protocol):
-    """Opens a connection to `url` (ws:// or wss://); leaving the context closes it cleanly, in close_timeout.
+    """Opens a connection to `url` (ws:// or wss://). Leaving the context closes it by the closing handshake (RFC 6455,
+    section 7.1.2), within close_timeout.
 
-    What the body raises leaves the context as itself, never in a group.
+    An exception that the body raises leaves the context unchanged, never wrapped in an exception group, although the
+    transport runs tasks of its own in the background.
     """
 
     def __call__(self, url: str, options: DialOptions) -> AbstractAsyncContextManager[Connection]:
-        """Raises ConnectFailed or TimedOut on entering, ConfigError when `url` isn't a WebSocket URL or the transport
-        can't do what the options ask."""
+        """Entering the context raises ConnectFailed or TimedOut, and ConfigError when `url` isn't a WebSocket URL or
+        the transport can't do what the options ask for."""

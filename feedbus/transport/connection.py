@@ -1,8 +1,8 @@
-"""One open WebSocket: trio streams around the pure parts. May touch its stream and the clock.
+"""One open WebSocket of the transport `sansio`: a trio stream around the pure FrameReader. May touch the clock.
 
-One task belongs to each connection, which sends pings and judges their pongs; a second one lives for as long as an
-answer (a pong, a close frame) is being written, so that `receive` never writes and can be cancelled at any time.
-Pongs are seen only while somebody receives.
+Each connection has a background task that sends pings and waits for their pongs. A second one lives only while answers
+to the peer (pongs and the close frame) are being written. So `receive` never writes, and can be cancelled at any time
+without cutting a frame short. Pongs are noticed only while a task receives, since nothing else reads.
 """
 
 from __future__ import annotations
@@ -24,11 +24,16 @@ from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
 
 MAX_ANSWERS = 32
-"""How many pongs may wait to be written. A peer that asks faster gets only the last ones, as RFC 6455 allows."""
+"""How many answers may wait to be written. A peer that pings faster than it reads gets pongs for its last pings only,
+which RFC 6455, section 5.5.3 permits. Without a bound it could fill our memory."""
 
 
 class Opened(msgspec.Struct):
-    """A connection right after its handshake; `early` came in the same read as the end of it."""
+    """A connection right after its handshake.
+
+    `early` is what came behind the handshake in the same read, and `ts_recv` the time of that read (ns since the
+    epoch).
+    """
 
     stream: trio.abc.Stream
     protocol: ClientProtocol
@@ -37,10 +42,13 @@ class Opened(msgspec.Struct):
 
 
 class WebSocketConnection:
-    """One open WebSocket; the seam's Connection says what its methods promise."""
+    """One open WebSocket. feedbus.transport.Connection describes what its methods promise.
+
+    `pongs_skipped` counts pongs that were not sent, because the peer doesn't read as fast as it pings.
+    """
 
     def __init__(self, opened: Opened, options: DialOptions, nursery: trio.Nursery) -> None:
-        """The nursery must outlive the connection."""
+        """The tasks that write answers run in `nursery`, which must outlive the connection."""
         self.bytes_received = 0
         self.messages_received = 0
         self.pongs_skipped = 0
@@ -59,9 +67,9 @@ class WebSocketConnection:
         self._early = (self._feed(opened.early), opened.ts_recv) if opened.early else ([], 0)
 
     async def receive(self) -> tuple[list[Message], int]:
-        """The messages of one socket read, and when it was."""
+        """Return the messages of one socket read, and the time of the read."""
         if self._early[0]:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # before anything is taken, so that cancelling here loses nothing
             early, self._early = self._early, ([], 0)
             return early
         while self._failure is None:
@@ -79,11 +87,12 @@ class WebSocketConnection:
         raise self._failure
 
     async def send(self, messages: Sequence[Message | str]) -> None:
-        """Write these messages at once; a write that is cancelled half way ends the connection."""
+        """Write these messages in one write. One that is cancelled half-way ends the connection."""
         payloads = [message.encode() if isinstance(message, str) else message for message in messages]
         async with self._send_lock:
             if self._failure is not None:
                 raise self._failure
+            # The last chance to cancel harmlessly: from here on the protocol object counts the frames as sent.
             await trio.lowlevel.checkpoint_if_cancelled()
             for message, payload in zip(messages, payloads, strict=True):
                 if isinstance(message, str):
@@ -96,7 +105,7 @@ class WebSocketConnection:
                 raise self._failure or ClosedByPeer(ABNORMAL, why(error)) from error
 
     async def keep_alive(self) -> None:
-        """Ping in intervals, and end the connection when a pong is overdue."""
+        """Send a ping every ping_interval, and end the connection when a pong is overdue."""
         number = 0
         next_ping = trio.current_time() + self._options.ping_interval
         while True:
@@ -106,19 +115,23 @@ class WebSocketConnection:
                 return
             number += 1
             if not await self._ping(b"%d" % number):
+                # The failure is set first: closing the stream wakes `receive`, which must not report a broken stream.
                 self._end(TimedOut(f"no pong within {self._options.ping_timeout:g} s"))
                 await abandon(self._stream)
                 return
 
     async def close(self, *, await_peer: bool) -> None:
-        """Say goodbye as far as that goes in close_timeout, then close the stream. Never raises for the peer's sake."""
+        """Do the closing handshake (RFC 6455, section 7.1.2) within close_timeout, then close the stream in any case.
+
+        `await_peer` says whether to wait for the peer's close frame. No failure of the peer is raised.
+        """
         try:
             with trio.move_on_after(self._options.close_timeout, shield=True):
-                await self._say_goodbye()
+                await self._send_close()
                 if await_peer:
-                    await self._await_end()
+                    await self._await_close()
         except STREAM_ERRORS:
-            pass  # there is nobody to say goodbye to
+            pass  # the peer is gone already
         finally:
             self._end(ClosedByPeer(ABNORMAL, "closed on our side"))
             await abandon(self._stream)
@@ -134,7 +147,7 @@ class WebSocketConnection:
         return messages
 
     def _attend(self) -> None:
-        """Something beside plain messages came."""
+        """Handle what came besides plain messages: a pong, a failure, or frames that must be answered."""
         self._reader.attention = False
         if self._reader.awaited_pong is None:
             self._pong.set()
@@ -143,12 +156,12 @@ class WebSocketConnection:
         self._answer(self._protocol.data_to_send())
 
     def _end(self, failure: VenueError) -> VenueError:
-        """The first failure is the one that counts: it is returned."""
+        """Note a failure. The first one counts, because the others mostly follow from it. Returns the first one."""
         self._failure = self._failure or failure
         return self._failure
 
     def _answer(self, frames: Iterable[bytes]) -> None:
-        """Have these frames written by a task of their own."""
+        """Have these frames written by a background task, so that the caller needn't wait for the peer to read."""
         for frame in filter(None, frames):
             self.pongs_skipped += len(self._answers) == MAX_ANSWERS
             self._answers.append(frame)
@@ -160,16 +173,19 @@ class WebSocketConnection:
         try:
             while self._answers:
                 async with self._send_lock:
-                    await trio.lowlevel.checkpoint_if_cancelled()
+                    await trio.lowlevel.checkpoint_if_cancelled()  # as `_write` requires
                     await self._write()
         except STREAM_ERRORS:
-            pass  # whoever reads learns of it, after the messages that came before
+            pass  # `receive` raises it, after it has returned the messages that came before
         finally:
             self._answering = False
 
     async def _write(self) -> None:
-        """Write all that waits. Needs the lock, and a look for a pending cancellation just before: when this is
-        cancelled, part of a frame may be out."""
+        """Write everything that waits to be written.
+
+        The caller holds the lock and has just checked for a pending cancellation. When this write is cancelled, a part
+        of a frame may have been sent, and nothing sensible can follow it: so the connection is ended.
+        """
         data = b"".join([*self._answers, *self._protocol.data_to_send()])
         self._answers.clear()
         try:
@@ -180,10 +196,10 @@ class WebSocketConnection:
             raise
 
     async def _ping(self, payload: bytes) -> bool:
-        """True when the pong has come.
+        """Send a ping and wait for its pong. Returns False when the pong is overdue.
 
-        It is overdue only if somebody would have seen it, that is receives now and did when we began to wait; or if
-        the ping itself could not be written.
+        A pong is noticed only while a task receives. So it is overdue only if a task receives now and did so when we
+        began to wait, or if the ping itself could not be written; otherwise we wait once more.
         """
         self._pong = trio.Event()
         self._reader.awaited_pong = payload
@@ -198,15 +214,16 @@ class WebSocketConnection:
             if self._answering or (watched and self._reading):
                 return False
 
-    async def _say_goodbye(self) -> None:
+    async def _send_close(self) -> None:
+        """Send a close frame, unless the connection has ended already, and all answers that still wait."""
         async with self._send_lock:
             if self._failure is None:
                 self._end(ClosedByPeer(ABNORMAL, "closed on our side"))
                 self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             await self._write()
 
-    async def _await_end(self) -> None:
-        """Read on until the peer has said goodbye too; what it says besides is discarded."""
+    async def _await_close(self) -> None:
+        """Read until the peer's close frame or the end of the stream. All other data is discarded."""
         while self._protocol.close_rcvd is None:
             data = await self._stream.receive_some(READ_SIZE)
             if not data:

@@ -1,7 +1,8 @@
-"""The stream that trio-websocket is given: it passes on what the watches allow. May touch its stream and the clock.
+"""The stream that trio-websocket is given: it passes on the bytes that our checks allow. May touch the clock.
 
-The library's reader ends in one way only: a read raises the VenueError that ends the conversation. It never sees the
-end of the stream, a broken stream, or bytes that it would have to refuse by their amount.
+The library's reader can end in one way only: a read raises the VenueError that ends the connection. So the library
+never sees the end of the stream, a broken stream, or more bytes than the limits permit, and all of these are reported
+in the same way as by the other transport.
 """
 
 from __future__ import annotations
@@ -21,34 +22,36 @@ from feedbus.transport.tcp import READ_SIZE
 from feedbus.transport.watch import FrameWatch, HeadWatch
 
 NO_CODE = 1005
-"""What stands for the code of a close frame that has none (RFC 6455, section 7.1.5)."""
+"""Stands for the code of a close frame that has no code (RFC 6455, section 7.1.5)."""
 
 
-class Reason(Protocol):
+class LibraryCloseReason(Protocol):
     """Why the library regards the connection as closed."""
 
     @property
     def code(self) -> int:
-        """The close code: the peer's, or the one that fits what the library found wrong."""
+        """The close code: that of the peer, or the one for the violation that the library found."""
 
     @property
     def reason(self) -> str | None:
-        """The same in words."""
+        """The reason in words, which may be the peer's."""
 
 
-class Library(Protocol):
-    """What is asked of the library's connection."""
+class LibraryConnection(Protocol):
+    """What a GuardedStream needs of the library's connection."""
 
     @property
-    def closed(self) -> Reason | None:
-        """None while it is open."""
+    def closed(self) -> LibraryCloseReason | None:
+        """Why the connection is closed; None while it is open."""
 
 
 class GuardedStream(trio.abc.Stream):
-    """One stream for one connection of the library.
+    """The stream of one connection of the library.
 
-    `bytes_received` are those behind the handshake; `times` has, for each message on its way through the library, when
-    the last of its bytes came; `write_failure` is why nothing can be written any more.
+    bytes_received  the bytes read since the handshake
+    times           for each message that is on its way through the library, the time at which the last of its bytes was
+                    read, in nanoseconds since the Unix epoch; who receives a message removes its time
+    write_failure   why nothing can be written any more, None while writing is possible
     """
 
     def __init__(self, stream: trio.abc.Stream, place: str, max_message_size: int) -> None:
@@ -59,26 +62,26 @@ class GuardedStream(trio.abc.Stream):
         self._place = place
         self._head: HeadWatch | None = HeadWatch(place)
         self._frames = FrameWatch(max_message_size)
-        self._library: Library | None = None
-        self._known = trio.Event()
+        self._library: LibraryConnection | None = None
+        self._attached = trio.Event()
         self._write_lock = trio.Lock()
         self._writing_since = 0.0
-        self._gathered: list[bytes] = []
-        self._gatherer: trio.lowlevel.Task | None = None
+        self._held: list[bytes] = []
+        self._holder: trio.lowlevel.Task | None = None  # the task whose writes are held back
 
-    def watch(self, library: Library) -> None:
-        """From now on this is whom the stream belongs to."""
+    def attach(self, library: LibraryConnection) -> None:
+        """Name the library's connection, which is made only after the handshake. Reads wait for it."""
         self._library = library
-        self._known.set()
+        self._attached.set()
 
     def writing_for(self) -> float:
-        """How long the present write has been going on (s), 0 when there is none."""
+        """Return for how many seconds the present write has been going on, 0 when there is none."""
         return trio.current_time() - self._writing_since if self._write_lock.locked() else 0.0
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """What the library may have of the next read. Raises VenueErrors alone."""
+        """Return the bytes of the next read that the library may have. Raises VenueErrors only."""
         if self._head is None:
-            await self._known.wait()
+            await self._attached.wait()
             self._raise_if_ended()
         try:
             data = await self._stream.receive_some(max_bytes or READ_SIZE)
@@ -98,6 +101,7 @@ class GuardedStream(trio.abc.Stream):
         return bytes(data[: start + self._feed(data[start:], ts_recv)])
 
     def _feed(self, data: bytes | bytearray, ts_recv: int) -> int:
+        """Check frames, and note the time of each message. Returns how many of these bytes the library may have."""
         before = self._frames.messages
         self.bytes_received += len(data)
         size = self._frames.feed(data)
@@ -105,12 +109,14 @@ class GuardedStream(trio.abc.Stream):
         return size
 
     def _raise_if_ended(self) -> None:
-        """All that came before is with the library now; if that ended the conversation, this is where it is said."""
+        """Raise the failure if what was read before ended the connection. The library has processed all of it by now,
+        since it asks for more."""
         closed = self._library.closed if self._library is not None else None
         if closed is not None:
             reason = closed.reason or ""
             payload = b"" if closed.code == NO_CODE else closed.code.to_bytes(2) + reason.encode()
-            # The library tells its own verdicts in the same way as the peer's close frame.
+            # The library reports a violation that it found in the same way as the peer's close frame. It is the peer's
+            # if the peer sent a close frame with the same payload.
             if self._frames.close == payload:
                 raise ClosedByPeer(closed.code, one_line(reason))
             raise BadData(PLACE, one_line(reason))
@@ -118,46 +124,53 @@ class GuardedStream(trio.abc.Stream):
             raise self._frames.failure
 
     def _ended(self, reason: str | None) -> VenueError:
+        """Return the error for a stream that ended (no reason) or broke."""
         if self._head is not None:
             return ConnectFailed(f"{self._place}: {reason or 'the stream ended during the handshake'}")
         where = "inside a frame" if self._frames.inside_frame else "without a close frame"
         return ClosedByPeer(ABNORMAL, reason or f"the stream ended {where}")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Write, or gather. A stream that broke swallows what is written: reading tells what happened, and when."""
-        if self._gatherer is trio.lowlevel.current_task():
-            self._gathered.append(bytes(data))
+        """Write, or hold back what is to be written together.
+
+        Nothing is raised when the stream is broken, and the data is discarded: the library would end on it, before it
+        has read what the peer sent last. The next read raises what happened.
+        """
+        if self._holder is trio.lowlevel.current_task():
+            self._held.append(bytes(data))
             return
         async with self._write_lock:
             await self._write(bytes(data))
 
-    def gather(self) -> None:
-        """What this task writes is held back from now on, for `flush` to write it, until `release`."""
-        self._gathered.clear()
-        self._gatherer = trio.lowlevel.current_task()
+    def hold_writes(self) -> None:
+        """Hold back what the present task writes from now on, until `write_held` and `discard_held`. Writes of other
+        tasks, such as the library's pongs, are not held back."""
+        self._held.clear()
+        self._holder = trio.lowlevel.current_task()
 
-    async def flush(self) -> None:
-        """Write what was gathered, at once. Raises what made that impossible."""
+    async def write_held(self) -> None:
+        """Write what was held back in one write. Raises `write_failure` when that is impossible."""
         async with self._write_lock:
             await trio.lowlevel.checkpoint_if_cancelled()
-            await self._write(b"".join(self._gathered))
+            await self._write(b"".join(self._held))
             if self.write_failure is not None:
                 raise self.write_failure
 
-    def release(self) -> None:
-        """Nothing is held back any more; what was is forgotten."""
-        self._gatherer = None
-        self._gathered.clear()
+    def discard_held(self) -> None:
+        """Hold nothing back any more, and forget what still was."""
+        self._holder = None
+        self._held.clear()
 
-    async def say_last(self, data: bytes) -> None:
-        """Write this, and nothing more after it."""
+    async def send_last(self, data: bytes) -> None:
+        """Write this data and permit no write after it: nothing may follow a close frame (RFC 6455, section 5.5.1)."""
         async with self._write_lock:
             if self.write_failure is None:
                 await self._write(data)
                 self.write_failure = ClosedByPeer(ABNORMAL, "closed on our side")
 
     async def _write(self, data: bytes) -> None:
-        """Needs the lock. Cancelled, part of a frame may be out: that ends the connection."""
+        """Write. The caller holds the lock. When this is cancelled, a part of a frame may have been sent, and nothing
+        sensible can follow it: so the connection is ended."""
         if self.write_failure is not None:
             return
         self._writing_since = trio.current_time()
@@ -171,17 +184,17 @@ class GuardedStream(trio.abc.Stream):
             raise
 
     async def drain(self) -> None:
-        """Read to the end, and discard. Needs the library's reader to be gone."""
+        """Read to the end of the stream and discard the data. The library's reader must have ended."""
         try:
             while await self._stream.receive_some(READ_SIZE):
                 pass
         except STREAM_ERRORS:
-            pass  # that is an end too
+            pass  # a broken stream has ended, too
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room for a write."""
         await self._stream.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Close the stream beneath."""
+        """Close the underlying stream."""
         await self._stream.aclose()

@@ -1,4 +1,4 @@
-"""The opening of a WebSocket: the address, our request, the server's answer. Pure."""
+"""The opening handshake of a WebSocket (RFC 6455, section 4): the address, our request, the server's response. Pure."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from feedbus.text import one_line
 from feedbus.transport import DialOptions
 from feedbus.transport.reasons import why
 
-# Any window; a compressor of 144 KiB instead of 256, since we send little.
+# The offer accepts any window size. memLevel 5 makes our compressor take 144 KiB instead of 256, since we send little.
 _DEFLATE = ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})
 
-END_OF_HEAD = b"\r\n\r\n"
+END_OF_HEAD = b"\r\n\r\n"  # the empty line behind the headers of an HTTP response
 USER_AGENT = f"feedbus/{version('feedbus')}"
 
-# The library would log whole frames, credentials included, when somebody turns debugging on.
+# The library logs whole frames at DEBUG, credentials included. So it is given a logger that lets nothing through.
 _QUIET = logging.getLogger("feedbus.transport.quiet")
 _QUIET.setLevel(logging.CRITICAL + 1)
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a URL leads. `place` names it in errors; the rest of the URL may hold secrets."""
+    """A URL taken apart. Errors name `place` (host:port) alone, because the rest of the URL may hold secrets."""
 
     uri: WebSocketURI
     place: str
 
     @property
     def host_header(self) -> str:
-        """What the request's Host header says."""
+        """The value of the request's Host header: the port is left out when it is the scheme's usual one."""
         return build_host(self.uri.host, self.uri.port, self.uri.secure)
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """The headers of the request that WebSocket itself doesn't need."""
+        """The headers that our request has besides those of the handshake itself."""
         user = self.uri.user_info
         return [("User-Agent", USER_AGENT)] + ([("Authorization", build_authorization_basic(*user))] if user else [])
 
 
 def parse_address(url: str) -> Address:
-    """Raises ConfigError when this isn't a ws:// or wss:// URL."""
+    """Take a URL apart. Raises ConfigError when it isn't a ws:// or wss:// URL."""
     try:
         uri = parse_uri(url)
     except InvalidURI as error:
@@ -60,7 +60,7 @@ def parse_address(url: str) -> Address:
 
 
 class Handshake:
-    """One opening: send `request`, then feed what comes until `feed` returns something."""
+    """One opening handshake: send `request`, then pass what is received to `feed` until that returns bytes."""
 
     def __init__(self, address: Address, options: DialOptions) -> None:
         self.protocol = ClientProtocol(
@@ -71,6 +71,7 @@ class Handshake:
             logger=_QUIET,
         )
         request = self.protocol.connect()
+        # The library makes this header too, and `headers` has it for both transports: it must not be sent twice.
         request.headers.pop("Authorization", None)
         for name, value in address.headers:
             request.headers[name] = value
@@ -80,12 +81,15 @@ class Handshake:
         self._head = bytearray()
 
     def feed(self, data: bytes | bytearray) -> bytes | bytearray | None:
-        """None while the answer isn't whole, then the bytes that came behind it. Raises ConnectFailed.
+        """Take in the next bytes of the response; none mean that the stream has ended.
 
-        No data means that the stream has ended.
+        Returns None while the response is incomplete, and then the bytes that came behind it, which are the first
+        frames. Raises ConnectFailed when the response is anything but an acceptable 101.
         """
         if not data:
             raise ConnectFailed(f"{self._place}: the stream ended during the handshake")
+        # The protocol object is given the head alone, never a frame behind it: those are for the FrameReader to cut.
+        # The end of the head may be spread over two reads, so the search begins a little before the new bytes.
         before = len(self._head)
         self._head += data
         end = self._head.find(END_OF_HEAD, max(0, before - len(END_OF_HEAD) + 1))
@@ -97,7 +101,8 @@ class Handshake:
         if self.protocol.state is OPEN:
             return self._head[stop:]
         if end >= 0:
-            # Only the body of an error page is outstanding; it may never come.
+            # The head is whole and the protocol object still waits: for the body of an error page, which may never end.
+            # The status stands behind "HTTP/1.1 ".
             raise ConnectFailed(f"{self._place}: HTTP {self._head[9:12].decode('ascii', 'replace')}")
         return None
 

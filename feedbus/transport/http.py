@@ -1,9 +1,10 @@
-"""Requests over HTTP, for what a venue serves beside its WebSocket. May touch sockets, through httpx.
+"""HTTP requests, for what a venue serves besides its WebSocket. May touch sockets, through httpx.
 
-One Client is a connection or two to one host: TLS verified, each answer bounded in time and bytes. No redirect is
-followed, so that nobody is sent to another host; an answer of 300 and above is handed back like any other, but for 429.
-Whatever the peer or the network does ends in a VenueError, never in a library's own exception. Proxies and passwords
-that the environment names are left alone.
+An HttpClient sends requests to one host. Certificates are verified, and each response is bounded in time and size. No
+redirect is followed, so that a request, with its credentials, never goes to another host. A response is returned
+whatever its status, except 429 (Too Many Requests), which raises RateLimited. Failures of the peer and of the network
+are raised as a VenueError, never as an exception of httpx. Proxies and passwords in the environment (HTTPS_PROXY,
+.netrc) are ignored.
 """
 
 from __future__ import annotations
@@ -22,23 +23,23 @@ from feedbus.text import one_line
 from feedbus.transport.reasons import why
 from feedbus.transport.tls import system_tls_context
 
-MAX_SIZE = 8 * 1024 * 1024
-RATE_LIMITED = 429
+MAX_SIZE = 8 * 1024 * 1024  # bytes of a response, unless the caller sets another limit
+RATE_LIMITED = 429  # Too Many Requests (RFC 6585, section 4)
 
-# httpx logs every URL at INFO, and a query may hold a token.
+# httpx logs every URL at INFO, and the query of a URL may hold a token.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """What came back: the HTTP status and the whole body."""
+    """A response: the HTTP status and the whole body."""
 
     status: int
     body: bytes
 
 
 class HttpClient:
-    """Requests under one base URL. Made by `client`."""
+    """Sends requests to paths under one base URL. `client` makes it."""
 
     def __init__(
         self, http: httpx.AsyncClient, base: str, answer_within: float, max_size: int, show_paths: bool
@@ -50,17 +51,18 @@ class HttpClient:
         self._show_paths = show_paths
 
     async def get(self, path: str) -> HttpResponse:
-        """The answer to a GET of this path, with its query. Raises as `request` does."""
+        """Return the response to a GET of `path`, which includes the query. Raises what `request` raises."""
         return await self.request("GET", path)
 
     async def request(
         self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json"
     ) -> HttpResponse:
-        """The answer to one request of this path, with its query; `content_type` is said where there is a body.
+        """Return the response to one request of `path`, which includes the query. `content_type` is that of `body`.
 
-        Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (not
-        HTTP, or more than `max_size` bytes). None of them shows the query or the body. After any but ConnectFailed and
-        RateLimited the peer may have acted upon the request: nothing is sent twice here.
+        Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (the
+        response isn't HTTP or is larger than `max_size` bytes). The texts of these errors contain neither the query nor
+        the body. After any of them but ConnectFailed and RateLimited the venue may have executed the request: so
+        nothing is sent a second time here.
         """
         place = self._base + (path.partition("?")[0] if self._show_paths else "")
         headers = {"content-type": content_type} if body else None
@@ -75,7 +77,8 @@ class HttpClient:
             except httpx.HTTPError as error:
                 raise _venue_error(error, place, quote=self._show_paths) from None
             except UnicodeError:
-                # A host name that no name is, out of the URL or a header of the answer's: httpx leaves it to Python.
+                # Python could not encode a host name, of the URL or of a header of the response; httpx lets that
+                # through.
                 raise BadData(place, "a host name that can't be written") from None
             except httpx.InvalidURL as error:
                 raise ConfigError(f"{place}: {one_line(str(error)) if self._show_paths else 'not a URL'}") from None
@@ -90,7 +93,10 @@ class HttpClient:
         return f"{place}: no whole answer within {self._answer_within:g} s"
 
     async def _body(self, response: httpx.Response, place: str) -> bytes:
-        """All of it, bounded while it comes; as it is on the wire, since what is small there may be huge unpacked."""
+        """Return the whole body, whose size is checked while it is received.
+
+        The body must not be compressed: a small compressed body may become a huge one, and we didn't ask for it.
+        """
         if (coding := response.headers.get("content-encoding", "identity").lower()) != "identity":
             shown = one_line(coding) if self._show_paths else "of some kind"
             raise BadData(place, f"content-encoding {shown}, which we didn't ask for")
@@ -100,9 +106,11 @@ class HttpClient:
                 if len(body) <= self._max_size:
                     body += part
                     if len(body) > self._max_size:
-                        # httpx's generators, nested six deep, must not be left half-way: they end with the next read.
+                        # Leaving this loop would abandon httpx's nested async generators half-way, and trio warns of
+                        # that. After the response is closed, the next read ends them.
                         await response.aclose()
         except httpx.NetworkError:
+            # Closing the response above may make the next read fail: that is no error of the network.
             if len(body) <= self._max_size:
                 raise
         if len(body) > self._max_size:
@@ -111,7 +119,7 @@ class HttpClient:
 
 
 class _Body(httpx.AsyncByteStream):
-    """A request's body. httpx's own is an async generator, which a request that fails would leave half-way."""
+    """A request's body. httpx's own is an async generator, and a request that fails would abandon it half-way."""
 
     def __init__(self, body: bytes) -> None:
         self._left = body
@@ -135,15 +143,17 @@ async def client(
     max_size: int = MAX_SIZE,
     show_paths: bool = True,
 ) -> AsyncIterator[HttpClient]:
-    """A Client of `base` (http:// or https://). A whole answer takes `answer_within` seconds and has
-    `max_size` bytes at most. Errors name no path without `show_paths`: it may be a secret.
+    """Open an HttpClient for `base`, which begins with http:// or https://.
 
-    `tls` is for https:// only; without it the system's authorities are trusted. Raises ConfigError for another URL.
+    A whole response may take `answer_within` seconds and have `max_size` bytes. Errors don't contain the path when
+    `show_paths` is False, because a path may be a secret, as that of a webhook is. `tls` is for https:// only; None
+    trusts the system's certificate authorities. Raises ConfigError for any other URL.
     """
     secure = base.startswith("https://")
     if not secure and not base.startswith("http://"):
         raise ConfigError(f"{one_line(base)}: must be http://HOST or https://HOST")
-    # A context that trusts nobody costs nothing to make, where httpx would load the system's authorities in vain.
+    # For http:// httpx would load the system's authorities in vain, which takes tens of milliseconds. A context that
+    # trusts nobody costs nothing.
     context = (tls or system_tls_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     headers = {"user-agent": "feedbus", "accept-encoding": "identity"}
     async with httpx.AsyncClient(
@@ -153,8 +163,9 @@ async def client(
 
 
 def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:
-    """Ours for httpx's. What the peer wrote may hold what we asked: without `quote` only the kind of error is said."""
-    # httpcore, beneath httpx, cuts the chain of causes, but hands on what it caught as its argument.
+    """Return our error for one of httpx. Without `quote` it doesn't contain text of the peer, which may repeat a secret
+    of our request."""
+    # httpcore, which httpx uses, breaks the chain of causes, but passes the error that it caught as an argument.
     caught = error.__cause__.args[:1] if error.__cause__ else ()
     reason = why(caught[0] if caught and isinstance(caught[0], Exception) else error)
     match error:
@@ -167,6 +178,6 @@ def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueErr
 
 
 def _retry_after(response: httpx.Response) -> int | None:
-    """Seconds; a date (RFC 9110, section 10.2.3) isn't looked at."""
+    """Return the seconds of Retry-After (RFC 9110, section 10.2.3), or None when it is missing or a date."""
     wanted = response.headers.get("retry-after", "")
     return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 else None

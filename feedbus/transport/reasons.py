@@ -1,7 +1,7 @@
-"""Why a connection failed, in one line fit for an operator. Pure.
+"""Why a connection failed, in one line that an operator can read. Pure.
 
-Foreign texts (close reasons, HTTP answers, messages of OpenSSL and the kernel) pass through here on their way
-into our errors.
+The texts of foreign errors (of trio, OpenSSL, the kernel and the WebSocket libraries) pass through here on their way
+into our own errors, because they may hold line breaks, control characters or text of the peer.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from feedbus.text import one_line
 
 
 def why(error: BaseException) -> str:
-    """What the innermost cause of this exception says."""
+    """Describe the innermost cause of this exception, which is the one that says what really happened."""
     cause = _innermost(error)
     match cause:
         case ssl.SSLCertVerificationError():
@@ -22,14 +22,15 @@ def why(error: BaseException) -> str:
             reason = getattr(cause, "reason", None) or str(cause)
             return one_line(f"TLS: {reason.replace('_', ' ').lower()}")
         case OSError():
-            # trio repeats the address before the system's text; an error of name lookup has a negative number.
+            # trio puts the address before the system's text, and our errors name it already: take the text alone.
+            # An error of the name lookup has a negative number, which strerror doesn't know.
             number = cause.errno or 0
             return one_line(os.strerror(number) if number > 0 else cause.strerror or str(cause))
     return one_line(str(cause)) or type(cause).__name__
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """Where the chain of causes begins; of several attempts that failed together, the first."""
+    """Follow the chain of causes to its beginning. Of several errors in a group, the first one is followed."""
     while True:
         inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
         if inner is None:

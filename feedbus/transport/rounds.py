@@ -1,13 +1,16 @@
-"""Reading in rounds: the event loop wakes up once for all that many sockets have received. May touch sockets.
+"""Reading in rounds: the event loop wakes up once for the data of many sockets. May touch sockets.
 
-At low rates it is the wake-up that a message costs, not its bytes. So what comes to a quiet set of sockets is read at
-once; but while data keeps coming, the sockets are read in rounds that are `gather` seconds apart, and each round reads
-all sockets that have something. Many messages then share one wake-up, and none waits longer than `gather` for its
-round. The kernel watches edge-triggered: it is told of a socket once, and waiting and reading need no further call.
+At low rates a message costs what waking the event loop costs, and its bytes hardly count. So the sockets of a process
+are read together. Data that comes when all sockets have been quiet is read at once. While data keeps coming, the
+sockets are read in rounds that begin `gather` seconds after one another, and each round reads every socket that has
+data. Many messages then share one wake-up, and none waits longer than `gather`.
 
-A round is open from its wake-ups until every task that it woke has read all there was, and waits again. Rounds only
-tell how far a round is: what to do with what was read is for others to decide. So nothing of theirs runs here, where an
-error of theirs would become an error of the socket that happens to be read.
+The sockets are registered with an epoll that is edge-triggered (EPOLLET, see epoll(7)): each is registered once, and
+neither waiting nor reading needs another call to change the registration.
+
+A round is open from its wake-ups until every task that it woke has read all there was and waits again. The publisher
+asks how far a round has come, so that it sends what was read in one round together. This module runs no code of the
+publisher's: an error in it would look like an error of the socket that happens to be read just then.
 """
 
 from __future__ import annotations
@@ -17,40 +20,46 @@ from math import inf
 
 import trio
 
+# RDHUP: the peer has finished writing. HUP and ERR come unasked when the connection is closed or broken.
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 
 
 class WatchedSocket:
-    """One socket that is read in rounds. One task may wait for it."""
+    """One socket that is read in rounds. Only one task at a time may wait for it."""
 
     def __init__(self, rounds: Rounds, fd: int) -> None:
-        # There may be something to read. True at first, because data may have come before the kernel watched.
+        # True when there may be something to read. It is true at first, because data may have come before the socket
+        # was registered, and the kernel doesn't report that.
         self.ready = True
-        self.task: trio.lowlevel.Task | None = None
-        # The peer has finished. The kernel tells this only once, perhaps together with the last data, and it stays so.
+        self.task: trio.lowlevel.Task | None = None  # the one that waits for this socket
+        # The peer has finished. The kernel reports this only once, perhaps together with the last data, so it is kept:
+        # after the last data the next read must not wait, but find the end.
         self._ended = False
         self._rounds = rounds
         self._fd = fd
 
     async def readable(self) -> None:
-        """Wait for the round in which this socket may have something to read. Safe to cancel.
+        """Wait for a round in which this socket may have something to read. Cancelling loses nothing.
 
-        The caller has to read at once; if the read was a full one it sets `ready`, since the kernel may have more and
-        doesn't tell again. Raises trio.BusyResourceError when another task waits for this socket.
+        The caller must read at once. When the read filled its buffer, the caller must set `ready`, because the kernel
+        may have more data and doesn't report it again. Raises trio.BusyResourceError when another task waits for this
+        socket.
         """
         if self.task is not None:
             raise trio.BusyResourceError("another task waits for this socket")
         if self.ready or self._ended:
             await trio.lowlevel.checkpoint()
         else:
+            # This task has read all there was, so its part in the open round is over.
             self._rounds.leave(self)
             self.task = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._give_up)
         self.ready = False
 
     def wake(self, *, ended: bool = False) -> None:
-        """There may be something to read: the task that waits is to try. `ended`: the end, or an error, has come."""
+        """Note that there may be something to read, and wake the task that waits. `ended` says that the peer has
+        finished or that the connection has broken."""
         self.ready = True
         self._ended = self._ended or ended
         if self.task is not None:
@@ -59,10 +68,10 @@ class WatchedSocket:
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
-        """Stop watching, before the socket is closed. The task that waits is woken, and finds the socket closed."""
+        """Stop watching the socket, just before it is closed. A task that waits is woken, and finds it closed."""
         self._rounds.forget(self._fd)
         self.wake(ended=True)
-        self._rounds.leave(self)
+        self._rounds.leave(self)  # otherwise the open round would wait for a task that reads no more
 
     def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
         self.task = None
@@ -70,17 +79,15 @@ class WatchedSocket:
 
 
 class Rounds:
-    """All sockets of a process that are read in rounds. Nobody is woken while `run` doesn't run."""
+    """The sockets of a process that are read in rounds. No task is woken unless `run` is running."""
 
     def __init__(self, gather: float) -> None:
-        """`gather` is seconds."""
-        self.rounds = 0
-        self.reads = 0  # sockets that had something, over all rounds
+        """`gather` is the time between two rounds while data keeps coming, in seconds."""
         self._gather = gather
         self._epoll = select.epoll()
         self._watched: dict[int, WatchedSocket] = {}
-        self._reading: set[WatchedSocket] = set()  # whose tasks the open round has woken, and that don't wait again yet
-        self._to_wake: set[trio.Event] = set()  # at the end of the open round
+        self._reading: set[WatchedSocket] = set()  # their tasks were woken by the open round and don't wait again yet
+        self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
 
     def watch(self, fd: int) -> WatchedSocket:
         """Begin to watch a connected, non-blocking socket."""
@@ -89,47 +96,48 @@ class Rounds:
         return watched
 
     def forget(self, fd: int) -> None:
-        """Stop watching this one; done twice it does no harm."""
+        """Stop watching the socket with this descriptor. Calling it twice does no harm."""
         if self._watched.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
-    # How far a round is
+    # How far the present round has come
 
     def is_open(self) -> bool:
-        """True from a round's wake-ups to its end."""
+        """Return True from the wake-ups of a round to its end."""
         return bool(self._reading)
 
     def more_to_come(self) -> bool:
-        """True if, in an open round, somebody else is still to read, or the one that is left has more to read."""
+        """Return True if more will be read in the open round: by other tasks, or by the only one that is left."""
         return len(self._reading) > 1 or any(watched.ready for watched in self._reading)
 
     def wake_at_end(self, event: trio.Event) -> None:
         """Set this event when the open round ends."""
         self._to_wake.add(event)
 
-    def let_sleep(self, event: trio.Event) -> None:
-        """Don't set this event at the end of the round; it need not be known."""
+    def cancel_wake(self, event: trio.Event) -> None:
+        """Undo `wake_at_end`. It does no harm when the event was never registered."""
         self._to_wake.discard(event)
 
     def join(self, watched: WatchedSocket) -> None:
-        """The task of this socket has been woken."""
+        """Add a socket, whose task has just been woken, to the open round; the first one opens it."""
         self._reading.add(watched)
 
     def leave(self, watched: WatchedSocket) -> None:
-        """The task of this socket waits again, or the socket is forgotten. The round ends with the last one."""
+        """Take a socket out of the open round: its task waits again, or it is closed. The last one ends the round."""
         if watched in self._reading:
             self._reading.remove(watched)
             if self._to_wake and not self._reading:
                 for event in self._to_wake:
-                    event.set()  # this only schedules tasks, so nothing of theirs can fail here
+                    event.set()  # this only schedules tasks: their code runs later, and can't fail here
                 self._to_wake.clear()
 
     # Holding rounds
 
     async def run(self) -> None:
-        """Hold the rounds, until cancelled. It can be run again: nothing that came meanwhile is lost."""
+        """Hold the rounds until cancelled. When it is run again, nothing that came in between is lost."""
         last = -inf
         while True:
+            # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             if trio.current_time() - last < self._gather:
                 await self._hold_rounds(last + self._gather)
@@ -138,7 +146,7 @@ class Rounds:
             last = trio.current_time()
 
     async def _hold_rounds(self, due: float) -> None:
-        """Hold one round after the other, until one finds nothing to read."""
+        """Hold one round after another, the first one at `due`, until a round finds nothing to read."""
         while True:
             await trio.sleep_until(due)
             if not self._round():
@@ -146,16 +154,14 @@ class Rounds:
             due = trio.current_time() + self._gather
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the epoll's descriptor."""
         self._epoll.close()
 
     def _round(self) -> int:
-        """Wake every task whose socket has something to read; returns how many sockets that were."""
-        found = self._epoll.poll(0)
+        """Wake every task whose socket has something to read. Returns the number of these sockets."""
+        found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)
             if watched is not None:
                 watched.wake(ended=bool(events & ENDED))
-        self.rounds += 1
-        self.reads += len(found)
         return len(found)

@@ -1,4 +1,4 @@
-"""The stream beneath a WebSocket: opening it over TCP, with or without TLS, and ending it. May touch sockets."""
+"""The stream beneath a WebSocket: opening it over TCP, with or without TLS, and closing it. May touch sockets."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from feedbus.transport.tcp import TcpStream
 from feedbus.transport.tls import system_tls_context
 
 STREAM_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
+"""What a trio stream raises when the peer or the network broke it, and when another task of ours has closed it."""
 
 
 async def abandon(stream: trio.abc.Stream) -> None:
-    """Close at once, whatever is going on."""
+    """Close the stream at once, without any closing handshake, even while another task uses it.
+
+    It is shielded, so that a stream is closed for certain when its owner is being cancelled.
+    """
     with trio.CancelScope(shield=True):
         await trio.aclose_forcefully(stream)
 
 
 @contextmanager
 def time_limit(address: Address, options: DialOptions) -> Iterator[None]:
-    """Raises TimedOut when the body takes longer than connect_timeout."""
+    """Run the body, and raise TimedOut when it takes longer than connect_timeout."""
     with trio.move_on_after(options.connect_timeout) as scope:
         yield
     if scope.cancelled_caught:
@@ -33,7 +37,7 @@ def time_limit(address: Address, options: DialOptions) -> Iterator[None]:
 
 
 async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream:
-    """Connect, and shake hands by TLS where the URL says so. Raises ConnectFailed."""
+    """Open a TCP connection, and encrypt it when the URL is wss://. Raises ConnectFailed."""
     uri = address.uri
     try:
         stream = TcpStream(await trio.open_tcp_stream(uri.host, uri.port), options.rounds)
@@ -42,7 +46,8 @@ async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream
     if not uri.secure:
         return stream
     async with closed_on_failure(stream, address):
-        # https_compatible: whether the end was clean is said by a close frame, not by TLS.
+        # https_compatible: a peer may end the stream without TLS's close_notify, as many do. Nothing is lost by that,
+        # because a WebSocket tells a clean end by its own close frame.
         context = options.tls or system_tls_context()
         encrypted = trio.SSLStream(stream, context, server_hostname=uri.host, https_compatible=True)
         await encrypted.do_handshake()
@@ -51,7 +56,7 @@ async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream
 
 @asynccontextmanager
 async def closed_on_failure(stream: trio.abc.Stream, address: Address) -> AsyncIterator[None]:
-    """Whatever the body raises, the stream is closed; what the stream raises becomes ConnectFailed."""
+    """Close the stream when the body raises anything. An error of the stream becomes ConnectFailed."""
     try:
         yield
     except BaseException as error:
@@ -63,18 +68,21 @@ async def closed_on_failure(stream: trio.abc.Stream, address: Address) -> AsyncI
 
 @asynccontextmanager
 async def background() -> AsyncIterator[trio.Nursery]:
-    """A nursery for tasks that never raise and end with the body. What the body raises leaves as itself, not in a
-    group."""
+    """A nursery for background tasks that never raise. They are cancelled when the body ends.
+
+    A plain nursery wraps whatever the body raises in an exception group. The callers of a transport expect the
+    exception itself, so it is kept here and raised again after the nursery has closed.
+    """
     raised: BaseException | None = None
     async with trio.open_nursery() as nursery:
         try:
             yield nursery
-        except BaseException as error:  # raised again below
+        except BaseException as error:  # it is raised again below
             raised = error
-        nursery.cancel_scope.shield = True  # or leaving would raise a group of Cancelled instead of `raised`
+        nursery.cancel_scope.shield = True  # otherwise closing it while we are cancelled raises a group
         nursery.cancel_scope.cancel()
     try:
         if raised is not None:
             raise raised
     finally:
-        del raised  # a traceback that refers to itself would live until the next garbage collection
+        del raised  # the traceback refers to this frame: without `del` this cycle waits for the garbage collector

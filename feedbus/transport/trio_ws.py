@@ -1,8 +1,8 @@
-"""The transport over trio-websocket: opening, using and leaving one of its connections. May touch sockets.
+"""The transport `trio-websocket`: the library of that name behind our seam. May touch sockets.
 
-`dial` is the seam's Dial; `wrap` is the same over a stream that somebody else connected. The library runs in a task of
-ours, where whatever it raises ends, and over a GuardedStream, which ends its reader by a VenueError of ours. It has no
-compression to offer to a client.
+`dial` is a feedbus.transport.Dial. The library runs in a background task of ours, which catches whatever it raises. It
+reads from a GuardedStream, which ends the library's reader by raising a VenueError of ours. The library offers no
+compression to clients.
 """
 
 from __future__ import annotations
@@ -26,34 +26,21 @@ from feedbus.transport.streams import abandon, background, closed_on_failure, op
 from feedbus.transport.tcp import READ_SIZE
 
 QUEUE = 1
-"""How many messages the library reads ahead of `receive`."""
+"""How many messages the library may read ahead of `receive`: the least possible. What is not read stays in the socket,
+so that TCP slows down a peer that sends faster than we receive."""
 
 
 @asynccontextmanager
 async def dial(url: str, options: DialOptions) -> AsyncIterator[TrioWebSocket]:
-    """Open a connection to `url`. Raises ConfigError for a bad URL or when compression is asked, and what the seam
-    says."""
+    """Open a connection to `url`. Raises ConfigError for a bad URL or when the options ask for compression,
+    ConnectFailed or TimedOut."""
     address = _checked(url, options)
     async with background() as nursery:
         with time_limit(address, options):
             stream = await open_stream(address, options)
             connection = await _open(nursery, stream, address, options)
-        async with _left_cleanly(nursery, connection):
+        async with _closing(nursery, connection):
             yield connection
-
-
-@asynccontextmanager
-async def wrap(stream: trio.abc.Stream, url: str, options: DialOptions) -> AsyncIterator[TrioWebSocket]:
-    """The same over a stream that is connected, and encrypted if it is to be. It is closed in the end, always."""
-    try:
-        address = _checked(url, options)
-        async with background() as nursery:
-            with time_limit(address, options):
-                connection = await _open(nursery, stream, address, options)
-            async with _left_cleanly(nursery, connection):
-                yield connection
-    finally:
-        await abandon(stream)
 
 
 def _checked(url: str, options: DialOptions) -> Address:
@@ -74,17 +61,20 @@ async def _open(
 
 
 @asynccontextmanager
-async def _left_cleanly(nursery: trio.Nursery, connection: TrioWebSocket) -> AsyncIterator[None]:
+async def _closing(nursery: trio.Nursery, connection: TrioWebSocket) -> AsyncIterator[None]:
+    """Close the connection when the body ends, however that is."""
     try:
         yield
     finally:
+        # When we are being cancelled, the close frame is sent, but the peer's isn't waited for.
         cancelled = trio.current_effective_deadline() <= trio.current_time()
-        nursery.cancel_scope.shield = True  # the library has to hear the peer's goodbye
+        # The library's reader must live until it has received the peer's close frame.
+        nursery.cancel_scope.shield = True
         await connection.close(await_peer=not cancelled)
 
 
 class TrioWebSocket:
-    """One WebSocket of trio-websocket's; the seam's Connection says what its methods promise."""
+    """One WebSocket of trio-websocket. feedbus.transport.Connection describes what its methods promise."""
 
     def __init__(self, stream: trio.abc.Stream, address: Address, options: DialOptions) -> None:
         self.messages_received = 0
@@ -92,48 +82,50 @@ class TrioWebSocket:
         self._raw = stream
         self._address = address
         self._options = options
-        self._ws: WebSocketConnection  # from the end of the handshake on
+        self._ws: WebSocketConnection  # it is set when the handshake has succeeded
         self._is_open = False
-        self._opened = trio.Event()  # or failed to be
-        self._ended = trio.Event()  # the library reads no more
+        self._opened = trio.Event()  # the handshake is over, with success or not
+        self._ended = trio.Event()  # the library's reader has ended
         self._failure: VenueError | None = None
         self._send_lock = trio.Lock()
         self._receiving = False
         self._pong = trio.Event()
-        self._goodbye = (int(CloseReason.NORMAL_CLOSURE), "")
+        # The code and reason of the close frame that we shall send.
+        self._close_frame = (int(CloseReason.NORMAL_CLOSURE), "")
 
     @property
     def bytes_received(self) -> int:
-        """Those behind the handshake."""
+        """The bytes that have come from the socket since the handshake."""
         return self._stream.bytes_received
 
     @property
     def subprotocol(self) -> str | None:
-        """What the server chose of those offered."""
+        """The subprotocol that the server chose, None when it chose none."""
         subprotocol: str | None = self._ws.subprotocol
         return subprotocol
 
     async def run_library(self) -> None:
-        """The life of the library's tasks, from the handshake to the end of its reader. Raises nothing of theirs."""
+        """Run the library's tasks from the handshake to the end of its reader. What they raise becomes our failure."""
         try:
             async with trio.open_nursery() as nursery:
                 self._ws = await self._shake_hands(nursery)
                 self._is_open = True
-                self._stream.watch(self._ws)
+                self._stream.attach(self._ws)
                 self._opened.set()
         except* Exception as group:
             self._end(self._verdict(group))
         finally:
             self._ended.set()
             self._opened.set()
-        if self._goodbye[0] != CloseReason.NORMAL_CLOSURE:
-            await self._say_goodbye()
+        # The reader ended because the peer violated the protocol: tell it at once, whether or not a task receives.
+        if self._close_frame[0] != CloseReason.NORMAL_CLOSURE:
+            await self._send_close()
 
     async def _shake_hands(self, nursery: trio.Nursery) -> WebSocketConnection:
         options = self._options
         return await wrap_client_stream(
             nursery,
-            self._stream,  # type: ignore[arg-type]  # any stream will do
+            self._stream,  # type: ignore[arg-type]  # the annotation is too narrow: any stream will do
             self._address.host_header,
             self._address.uri.resource_name,
             subprotocols=options.subprotocols,
@@ -144,30 +136,31 @@ class TrioWebSocket:
         )
 
     async def wait_opened(self) -> None:
-        """Until the handshake is over. Raises what made it fail."""
+        """Wait until the handshake is over. Raises ConnectFailed when it failed."""
         await self._opened.wait()
         if self._failure is not None and not self._is_open:
             raise self._failure
 
     def _verdict(self, raised: BaseException) -> VenueError:
-        """What ended the library's reader, in our own words: mostly it is our own error coming back."""
+        """Return why the library's reader ended. Mostly that is the VenueError which our GuardedStream raised."""
         while isinstance(raised, BaseExceptionGroup):
             raised = raised.exceptions[0]
         if isinstance(raised, BadData):
-            self._goodbye = (self._close_code(), raised.reason)
+            self._close_frame = (self._close_code(), raised.reason)
         if isinstance(raised, VenueError):
             return raised
         if not self._is_open:
             return ConnectFailed(f"{self._address.place}: {_refusal(raised)}")
-        self._goodbye = (int(CloseReason.PROTOCOL_ERROR), "")
+        self._close_frame = (int(CloseReason.PROTOCOL_ERROR), "")
         return BadData(PLACE, f"the library could not cope: {why(raised)}")
 
     def _close_code(self) -> int:
+        """Return the close code for the peer's violation: the library's, or 1009 when it exceeded a limit of ours."""
         closed = self._ws.closed if self._is_open else None
         return int(closed.code if closed is not None else CloseReason.MESSAGE_TOO_BIG)
 
     async def receive(self) -> tuple[list[bytes | bytearray], int]:
-        """One message, and when the last of its bytes came."""
+        """Return one message, and the time at which the last of its bytes was read."""
         self._receiving = True
         try:
             message = await self._ws.get_message()
@@ -180,25 +173,26 @@ class TrioWebSocket:
         return [message.encode() if isinstance(message, str) else message], self._stream.times.popleft()
 
     async def send(self, messages: Sequence[bytes | bytearray | str]) -> None:
-        """Write these messages at once; a write that is cancelled half way ends the connection."""
+        """Write these messages in one write. One that is cancelled half-way ends the connection."""
         async with self._send_lock:
             if self._failure is not None:
                 raise self._failure
-            self._stream.gather()
+            # The library writes each message by itself: hold them back, and write them all together.
+            self._stream.hold_writes()
             try:
                 for message in messages:
                     await self._ws.send_message(message if isinstance(message, str) else bytes(message))
-                await self._stream.flush()
+                await self._stream.write_held()
             except ConnectionClosed:
                 await self._ended.wait()
                 raise self._end(ClosedByPeer(ABNORMAL)) from None
             except VenueError as error:
                 raise self._failure or error from error.__cause__
             finally:
-                self._stream.release()
+                self._stream.discard_held()
 
     async def keep_alive(self) -> None:
-        """Ping in intervals, and end the connection when a pong is overdue."""
+        """Send a ping every ping_interval, and end the connection when a pong is overdue."""
         number = 0
         next_ping = trio.current_time() + self._options.ping_interval
         async with trio.open_nursery() as nursery:
@@ -211,6 +205,7 @@ class TrioWebSocket:
                 self._pong = trio.Event()
                 nursery.start_soon(self._ping, b"%d" % number)
                 if await self._is_overdue():
+                    # The failure is set first: closing the stream wakes `receive`, which must report this failure.
                     self._end(TimedOut(f"no pong within {self._options.ping_timeout:g} s"))
                     await abandon(self._raw)
                     return
@@ -219,12 +214,16 @@ class TrioWebSocket:
         try:
             await self._ws.ping(payload)
         except ConnectionClosed:
-            return  # whoever reads learns of it
+            return  # `receive` raises what ended the connection
         self._pong.set()
 
     async def _is_overdue(self) -> bool:
-        """Wait for the pong. It is overdue only if somebody would have seen it, that is receives now and did when we
-        began to wait; or if the ping itself could not be written."""
+        """Wait for the pong. Returns True when it is overdue.
+
+        While no task receives, the library may stop reading, and then notices no pong. So a pong is overdue only if a
+        task receives now and did so when we began to wait, or if the ping itself could not be written; otherwise we
+        wait once more.
+        """
         while True:
             watched = self._receiving
             with trio.move_on_after(self._options.ping_timeout):
@@ -236,23 +235,27 @@ class TrioWebSocket:
                 return True
 
     async def close(self, *, await_peer: bool) -> None:
-        """Say goodbye as far as that goes in close_timeout, then close the stream. Never raises for the peer's sake."""
+        """Do the closing handshake (RFC 6455, section 7.1.2) within close_timeout, then close the stream in any case.
+
+        `await_peer` says whether to wait for the peer's close frame. No failure of the peer is raised.
+        """
         try:
             with trio.move_on_after(self._options.close_timeout, shield=True):
                 if self._failure is None or isinstance(self._failure, BadData):
                     self._end(ClosedByPeer(ABNORMAL, "closed on our side"))
-                    await self._say_goodbye()
+                    await self._send_close()
                     if await_peer:
-                        await self._await_end()
+                        await self._await_close()
         finally:
             await abandon(self._raw)
 
-    async def _say_goodbye(self) -> None:
-        code, reason = self._goodbye
-        await self._stream.say_last(bytes(FrameProtocol(client=True, extensions=[]).close(code, reason)))
+    async def _send_close(self) -> None:
+        # The library's own aclose() also waits for the peer, which isn't always wanted: so the frame is made here.
+        code, reason = self._close_frame
+        await self._stream.send_last(bytes(FrameProtocol(client=True, extensions=[]).close(code, reason)))
 
-    async def _await_end(self) -> None:
-        """Until the peer has said goodbye too; what it says besides is discarded."""
+    async def _await_close(self) -> None:
+        """Wait for the peer's close frame or the end of the stream. All other data is discarded."""
         if not self._ended.is_set():
             try:
                 while True:
@@ -263,14 +266,17 @@ class TrioWebSocket:
             await self._stream.drain()
 
     def _end(self, failure: VenueError) -> VenueError:
-        """The first failure is the one that counts: it is returned."""
+        """Note a failure. The first one counts, because the others mostly follow from it. Returns the first one."""
         self._failure = self._failure or failure
         return self._failure
 
 
 def _refusal(raised: BaseException) -> str:
-    """Why the library refused the answer to our request. It then tries to answer in turn, as only a server may, so
-    that its reason is to be found behind the error that this makes."""
+    """Describe why the library refused the response to our request.
+
+    Having refused it, the library tries to send an HTTP error, which only a server may do. That raises another error,
+    so the reason is found in the chain of contexts behind it.
+    """
     error: BaseException | None = raised
     while error is not None and not isinstance(error, RemoteProtocolError):
         error = error.__context__

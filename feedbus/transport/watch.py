@@ -1,8 +1,10 @@
-"""What a WebSocket library leaves unwatched in the bytes it receives. Pure.
+"""Checks of received bytes that trio-websocket doesn't make by itself. Pure.
 
-It looks at the head of the HTTP answer and at the headers of the frames, for what must end the connection before the
-library has buffered it, and notes what the library will not tell. Whatever else may be wrong is for the library to
-find; behind a frame that it refuses, what is noted here means nothing.
+The library finds some violations only when it has buffered the data, and buffers any number of fragments. So these
+checks look at the bytes before the library gets them, and find what must end the connection before the library has
+buffered it. They also note what the library doesn't tell: when a message was complete, and what the peer's close frame
+said. All other violations of the protocol are for the library to find. Once it has refused a frame, what is noted here
+of later frames means nothing.
 """
 
 from __future__ import annotations
@@ -14,33 +16,38 @@ from feedbus.transport.frames import PLACE
 from feedbus.transport.handshake import END_OF_HEAD
 
 FRAGMENT_COST = 64
-"""Bytes that a library needs to remember a fragment, however short it is."""
+"""Bytes of memory that the library needs for each fragment, however short it is."""
 
 SPARE_FRAGMENTS = 1024
+"""How many fragments a message may have in any case, so that a low limit on its size doesn't forbid fragments."""
+
 MAX_HEAD = 65536
+"""Bytes that the head of the HTTP response may have."""
 
 _HTTP = b"HTTP/1."
 _BARE_NEWLINE = re.compile(rb"(?<!\r)\n")
+# RFC 6455, section 5.2: opcodes from 8 on are control frames, FIN marks the last frame of a message.
 _CLOSE = 8
 _FIN = 0x80
 
 
 class HeadWatch:
-    """The HTTP answer to our request."""
+    """Checks the head of the HTTP response to our request."""
 
     def __init__(self, place: str) -> None:
         self._place = place
         self._head = bytearray()
 
     def feed(self, data: bytes | bytearray) -> int | None:
-        """How many of these bytes belong to the head, None when it isn't whole by then.
+        """Take in the next bytes. Returns how many of them belong to the head, or None while the head is incomplete.
 
-        Raises ConnectFailed for whatever isn't the head of an answer with status 101.
+        Raises ConnectFailed for anything that isn't the head of a response with status 101.
         """
         before = len(self._head)
         self._head += data
         if not self._head.startswith(_HTTP[: len(self._head)]):
             raise ConnectFailed(f"{self._place}: no WebSocket server: it does not answer in HTTP")
+        # The end of the head may be spread over two reads, so the search begins a little before the new bytes.
         end = self._head.find(END_OF_HEAD, max(0, before - len(END_OF_HEAD) + 1))
         if _BARE_NEWLINE.search(self._head, 0, end if end >= 0 else len(self._head)):
             raise ConnectFailed(f"{self._place}: no WebSocket server: a line of its answer does not end in CR LF")
@@ -55,10 +62,11 @@ class HeadWatch:
 
 
 class FrameWatch:
-    """The frames of an open connection.
+    """Checks the frames of an open connection (RFC 6455, section 5.2).
 
-    `failure` is what the peer did that must not reach the library, `messages` how many data messages have become
-    whole, `close` the payload of the peer's close frame, None before that has come. Nothing counts behind it.
+    failure   set when the peer exceeds a limit; the bytes from there on must not reach the library
+    messages  the number of data messages that have become complete
+    close     the payload of the peer's close frame, None until that has come; all bytes behind it are ignored
     """
 
     def __init__(self, max_message_size: int) -> None:
@@ -69,16 +77,16 @@ class FrameWatch:
         self._limit = max_message_size
         self._max_fragments = max_message_size // FRAGMENT_COST + SPARE_FRAGMENTS
         self._header = bytearray()
-        self._left = 0  # of the current frame's payload
-        self._size = self._fragments = 0  # of the message that comes just now
+        self._left = 0  # bytes that are missing of the current frame's payload
+        self._size = self._fragments = 0  # bytes and frames so far of the message that is being received
 
     @property
     def inside_frame(self) -> bool:
-        """Whether the last byte was not the last of its frame."""
+        """Whether the bytes so far end in the middle of a frame."""
         return bool(self._header)
 
     def feed(self, data: bytes | bytearray) -> int:
-        """How many of these bytes the library may have: all, unless there is a failure."""
+        """Take in the next bytes. Returns how many of them the library may have: all, unless there is a failure."""
         at = 0
         while at < len(data) and self.failure is None:
             if self.close is not None:
@@ -93,7 +101,7 @@ class FrameWatch:
         return at
 
     def _begin(self) -> None:
-        """The header of a frame is whole."""
+        """The header of a frame is complete: note the length of its payload, and check the limits."""
         first, second = self._header[:2]
         self._left = second & 0x7F if len(self._header) == 2 else int.from_bytes(self._header[2:])
         opcode = first & 0x0F
@@ -121,7 +129,7 @@ class FrameWatch:
         return len(data)
 
     def _end(self) -> None:
-        """A frame is whole."""
+        """A frame is complete."""
         opcode = self._header[0] & 0x0F
         if opcode == _CLOSE:
             self.close = bytes(self._closing)
@@ -131,4 +139,6 @@ class FrameWatch:
 
 
 def _header_size(second: int) -> int:
+    """Return the bytes of a frame's header by its second byte: 126 and 127 announce a longer length field. A masked
+    frame, which no server may send, counts as a short one, and the library refuses it."""
     return {126: 4, 127: 10}.get(second, 2)

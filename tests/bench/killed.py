@@ -21,7 +21,8 @@ import httpx
 
 import feedbus
 from feedbus.bench.child_process import cpu_ns
-from feedbus.bus.subscriber import Header, SyncSubscription
+from feedbus.bus.receiver import Header
+from feedbus.bus.subscriber import SyncSubscription
 from feedbus.schema.events import FeedStatus, Gap
 from tests.apart import Apart, apart
 

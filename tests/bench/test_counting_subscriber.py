@@ -9,7 +9,7 @@ import pytest
 
 from feedbus.bench.counting_subscriber import count_all, from_start, sequences, time_all
 from feedbus.bench.turn import FIRST_TIME, Measured, TurnOver
-from feedbus.bus.subscriber import Batch, Header
+from feedbus.bus.receiver import Batch, Header
 from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
 
 GAP = Gap("book.moex.A", "bench", 1, 2, 3, "lost")

@@ -455,7 +455,7 @@ class FakeRounds:
     def wake_at_end(self, event: trio.Event) -> None:
         self.to_wake.add(event)
 
-    def let_sleep(self, event: trio.Event) -> None:
+    def cancel_wake(self, event: trio.Event) -> None:
         self.to_wake.discard(event)
 
     def end(self) -> None:

@@ -19,7 +19,7 @@ import trio
 
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
-from feedbus.bus.subscriber import Header
+from feedbus.bus.receiver import Header
 from feedbus.commands import tail
 from feedbus.schema import codec
 from feedbus.schema.events import BookSnapshot, Gap, Trade

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 import feedbus
-from feedbus.bus.subscriber import Header, SyncSubscription
+from feedbus.bus.receiver import Header
+from feedbus.bus.subscriber import SyncSubscription
 from feedbus.schema.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
 from tests.apart import Apart, apart
 

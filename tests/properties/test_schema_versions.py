@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.bus.subscriber import Receiver
+from feedbus.bus.receiver import Receiver
 from feedbus.schema import codec
 from feedbus.schema.events import SCHEMA_VERSION, Event, Gap, Heartbeat
 from feedbus.testing.strategies import MARKET_DATA, any_event, examples, plain

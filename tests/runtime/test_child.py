@@ -35,7 +35,7 @@ def caught(error: BaseException) -> BaseException:
 
 
 def test_a_grace_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="a: a grace of 0 s"):
+    with pytest.raises(ValueError, match="a: the grace is 0 s"):
         Child("a", forever, grace=0)
 
 
@@ -80,7 +80,7 @@ async def test_who_returns_before_being_up_has_failed() -> None:
 
     life = Life(Child("a", done), 0.0)
     await life.run()
-    assert str(life.error) == "returned before it called started()"
+    assert str(life.error) == "it returned before it called started()"
     assert life.settled.is_set()
     assert not life.is_started
 
@@ -99,7 +99,7 @@ async def test_started_may_be_called_once() -> None:
 
     life = Life(Child("a", twice), 0.0)
     await life.run()
-    assert str(life.error) == "called started() twice"
+    assert str(life.error) == "it called started() twice"
 
 
 async def test_a_late_start_and_a_late_stop_are_overdue(autojump_clock: MockClock) -> None:

@@ -160,7 +160,7 @@ async def test_a_child_that_returns_before_it_is_up_failed_to_start(autojump_clo
     async def returns(*, task_status: trio.TaskStatus[None]) -> None:
         await trio.lowlevel.checkpoint()
 
-    with pytest.raises(StartFailed, match=r"a: RuntimeError: returned before it called started\(\)"):
+    with pytest.raises(StartFailed, match=r"a: RuntimeError: it returned before it called started\(\)"):
         await Supervisor("top", [Child("a", returns)]).run()
 
 
@@ -306,7 +306,9 @@ async def test_a_child_that_hangs_is_named_and_the_others_are_stopped_in_order(
     assert supervisor.stuck() == []
     assert supervisor.overdue(1000.0) is None
     assert supervisor.counts()["stuck_stops"] == 1
-    assert [record.getMessage() for record in caplog.records] == ["hung is stuck: not ended 2 s after its stop"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "hung is stuck: it has not ended 2 s after it was told to stop"
+    ]
 
 
 async def test_what_a_child_raises_in_its_cleanup_is_counted(stage: Stage, autojump_clock: MockClock) -> None:

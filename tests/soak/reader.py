@@ -15,7 +15,8 @@ import msgspec
 import trio
 
 import feedbus
-from feedbus.bus.subscriber import BusSubscription, Header
+from feedbus.bus.receiver import Header
+from feedbus.bus.subscriber import BusSubscription
 from feedbus.schema.events import FeedStatus, Gap, MarketData
 from feedbus.schema.topics import topic_of
 

@@ -16,7 +16,6 @@ def report(**changes: Any) -> dict[str, Any]:
     stats = {
         "published": {"book": 10},
         "delivered": {"book": 7},
-        "conflated": {},
         "lost": {"book": 3},
         "gaps": 2,
         "unreadable": 0,

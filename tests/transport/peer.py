@@ -6,10 +6,14 @@ import base64
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import NamedTuple
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import ModuleType
+from typing import Any, NamedTuple
 
+import pytest
 import trio
+
+from feedbus.transport import DialOptions
 
 CONTINUED, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 FIN = 0x80
@@ -125,6 +129,21 @@ class Peer:
         assert isinstance(stream, trio.SocketStream)
         stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
         await trio.aclose_forcefully(stream)
+
+
+@asynccontextmanager
+async def dialled(transport: ModuleType, stream: trio.abc.Stream, url: str, options: DialOptions) -> AsyncIterator[Any]:
+    """A connection of this transport over `stream`, which takes the place of the TCP stream that its `dial` opens."""
+
+    async def open_stream(*_: object) -> trio.abc.Stream:
+        await trio.lowlevel.checkpoint()
+        return stream
+
+    async with AsyncExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(transport, "open_stream", open_stream)
+            connection = await stack.enter_async_context(transport.dial(url, options))
+        yield connection
 
 
 Handler = Callable[[Peer], Awaitable[None]]

@@ -16,9 +16,9 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from feedbus.errors import ClosedByPeer
-from feedbus.transport import DialOptions
+from feedbus.transport import DialOptions, websocket
 from feedbus.transport.connection import MAX_ANSWERS, WebSocketConnection
-from feedbus.transport.websocket import wrap
+from tests.transport.peer import dialled
 
 URL = "ws://venue.example/feed"
 
@@ -78,7 +78,7 @@ async def connected(
     near, far = lockstep_stream_pair() if lockstep else memory_stream_pair()
     venue = Venue(far, options.subprotocols)
     trio.lowlevel.spawn_system_task(venue.accept, early)
-    async with wrap(near, URL, options) as connection:
+    async with dialled(websocket, near, URL, options) as connection:
         await wait_all_tasks_blocked()
         yield connection, venue
 

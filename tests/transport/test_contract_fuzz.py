@@ -12,8 +12,8 @@ from trio.testing import MockClock, memory_stream_pair
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, VenueError
 from feedbus.transport import DialOptions
-from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, Peer, frame
-from tests.transport.test_contract_timing import URL, WRAPS
+from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, Peer, dialled, frame
+from tests.transport.test_contract_timing import TRANSPORTS, URL
 
 OPTIONS = DialOptions(subprotocols=("STOMP",), max_message_size=500, close_timeout=0.1)
 
@@ -82,7 +82,7 @@ def outcome(transport: str, chunks: list[bytes]) -> tuple[list[bytes], VenueErro
         messages: list[bytes] = []
         async with trio.open_nursery() as nursery:
             nursery.start_soon(speak, Peer(far))
-            async with WRAPS[transport](near, URL, OPTIONS) as connection:
+            async with dialled(TRANSPORTS[transport], near, URL, OPTIONS) as connection:
                 try:
                     while True:
                         messages += map(bytes, (await connection.receive())[0])
@@ -94,7 +94,7 @@ def outcome(transport: str, chunks: list[bytes]) -> tuple[list[bytes], VenueErro
     return trio.run(run, clock=MockClock(autojump_threshold=0))
 
 
-@pytest.mark.parametrize("transport", WRAPS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @given(groups=GROUPS, tail=st.one_of(TAIL, ODD_FRAMES), places=PLACES)
 def test_a_valid_beginning_is_received_whatever_comes_after_it_in_whatever_pieces(
     transport: str, groups: list[Script], tail: bytes, places: list[int]
@@ -109,7 +109,7 @@ def test_a_valid_beginning_is_received_whatever_comes_after_it_in_whatever_piece
         assert str(error) == "closed by the venue: 1006 the stream ended without a close frame"
 
 
-@pytest.mark.parametrize("transport", WRAPS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @given(groups=GROUPS, changes=CHANGES, places=PLACES)
 def test_changed_frames_end_in_one_error_of_the_seam(
     transport: str, groups: list[Script], changes: list[tuple[int, int]], places: list[int]
@@ -150,7 +150,7 @@ ANSWERS = st.one_of(
 ).map(b"".join)
 
 
-@pytest.mark.parametrize("transport", WRAPS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @given(answer=ANSWERS, changes=st.one_of(st.just([]), CHANGES), places=PLACES)
 def test_whatever_answers_our_request_opens_the_connection_or_is_refused_as_the_seam_says(
     transport: str, answer: bytes, changes: list[tuple[int, int]], places: list[int]
@@ -170,7 +170,7 @@ def test_whatever_answers_our_request_opens_the_connection_or_is_refused_as_the_
         async with trio.open_nursery() as nursery:
             nursery.start_soon(speak, Peer(far))
             try:
-                async with WRAPS[transport](near, URL, OPTIONS) as connection:
+                async with dialled(TRANSPORTS[transport], near, URL, OPTIONS) as connection:
                     with pytest.raises((BadData, ClosedByPeer)):  # noqa: PT012
                         while True:
                             await connection.receive()

@@ -41,7 +41,7 @@ async def opened() -> Side:
     us = side()
     await us.far.send_all(HEAD)
     assert await us.guarded.receive_some() == HEAD
-    us.guarded.watch(us.library)
+    us.guarded.attach(us.library)
     return us
 
 
@@ -50,7 +50,7 @@ async def test_bytes_are_counted_behind_the_head_and_messages_have_their_own_tim
     first = time.time_ns()
     await us.far.send_all(HEAD + frame(TEXT, b"one") + frame(BINARY, b"two") + b"\x82")
     assert await us.guarded.receive_some() == HEAD + frame(TEXT, b"one") + frame(BINARY, b"two") + b"\x82"
-    us.guarded.watch(us.library)
+    us.guarded.attach(us.library)
     second = time.time_ns()
     await us.far.send_all(b"\x00")
     assert await us.guarded.receive_some() == b"\x00"
@@ -68,7 +68,7 @@ async def test_the_second_read_waits_until_it_is_known_whose_stream_it_is() -> N
         nursery.start_soon(us.guarded.receive_some)
         await wait_all_tasks_blocked()
         assert us.guarded.bytes_received == 0
-        us.guarded.watch(us.library)
+        us.guarded.attach(us.library)
     assert us.guarded.bytes_received == 2
 
 
@@ -109,7 +109,7 @@ async def test_what_the_library_or_the_watch_found_ends_the_next_read(
 )
 async def test_the_end_of_the_stream_is_an_error(data: bytes, expected: str) -> None:
     us = side()
-    us.guarded.watch(us.library)
+    us.guarded.attach(us.library)
     await us.far.send_all(data)
     await us.far.aclose()
     with pytest.raises((ConnectFailed, ClosedByPeer)) as caught:  # noqa: PT012
@@ -118,48 +118,48 @@ async def test_the_end_of_the_stream_is_an_error(data: bytes, expected: str) -> 
     assert str(caught.value) == expected
 
 
-async def test_what_a_task_writes_is_gathered_and_goes_at_once() -> None:
+async def test_what_a_task_writes_is_held_back_and_goes_in_one_write() -> None:
     us = await opened()
-    us.guarded.gather()
+    us.guarded.hold_writes()
     await us.guarded.send_all(b"a")
     async with trio.open_nursery() as nursery:
         nursery.start_soon(us.guarded.send_all, b"from another task ")
     await us.guarded.send_all(b"b")
     assert await us.far.receive_some() == b"from another task "
-    await us.guarded.flush()
-    us.guarded.release()
+    await us.guarded.write_held()
+    us.guarded.discard_held()
     assert await us.far.receive_some() == b"ab"
     await us.guarded.send_all(b"c")
     assert await us.far.receive_some() == b"c"
 
 
-async def test_what_was_gathered_in_vain_is_forgotten() -> None:
+async def test_what_was_held_back_in_vain_is_forgotten() -> None:
     us = await opened()
-    us.guarded.gather()
+    us.guarded.hold_writes()
     await us.guarded.send_all(b"never")
-    us.guarded.release()
-    us.guarded.gather()
+    us.guarded.discard_held()
+    us.guarded.hold_writes()
     await us.guarded.send_all(b"this")
-    await us.guarded.flush()
+    await us.guarded.write_held()
     assert await us.far.receive_some() == b"this"
 
 
-async def test_a_broken_write_is_told_to_who_flushes_and_to_nobody_else() -> None:
+async def test_a_broken_write_is_raised_by_write_held_alone() -> None:
     us = await opened()
     await us.far.aclose()
     await us.guarded.send_all(b"a pong")
     assert us.guarded.write_failure is not None
     await us.guarded.send_all(b"another")
     with pytest.raises(ClosedByPeer, match="1006"):
-        await us.guarded.flush()
-    await us.guarded.say_last(b"bye")
+        await us.guarded.write_held()
+    await us.guarded.send_last(b"bye")
 
 
 async def test_nothing_is_written_after_the_last_word() -> None:
     us = await opened()
-    await us.guarded.say_last(b"bye")
+    await us.guarded.send_last(b"bye")
     await us.guarded.send_all(b"a pong")
-    await us.guarded.say_last(b"bye again")
+    await us.guarded.send_last(b"bye again")
     await us.guarded.aclose()
     assert await us.far.receive_some() == b"bye"
     assert await us.far.receive_some() == b""
@@ -170,7 +170,7 @@ async def test_a_cancelled_write_ends_the_stream_and_says_so(autojump_clock: Moc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(us.far.send_all, HEAD)
         await us.guarded.receive_some()
-    us.guarded.watch(us.library)
+    us.guarded.attach(us.library)
     failures: list[VenueError] = []
 
     async def read() -> None:

@@ -15,9 +15,8 @@ import trio_websocket
 from trio.testing import memory_stream_pair
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed
-from feedbus.transport import Connection, DialOptions
-from feedbus.transport.websocket import dial, wrap
-from tests.transport.peer import BINARY, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, frame
+from feedbus.transport import Connection, DialOptions, websocket
+from tests.transport.peer import BINARY, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, dialled, frame
 
 LIMIT = 100_000
 OPTIONS = DialOptions(max_message_size=LIMIT, close_timeout=0, compression=True)
@@ -51,7 +50,7 @@ async def test_a_conversation_with_another_librarys_server(compression: bool) ->
     async with trio.open_nursery() as nursery:
         serve = functools.partial(trio_websocket.serve_websocket, converse, "127.0.0.1", 0, None)
         port = (await nursery.start(serve)).port
-        async with dial(f"ws://127.0.0.1:{port}/feed", options) as connection:
+        async with websocket.dial(f"ws://127.0.0.1:{port}/feed", options) as connection:
             assert connection.subprotocol == "STOMP"
             sent = [b"%d" % number for number in range(100)] + [b"x" * 104_000]
             await connection.send(sent)
@@ -69,7 +68,7 @@ async def connected(parameters: bytes = b"") -> AsyncIterator[tuple[Connection, 
     peer = Peer(far)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.accept, b"Sec-WebSocket-Extensions: permessage-deflate" + parameters)
-        async with wrap(near, "ws://venue.example/", OPTIONS) as connection:
+        async with dialled(websocket, near, "ws://venue.example/", OPTIONS) as connection:
             yield connection, peer
 
 
@@ -133,7 +132,7 @@ async def test_a_server_may_refuse_compression() -> None:
     peer = Peer(far)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(peer.accept)
-        async with wrap(near, "ws://venue.example/", OPTIONS) as connection:
+        async with dialled(websocket, near, "ws://venue.example/", OPTIONS) as connection:
             await peer.say(frame(BINARY, b"plain"))
             assert await receive(connection, 1) == [b"plain"]
             await connection.send([b"plain too"])
@@ -202,4 +201,4 @@ async def test_an_answer_to_our_offer_that_we_can_not_work_with_is_refused(exten
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Peer(far).accept, b"Sec-WebSocket-Extensions: " + extension)
         with pytest.raises(ConnectFailed, match=r"^venue\.example:80: (the server chose what|bad answer)"):
-            await wrap(near, "ws://venue.example/", OPTIONS).__aenter__()
+            await dialled(websocket, near, "ws://venue.example/", OPTIONS).__aenter__()

@@ -29,7 +29,8 @@ from feedbus.actors.metrics.bus_figures import (
     is_label,
 )
 from feedbus.actors.protocol import ActorContext
-from feedbus.bus.subscriber import EventReader, Stats
+from feedbus.bus.receiver import Stats
+from feedbus.bus.subscriber import EventReader
 from feedbus.errors import ConfigError
 from feedbus.schema.events import EVENT_TYPES
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, Summary, add
@@ -183,45 +184,59 @@ def _words(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 STREAM: Sequence[MetricSeries[_StreamAt]] = (
-    MetricSeries("feedbus_bus_events_total", "Events that came over the bus.", lambda it: it.stream.events),
+    MetricSeries("feedbus_bus_events_total", "Events received over the bus.", lambda it: it.stream.events),
     MetricSeries(
         "feedbus_bus_events_per_second",
-        "Their rate over the window, a minute if nothing else is said.",
+        "Events received per second, on average over the window (60 s by default).",
         lambda it: it.stream.rate(it.now_ns),
     ),
     MetricSeries(
         "feedbus_bus_age_seconds",
-        "From the receipt of the venue's bytes to the receipt here; of each message its first event, counted for all.",
+        "Time from the receipt of the venue's bytes to the receipt here; a message's first event of a kind "
+        "stands for all of that kind.",
         lambda it: _summary(it.stream.ages(it.now_ns)),
         by="quantile",
     ),
     MetricSeries(
         "feedbus_bus_venue_delay_seconds",
-        "From the venue's time to the receipt of its bytes, by two clocks; missing where the venue gives no time.",
+        "Time from the venue's timestamp to the receipt of its bytes, by two clocks; absent where the venue "
+        "gives no timestamp.",
         lambda it: _summary(it.stream.delays(it.now_ns)),
         by="quantile",
     ),
 )
 
 FEED: Sequence[MetricSeries[_At]] = (
-    MetricSeries("feedbus_bus_gaps_total", "Holes in what came, by cause.", lambda it: it.feed.gaps, by="cause"),
-    MetricSeries("feedbus_bus_lost_events_total", "Events in the holes whose size is known.", lambda it: it.feed.lost),
     MetricSeries(
-        "feedbus_bus_publisher_restarts_total", "Times that the publisher began anew.", lambda it: it.feed.restarts
+        "feedbus_bus_gaps_total",
+        "Gaps in the sequence numbers of what was received, by cause.",
+        lambda it: it.feed.gaps,
+        by="cause",
+    ),
+    MetricSeries(
+        "feedbus_bus_lost_events_total",
+        "Events that are missing in the gaps whose size is known.",
+        lambda it: it.feed.lost,
+    ),
+    MetricSeries(
+        "feedbus_bus_publisher_restarts_total",
+        "Times that the publisher was restarted and began a new epoch.",
+        lambda it: it.feed.restarts,
     ),
     MetricSeries(
         "feedbus_bus_last_message_timestamp_seconds",
-        "When the publisher's last events or gaps came; heartbeats that show no gap don't count.",
+        "Unix time at which the publisher's newest events or gaps were received; a heartbeat that shows no "
+        "gap doesn't count.",
         lambda it: it.feed.heard_at / SECOND,
     ),
     MetricSeries(
         "feedbus_bus_connections_up",
-        "Connections that are logged in, by the feed's newest word; 0 when it has said nothing for 15 s.",
+        "Connections that are logged in, by the feed's newest status; 0 when no status has come for 15 s.",
         lambda it: it.feed.connections_up(it.now_ns),
     ),
     MetricSeries(
         "feedbus_bus_connections_wanted",
-        "Connections of the shard plan, by the feed's newest word.",
+        "Connections in the feed's shard plan, by its newest status.",
         lambda it: it.feed.status.connections_wanted if it.feed.status else None,
     ),
 )
@@ -229,51 +244,71 @@ FEED: Sequence[MetricSeries[_At]] = (
 PUBLISHER: Sequence[MetricSeries[tuple[int, int]]] = (
     MetricSeries(
         "feedbus_bus_publisher_epoch_timestamp_seconds",
-        "When the publisher began to number.",
+        "Unix time at which the publisher began its present sequence numbers, which is its epoch.",
         lambda it: it[0] / SECOND,
     ),
     MetricSeries(
         "feedbus_bus_publisher_heartbeats_total",
-        "Heartbeats of the publisher in this epoch, by the newest one's number: one a second while it lives.",
+        "Heartbeats of the publisher in its present epoch, by the number of the newest one; a running "
+        "publisher sends one a second.",
         lambda it: it[1],
     ),
 )
 
 ALERTS: Sequence[MetricSeries[tuple[int, int]]] = (
     MetricSeries("feedbus_bus_alerts_firing", "Alerts that are firing now.", lambda it: it[0]),
-    MetricSeries("feedbus_bus_alerts_fired_total", "Alerts that began to fire.", lambda it: it[1]),
+    MetricSeries("feedbus_bus_alerts_fired_total", "Alerts that have begun to fire.", lambda it: it[1]),
 )
 
 FIGURES: Sequence[MetricSeries[BusFigures]] = (
     MetricSeries(
         "feedbus_bus_alerts_not_kept_total",
-        "Firing alerts that aren't counted above, for there are too many.",
+        "Firing alerts that the other alert series leave out, because 10,000 are remembered already.",
         lambda it: it.not_kept,
     ),
 )
 
 SUBSCRIPTION: Sequence[MetricSeries[Stats]] = (
-    MetricSeries("feedbus_bus_received_messages_total", "Messages taken off the bus.", lambda it: it.messages),
-    MetricSeries("feedbus_bus_received_bytes_total", "Bytes of these messages.", lambda it: it.bytes),
-    MetricSeries("feedbus_bus_unreadable_messages_total", "Messages that are none.", lambda it: it.unreadable),
-    MetricSeries("feedbus_bus_older_messages_total", "Messages of an older epoch, passed over.", lambda it: it.older),
-    MetricSeries("feedbus_bus_duplicate_events_total", "Events that had come before.", lambda it: it.duplicates),
+    MetricSeries("feedbus_bus_received_messages_total", "Messages received over the bus.", lambda it: it.messages),
+    MetricSeries(
+        "feedbus_bus_received_bytes_total", "Bytes of the messages received over the bus.", lambda it: it.bytes
+    ),
+    MetricSeries(
+        "feedbus_bus_unreadable_messages_total",
+        "Messages that were skipped because they could not be decoded.",
+        lambda it: it.unreadable,
+    ),
+    MetricSeries(
+        "feedbus_bus_older_messages_total",
+        "Messages that were skipped because their publisher has begun a newer epoch.",
+        lambda it: it.older,
+    ),
+    MetricSeries(
+        "feedbus_bus_duplicate_events_total",
+        "Events that were skipped because they had been received before.",
+        lambda it: it.duplicates,
+    ),
     MetricSeries(
         "feedbus_bus_unknown_kind_events_total",
-        "Events of kinds that this version doesn't know.",
+        "Events that were skipped because this version of feedbus doesn't know their kind.",
         lambda it: it.unknown_kinds,
     ),
     MetricSeries(
         "feedbus_bus_balance_published_total",
-        "Events published since this subscription joined, by their numbers: delivered + conflated + lost.",
+        "Events published since the subscription joined, by their sequence numbers; the sum of delivered and lost.",
         lambda it: _words(it.published),
         by="word",
     ),
     MetricSeries(
-        "feedbus_bus_balance_delivered_total", "Of these, delivered.", lambda it: _words(it.delivered), by="word"
+        "feedbus_bus_balance_delivered_total",
+        "Events of feedbus_bus_balance_published_total that were delivered.",
+        lambda it: _words(it.delivered),
+        by="word",
     ),
     MetricSeries(
-        "feedbus_bus_balance_conflated_total", "Of these, conflated.", lambda it: _words(it.conflated), by="word"
+        "feedbus_bus_balance_lost_total",
+        "Events of feedbus_bus_balance_published_total that were lost.",
+        lambda it: _words(it.lost),
+        by="word",
     ),
-    MetricSeries("feedbus_bus_balance_lost_total", "Of these, lost.", lambda it: _words(it.lost), by="word"),
 )
