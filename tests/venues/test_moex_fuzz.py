@@ -92,15 +92,13 @@ def check(effects: Iterable[Effect], ts_recv: int) -> list[Effect]:
     found = sound(effects, "moex", SYMBOLS, ts_recv)
     for effect in found:
         match effect:
-            case BookSnapshot():
-                pass
             case Ticker():
                 assert effect.status is None or effect.status.isprintable()
             case Bar():
                 assert effect.period_s == 60
                 assert 0 < effect.start < 2**63
             case _:
-                assert not isinstance(effect, Event)
+                assert isinstance(effect, BookSnapshot) or not isinstance(effect, Event)
     return found
 
 
@@ -167,19 +165,6 @@ def test_any_body_of_the_right_outer_shape_is_taken(messages: list[tuple[int, st
     session = live()
     for at, (number, body) in enumerate(messages, 2):
         check(session.frame(message(number, body), at, 1.0), at)
-
-
-@examples(100)
-@given(st.integers(0, 2), CELLS, WHOLES, WHOLES, st.booleans())
-@example(1, "-1", "1", "1", True)
-@example(2, "null", "18446744073709551616", "1", True)
-def test_any_cell_of_a_book_is_taken(at: int, cell: str, seqnum: str, timestamp: str, usual: bool) -> None:
-    columns = BOOK_COLUMNS if usual else '["BUYSELL","PRICE","QUANTITY","X"]'
-    cells = ["[1.5,1]", "7", "null"]
-    cells[at] = cell
-    about = f'{{"type":"snapshot","seqnum":{seqnum},"timestamp":{timestamp}}}'
-    body = f'{{"properties":{about},"columns":{columns},"data":[["B",{",".join(cells)}]]}}'
-    check(live().frame(message(1, body), 2, 1.0), 2)
 
 
 def changed_cell(name: str, cell: str) -> bytes:

@@ -284,12 +284,14 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         for effect in effects:
             if isinstance(effect, Send):
                 _, kind, *symbols = str(effect.data).split()
-                self.at_venue.update(dict.fromkeys(symbols, 1 if kind == "subscribe" else -1))
                 assert 0 < len(symbols) <= 4
-                if kind == "subscribe":
-                    for symbol in symbols:
+                for symbol in symbols:
+                    if kind == "subscribe":
                         assert self.model[symbol].state == "wanted"
                         self.model[symbol].state = "sent"
+                    else:
+                        assert self.at_venue[symbol] > 0, "ended, and not there"
+                self.at_venue.update(dict.fromkeys(symbols, 1 if kind == "subscribe" else -1))
 
     @rule(symbol=st.sampled_from("ABCDEFGH"))
     def want(self, symbol: str) -> None:
@@ -325,6 +327,7 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         if said == "confirm":
             expected = naive.state in ("sent", "refused")
             assert bool(self.made.confirm(tracked)) == expected
+            self.at_venue[symbol] += naive.state == "refused"  # it is there all the same
             naive.state = "confirmed" if expected else naive.state
         elif said == "data":
             self.made.data(tracked, self.now)

@@ -70,7 +70,8 @@ def names_its_venue_and_refuses_what_it_does_not_know(name: str) -> None:
     assert account.check_symbol("\n")
     assert account.channels
     assert all(address.startswith("https://") for address in account.services.values())
-    assert list(account_class(credentials, account.channels, account.Options()).channels) == list(account.channels)
+    twice = [*account.channels, *account.channels]
+    assert list(account_class(credentials, twice, account.Options()).channels) == list(account.channels)
 
 
 def sessions_of_one_account_are_independent(name: str) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from feedbus.config.credentials import check_keys
-from feedbus.config.yaml_text import compose
-from feedbus.errors import ConfigError, TimedOut
+from feedbus.errors import ConfigError
 from feedbus.venues.alor.account import Account
 from feedbus.venues.alor.requests import Options
 from feedbus.venues.protocol import (
@@ -22,7 +20,6 @@ from feedbus.venues.protocol import (
     FetchResponse,
     Limits,
     NoOptions,
-    Notice,
     Ready,
     Send,
     Subscription,
@@ -49,23 +46,9 @@ def tokens(effects: Iterable[Effect]) -> list[str]:
 # Configuration
 
 
-@pytest.mark.parametrize(
-    ("credentials", "channels", "reason"),
-    [
-        ({}, [], "credentials: refresh_token is missing"),
-        ({"x": "y"}, [], "credentials: unknown key 'x'; there are: refresh_token"),
-        ({**SECRET, "login": "me"}, [], "credentials: unknown key 'login'; there are: refresh_token"),
-        ({"refresh_token": ""}, [], "credentials: refresh_token is empty or holds a control character"),
-        ({"refresh_token": "a\nb"}, [], "credentials: refresh_token is empty or holds a control character"),
-        (SECRET, ["bars"], "channels: unknown channel 'bars'; there are: orderbook, alltrades, quotes"),
-        (SECRET, ["quotes", ""], "channels: unknown channel ''; there are: orderbook, alltrades, quotes"),
-    ],
-)
-def test_what_it_does_not_know_is_a_configuration_error(
-    credentials: dict[str, str], channels: list[str], reason: str
-) -> None:
-    with pytest.raises(ConfigError, match=f"^{re.escape(reason)}$"):
-        Account(credentials, channels)
+def test_there_is_no_account_without_a_refresh_token() -> None:
+    with pytest.raises(ConfigError, match=r"^credentials: refresh_token is missing$"):
+        Account({}, [])
 
 
 @pytest.mark.parametrize(
@@ -91,34 +74,15 @@ def test_another_venue_s_options_are_a_bug() -> None:
         Account(SECRET, [], NoOptions())
 
 
-def test_channels_are_the_usual_ones_or_those_that_are_named_each_once() -> None:
-    assert Account(SECRET, ["quotes", "orderbook", "quotes"]).channels == ("quotes", "orderbook")
-
-
 def test_what_it_says_of_itself() -> None:
     account = Account(SECRET, [])
-    assert account.Options is Options
-    assert account.subprotocols == ()
     assert account.services == {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     assert account.limits == Limits(connections=10, subscriptions=5000)
-    assert account.check_symbol("MOEX:SBER:TQBR") is None
     assert account.check_symbol("TQBR:SBER") == "begins with no exchange: there are MOEX and SPBX"
     assert SECRET["refresh_token"] not in repr(account) + repr(account.session(["SBER"])) + repr(vars(Account))
 
 
 # The connections together
-
-
-def test_connections_may_be_made_when_the_token_has_come() -> None:
-    account = Account(SECRET, ["orderbook"])
-    assert list(account.start(0.0)) == [FETCH]
-    assert list(account.fetched(FETCH, TimedOut("no answer"), 1.0)) == [
-        Notice("no new access token, trying again in 2 s: no answer"),
-        WakeAt(3.0),
-    ]
-    assert list(account.tick(3.0)) == [FETCH]
-    assert list(account.fetched(FETCH, ok("tok1"), 4.0)) == [Ready(), WakeAt(3.0 + 1200)]
-    assert tokens(account.session(["SBER"]).opened(4.0)) == ["tok1"]
 
 
 def test_many_connections_with_a_refused_token_make_one_renewal_and_all_go_on() -> None:
@@ -142,20 +106,6 @@ def test_many_connections_with_a_refused_token_make_one_renewal_and_all_go_on() 
         assert session.instruments() == {"confirmed": 1, "sent": 1}
 
 
-def test_a_renewal_does_not_disturb_what_is_subscribed() -> None:
-    account = Account(SECRET, ["orderbook"])
-    account.start(0.0)
-    account.fetched(FETCH, ok("tok1"), 0.0)
-    session = account.session(["SBER"])
-    list(session.opened(0.0))
-    list(session.frame(ack("o1"), 1, 0.0))
-    assert list(account.tick(1200.0)) == [FETCH]
-    account.fetched(FETCH, ok("tok2"), 1200.0)
-    (ping,) = (json.loads(effect.data) for effect in session.tick(1200.0) if isinstance(effect, Send))
-    assert (ping["opcode"], ping["token"]) == ("ping", "tok2")
-    assert session.instruments() == {"confirmed": 1}
-
-
 def test_the_account_starts_again_after_its_tokens_were_refused() -> None:
     account = Account(SECRET, ["orderbook"])
     account.start(0.0)
@@ -175,10 +125,3 @@ def test_the_account_starts_again_after_its_tokens_were_refused() -> None:
 
 
 # The configuration's own checks
-
-
-def test_an_unknown_key_of_the_credentials_is_found_by_the_configuration_which_shows_no_value() -> None:
-    with pytest.raises(ConfigError, match="refresh_token") as refused:
-        check_keys(Account, compose("refresh_tokne: s3cret\n", "f"))
-    assert "s3cret" not in str(refused.value)
-    check_keys(Account, compose("refresh_token_file: token.txt\n", "f"))

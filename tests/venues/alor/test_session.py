@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.schema.events import BookSnapshot, Quote, Ticker, Trade
+from feedbus.schema.events import BookSnapshot, Trade
 from feedbus.venues.alor.requests import CHANNELS, Options
 from feedbus.venues.alor.session import MAX_ENDING, Session
 from feedbus.venues.alor.tokens import AccessTokens
@@ -144,10 +144,6 @@ def test_every_message_carries_the_token_of_its_moment() -> None:
     script.at(1202.0).unsubscribed(["SBER"], ends("o1", "tok2")).stands(sent=1)
 
 
-def test_an_empty_session_only_waits() -> None:
-    Script().opened().ticked().stands()
-
-
 # Asking, and the answers
 
 
@@ -181,18 +177,6 @@ def test_bad_data_before_the_answer_confirms_and_is_not_live() -> None:
     script.received(book("o1", 1.5), book_of("SBER", 1.5)).stands(live=1)
 
 
-def test_no_answer_within_ten_seconds_is_a_failure_that_names_the_subscription() -> None:
-    script = Script("SBER", "GAZP").at(3.0).asked()
-    script.received(ack("o1"), Ready(), Confirmed(SBER))
-    script.at(12.9).ticked(WakeAt(13.0)).at(13.0).ticked(Close(TimedOut("no answer to orderbook GAZP within 10 s")))
-
-
-def test_no_data_is_not_a_failure() -> None:
-    script = Script("SBER", channels=("alltrades",)).asked()
-    script.received(ack("a1"), Ready(), WakeAt(15.0), Confirmed(Subscription("alltrades", "SBER")))
-    script.at(14.0).ticked(WakeAt(15.0)).stands(confirmed=1)
-
-
 @pytest.mark.parametrize("code", [400, 404])
 def test_an_answer_about_the_instrument_opens_the_conversation_too(code: int) -> None:
     script = Script("SBER", "GAZP").asked()
@@ -204,56 +188,6 @@ def test_an_answer_about_the_instrument_opens_the_conversation_too(code: int) ->
 def test_another_answer_refuses_and_says_nothing_of_the_token(code: int) -> None:
     script = Script("SBER").asked().received(ack("o1", code, "no"), Ready(), Refused(SBER, f"{code} no"), WakeAt(5.0))
     assert not script.tokens.granted
-
-
-def test_what_was_refused_is_asked_for_again_later_and_later_each_time_by_a_new_guid() -> None:
-    script = Script("SBER").asked()
-    pauses = []
-    for number in range(1, 13):
-        found = script.yields("no", script.session.frame(ack(f"o{number}", 503, "no"), 7, script.now), None)
-        assert Refused(SBER, "503 no") in found
-        pauses.append(script.wake - script.now)
-        script.stands(refused=1).at(script.wake).has_token(f"tok{number}")
-        script.ticked(asks(f"o{number + 1}", SBER, f"tok{number}"), WakeAt(script.now + 10)).stands(sent=1)
-    assert pauses == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]
-
-
-def test_what_was_live_for_long_is_asked_for_soon() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0))
-    script.received(book("o2", 1.5), WakeAt(15.0 + 5), Confirmed(SBER), book_of("SBER", 1.5))
-    script.at(905.0).ticked(pings("p3"), WakeAt(920.0))
-    script.received(ack("o2", 503, "no"), Refused(SBER, "503 no"), WakeAt(915.0))  # not longer than the longest pause
-    script.at(915.0).has_token("tok2").ticked(asks("o4", SBER, "tok2"), WakeAt(920.0))
-    script.received(book("o4", 1.5), Confirmed(SBER), book_of("SBER", 1.5))
-    script.at(1815.1).ticked(pings("p5", "tok2"), WakeAt(1830.1))
-    script.received(ack("o4", 503, "no"), Refused(SBER, "503 no"), WakeAt(1820.1))
-    script.at(1820.1).ticked(asks("o6", SBER, "tok2"), WakeAt(1830.1))
-    script.received(ack("o6", 503, "no"), Refused(SBER, "503 no")).at(1830.1).ticked(
-        pings("p7", "tok2"), asks("o8", SBER, "tok2"), WakeAt(1840.1)
-    )
-
-
-def test_a_retry_of_what_was_given_up_and_taken_up_again_is_nobody_s() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER)).at(5.0).ticked(WakeAt(12.0))
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.at(1.0).unsubscribed(["SBER"]).at(2.0).subscribed(["SBER"], asks("o2", SBER))
-    script.at(4.0).received(ack("o2", 503, "no"), Refused(SBER, "503 no")).at(5.0).ticked(WakeAt(9.0))
-    script.at(9.0).ticked(asks("o3", SBER), WakeAt(19.0))
-
-
-def test_an_old_retry_does_not_ask_again_for_what_was_asked_meanwhile() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.at(5.0).ticked(asks("o2", SBER), WakeAt(15.0)).received(ack("o2", 503, "no"), Refused(SBER, "503 no"))
-    script.at(6.0).unsubscribed(["SBER"]).subscribed(["SBER"], asks("o3", SBER))
-    script.received(ack("o3", 503, "no"), Refused(SBER, "503 no"), WakeAt(11.0))
-    script.at(11.0).ticked(asks("o4", SBER), WakeAt(15.0)).at(15.0).ticked(WakeAt(21.0)).stands(sent=1)
-
-
-def test_what_comes_for_the_guid_of_a_refused_request_is_late() -> None:
-    script = Script("SBER").asked().received(ack("o1", 503, "no"), Ready(), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.received(book("o1", 1.5)).received(ack("o1")).counted(late_frames=2).stands(refused=1)
 
 
 def test_a_live_subscription_may_be_ended_by_the_venue() -> None:
@@ -307,14 +241,6 @@ def test_another_session_s_grant_is_one_of_the_account() -> None:
     script.received(ack("o1", 401, UNAUTHORIZED), AccountDue()).has_token("tok2").at(1.0)
     script.ticked(asks("o2", SBER, "tok2"), WakeAt(11.0))
     script.received(ack("o2", 401, UNAUTHORIZED), Refused(SBER, f"401 {UNAUTHORIZED}"), WakeAt(6.0))
-
-
-def test_sessions_report_one_refused_token_once() -> None:
-    script = Script("SBER").asked()
-    other = Session(script.tokens, Options(), BOOKS, ["GAZP"])
-    list(other.opened(0.0))
-    script.received(ack("o1", 401, UNAUTHORIZED), AccountDue())
-    assert list(other.frame(ack("o1", 401, UNAUTHORIZED), 7, 0.0)) == []
 
 
 def test_a_confirmation_between_two_401s_is_a_new_start() -> None:
@@ -376,21 +302,11 @@ def test_a_guid_that_is_a_number_is_nobody_s() -> None:
     ("frame", "reason"),
     [
         (b"", "frame: Input data was truncated"),
-        (b"<html>", "frame: JSON is malformed: invalid character (byte 0)"),
-        (b"\xff\xfe", "frame: JSON is malformed: invalid character (byte 0)"),
-        (b"[]", "frame: Expected `object`, got `array`"),
-        (b"7", "frame: Expected `object`, got `int`"),
         (b"{}", "frame: neither data with a guid nor an answer with a code"),
         (b'{"data":{}}', "frame: neither data with a guid nor an answer with a code"),
-        (b'{"guid":"o1"}', "frame: neither data with a guid nor an answer with a code"),
         (b'{"requestGuid":"o1"}', "frame: neither data with a guid nor an answer with a code"),
         (b'{"requestGuid":"o1","httpCode":"200"}', "frame: Expected `int | null`, got `str` - at `$.httpCode`"),
         (b'{"requestGuid":"o1","httpCode":10000}', "frame: Expected `int` <= 9999 - at `$.httpCode`"),
-        (b'{"requestGuid":"o1","httpCode":-1}', "frame: Expected `int` >= 0 - at `$.httpCode`"),
-        (
-            b'{"requestGuid":"o1","httpCode":' + b"9" * 5000 + b"}",
-            "frame: Integer value out of range - at `$.httpCode`",
-        ),
         (b'{"data":null,"guid":"o1"}', "orderbook SBER: Expected `object`, got `null` - at `$.data`"),
         (book("o1", 1.5)[:-3], "frame: Input data was truncated"),
         (book("o1", 1.5) + b"x", "frame: JSON is malformed: trailing characters (byte 85)"),
@@ -421,24 +337,6 @@ def test_answers_to_no_request_are_noticed_each_once_and_not_very_many() -> None
 
 
 # Channels
-
-
-def test_an_instrument_is_as_far_as_its_least_channel() -> None:
-    script = Script("SBER", channels=CHANNELS).asked().stands(sent=1)
-    book_, trades, quotes = (Subscription(channel, "SBER") for channel in CHANNELS)
-    script.received(ack("o1"), Ready(), Confirmed(book_)).received(ack("a2"), Confirmed(trades)).stands(sent=1)
-    script.received(ack("q3"), Confirmed(quotes)).stands(confirmed=1)
-    script.received(book("o1", 1.5), book_of("SBER", 1.5)).stands(confirmed=1)
-    trade = f'{{"id":2022426556961456082,"sym":"[N/A]","q":39,"px":10.24500,"t":{MS},"h":false,"s":"sell"}}'
-    ts = MS * 1_000_000
-    script.received(data("a2", trade), Trade("alor", "SBER", ts, 7, 10.245, 39.0, "sell", 2022426556961456082))
-    script.stands(confirmed=1)
-    script.received(
-        data("q3", f'{{"sym":"[N/A]","bid":1.5,"bv":2,"tso":{MS}}}'),
-        Quote("alor", "SBER", ts, 7, 1.5, 2.0, None, None, None),
-        Ticker("alor", "SBER", ts, 7, bid=1.5),
-    )
-    script.stands(live=1).received(ack("q3", 503, "no"), Refused(quotes, "503 no"), WakeAt(5.0)).stands(refused=1)
 
 
 def test_trades_of_the_past_are_counted_and_confirm_but_are_not_published() -> None:
@@ -484,17 +382,6 @@ def test_what_is_taken_up_again_has_a_new_guid() -> None:
     script.unsubscribed(["SBER"], ends("o1")).at(2.0).subscribed(["SBER"], asks("o3", SBER), WakeAt(12.0))
     script.received(book("o1", 1.5)).counted(late_frames=1).stands(sent=1)
     script.received(ack("o1")).received(ack("o3"), Confirmed(SBER)).stands(confirmed=1)
-
-
-def test_what_was_not_asked_for_yet_is_given_up_in_silence() -> None:
-    script = Script(*(f"S{number}" for number in range(12))).asked().stands(sent=10, wanted=2)
-    script.at(1.0).unsubscribed(["S10", "S11", "nobody"], WakeAt(10.0)).stands(sent=10)
-    script.at(2.0).ticked(WakeAt(10.0))
-
-
-def test_what_is_refused_is_given_up_in_silence() -> None:
-    script = Script("SBER", "GAZP").live("o1").received(ack("o1", 503, "no"), Refused(SBER, "503 no"), WakeAt(5.0))
-    script.at(1.0).unsubscribed(["SBER"]).stands(sent=1).at(5.0).ticked(WakeAt(10.0))
 
 
 def test_the_answers_of_a_request_and_of_its_end_are_told_apart_by_their_order() -> None:
@@ -548,10 +435,6 @@ def test_ends_that_are_never_answered_are_forgotten_at_last() -> None:
     script.counted(forgotten=10).stands()
 
 
-def test_we_do_not_say_goodbye() -> None:
-    assert list(Script("SBER").live("o1").session.closing()) == []
-
-
 # Pings
 
 
@@ -563,25 +446,11 @@ def test_a_ping_is_sent_every_fifteen_seconds_from_the_first_answer_on() -> None
     script.counted(pings=3, pings_unanswered=1, unknown_guids=0)
 
 
-def test_pings_that_are_never_answered_are_counted_and_no_more() -> None:
-    script = Script("SBER").live("o1")
-    for now in range(15, 915, 15):
-        script.at(float(now)).ticked(pings(f"p{now // 15 + 1}"), WakeAt(now + 15.0))
-    script.counted(pings=60, pings_unanswered=59).stands(live=1)
-
-
 def test_where_pings_were_answered_a_minute_of_silence_is_the_end() -> None:
     script = Script("SBER").live("o1").at(15.0).ticked(pings("p2"), WakeAt(30.0)).received(ack("p2"))
     for guid, now in (("p3", 30.0), ("p4", 45.0), ("p5", 60.0)):
         script.at(now).ticked(pings(guid), WakeAt(now + 15))
     script.at(75.0).ticked(Close(TimedOut("nothing came for 60 s, not even answers to pings")))
-
-
-def test_any_frame_breaks_the_silence() -> None:
-    script = Script("SBER").live("o1").at(15.0).ticked(pings("p2"), WakeAt(30.0)).received(ack("p2"))
-    for guid, now in (("p3", 30.0), ("p4", 45.0), ("p5", 60.0)):
-        script.at(now).ticked(pings(guid), WakeAt(now + 15))
-    script.at(61.0).received(book("o1", 1.5), book_of("SBER", 1.5)).at(75.0).ticked(pings("p6"), WakeAt(90.0))
 
 
 def test_a_ping_tells_that_the_token_is_refused() -> None:

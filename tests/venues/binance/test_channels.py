@@ -47,11 +47,6 @@ def test_channels_that_can_not_be_had_together_or_at_all_are_refused(channels: l
     assert str(caught.value).startswith(f"channels: {complaint}")
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-def test_each_channel_can_be_had_alone(channel: str) -> None:
-    assert chosen([channel]) == (channel,)
-
-
 @pytest.mark.parametrize(
     "symbol", ["BTCUSDT", "1INCHUSDT", "1000SATSUSDT", "币安人生USDT", "ÉUSDT", "A-B_C.D", "A" * 50]
 )

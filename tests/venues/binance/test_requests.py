@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import json
 
-from feedbus.venues.binance.requests import LIST, PACE, BinanceSubscription, build
-from feedbus.venues.protocol import Send, Subscription
-from feedbus.venues.subscriptions import Leaving, Request, Subscriptions
-
-
-def tracked(symbol: str) -> BinanceSubscription:
-    return BinanceSubscription(Subscription("trade", symbol), {})
-
-
-def test_each_kind_of_request() -> None:
-    wanted = Request(1, "subscribe", [tracked("BTCUSDT"), tracked("ETHUSDT")])
-    assert build(wanted) == '{"method":"SUBSCRIBE","params":["btcusdt@trade","ethusdt@trade"],"id":1}'
-    leaving: Request[BinanceSubscription] = Request(2, "unsubscribe", [], [Leaving(Subscription("trade", "X"), 1)])
-    assert build(leaving) == '{"method":"UNSUBSCRIBE","params":["x@trade"],"id":2}'
-    assert build(Request(3, LIST)) == '{"method":"LIST_SUBSCRIPTIONS","id":3}'
+from feedbus.venues.binance.requests import PACE, BinanceSubscription, build
+from feedbus.venues.protocol import Send
+from feedbus.venues.subscriptions import Subscriptions
 
 
 def test_a_request_of_200_long_names_is_cut_to_size() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from typing import Any
 
 import pytest
@@ -14,10 +13,8 @@ from hypothesis import strategies as st
 from feedbus.schema.events import Bar
 from feedbus.venues.moex.candles import BARS_KEPT, MAX_PROBLEMS, Candles, NewestBars
 from feedbus.venues.moex.tables import OutOfStep
-from tests.places import CAPTURES
 
 TIME = 1769065132000
-CAPTURE = CAPTURES / "moex" / "nb_candles_stdout.txt"
 COLUMNS = ["FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME"]
 MOSCOW = dt.timezone(dt.timedelta(hours=3))
 
@@ -168,15 +165,6 @@ def test_a_snapshot_that_ends_earlier_begins_anew() -> None:
     ]  # fmt: skip
 
 
-def test_two_bars_are_kept_whatever_comes() -> None:
-    kept = NewestBars()
-    made = candles(kept)
-    made.decode(body("snapshot", *[row(f"10:{minute:02d}") for minute in range(60)]), 7)
-    made.decode(body("updates", *[row(f"11:{minute:02d}") for minute in range(60)]), 7)
-    assert sorted(kept.candles) == [ns("11:58:00"), ns("11:59:00")]
-    assert len(kept.candles) == BARS_KEPT
-
-
 def test_a_change_to_a_bar_that_is_no_longer_kept_is_reported() -> None:
     made = begun("10:00", "10:01", "10:02")
     assert made.decode(body("updates", row("10:00", 9.0)), 7) == []
@@ -204,11 +192,6 @@ def test_columns_are_read_in_every_message_and_an_update_may_name_some() -> None
     (bar,) = made.decode(body("updates", [7, [4.0, 2], "2026-01-22 10:00:00"], columns=["NEW", "CLOSE", "FROM"]), 7)
     assert (bar.open, bar.close, bar.volume, bar.revision) == (2.0, 4.0, 10.0, 1)
     (bar,) = candles().decode(body("snapshot", ["2026-01-22 10:00:00"], columns=["FROM"]), 7)
-    assert (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover) == (None,) * 6
-
-
-def test_nulls_are_none() -> None:
-    (bar,) = candles().decode(body("snapshot", ["2026-01-22 10:00:00", *[None] * 7]), 7)
     assert (bar.open, bar.high, bar.low, bar.close, bar.volume, bar.turnover) == (None,) * 6
 
 
@@ -286,11 +269,9 @@ def test_before_a_snapshot_all_else_is_out_of_step(kind: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "complaint"),
     [
-        (b"{", "truncated"),
         (b"[" * 100_000, "candles.M1 TQBR.SBER"),
         (body("up\ndates"), "unknown type 'up\\ndates'"),
         (body("snapshot", columns=["TILL"]), "column FROM is missing"),
-        (body("snapshot", ["2026-01-22 10:00:00", 1], columns=["FROM"]), "row 0 has 2 cells for 1 columns"),
         (body("snapshot", *[[0]] * 2001, columns=["FROM"]), "2001 rows, more than 2000"),
     ],
 )
@@ -339,35 +320,3 @@ def test_whatever_comes_each_bar_s_revisions_count_and_a_final_bar_stays_final(
         if held:
             assert [start for start, bar in held.items() if not bar.final] in ([], [max(held)])
         assert len(kept.candles) <= BARS_KEPT
-
-
-def captured_rows() -> list[tuple[str, list[list[Any]]]]:
-    """What the notebook printed, message by message: the columns FROM TILL OPEN HIGH, then LOW CLOSE VALUE VOLUME."""
-    messages: list[tuple[str, list[list[Any]]]] = []
-    first: list[list[Any]] = []
-    second: list[list[Any]] = []
-    for line in CAPTURE.read_text().splitlines():
-        if line.startswith(("Снэпшот", "Обновление")):
-            first, second = [], []
-            messages.append(("updates" if line.startswith("Обновление") else "snapshot", first))
-        pairs = [[float(number), 2] for number in re.findall(r"\[([\d.]+), 2\]", line)]
-        if times := re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line):
-            first.append([*times, *pairs])
-        elif len(pairs) == 3:
-            first[len(second)] += [*pairs, int(line.split("]")[-1].split()[0])]
-            second.append(pairs)
-    return messages
-
-
-def test_the_captured_candles_are_read() -> None:
-    if not CAPTURE.exists():
-        pytest.skip("the captures aren't on this machine")
-    made = candles(channel="candles.D1")
-    messages = captured_rows()
-    assert [len(rows) for _, rows in messages] == [5, 1, 1, 1, 1, 1]
-    published = [made.decode(body(kind, *rows), 7) for kind, rows in messages]
-    assert [len(bars) for bars in published] == [5, 1, 1, 1, 1, 1]
-    assert [bars[-1].close for bars in published] == [305.98, 305.98, 305.98, 306.0, 305.97, 306.0]
-    assert [bars[-1].revision for bars in published] == [0, 1, 2, 3, 4, 5]
-    assert all(bar.final and bar.complete for bar in published[0][:4])
-    assert not made.problems
