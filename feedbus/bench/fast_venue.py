@@ -173,8 +173,8 @@ class FastVenue:
             say(**self.send())
 
     def look(self, timeout_ms: int | None) -> list[int]:
-        """Accept new clients and answer those that have said something. It waits at most `timeout_ms`, None without end,
-        and returns the file descriptors that could be read."""
+        """Wait for at most `timeout_ms` (None: without end), accept new clients, and answer those that said something.
+        Returns the file descriptors that could be read."""
         ready = [fd for fd, _ in self._poll.poll(timeout_ms)]
         for fd in ready:
             if fd == self._listener.fileno():

@@ -1,13 +1,19 @@
-"""Where a checkout keeps what the benchmark needs beyond feedbus: the hand-written rivals, the Python that runs them, and
-the package of the made-up venue that sends trades.
+"""What the benchmark needs from a checkout beyond feedbus: the hand-written rivals, the Python that runs them, and the
+package of the made-up venue that sends trades.
+
+`python -m feedbus.bench.rivals FOLDER CONFIG` is `feedbus run CONFIG`, except that venues are also found in FOLDER. The
+scenario `trades` starts its connector in this way.
 """
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import msgspec
 
+from feedbus import venues
 from feedbus.bench.slotted_frames import Protocol
 from feedbus.errors import FeedbusError
 
@@ -51,3 +57,14 @@ def required() -> Rivals:
         raise FeedbusError("bench: --compare needs the checkout of feedbus: the rivals are in its tests/bench")
     rivals.program("moex")
     return rivals
+
+
+def run_with_venues(folder: str, config: str) -> None:
+    """Do what `python -m feedbus run CONFIG` does, with one more folder of venue packages. Ends with SystemExit."""
+    venues.__path__.append(folder)
+    sys.argv = ["feedbus", "run", config]
+    runpy.run_module("feedbus", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    run_with_venues(sys.argv[1], sys.argv[2])

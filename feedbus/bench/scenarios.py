@@ -88,8 +88,8 @@ class Overrides(msgspec.Struct, frozen=True):
 
 
 def chosen(names: Sequence[str], overrides: Overrides, compare: bool) -> list[Scenario]:
-    """The scenarios with these names, without the table; no names stand for all of them. With `compare` the hand-written
-    rivals take part. Raises ConfigError for an unknown name."""
+    """The scenarios with these names, without the table; no names stand for all of them. With `compare` the rivals take
+    part. Raises ConfigError for an unknown name."""
     for name in names:
         if name not in NAMES:
             raise ConfigError(f"unknown scenario {name!r}; there are: {', '.join(NAMES)}")

@@ -37,7 +37,7 @@ def on_signal() -> None:
 
 
 class WarmUp:
-    """Watches the rounds of the warm-up, and reports each that has arrived whole. `tickers` is the events in a round."""
+    """Reports each round of the warm-up that has arrived whole, which means an event of each of the tickers."""
 
     def __init__(self, tickers: int) -> None:
         self._tickers = tickers
