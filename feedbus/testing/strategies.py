@@ -32,7 +32,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def examples(count: int) -> settings:
-    """Settings for `count` examples in the usual profile; in one with ten times its examples they are ten times `count`."""
+    """Settings for `count` examples in the usual profile. A profile with ten times its examples has ten times `count`."""
     profile = settings.default
     factor = 1.0 if profile is None else profile.max_examples / USUAL_EXAMPLES
     return settings(max_examples=max(1, round(count * factor)))
@@ -86,8 +86,8 @@ def _bytes(least: int, most: int) -> st.SearchStrategy[bytes]:
 def conversations(
     frames: Sequence[bytes], others: Sequence[bytes] = (), *, tail: int = 6
 ) -> st.SearchStrategy[list[bytes]]:
-    """The beginning of a conversation as it should be, and then up to `tail` further frames: frames of it or of `others`
-    in any order, some of them repeated or mutated, or random bytes."""
+    """The beginning of a conversation as it should be, and then up to `tail` further frames: frames of it or of
+    `others` in any order, some of them repeated or mutated, or random bytes."""
     anything = [*frames, *others]
     later = st.sampled_from(anything) | mutated(anything) | st.binary(max_size=60)
     begun = st.integers(0, len(frames)).map(lambda count: list(frames[:count]))
