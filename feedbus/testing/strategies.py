@@ -32,7 +32,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def examples(count: int) -> settings:
-    """Settings for `count` examples in the usual profile. A profile with ten times its examples has ten times `count`."""
+    """Settings for `count` examples in the usual profile. With ten times its examples there are ten times as many."""
     profile = settings.default
     factor = 1.0 if profile is None else profile.max_examples / USUAL_EXAMPLES
     return settings(max_examples=max(1, round(count * factor)))
