@@ -1,4 +1,4 @@
-# Everything runs in .venv, which any target makes when it is missing or older than pyproject.toml.
+# Everything runs in the environment .venv. Any target makes it when it is missing or older than pyproject.toml.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,48 +10,48 @@ PARSE_STAMP := $(PARSE)/.installed
 
 .PHONY: demo install test test-edges bench bench-parts bench-parse fuzz soak check format clean autobahn
 
-demo: $(STAMP)          ## the live table over a simulated exchange; q quits
+demo: $(STAMP)          ## show the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
 
-install: $(STAMP)       ## make the environment
+install: $(STAMP)       ## make the environment .venv
 
-test: $(STAMP)          ## the tests that need pip alone
+test: $(STAMP)          ## run all tests that need nothing but what pip installs
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not edge"
 
-test-edges: $(STAMP)    ## real processes, and the venues' own clients against the simulators, each in an environment of its own
+test-edges: $(STAMP)    ## run the tests with real processes, and with the venues' own clients (in environments of their own) against the simulators
 	$(BIN)/python -m pytest -n auto --dist loadfile -m edge tests/edges
 
-fuzz: $(STAMP)          ## the properties with fresh examples, round by round for FUZZ_SECONDS, FUZZ_EXAMPLES in each
+fuzz: $(STAMP)          ## run the property tests with fresh examples for FUZZ_SECONDS, in rounds of FUZZ_EXAMPLES examples
 	@end=$$(( $$(date +%s) + $${FUZZ_SECONDS:-300} )); while \
 		FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
 			tests/properties tests/venues tests/schema tests/analytics tests/alerts tests/actors tests/table \
 			tests/test_config.py tests/transport/test_contract_fuzz.py tests/transport/test_watch.py || exit 1; \
 		[ $$(date +%s) -lt $$end ]; do :; done
 
-soak: $(STAMP)          ## a service, cut and stalled again and again for SOAK_SECONDS; judges memory, recovery, balance
+soak: $(STAMP)          ## run a service for SOAK_SECONDS, cut and stall its connections again and again, and judge memory, recovery and losses
 	$(BIN)/python -m tests.soak.soak
 
-bench: $(STAMP) $(BENCH_STAMP)  ## what an event costs, by turns with the hand-written rivals (docs/benchmarks.md)
+bench: $(STAMP) $(BENCH_STAMP)  ## measure what an event costs, in turns with the hand-written rivals (docs/benchmarks.md)
 	$(BIN)/feedbus bench --compare
 
-bench-parts: $(STAMP)   ## what bars and book metrics cost, and what killing a process does to the others
+bench-parts: $(STAMP)   ## measure what bars and book metrics cost, and what killing one process does to the others
 	$(BIN)/python -m tests.bench.analytics
 	$(BIN)/python -m tests.bench.killed
 
-bench-parse: $(STAMP) $(PARSE_STAMP)  ## CAPTURE=FILE.gz: what Binance's frames cost, by turns with cryptofeed's handler
+bench-parse: $(STAMP) $(PARSE_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with cryptofeed's handler
 	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python
 
-check: $(STAMP)         ## ruff, mypy --strict, import-linter
+check: $(STAMP)         ## run ruff, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: $(STAMP)
+format: $(STAMP)        ## let ruff format and fix the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-autobahn: $(STAMP)      ## the Autobahn test suite judges both transports; half an hour, needs a Python 2.7
+autobahn: $(STAMP)      ## test both transports with the Autobahn test suite; takes half an hour and needs a Python 2.7
 	$(BIN)/python tests/autobahn/run.py
 
 clean:
@@ -64,7 +64,7 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-# The rivals' own: nothing of it is feedbus's.
+# The rivals have environments of their own, without feedbus and its dependencies.
 $(BENCH_STAMP): tests/bench/requirements.txt
 $(PARSE_STAMP): tests/bench/requirements-parse.txt
 $(BENCH_STAMP) $(PARSE_STAMP):

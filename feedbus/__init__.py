@@ -1,6 +1,6 @@
 """feedbus: a market-data feed handler built of actors around a message bus.
 
-For programs that subscribe to a running feedbus:
+A program subscribes to a running feedbus like this:
 
     async with feedbus.subscribe("ipc:///run/feedbus/events.ipc", topics=["book.moex.TQBR.SBER"]) as events:
         async for event in events:      # trio; feedbus.subscribe_sync is the same for plain programs
@@ -19,7 +19,7 @@ __all__ = ["__version__", "subscribe", "subscribe_sync"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the bus only when it is asked for: `feedbus --help` answers at once."""
+    """Import the bus only when it is used, so that `feedbus --help` answers at once."""
     if name in ("subscribe", "subscribe_sync"):
         from feedbus.bus import subscriber
 

@@ -1,5 +1,7 @@
-"""The command line: its arguments, which command they start, and the exit status. feedbus/commands has what the
-commands do, which is imported only when one of them runs, so that `feedbus --help` answers at once.
+"""The command line: its arguments, the command that they start, and the exit status.
+
+What the commands do stands in feedbus/commands. A command's module is imported only when the command runs, so that
+`feedbus --help` answers at once.
 
 The exit status is 0 after a clean stop (also by SIGINT or SIGTERM), 2 for bad usage or a bad configuration, and 1 for
 any other failure. An error is printed as one line; `--debug` adds the traceback.
@@ -24,7 +26,7 @@ OPTIONS_OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command of these arguments (None: the process's own), and return the exit status."""
+    """Run the command that these arguments name (None: those of the process), and return the exit status."""
     arguments = _parser().parse_args(argv)
     try:
         arguments.command(arguments)
@@ -72,62 +74,81 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run)
         return added
 
-    demo = command("demo", _demo, "simulated venues, feeds, actors, bus and the live table, all on this machine")
+    demo = command(
+        "demo", _demo, "run simulated venues, feeds, actors, the bus and the live table, all on this machine"
+    )
     demo.add_argument("--seconds", type=_seconds, metavar="N", help="end after N seconds")
     demo.add_argument("--processes", action="store_true", help="each feed and actor in a process of its own")
     _log_argument(demo)
-    run = command("run", _run, "the service: the feeds and actors of a configuration, published on its bus")
+    run = command("run", _run, "run the service: the feeds and actors of a configuration, which publish on its bus")
     run.add_argument("config", metavar="CONFIG", help="a YAML file")
     run.add_argument(
-        "--only", action="append", metavar="NAME", help="run this feed or actor alone (repeatable); none: all of them"
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run only this feed or actor (repeatable); by default all of them run",
     )
     _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
-    _sim_arguments(command("sim", _sim, "simulated venues alone"))
-    tail = command("tail", _tail, "events off the bus as JSON lines")
-    tail.add_argument("topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; none: all")
+    _sim_arguments(command("sim", _sim, "run simulated venues, and nothing else"))
+    tail = command("tail", _tail, "print the events on the bus as JSON lines")
+    tail.add_argument(
+        "topics", nargs="*", metavar="TOPIC", help="word, word.venue. or word.venue.SYMBOL; by default all topics"
+    )
     _bus_arguments(tail)
     tail.add_argument("--count", type=_positive, metavar="N", help="end after N events")
-    _bench_arguments(command("bench", _bench, "what an event costs on this machine: JSON, and a table for people"))
-    monitor = command("monitor", _monitor, "the live table of a running feedbus; q quits")
+    _bench_arguments(
+        command("bench", _bench, "measure what an event costs on this machine; prints JSON, and a table for people")
+    )
+    monitor = command("monitor", _monitor, "show the live table of a running feedbus; q quits")
     _bus_arguments(monitor)
     return parser
 
 
 def _bus_arguments(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group()
-    where.add_argument("--bus", action="append", metavar="ADDR", help="a publisher's address (repeatable)")
+    where.add_argument("--bus", action="append", metavar="ADDR", help="the address of a publisher (repeatable)")
     where.add_argument("--config", metavar="FILE", help="follow all publishers of this configuration")
 
 
 def _sim_arguments(command: argparse.ArgumentParser) -> None:
     known = ", ".join(SIMULATED)
-    command.add_argument("venues", nargs="*", type=_venue, metavar="VENUE", help=f"{known}; none: all of them")
+    command.add_argument("venues", nargs="*", type=_venue, metavar="VENUE", help=f"{known}; by default all of them")
     command.add_argument(
         "--listen",
         type=_host_port,
         default=_host_port(DEFAULT_LISTEN),
         metavar="HOST:PORT",
-        help="address of the first venue; every further venue is ten ports further",
+        help="address of the first venue; the port of each further venue is higher by ten",
     )
     command.add_argument("--seed", type=int, default=1, help="the same seed, start and requests give the same bytes")
     command.add_argument("--start", type=_time, metavar="TIME", help="market time at the first subscription (ISO 8601)")
     command.add_argument("--rate", type=float, help="market steps a second (by default the venue's own)")
     command.add_argument(
-        "--unsubscribe-reply", choices=["none", "receipt", "closed"], default="none", help="moex: answer to UNSUBSCRIBE"
+        "--unsubscribe-reply",
+        choices=["none", "receipt", "closed"],
+        default="none",
+        help="moex: how UNSUBSCRIBE is answered",
     )
     command.add_argument(
-        "--late-messages", type=_count, default=0, metavar="N", help="moex: MESSAGEs still sent after UNSUBSCRIBE"
+        "--late-messages",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="moex: how many MESSAGEs are still sent after UNSUBSCRIBE",
     )
     command.add_argument(
         "--connect-headers",
         choices=["accept", "refuse"],
         default="accept",
-        help="moex: what becomes of a CONNECT with further headers",
+        help="moex: whether a CONNECT with additional headers is accepted or refused",
     )
     command.add_argument(
-        "--crlf", choices=["accept", "disconnect"], default="accept", help="moex: what becomes of frames with CRLF"
+        "--crlf",
+        choices=["accept", "disconnect"],
+        default="accept",
+        help="moex: whether frames with CRLF are accepted, or end the connection",
     )
     command.add_argument(
         "--rest",
@@ -139,7 +160,7 @@ def _sim_arguments(command: argparse.ArgumentParser) -> None:
         "--rest-failure",
         choices=["none", "html"],
         default="none",
-        help="moex: html answers every REST request with an HTML page and HTTP 200",
+        help="moex: with html every REST request is answered with an HTML page and HTTP 200",
     )
     _log_argument(command)
 
@@ -149,32 +170,34 @@ def _log_argument(command: argparse.ArgumentParser) -> None:
         "--log-format",
         choices=["auto", "text", "json"],
         default="auto",
-        help="log lines on standard error; auto: text on a terminal, else JSON",
+        help="the form of log lines on standard error; auto is text on a terminal, otherwise JSON",
     )
 
 
 def _bench_arguments(bench: argparse.ArgumentParser) -> None:
-    bench.add_argument("names", nargs="*", metavar="SCENARIO", help="scenarios of docs/benchmarks.md; none: all")
+    bench.add_argument("names", nargs="*", metavar="SCENARIO", help="scenarios of docs/benchmarks.md; by default all")
     bench.add_argument(
-        "--compare", action="store_true", help="measure the hand-written rivals of the checkout in alternating turns"
+        "--compare",
+        action="store_true",
+        help="also measure the hand-written rivals of the checkout, in alternating turns",
     )
     bench.add_argument("--turns", type=_positive, default=5, metavar="N", help="turns of each contender (default 5)")
     bench.add_argument("--events", type=_positive, metavar="N", help="events a turn")
     bench.add_argument(
-        "--rate", type=_rate, metavar="R", help="events a second over all connections; 0: as fast as possible"
+        "--rate", type=_rate, metavar="R", help="events a second over all connections; 0 sends them as fast as possible"
     )
-    bench.add_argument("--connections", type=_positive, metavar="C")
+    bench.add_argument("--connections", type=_positive, metavar="C", help="connections to the venue")
     bench.add_argument("--symbols", type=_positive, metavar="S", help="tickers a connection")
     bench.add_argument("--frames-per-write", type=_positive, metavar="K", help="frames that the venue writes at once")
     bench.add_argument(
-        "--linger", type=_rate, metavar="SECONDS", help="measure this linger alone, instead of the default and 0"
+        "--linger", type=_rate, metavar="SECONDS", help="measure only this linger, instead of the default and 0"
     )
-    bench.add_argument("--transport", metavar="NAME", help="as `transport` in a configuration")
-    bench.add_argument("--json", metavar="FILE", help="write the JSON there, and not to standard output")
+    bench.add_argument("--transport", metavar="NAME", help="the transport, named as in a configuration")
+    bench.add_argument("--json", metavar="FILE", help="write the JSON to this file instead of standard output")
     bench.add_argument("--markdown", action="store_true", help="print the table of the README instead of the JSON")
 
 
-# The commands. Each imports its part when it runs, and not before.
+# The commands. Each imports its module when it runs, and not before.
 
 
 def _demo(arguments: argparse.Namespace) -> None:
@@ -247,7 +270,7 @@ def _bench(arguments: argparse.Namespace) -> None:
     )
 
 
-# What arguments may be. Each function raises ValueError for a text that isn't one of its values.
+# The types of arguments. Each function converts a text, and raises ValueError when the text isn't a valid value.
 
 
 def _positive(text: str) -> int:
@@ -292,14 +315,14 @@ def _host_port(text: str) -> tuple[str, int]:
 
 
 def _time(text: str) -> int:
-    """Nanoseconds since the epoch; a time without a zone is UTC."""
+    """A time in ISO 8601 as nanoseconds since the epoch; without a time zone it is in UTC."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
 
 
-# argparse builds its message of the function's name: "invalid ISO 8601 time value: 'yesterday'".
+# argparse puts the name of the function into its error message: "invalid ISO 8601 time value: 'yesterday'".
 for _checked, _name in (
     (_positive, "positive number"),
     (_count, "count"),

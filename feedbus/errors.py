@@ -1,13 +1,13 @@
-"""The errors of feedbus, sorted by whose fault they are. Pure.
+"""The errors of feedbus, sorted by whose fault they are, because that decides what happens next. Pure.
 
 FeedbusError
-├── ConfigError         the operator's: feedbus refuses to start, exit status 2
+├── ConfigError         the operator has to change the configuration: feedbus refuses to start, exit status 2
 ├── CantServe           an address of ours can't be listened at, for instance because it is in use
 ├── BusError            the message bus can't do what was asked, or a bus message can't be read
 │   └── BadAddress          what was asked for is no address of a bus, or no topic
 ├── StartFailed         a supervisor could not start, because one of its children failed before it was up
 ├── Escalated           a supervisor gave up, because its children crashed too often
-└── VenueError          the venue's or the network's: counted, and followed by a new attempt after a pause
+└── VenueError          the venue or the network failed: counted, and followed by a new attempt after a pause
     ├── ConnectFailed       no connection could be made: name lookup, TCP, TLS, the WebSocket handshake
     ├── TimedOut            a deadline passed: connecting, logging in, a confirmation, a pong
     ├── BadData             bytes that break the protocol, or a message of another shape than documented
@@ -39,7 +39,7 @@ class BadAddress(BusError):
 
 
 class CantServe(FeedbusError):
-    """An address of ours can't be listened at."""
+    """feedbus can't listen at one of its own addresses, for instance because the port is in use."""
 
 
 class StartFailed(FeedbusError):
@@ -51,19 +51,19 @@ class Escalated(FeedbusError):
 
 
 class VenueError(FeedbusError):
-    """What the venue or the network did. `cause` is a stable word for counters and logs."""
+    """The venue or the network failed. `cause` is a word that counters and logs use, and never changes."""
 
     cause = "venue_error"
 
 
 class ConnectFailed(VenueError):
-    """No connection could be made."""
+    """No connection could be made: name lookup, TCP, TLS or the WebSocket handshake failed."""
 
     cause = "connect_failed"
 
 
 class TimedOut(VenueError):
-    """A deadline passed."""
+    """The venue did not answer before a deadline."""
 
     cause = "timed_out"
 
@@ -91,7 +91,8 @@ class ClosedByPeer(VenueError):
 
 
 class RateLimited(VenueError):
-    """The venue asks for fewer connections or messages; `retry_after` is for how many seconds, None: it doesn't say."""
+    """The venue asks for fewer connections or messages. `retry_after` is the number of seconds to wait, None when the
+    venue doesn't say."""
 
     cause = "rate_limited"
 
@@ -101,6 +102,6 @@ class RateLimited(VenueError):
 
 
 class LoginRefused(VenueError):
-    """The venue refuses the credentials."""
+    """The venue refuses our credentials. The next attempt waits long: repeated ones may lock the account."""
 
     cause = "login_refused"

@@ -1,4 +1,4 @@
-"""Foreign text, made fit for people: printable, on one line, bounded, and without our secrets. Pure.
+"""Text for people. Foreign text is made printable, put on one line, bounded, and freed of our secrets. Pure.
 
 What a venue, a client or a library wrote ends up in log lines, in the status that systemd shows, on terminals and in
 the errors that we raise. It passes through here on its way, so that no control character moves a cursor, no line feed
@@ -39,21 +39,32 @@ def quoted(value: object, limit: int = 40) -> str:
     return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
 
 
+def time_span(seconds: float) -> str:
+    """A length of time, rounded in the largest unit in which it is at least 2, otherwise in seconds: 90 s, 15 min."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def replaced(text: str, mark: str = "?") -> str:
     """The text with `mark` in place of each character that can't be printed: its width on a terminal stays the same."""
     return text if text.isprintable() else "".join(char if char.isprintable() else mark for char in text)
 
 
 def escaped(text: str) -> str:
-    r"""For people: a text of "a", a line feed and "b" becomes "a\nb" with a backslash. Printable text stays as it is.
+    r"""The text with every character that can't be printed written as Python escapes it: a line feed becomes `\n`.
 
-    Line separators of all alphabets and lone surrogates are escaped too.
+    Line separators of all alphabets and lone surrogates are escaped too. Printable text stays as it is.
     """
     return _escape(text, lambda char: char.encode("unicode_escape").decode())
 
 
 def escaped_json(text: str) -> str:
-    r"""For a JSON text without white space between its parts: the same value, what can not be shown as `\uXXXX`."""
+    r"""A JSON text of the same value, in which every character that can't be printed is escaped as `\uXXXX`.
+
+    The JSON must have no line feeds or tabs between its parts, because they would be escaped too.
+    """
     return _escape(text, _json_escape)
 
 

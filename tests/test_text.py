@@ -1,4 +1,4 @@
-"""Foreign text becomes fit for people."""
+"""Foreign text becomes fit for people, and so do lengths of time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened
+from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened, time_span
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,10 @@ def test_what_is_cut_says_so() -> None:
     assert shortened("abcd", 4) == "abcd"
     assert quoted("x" * 100) == "'" + "x" * 39
     assert quoted([1, "\n"]) == r"[1, '\n']"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d"), (9e6, "104 d")]
+)
+def test_a_length_of_time_is_said_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert time_span(seconds) == text

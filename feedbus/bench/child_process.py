@@ -1,7 +1,7 @@
-"""Child processes and what they cost: lines on their pipes, their CPU clocks, their memory. Linux only.
+"""Child processes that talk in lines, and what they cost: CPU time and memory. Linux only.
 
-A process's CPU clock counts all its threads, in nanoseconds, and can be read by others: so a span is measured without
-what came before it, imports and start-up.
+The kernel keeps a CPU clock for each process, which counts all its threads in nanoseconds and can be read from other
+processes. The difference of two readings is the cost of what happened in between, without imports and start-up.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from typing import Any
 from feedbus.bench.figures import Memory
 from feedbus.errors import FeedbusError
 
-STOP_WITHIN = 5.0  # seconds
-LOG_TAIL = 300  # characters of a failed child's log in the error
+STOP_WITHIN = 5.0  # seconds after SIGTERM until a child is killed
+LOG_TAIL = 300  # characters of a failed child's log that are quoted in the error
 CPU_CLOCK = 2  # CPUCLOCK_SCHED of the kernel's posix-timers: the whole process
 
 
 def cpu_ns(pid: int) -> int:
-    """CPU time of another process up to now, all threads, user and system, in nanoseconds."""
+    """The CPU time of a process so far, user and system time of all its threads, in nanoseconds."""
     return time.clock_gettime_ns((~pid << 3) | CPU_CLOCK)
 
 
 def memory(pid: int) -> Memory:
-    """What a process holds."""
+    """The resident memory of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     found = {name: text for name, _, text in (line.partition(":") for line in lines)}
     return Memory(*(int(found[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")))
 
 
 class ChildProcess:
-    """A process that talks in lines of JSON. Its log goes to a file."""
+    """A process that reads lines and answers in JSON lines. Its standard error goes to a log file in `folder`."""
 
     def __init__(self, name: str, command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class ChildProcess:
         self._buffer = b""
 
     def tell(self, line: str) -> None:
-        """Write one line to its standard input."""
+        """Write one line to its standard input. Raises FeedbusError when it has ended."""
         assert self._process.stdin is not None  # noqa: S101 (it was asked for above)
         try:
             self._process.stdin.write(f"{line}\n".encode())
@@ -60,7 +60,7 @@ class ChildProcess:
             raise self._failed("has gone") from None
 
     def hear(self, timeout: float) -> dict[str, Any] | None:
-        """Its next line; None when there was none in time. Raises FeedbusError when it has ended."""
+        """Its next line, or None when none came within `timeout` seconds. Raises FeedbusError when it has ended."""
         assert self._process.stdout is not None  # noqa: S101
         fd = self._process.stdout.fileno()
         until = time.monotonic() + timeout
@@ -77,7 +77,7 @@ class ChildProcess:
         return heard
 
     def expect(self, word: str, timeout: float) -> dict[str, Any]:
-        """The next line, which has this word. Raises FeedbusError when it doesn't come."""
+        """Its next line. Raises FeedbusError when none comes in `timeout` seconds, or one without the key `word`."""
         heard = self.hear(timeout)
         if heard is None:
             raise self._failed(f"said no {word!r} within {timeout:.0f} s")
@@ -86,17 +86,17 @@ class ChildProcess:
         return heard
 
     def signal(self, number: int) -> None:
-        """Send a signal."""
+        """Send it a signal. A process that has ended already is left alone."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def check(self) -> None:
-        """Raises FeedbusError when it has ended."""
+        """Raise FeedbusError when it has ended."""
         if self._process.poll() is not None:
             raise self._failed("ended")
 
     def stop(self) -> None:
-        """End it, in whatever state it is."""
+        """End it, with SIGKILL if SIGTERM is not enough."""
         self.signal(signal.SIGTERM)
         try:
             self._process.communicate(timeout=STOP_WITHIN)

@@ -1,4 +1,4 @@
-"""`feedbus bench`: runs the scenarios, contender by contender in turns, and says what they cost."""
+"""`feedbus bench`: runs the scenarios, lets their contenders take turns, and reports what an event costs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from feedbus.bench.rig import ROOT, Rig
 from feedbus.bench.scenarios import TABLE, Overrides, Scenario, chosen
 from feedbus.errors import FeedbusError
 
-DRAWN_WITHIN = 120.0  # seconds
+DRAWN_WITHIN = 120.0  # seconds for the process that draws the live table
 
 Say = Callable[[str], None]
 
 
 class BenchOptions(msgspec.Struct, frozen=True):
-    """What to run, how often, and where to put it."""
+    """The options that concern the whole run. `json` is the file that the JSON is written to, None: standard output."""
 
     names: list[str] = []
     turns: int = 5
@@ -37,9 +37,9 @@ class BenchOptions(msgspec.Struct, frozen=True):
 
 
 def main(arguments: Mapping[str, Any], *, out: Say, note: Say) -> None:
-    """Run what the command line asks for: `out` gets the result, `note` the progress and a table for people.
+    """Run what the command line asks for. `out` gets the results, `note` the progress and a table for people.
 
-    Raises FeedbusError when a turn lost something, after all has been said.
+    Raises FeedbusError when events were lost in any turn, but only after everything has been reported.
     """
     options, overrides = msgspec.convert(arguments, BenchOptions), msgspec.convert(arguments, Overrides)
     scenarios = chosen(options.names, overrides, options.compare)
@@ -69,7 +69,7 @@ def _put_out(results: list[dict[str, Any]], options: BenchOptions, out: Say) -> 
 
 
 def machine() -> dict[str, Any]:
-    """Where it was measured."""
+    """The versions and the machine, without which the figures can't be compared with others."""
     return {
         "feedbus": feedbus.__version__,
         "python": platform.python_version(),
@@ -79,7 +79,7 @@ def machine() -> dict[str, Any]:
 
 
 def measure(scenario: Scenario, turns: int, checkout: rivals.Rivals | None, note: Say) -> list[Outcome]:
-    """All contenders of one scenario, by turns (A B A B …)."""
+    """Measure all contenders of one scenario. They take turns (A B A B …), so that all meet the same disturbances."""
     with ExitStack() as stack:
         rigs = [stack.enter_context(Rig(scenario, contender, checkout)) for contender in scenario.contenders]
         before = [rig.memory() for rig in rigs]
@@ -95,7 +95,8 @@ def measure(scenario: Scenario, turns: int, checkout: rivals.Rivals | None, note
 
 
 def draw() -> dict[str, Any]:
-    """What drawing the table costs: `redraw_ms` of CPU, `share` of a core at one redraw a second."""
+    """Measure what drawing the live table costs: `redraw_ms` is CPU milliseconds, `share` the part of one core that one
+    redraw a second takes, `add_us` CPU microseconds to add one event to the model."""
     with TemporaryDirectory(prefix="feedbus-bench-") as folder, ExitStack() as stack:
         command = [sys.executable, "-m", "feedbus.bench.drawing"]
         child = ChildProcess("drawing", command, Path(folder), {"PYTHONPATH": str(ROOT)})

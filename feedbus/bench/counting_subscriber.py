@@ -1,7 +1,8 @@
-"""The measuring subscriber, a process of its own: a plain program with `feedbus.subscribe_sync`, and turn.py.
+"""feedbus's measuring subscriber: a plain program around `feedbus.subscribe_sync`, in a process of its own.
 
-`python -m feedbus.bench.counting_subscriber ADDRESS WORD TICKERS EVENTS LATENCY`;
-LATENCY is 1 when it is to be recorded.
+It is started as `python -m feedbus.bench.counting_subscriber ADDRESS WORD TICKERS EVENTS LATENCY`. WORD is the first
+part of the topics, TICKERS the number of symbols over all connections, EVENTS the number of events in a turn. LATENCY
+is 1 when the latency of each event is to be recorded, otherwise 0. turn.py says what happens in a turn.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
 
 
 def sequences(events: Sequence[MarketData | Gap]) -> Iterator[tuple[str, int]]:
-    """(symbol, number from the venue) of each event."""
+    """The (symbol, sequence) of each book and trade, which is what the venue wrote into the frame's slot."""
     for event in events:
         if isinstance(event, BookSnapshot):
             yield event.symbol, event.venue_sequence or 0
@@ -30,14 +31,14 @@ def sequences(events: Sequence[MarketData | Gap]) -> Iterator[tuple[str, int]]:
 
 
 def from_start(batches: Iterator[Batch], tickers: int) -> Iterator[Batch]:
-    """The batches from the first measured event on."""
+    """The batches from the one with the first measured event on; those of the warm-up are read and dropped."""
     warm_up = WarmUp(tickers)
     first = next(batch for batch in batches if warm_up.starts(sequences(batch[1])))
     return chain([first], batches)
 
 
 def count_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
-    """Take `count` events."""
+    """Receive `count` events and only count them."""
     received = measured.received
     try:
         for _, events in batches:
@@ -49,7 +50,7 @@ def count_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
 
 
 def time_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
-    """Take `count` events, which are books, and note when each was here, decoded."""
+    """Receive `count` books and record the latency of each, at the moment at which its batch is decoded."""
     receive, write, time_ns = measured.receive, measured.write, time.time_ns
     while measured.received < count:
         events = next(batches)[1]
@@ -61,7 +62,7 @@ def time_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
 
 
 def turn(subscription: SyncSubscription, tickers: int, count: int, latency: bool) -> None:
-    """One turn, from the warm-up to the report."""
+    """Do one turn, from the warm-up to the report. Gaps during the warm-up are not counted."""
     measured = Measured()
     gaps = subscription.stats().gaps
     with suppress(TurnOver):
@@ -73,7 +74,7 @@ def turn(subscription: SyncSubscription, tickers: int, count: int, latency: bool
 
 
 def main(address: str, word: str, tickers: int, count: int, latency: bool) -> None:
-    """Turn after turn, until we are killed."""
+    """Do turn after turn, until the benchmark ends this process."""
     on_signal()
     with feedbus.subscribe_sync(address, topics=[f"{word}."]) as subscription:
         while True:

@@ -1,8 +1,8 @@
-"""What the live table's drawing costs, in a process of its own: model, layout and terminal output, decoding apart.
+"""Measures what drawing the live table costs, without the bus and its decoding, in a process of its own.
 
-`python -m feedbus.bench.drawing` prints one line of JSON. Between two redraws every instrument changes, which isn't
-counted; what is counted is what `feedbus monitor` does in each: end an interval, take a snapshot, lay it out, write it
-(to nowhere) as a terminal gets it.
+`python -m feedbus.bench.drawing` prints one line of JSON. What is counted is what `feedbus monitor` does in a redraw:
+it ends an interval, takes a snapshot of the model, lays it out and writes it as a terminal would get it (here to
+/dev/null). Every instrument changes between two redraws; the CPU time of those changes is counted apart.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from feedbus.table.market_view import render
 
 INSTRUMENTS = 1500
 CONNECTIONS = 30
-WIDTH, HEIGHT = 200, 50
+WIDTH, HEIGHT = 200, 50  # cells of the terminal
 REDRAWS = 20
-PAUSE = 0.05  # seconds between two redraws: they don't find everything in the caches
+PAUSE = 0.05  # seconds between two redraws, so that a redraw does not find everything in the processor's caches
 
 
 class Drawing(msgspec.Struct, frozen=True):
-    """CPU nanoseconds of each redraw, and of taking in one event."""
+    """The size of the table, and CPU nanoseconds: of each redraw, and of adding one event to the model on average."""
 
     instruments: int
     width: int
@@ -39,7 +39,7 @@ class Drawing(msgspec.Struct, frozen=True):
 
 
 def news(number: int, now_ns: int) -> list[MarketData]:
-    """A book and a ticker of every instrument, and the state of the connections."""
+    """A book and a ticker of every instrument, then the status of every connection. `number` varies the prices."""
     events: list[MarketData] = []
     for at in range(INSTRUMENTS):
         price = (1000 + at * 7 + number) / 100
@@ -54,7 +54,7 @@ def news(number: int, now_ns: int) -> list[MarketData]:
 
 
 def measure(redraws: int = REDRAWS, pause: float = PAUSE) -> Drawing:
-    """Draw so many times."""
+    """Redraw the table so many times, with a pause of so many seconds before each."""
     table = MarketTable(time.time_ns())
     drawn: list[int] = []
     added = events = 0
@@ -74,7 +74,7 @@ def measure(redraws: int = REDRAWS, pause: float = PAUSE) -> Drawing:
 
 
 def _draw(table: MarketTable, live: Live) -> int:
-    """One redraw, in nanoseconds of CPU."""
+    """Redraw once, and return the CPU nanoseconds that it took."""
     began = time.process_time_ns()
     now = time.time_ns()
     table.tick(now)

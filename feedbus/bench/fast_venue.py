@@ -1,9 +1,13 @@
-"""The benchmark's venue, a process of its own: raw sockets, frames built beforehand. May touch sockets and the clock.
+"""The benchmark's venue: a WebSocket server in a process of its own that sends events at a chosen rate.
 
-`python -m feedbus.bench.fast_venue ORDERS` (JSON, see Orders) prints {"port": …}, then {"subscribed": …} as soon as all
-tickers are subscribed on all connections. On standard input it is told: `warm N` sends one event of every ticker with N
-in its slot, `go` the measured ones, which carry the time of their write; each is answered by a line. It ends with its
-standard input. It uses blocking writes and one thread: a reader that is slow slows it, and nothing piles up in it.
+It must cost less than what it measures, so it works on raw sockets and builds its frames beforehand. It has one thread
+and its writes block: a slow reader slows it down, and nothing piles up inside it.
+
+It is started as `python -m feedbus.bench.fast_venue ORDERS`, with the fields of Orders as JSON, and talks in lines. It
+prints {"port": …}, and {"subscribed": …} as soon as all tickers are subscribed on all connections. It then reads
+commands from standard input and answers each with one line: `warm N` sends one event of every ticker with the number N
+in its slot, `go` sends the events that are measured, with the time of the write in their slots. It ends when its
+standard input ends.
 """
 
 from __future__ import annotations
@@ -30,16 +34,16 @@ from feedbus.bench.slotted_frames import (
 )
 from feedbus.bench.turn import say
 
-POOL = 2000  # frames that are built for all connections together, or one a ticker if that is more
-LOOK_EVERY = 0.25  # seconds between two looks at what clients say while events are sent
-RECEIVE = 65536
-WRITE_TIMEOUT = 30.0  # seconds until a reader that doesn't read ends the run
-SLOT_EXAMPLE = 10**18
+POOL = 2000  # frames that are built beforehand for all connections together, at least one for each ticker
+LOOK_EVERY = 0.25  # seconds between two reads of what clients say (pings, closes) while events are sent
+RECEIVE = 65536  # bytes of one read
+WRITE_TIMEOUT = 30.0  # seconds after which a client that doesn't read ends the run
+SLOT_EXAMPLE = 10**18  # it has as many digits as the times that will overwrite it
 
 
 class Orders(NamedTuple):
-    """What to serve: `symbols` tickers on each of `connections`; `events` in all at each `go`, `rate` a second (0: as
-    fast as they are taken), `frames_per_write` of one connection at a time."""
+    """What to serve: `symbols` tickers on each of `connections` connections. Each `go` sends `events` events in all, at
+    `rate` a second (0: as fast as they are read), with `frames_per_write` frames of one connection in one write."""
 
     protocol: Protocol
     connections: int
@@ -50,7 +54,7 @@ class Orders(NamedTuple):
 
 
 class Block(NamedTuple):
-    """The frames of one write, and where their slots are."""
+    """The frames of one write: their bytes, where the slot of each begins, and where each ends."""
 
     data: bytearray
     slots: list[int]
@@ -58,7 +62,7 @@ class Block(NamedTuple):
 
 
 def block_of(frames: Sequence[SlottedFrame]) -> Block:
-    """Join frames, each with its slot."""
+    """Join frames into the bytes of one write."""
     data, slots, ends = bytearray(), [], []
     for one, slot in frames:
         slots.append(len(data) + slot)
@@ -68,14 +72,14 @@ def block_of(frames: Sequence[SlottedFrame]) -> Block:
 
 
 def stamp(block: Block, digits: bytes) -> None:
-    """Write the same number into every slot."""
+    """Overwrite every slot of the block with the same digits."""
     data, size = block.data, len(digits)
     for at in block.slots:
         data[at : at + size] = digits
 
 
 class VenueClient:
-    """One connection: what it said, and what is ready for it."""
+    """One connection: what it subscribed to, and the blocks that are ready to be sent to it."""
 
     def __init__(self, connection: socket.socket, orders: Orders) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -88,7 +92,7 @@ class VenueClient:
         self._frames = ClientFrames()
 
     def readable(self) -> bool:
-        """Read and answer; False when the client has gone."""
+        """Read from the client and answer it. Returns False when the client has gone."""
         try:
             data = self.socket.recv(RECEIVE)
         except ConnectionError:
@@ -117,21 +121,21 @@ class VenueClient:
         return True
 
     def prepare(self, rounds: int, frames_per_write: int) -> None:
-        """Build the pool: so many events of every ticker."""
+        """Build the blocks: `rounds` events of every ticker of this connection."""
         now = time.time_ns() // 1_000_000
         names = self.subscribed * rounds
         frames = [market_frame(self._protocol, name, at, now, SLOT_EXAMPLE) for at, name in enumerate(names)]
         self.blocks = [block_of(frames[at : at + frames_per_write]) for at in range(0, len(frames), frames_per_write)]
 
     def warm(self, number: int) -> None:
-        """One event of every ticker that says `number`."""
+        """Send one event of every ticker, with `number` in its slot."""
         now = time.time_ns() // 1_000_000
         frames = [market_frame(self._protocol, name, at, now, number).data for at, name in enumerate(self.subscribed)]
         self.socket.sendall(b"".join(frames))
 
 
 class FastVenue:
-    """All connections, and the orders."""
+    """The server: it accepts the connections and carries out the commands."""
 
     def __init__(self, orders: Orders) -> None:
         self.orders = orders
@@ -144,11 +148,11 @@ class FastVenue:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The TCP port on which it listens."""
         return int(self._listener.getsockname()[1])
 
     def run(self) -> None:
-        """Serve until standard input ends."""
+        """Serve until standard input ends. Commands are obeyed one after the other."""
         say(port=self.port)
         commands = sys.stdin.fileno()
         self._poll.register(commands, select.POLLIN)
@@ -160,7 +164,7 @@ class FastVenue:
                 self.obey(line)
 
     def obey(self, line: list[str]) -> None:
-        """Carry out one command and answer it."""
+        """Carry out one command, and answer it with one line."""
         if line[0] == "warm":
             for client in self.clients:
                 client.warm(int(line[1]))
@@ -169,7 +173,8 @@ class FastVenue:
             say(**self.send())
 
     def look(self, timeout_ms: int | None) -> list[int]:
-        """Wait for clients, new ones and what they say; None waits for ever. Returns what can be read."""
+        """Wait for at most `timeout_ms` (None: without end), accept new clients, and answer those that said something.
+        Returns the file descriptors that could be read."""
         ready = [fd for fd, _ in self._poll.poll(timeout_ms)]
         for fd in ready:
             if fd == self._listener.fileno():
@@ -185,7 +190,7 @@ class FastVenue:
         return ready
 
     def close(self) -> None:
-        """Take no more clients."""
+        """Stop listening."""
         self._listener.close()
 
     def _subscribed(self) -> int:
@@ -207,7 +212,8 @@ class FastVenue:
         self.clients.remove(client)
 
     def send(self) -> dict[str, Any]:
-        """The measured events, by turns over the connections; what was sent, and for how long (seconds)."""
+        """Send the measured events, a block to each connection in turn. Returns how many were sent, and in how many
+        seconds."""
         rate, left = self.orders.rate, self.orders.events
         began = looked = time.perf_counter()
         sent = 0

@@ -1,4 +1,4 @@
-"""Turns in, figures out: medians with the least and the most, ratios pair by pair, what was lost. Pure."""
+"""Works out the benchmark's figures from its turns: medians, ratios to the baseline, and what was lost. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LATENCIES = ("receive_to_subscriber_us", "write_to_subscriber_us")
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """Resident memory of a process in MB: now, and the most so far."""
+    """Resident memory of a process in MiB: now, and the most since its start."""
 
     now: float
     peak: float
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Microseconds, of all events of a turn."""
+    """Quantiles of the latency of all events of a turn, in microseconds."""
 
     p50: float
     p99: float
@@ -31,8 +31,9 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One turn. CPU is microseconds an event, a share is of a core over `seconds`. A latency is None when it wasn't
-    recorded."""
+    """The figures of one turn. `connector_us`, `subscriber_us` and `sum_us` are microseconds of CPU time an event. A
+    share is the part of one core that a process used during the turn, which took `seconds`. A latency is None when it
+    was not recorded."""
 
     connector_us: float
     subscriber_us: float
@@ -49,12 +50,12 @@ class Turn(msgspec.Struct, frozen=True):
 
     @property
     def lossless(self) -> bool:
-        """Nothing was lost, nor came twice."""
+        """Whether every event arrived, and none arrived twice."""
         return self.sent == self.received and self.gaps == 0
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """One contender's turns; `before` and `after` are its connector's memory at the first and the last of them."""
+    """All turns of one contender, and the memory of its connector before the first and after the last of them."""
 
     label: str
     turns: list[Turn]
@@ -63,12 +64,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def lossy(self) -> int:
-        """How many turns lost something."""
+        """In how many turns events were lost."""
         return sum(not turn.lossless for turn in self.turns)
 
 
 class TurnSpread(msgspec.Struct, frozen=True):
-    """The least, the median and the most of the turns."""
+    """The least, the median and the greatest value of the turns."""
 
     min: float
     median: float
@@ -76,23 +77,26 @@ class TurnSpread(msgspec.Struct, frozen=True):
 
 
 def spread(values: Sequence[float]) -> TurnSpread | None:
-    """None of no values."""
+    """The spread of these values, or None when there are none."""
     return TurnSpread(min(values), median(values), max(values)) if values else None
 
 
 def ratios(outcome: Outcome, baseline: Outcome, value: Callable[[Turn], float]) -> TurnSpread | None:
-    """A value as a multiple of the baseline's, turn by turn; a turn in which either lost something doesn't count, nor
-    one in which the value wasn't measured (0)."""
+    """The spread of a value divided by the baseline's value in the same turn, which met the same disturbances. A pair
+    of turns is left out when either of them lost events, and when the baseline's value was not measured (0)."""
     pairs = zip(outcome.turns, baseline.turns, strict=True)
     good = [(value(one), value(other)) for one, other in pairs if one.lossless and other.lossless]
     return spread([one / other for one, other in good if other])
 
 
 def contender(outcome: Outcome, baseline: Outcome | None, costs: bool = True) -> dict[str, Any]:
-    """All about one contender; spreads are over the turns that lost nothing. `ratio` is of CPU an event, connector and
-    subscriber together, `ratio_of_least` of the cheapest turn of each, which other work disturbed the least, and
-    `latency_ratio` of the time from socket read to subscriber; None where there is nothing to compare to. Without
-    `costs` nothing is said of the CPU."""
+    """The figures of one contender, ready for JSON. Spreads are over the turns that lost nothing.
+
+    `ratio` compares the CPU time an event, of connector and subscriber together, with the baseline's. `ratio_of_least`
+    compares the cheapest turn of each, which other work on the machine disturbed the least. `latency_ratio` compares
+    the time from socket read to subscriber. They are None without a baseline, and for the baseline itself. Without
+    `costs` the figures of CPU time are None.
+    """
     good = [turn for turn in outcome.turns if turn.lossless]
     found: dict[str, Any] = {name: spread([getattr(turn, name) for turn in good if costs]) for name in COSTS}
     for name in LATENCIES:
@@ -129,7 +133,7 @@ def _latency_ratios(outcome: Outcome, baseline: Outcome) -> dict[str, TurnSpread
 
 
 def result(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """All about one scenario, ready for JSON."""
+    """The figures of all contenders of one scenario, ready for JSON."""
     baseline = next((outcome for outcome in outcomes if outcome.label == scenario.baseline), None)
     return {
         "scenario": scenario,
@@ -138,7 +142,7 @@ def result(scenario: Scenario, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def losses(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:
-    """A phrase for each contender that lost something."""
+    """A phrase for each contender that lost events: how many, how many gaps, and in how many turns."""
     return [
         f"{scenario.name}, {outcome.label}: "
         f"{sum(turn.sent - turn.received for turn in outcome.turns):,} events, "

@@ -1,7 +1,8 @@
-"""One contender of a scenario, set up: venue, connector and subscriber in processes of their own, kept for all turns.
+"""One contender at work: its venue, connector and subscriber, each in a process of its own that serves all turns.
 
-A turn begins when nothing is on its way any more (turn.py's warm-up), and is as long as the venue sends and the
-subscriber receives. CPU time is read off the processes' clocks at both ends. What the start costs is in no figure.
+A turn begins when no event is on its way any more (see the warm-up in turn.py), and ends when the subscriber has
+received everything that the venue sent. The CPU clocks of the processes are read at both ends, so what their start
+costs is in no figure.
 """
 
 from __future__ import annotations
@@ -27,16 +28,17 @@ from feedbus.errors import FeedbusError
 
 ROOT = Path(__file__).resolve().parents[2]
 START_WITHIN = 90.0  # seconds until all tickers are subscribed
-ROUND_WITHIN = 0.2  # seconds for the first warm-up round to arrive until another is sent; doubles
-ROUNDS = 9
-ANSWER_WITHIN = 30.0  # seconds for what is answered at once
-PATIENCE = 20.0  # seconds after the last write, until what hasn't arrived is given up
-LOOK_EVERY = 0.5  # seconds between two looks whether everybody is alive
+ROUND_WITHIN = 0.2  # seconds for the first warm-up round to arrive; each further round gets twice as long
+ROUNDS = 9  # warm-up rounds before the turn is given up
+ANSWER_WITHIN = 30.0  # seconds for an answer that takes no work
+PATIENCE = 20.0  # seconds after the venue's last write until events that have not arrived count as lost
+LOOK_EVERY = 0.5  # seconds between two checks that the connector is alive
 WORDS = {"moex": "book", "trades": "trade"}
+"""The first part of the bus topics on which the events of each protocol arrive."""
 
 
 class Rig:
-    """A contender that is running. Use it as a context manager. Raises FeedbusError when one of its processes fails."""
+    """The processes of one contender; a context manager. Every method raises FeedbusError when one of them fails."""
 
     def __init__(self, scenario: Scenario, contender: Contender, rivals: Rivals | None) -> None:
         self.label = contender.label
@@ -59,7 +61,7 @@ class Rig:
         self._stack.close()
 
     def memory(self) -> Memory:
-        """The connector's."""
+        """The connector's memory."""
         return memory(self._connector.pid)
 
     # Setting up
@@ -86,7 +88,7 @@ class Rig:
         return child
 
     def _feedbus(self, url: str, address: str, folder: Path) -> tuple[list[str], list[str]]:
-        """The commands of connector and subscriber."""
+        """The commands that start feedbus's connector and its subscriber."""
         config = folder / "bench.yaml"
         config.write_text(configuration(self._scenario, self._contender, url, address))
         word = WORDS[self._scenario.protocol]
@@ -94,13 +96,13 @@ class Rig:
         if self._scenario.protocol == "moex":
             connector = ["feedbus", "run", str(config)]
         elif self._rivals is not None:
-            connector = ["feedbus.bench.launch", str(self._rivals.venues), str(config)]
+            connector = ["feedbus.bench.rivals", str(self._rivals.venues), str(config)]
         else:
             raise FeedbusError("bench: trades need the checkout of feedbus: their Session is in its tests/bench")
         return [sys.executable, "-m", *connector], [sys.executable, "-m", *subscriber]
 
     def _rival(self, url: str, address: str) -> tuple[list[str], list[str]]:
-        """The commands of connector and subscriber."""
+        """The commands that start the rival's connector and its subscriber."""
         if self._rivals is None:
             raise FeedbusError(
                 "bench: the hand-written rivals need the checkout of feedbus: they are in its tests/bench"
@@ -124,7 +126,7 @@ class Rig:
     # Measuring
 
     def turn(self) -> Turn:
-        """Send the events once, and see what it costs."""
+        """Let the venue send its events once, and return what that cost."""
         self._warm_up()
         connector, subscriber = cpu_ns(self._connector.pid), cpu_ns(self._subscriber.pid)
         began = time.perf_counter_ns()
@@ -138,7 +140,7 @@ class Rig:
         return turn_of(sent["sent"], done | rest, connector, subscriber, (done["at"] - began) / 1e9)
 
     def _warm_up(self) -> None:
-        """Return when a round of warm-up has arrived whole: all is subscribed, and nothing older is on its way."""
+        """Return once a warm-up round has come whole: all tickers are subscribed, and no older event is on its way."""
         for attempt in range(ROUNDS):
             self._round += 1
             self._venue.tell(f"warm {self._round}")
@@ -150,7 +152,8 @@ class Rig:
         raise FeedbusError(f"bench: {self.label}: the subscriber gets nothing, or not all")
 
     def _await_end(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The subscriber's word that all is here, or its word how much is; and what the venue has said by then."""
+        """Wait until the subscriber has everything, or until it has been told to give up. Returns its report, and the
+        venue's if that has come by then."""
         sent: dict[str, Any] | None = None
         until = float("inf")
         while (done := self._subscriber.hear(LOOK_EVERY)) is None:
@@ -164,7 +167,7 @@ class Rig:
 
 
 def turn_of(sent: int, heard: dict[str, Any], connector_ns: int, subscriber_ns: int, seconds: float) -> Turn:
-    """The figures of one turn; `heard` is what the subscriber said of it."""
+    """The figures of one turn. `sent` is the venue's count of events, `heard` the subscriber's report."""
     events = max(1, heard["done"])
     return Turn(
         connector_us=connector_ns / events / 1000,
@@ -183,7 +186,7 @@ def turn_of(sent: int, heard: dict[str, Any], connector_ns: int, subscriber_ns: 
 
 
 def configuration(scenario: Scenario, contender: Contender, url: str, address: str) -> str:
-    """The YAML for `feedbus run`."""
+    """The YAML for `feedbus run`. The bus is published at `address`, and the venue is at `url`."""
     per_connection = scenario.symbols * contender.times
     symbols = ", ".join(symbol(number) for number in range(scenario.connections * per_connection))
     venue, channel = ("moex", "orderbooks") if scenario.protocol == "moex" else ("bench_trades", "trades")

@@ -1,4 +1,7 @@
-"""What is measured: the scenarios, who takes part in each, and the numbers they have unless told otherwise. Pure."""
+"""What the benchmark measures: the scenarios, the contenders in each, and what the command line changes. Pure.
+
+docs/benchmarks.md says what each scenario is for.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,15 @@ FEEDBUS = "feedbus"
 RIVAL = "hand-written"
 TUNED = "hand-tuned"
 TABLE = "table"
-"""The scenario without a feed: what drawing the live table costs."""
+"""The scenario that has no feed: it measures what drawing the live table costs."""
 
 
 class Contender(msgspec.Struct, frozen=True):
-    """Who takes part. `linger` is seconds, None for the product's own; it gets `times` the scenario's tickers."""
+    """A program that is measured in a scenario.
+
+    `linger` is the publisher's linger in seconds, None for feedbus's default. The contender subscribes to `times` as
+    many tickers as the scenario says.
+    """
 
     label: str
     program: Literal["feedbus", "rival", "tuned"] = "feedbus"
@@ -27,23 +34,28 @@ class Contender(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One measurement. `events` are of one turn, `rate` events a second over all connections, 0: as fast as they are
-    taken; `symbols` tickers a connection; `latency`: it is recorded, event by event; `costs`: the CPU is the events',
-    not mostly the heartbeats'; `transport` None is the product's own; `baseline` is who the others are compared to."""
+    """One measurement: the load that the venue makes, what is recorded of it, and the contenders that bear it."""
 
     name: str
     about: str
     events: int
+    """Events that the venue sends in one turn."""
     rate: float = 0.0
+    """Events a second over all connections; 0 sends them as fast as they are read."""
     connections: int = 1
     symbols: int = 50
+    """Tickers on each connection."""
     frames_per_write: int = 1
     protocol: Protocol = "moex"
     latency: bool = False
+    """Whether the latency of every event is recorded."""
     costs: bool = True
+    """Whether CPU time is reported. With few events it would mostly be the heartbeats', and say nothing of events."""
     transport: str | None = None
+    """The transport's name as in a configuration; None is feedbus's default."""
     contenders: tuple[Contender, ...] = (Contender(FEEDBUS),)
     baseline: str = RIVAL
+    """The label of the contender that the others are compared with."""
 
 
 _LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", linger=0.0))
@@ -63,7 +75,8 @@ NAMES = (*SCENARIOS, TABLE)
 
 
 class Overrides(msgspec.Struct, frozen=True):
-    """What the command line sets, under the names of Scenario and Contender; None leaves what the scenario has."""
+    """What the command line changes in every scenario. A field means what the field of that name means in Scenario or
+    Contender; None leaves the scenario's own value."""
 
     events: int | None = None
     rate: float | None = None
@@ -75,7 +88,8 @@ class Overrides(msgspec.Struct, frozen=True):
 
 
 def chosen(names: Sequence[str], overrides: Overrides, compare: bool) -> list[Scenario]:
-    """The scenarios of these names but the table; none means all. Raises ConfigError for an unknown name."""
+    """The scenarios with these names, without the table; no names stand for all of them. With `compare` the rivals take
+    part. Raises ConfigError for an unknown name."""
     for name in names:
         if name not in NAMES:
             raise ConfigError(f"unknown scenario {name!r}; there are: {', '.join(NAMES)}")
@@ -95,7 +109,7 @@ def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenari
 
 
 def _with_linger(contenders: Sequence[Contender], linger: float) -> tuple[Contender, ...]:
-    """All of them with the same linger, and none twice."""
+    """The contenders with this linger. Those that differed in their linger alone would be the same, so one is left."""
     if any(one.times > 1 for one in contenders):
         return tuple(msgspec.structs.replace(one, linger=linger) for one in contenders)
     return (Contender(f"{FEEDBUS} linger {linger:g}", linger=linger),)

@@ -1,11 +1,12 @@
-"""WebSocket frames of the benchmark's venue, built once, and the few that a client sends. Pure: no msgspec either.
+"""The WebSocket frames of the benchmark's venue: those that it sends, and those that it reads from a client. Pure.
 
-A frame that carries market data has a slot of SLOT digits, which the venue overwrites with the time of the write
-(nanoseconds since the epoch): MOEX's `seqnum`, the trade's `i`. It arrives as venue_sequence or trade_id, so that a
-subscriber sees how long ago the venue wrote, whatever was stamped in between.
+A frame with market data is built once and sent often. It has a slot of SLOT digits, which the venue overwrites at each
+write with the time (nanoseconds since the epoch). The slot is the `seqnum` of a MOEX book, and the `i` of a trade. The
+subscriber gets it as `venue_sequence` or `trade_id`, and so knows how long ago the venue wrote the frame.
 
-Books look as the captures of 2024 do: STOMP, 10 + 10 levels, about 900 bytes. Trades are of nobody's protocol: one
-small JSON object a frame.
+Books have the form of frames captured from MOEX in 2024: STOMP, 10 levels on each side, about 900 bytes. The trades
+belong to a made-up protocol with one small JSON object in a frame. Everything is done with the standard library, so
+that the venue's process starts quickly.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-SLOT = 19  # digits: nanoseconds since the epoch from 2001 until 2286
-LEVELS = 10
+SLOT = 19  # digits, as many as nanoseconds since the epoch have from 2001 until 2286
+LEVELS = 10  # of each side of a book
 
 Protocol = Literal["moex", "trades"]
 
@@ -29,19 +30,19 @@ _CATALOGUE = '{"structure":{"MXSE":{"streams":[{"name":"orderbooks"},{"name":"se
 
 
 class SlottedFrame(NamedTuple):
-    """A whole WebSocket frame, and where its slot begins."""
+    """A whole WebSocket frame, and the offset at which its slot begins."""
 
     data: bytes
     slot: int
 
 
 def symbol(number: int) -> str:
-    """The benchmark's instruments."""
+    """The name of the benchmark's instrument with this number."""
     return f"TQBR.T{number:04d}"
 
 
 def frame(payload: bytes, opcode: int) -> bytes:
-    """One unmasked frame, as servers send them."""
+    """One WebSocket frame without a mask, as servers send them (RFC 6455, section 5.1)."""
     size = len(payload)
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
@@ -51,12 +52,13 @@ def frame(payload: bytes, opcode: int) -> bytes:
 
 
 def stomp(command: str, headers: dict[str, str], body: str = "") -> bytes:
-    """One STOMP frame."""
+    """One STOMP frame (STOMP 1.2), with its closing NUL."""
     return "\n".join([command, *(f"{name}:{value}" for name, value in headers.items()), "", body]).encode() + b"\0"
 
 
 def market_frame(protocol: Protocol, subscription: str, number: int, time_ms: int, sequence: int) -> SlottedFrame:
-    """One book or trade; `number` varies its prices and sizes. `sequence` takes SLOT digits at least to be a slot."""
+    """One book or trade. `number` varies its prices and sizes. A `sequence` of SLOT digits leaves room for a time; a
+    shorter one is for the warm-up, and its frame must not be overwritten."""
     build = _book if protocol == "moex" else _trade
     data = build(subscription, number, time_ms, sequence)
     return SlottedFrame(
@@ -92,11 +94,11 @@ def _trade(subscription: str, number: int, time_ms: int, sequence: int) -> bytes
     return frame(text.encode(), TEXT)
 
 
-# What a client says
+# What a client sends, and its answers
 
 
 def handshake(head: bytes) -> bytes:
-    """The answer to a client's HTTP request. Raises ValueError when it isn't a WebSocket's."""
+    """The answer to a client's HTTP request for a WebSocket. Raises ValueError when it is another request."""
     key = re.search(rb"sec-websocket-key: *(\S+)", head, re.IGNORECASE)
     if key is None:
         raise ValueError("not a WebSocket handshake")
@@ -108,13 +110,13 @@ def handshake(head: bytes) -> bytes:
 
 
 class ClientFrames:
-    """Bytes of a client in, (opcode, payload) out. No fragments: clients of the benchmark send none."""
+    """Parses what a client sends into frames. It knows no fragments, because the benchmark's clients send none."""
 
     def __init__(self) -> None:
         self._buffer = b""
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """The frames that are whole by now."""
+        """The (opcode, payload) of each frame that is whole by now."""
         self._buffer += data
         while (parsed := self._parse()) is not None:
             opcode, start, size = parsed
@@ -124,7 +126,7 @@ class ClientFrames:
             yield opcode, _unmasked(masked, mask)
 
     def _parse(self) -> tuple[int, int, int] | None:
-        """(opcode, where the payload begins, its size) of a frame that is whole."""
+        """The (opcode, offset of the payload, size of the payload) of the first frame, None until it is whole."""
         buffer = self._buffer
         if len(buffer) < 2:
             return None
@@ -143,14 +145,14 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
 
 
 class VenueReply(NamedTuple):
-    """What the venue says to one payload of a client, and what is subscribed by it."""
+    """What the venue sends back for one payload of a client, and the tickers that the client subscribed to by it."""
 
     data: bytes = b""
     subscribed: tuple[str, ...] = ()
 
 
 def answer(protocol: Protocol, payload: bytes) -> VenueReply:
-    """Let everybody in, and confirm every subscription."""
+    """Answer one payload of a client: every login is accepted, and every subscription confirmed."""
     return _answer_stomp(payload) if protocol == "moex" else _answer_trades(payload)
 
 

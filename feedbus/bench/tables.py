@@ -1,4 +1,6 @@
-"""What was measured as lines for people: while it runs, a table at the end, and the same table for the README. Pure."""
+"""The results as text for people: a line for each turn while it runs, and a table of all at the end, in columns or in
+Markdown. Pure.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ TITLES = (
     "MB",
     "lost",
 )
-TEXTS = 2  # columns of text come first, the others are numbers
+TEXTS = 2  # the first columns hold text and are aligned to the left, all others hold numbers
 
 Result = Mapping[str, Any]
 
 
 def turn_line(turn: Turn) -> str:
-    """One turn in one line."""
+    """One turn as one line."""
     text = f"{turn.connector_us:6.1f} + {turn.subscriber_us:5.1f} us  {turn.events_per_s:8,.0f}/s"
     if (latency := turn.receive_to_subscriber_us) is not None:
         text += f"  p50 {latency.p50:6,.0f}  p99 {latency.p99:6,.0f} us"
@@ -37,7 +39,7 @@ def turn_line(turn: Turn) -> str:
 
 
 def drawing_line(result: Result) -> str:
-    """The table's drawing in one line."""
+    """What drawing the live table costs, as one line."""
     drawing, redraw = result["drawing"], result["drawing"]["redraw_ms"]
     return (
         f"table: {drawing['instruments']:,} instruments on {drawing['width']} x {drawing['height']}: "
@@ -47,7 +49,7 @@ def drawing_line(result: Result) -> str:
 
 
 def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
-    """The cells of the table, a row for each contender."""
+    """The cells of the table, with a row for each contender of each scenario."""
     return [
         _row(result["scenario"].name, label, found)
         for result in results
@@ -84,7 +86,7 @@ def _percent(values: TurnSpread | None) -> str:
 
 
 def plain(results: Sequence[Result]) -> str:
-    """The table in columns."""
+    """The table in columns that are padded with spaces, for a terminal."""
     lines = [TITLES, *rows(results)] if rows(results) else []
     widths = [max(len(line[column]) for line in lines) for column in range(len(TITLES))] if lines else []
     texts = ["  ".join(_padded(line, widths)).rstrip() for line in lines]
@@ -99,7 +101,7 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """The table in Markdown."""
+    """The table in Markdown, as it stands in the README."""
     rule = ("---",) * TEXTS + ("---:",) * (len(TITLES) - TEXTS)
     lines = [TITLES, rule, *rows(results)] if rows(results) else []
     texts = [f"| {' | '.join(line)} |" for line in lines]

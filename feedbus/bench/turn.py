@@ -1,9 +1,13 @@
-"""What a measuring subscriber does in each turn, feedbus's and the rival's alike. The standard library alone: the
-rival runs it in an environment without feedbus's dependencies.
+"""What a measuring subscriber does in each turn. feedbus's subscriber and the rival's both use it.
 
-A turn: the venue sends rounds of warm-up events, one of every ticker, whose sequence is a small number. As soon as a
-round is complete nothing older can be on its way; it is reported, and the first event whose sequence is a time begins
-the measurement. After the last event its line is written at once, then the figures are worked out.
+A turn begins with rounds of warm-up events: the venue sends one event of every ticker, and all of them carry the number
+of the round as their sequence. When a round has arrived whole, no event of an earlier turn can still be on its way. The
+subscriber reports the round, and the first event whose sequence is a time of day begins the measurement. After the last
+event the subscriber reports at once that it has everything, so that its CPU clock is read before it works out the
+figures.
+
+This module imports nothing but the standard library, because the rival runs in an environment without feedbus's
+dependencies.
 """
 
 from __future__ import annotations
@@ -15,16 +19,16 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-FIRST_TIME = 10**15  # a sequence below it is a round of the warm-up, from here on a time in nanoseconds
+FIRST_TIME = 10**15  # a sequence below this is the number of a warm-up round, any other a time in ns since the epoch
 QUANTILES = (("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))
 
 
 class TurnOver(Exception):
-    """Whoever measures won't wait for the rest of the events."""
+    """The benchmark has given up waiting for the rest of this turn's events."""
 
 
 def on_signal() -> None:
-    """Have SIGUSR1 raise TurnOver."""
+    """Make SIGUSR1 raise TurnOver in the main thread."""
 
     def over(_number: int, _frame: object) -> NoReturn:
         raise TurnOver
@@ -33,20 +37,20 @@ def on_signal() -> None:
 
 
 class WarmUp:
-    """Which rounds of the warm-up are complete."""
+    """Reports each round of the warm-up that has arrived whole, which means an event of each of the tickers."""
 
     def __init__(self, tickers: int) -> None:
         self._tickers = tickers
         self._seen: dict[int, set[str]] = {}
-        self.complete = 0  # the last whole round
+        self.complete = 0  # the number of the last whole round, 0 before the first
 
     def starts(self, events: Iterable[tuple[str, int]]) -> bool:
-        """Look at (symbol, sequence) of events in order; True when the measured ones have begun."""
+        """Look at the (symbol, sequence) of events in their order. Returns True once a measured event is among them."""
         for symbol, sequence in events:
             if sequence >= FIRST_TIME:
                 if self.complete:
                     return True
-                continue  # late, of the turn before
+                continue  # it is a late event of the turn before
             seen = self._seen.setdefault(sequence, set())
             seen.add(symbol)
             if len(seen) == self._tickers:
@@ -56,8 +60,11 @@ class WarmUp:
 
 
 class Measured:
-    """One turn's result, filled by the subscriber's loop. Latencies are nanoseconds: `receive` from the socket read
-    of the connector, `write` from the venue's write, both to the decoded event in the subscriber's hands."""
+    """The result of one turn, which the subscriber's loop fills in.
+
+    `receive` and `write` hold a latency in nanoseconds for each event. Both end when the subscriber has the decoded
+    event. `receive` begins with the connector's read from its socket, `write` with the venue's write.
+    """
 
     def __init__(self) -> None:
         self.received = 0
@@ -65,16 +72,16 @@ class Measured:
         self.write: list[int] = []
 
     def done(self) -> None:
-        """Say at once that all is here, with our CPU clock."""
+        """Report at once that the turn is over: events received, CPU time of this process, and the time now."""
         say(done=self.received, cpu_ns=time.process_time_ns(), at=time.perf_counter_ns())
 
     def report(self, **extra: Any) -> None:
-        """Say the rest, which takes a while to work out."""
+        """Report the latencies and `extra`. This comes after `done`, because sorting the latencies costs CPU time."""
         say(receive_us=quantiles(self.receive), write_us=quantiles(self.write), **extra)
 
 
 def quantiles(values: Sequence[int]) -> dict[str, float] | None:
-    """p50, p99, p999 and max in microseconds of nanoseconds; None when nothing was recorded."""
+    """p50, p99, p999 and max in microseconds, of values in nanoseconds; None when there are no values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -83,6 +90,6 @@ def quantiles(values: Sequence[int]) -> dict[str, float] | None:
 
 
 def say(**words: Any) -> None:
-    """One line for whoever started us."""
+    """Write one line of JSON to standard output, which the process that started this one reads."""
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()

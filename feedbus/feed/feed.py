@@ -28,6 +28,7 @@ from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.events import FeedState, FeedStatus, MarketData
+from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.transport.tls import tls_context
 from feedbus.venues import account_class
@@ -263,8 +264,7 @@ class Feed:
         """
         self.first_attempt.set()
         pause = self._login.refuse(reason, trio.current_time())
-        when = f"{pause / 60:.0f} min" if pause >= 120 else f"{pause:.0f} s"
-        self._log.error("login refused: %s; the next attempt is in %s", reason, when)
+        self._log.error("login refused: %s; the next attempt is in %s", reason, time_span(pause))
         for connector in self.connectors:
             if connector.state in ("connecting", "waiting", "refused"):
                 connector.set_state("refused", reason)

@@ -22,6 +22,7 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.text import time_span
 from feedbus.venues.protocol import Fetch, Listing, Lists
 
 LIST_WITHIN = 60.0  # seconds in which all pages of all boards must have come
@@ -84,7 +85,7 @@ async def symbols_of(
             raise
         age = max(0.0, (wall_ns() - kept.fetched_ns) / 1e9)
         log.warning(
-            "no list of symbols from the venue (%s: %s); using the copy, %s old", error.cause, error, _span(age)
+            "no list of symbols from the venue (%s: %s); using the copy, %s old", error.cause, error, time_span(age)
         )
         return Listed(_chosen(replayed, sample, log), from_cache=True, age=age)
     copy = msgspec.structs.replace(asked, answers=answers)
@@ -201,11 +202,3 @@ def _write(path: Path, data: bytes, log: logging.Logger) -> None:
             raise
     except OSError as error:
         log.warning("the list of symbols can't be kept: %s: %s", path, error.strerror or error)
-
-
-def _span(seconds: float) -> str:
-    """A length of time in a unit in which it is at least 2; in seconds when there is none."""
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -1,1 +1,1 @@
-"""Fakes for tests of feedbus and of programs built on it: no sockets, no clock of their own."""
+"""Fakes for tests of feedbus and of programs built on it. They open no sockets, and take the time from trio's clock."""

@@ -1,11 +1,13 @@
-"""Runs that can be repeated: a virtual clock, a seeded run queue, a seeded source of random numbers.
+"""Runs of trio programs that can be repeated exactly: with a virtual clock, and with seeds for every random choice.
 
-trio shuffles the tasks that are ready together, so that nobody leans on an order; here the shuffle is seeded. With
-one seed a program that takes its time from trio and its random numbers from its arguments does the same things in
-the same order, in every run; other seeds try other orders. What is left to the machine is what a test has to keep
-out: sockets, threads, the wall clock, and the order of sets (of strings: PYTHONHASHSEED; of objects: their address).
+trio shuffles the tasks that become ready at the same time, so that no program relies on their order; here that shuffle
+is seeded. A program that takes its time from trio, and its random numbers from its argument, then does the same things
+in the same order in every run with the same seed. Other seeds try other orders.
 
-This is the one place that touches trio's private names.
+A test must keep out what still depends on the machine: sockets, threads, the wall clock, and the order of sets. (The
+order of a set of strings depends on PYTHONHASHSEED, that of other objects on their addresses in memory.)
+
+No other module uses trio's private names.
 """
 
 from __future__ import annotations
@@ -22,12 +24,12 @@ from trio.testing import MockClock
 T = TypeVar("T")
 
 EPOCH_NS = 1_700_000_000_000_000_000
-"""What `wall_ns` says when the virtual clock says 0: 2023-11-14 22:13:20 UTC."""
+"""What `wall_ns` returns while trio's clock is at 0: 2023-11-14 22:13:20 UTC, in ns since the epoch."""
 
 
 @contextmanager
 def seeded_run_queue(seed: int) -> Iterator[None]:
-    """trio schedules by this seed; on leaving, everything is as it was. To be entered outside of trio.run."""
+    """Let trio schedule by this seed, until the context is left. It has to be entered outside of trio.run."""
     allowed, state = trio_run._ALLOW_DETERMINISTIC_SCHEDULING, trio_run._r.getstate()
     _allow(True)
     trio_run._r.seed(seed)
@@ -39,8 +41,8 @@ def seeded_run_queue(seed: int) -> Iterator[None]:
 
 
 def _allow(deterministic: bool) -> None:
-    # Without it trio reverses the ready tasks by the toss of a coin, and leaves them in the order of their waking,
-    # which may be a set's.
+    # Without this switch trio only reverses the ready tasks at random. They would stay in the order in which they were
+    # woken, which may be the order of a set. With it trio sorts them before it shuffles.
     trio_run._ALLOW_DETERMINISTIC_SCHEDULING = deterministic  # type: ignore[misc]
 
 
@@ -54,5 +56,5 @@ def run_deterministically(async_fn: Callable[[random.Random], Awaitable[T]], *, 
 
 
 def wall_ns() -> int:
-    """A wall clock that goes with the virtual one: nanoseconds since the epoch."""
+    """The time of a wall clock that moves with trio's clock, in nanoseconds since the epoch."""
     return EPOCH_NS + round(trio.current_time() * 1e9)

@@ -1,4 +1,4 @@
-"""A transport that a test plays the venue on: `FakeDial` is handed to a feed in place of a real one."""
+"""A transport without a network: a test gives a `FakeDial` to a feed and plays the venue itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Received = tuple[list[bytes | bytearray], int]
 
 
 class FakeConnection:
-    """One connection: what we sent is in `sent`, what comes is what the test delivers."""
+    """One connection. `sent` holds what feedbus sent, and feedbus receives what the test delivers."""
 
     def __init__(self, url: str, options: DialOptions) -> None:
         self.url = url
@@ -27,15 +27,15 @@ class FakeConnection:
         self._deliver, self._received = trio.open_memory_channel[Received | VenueError](inf)
 
     def deliver(self, *messages: bytes, ts_recv: int = 0) -> None:
-        """These messages come in one read."""
+        """Let these messages arrive in one read, at `ts_recv` (ns since the epoch)."""
         self._deliver.send_nowait((list(messages), ts_recv))
 
     def fail(self, error: VenueError) -> None:
-        """The connection ends with this error, after all that was delivered before."""
+        """Let the connection end with this error, after everything that was delivered before has been read."""
         self._deliver.send_nowait(error)
 
     async def receive(self) -> Received:
-        """What was delivered next."""
+        """Wait for the next delivery. Raises the VenueError with which the test ended the connection."""
         received = await self._received.receive()
         if isinstance(received, VenueError):
             raise received
@@ -44,7 +44,7 @@ class FakeConnection:
         return received
 
     async def send(self, messages: Sequence[bytes | str]) -> None:
-        """Note what is sent."""
+        """Append the messages to `sent`. Raises ClosedByPeer when the connection is closed."""
         await trio.lowlevel.checkpoint()
         if self.closed:
             raise ClosedByPeer(1006)
@@ -52,18 +52,18 @@ class FakeConnection:
 
 
 class FakeDial:
-    """A Dial that makes FakeConnections, or fails as the test says."""
+    """A Dial whose connections are FakeConnections, which are kept in `connections`."""
 
     def __init__(self, refuse: Callable[[int], VenueError | None] = lambda _: None) -> None:
-        """`refuse` is asked for each attempt, numbered from 0, whether it fails."""
+        """`refuse` gets the number of each attempt, from 0, and returns the error with which it fails, or None."""
         self.attempts: list[float] = []
-        """When each attempt was made."""
+        """The time of each attempt, in seconds of trio's clock."""
         self.connections: list[FakeConnection] = []
         self.refuse = refuse
 
     @asynccontextmanager
     async def __call__(self, url: str, options: DialOptions) -> AsyncIterator[FakeConnection]:
-        """Open a FakeConnection."""
+        """Open a FakeConnection. Raises what `refuse` returns."""
         number = len(self.attempts)
         self.attempts.append(trio.current_time())
         await trio.lowlevel.checkpoint()

@@ -1,13 +1,14 @@
-"""A venue for tests: an Account and a Session of a trivial protocol, and the exchange at the other end of it.
+"""A whole venue for tests: an Account and a Session for a trivial protocol, and the exchange that speaks it.
 
-`FakeVenue` is a Dial to be handed to a Feed or a Connector, with FakeAccount for its account: it answers logins and
-subscriptions by itself, and the test makes trades, breaks connections and says whom it refuses. It plays on a FakeDial,
-which has every connection and all that was sent on it. Nothing here waits or draws a random number.
+A test gives `FakeVenue` as the Dial, and `FakeAccount` as the account, to a Feed or a Connector. The venue answers
+logins and subscriptions by itself; the test makes trades, breaks connections and decides what is refused. Underneath is
+a FakeDial, which has every connection and everything that was sent on it. Nothing here waits or draws random numbers.
 
-One text message, one line of words:
+Each text message of the protocol is one line of words:
 
-    ours: login USER · subscribe CHANNEL SYMBOL · unsubscribe CHANNEL SYMBOL · bye
-    its:  welcome · denied REASON · ok CHANNEL SYMBOL · no CHANNEL SYMBOL REASON · trade SYMBOL PRICE SIZE TS_EVENT
+    from feedbus:   login USER · subscribe CHANNEL SYMBOL · unsubscribe CHANNEL SYMBOL · bye
+    from the venue: welcome · denied REASON · ok CHANNEL SYMBOL · no CHANNEL SYMBOL REASON
+                    trade SYMBOL PRICE SIZE TS_EVENT
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from feedbus.venues.protocol import (
 
 VENUE = "fake"
 CHANNEL = "trades"
-ANSWER_WITHIN = 5.0  # seconds for the login, and for all confirmations
+ANSWER_WITHIN = 5.0  # seconds for the answer to the login, and then for all confirmations
 
 
 class FakeAccount(OpenAccount):
@@ -62,22 +63,22 @@ class FakeAccount(OpenAccount):
         channels: Sequence[str],
         options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
     ) -> None:
-        """Raises ConfigError for another channel than `trades`."""
+        """Raises ConfigError for any channel but `trades`."""
         if set(channels) - {CHANNEL}:
             raise ConfigError(f"the fake venue has the channel {CHANNEL!r} alone")
         self._user = credentials.get("user", "guest")
 
     def check_symbol(self, symbol: str) -> str | None:
-        """A symbol is one word."""
+        """Why this symbol can't be subscribed to: it must be one word."""
         return None if symbol.split() == [symbol] else f"{symbol!r} is not one word"
 
     def session(self, symbols: Sequence[str]) -> FakeSession:
-        """A new conversation."""
+        """A new Session for one connection."""
         return FakeSession(self._user, symbols)
 
 
 class FakeSession(NoFetches):
-    """A Session of the fake venue. What is refused isn't asked for again."""
+    """A Session of the fake venue. It doesn't ask again for a symbol that was refused."""
 
     def __init__(self, user: str, symbols: Sequence[str]) -> None:
         self._user = user
@@ -91,7 +92,7 @@ class FakeSession(NoFetches):
         yield WakeAt(now + ANSWER_WITHIN)
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Iterator[Effect]:
-        """One line of the venue's."""
+        """Understand one line from the venue."""
         match data.decode(errors="replace").split():
             case ["welcome"] if not self._ready:
                 self._ready = True
@@ -121,14 +122,14 @@ class FakeSession(NoFetches):
         return trade
 
     def tick(self, now: float) -> Iterator[Effect]:  # noqa: ARG002 - the Protocol's signature
-        """Answers are overdue, if any are missing."""
+        """Close the connection if an answer is still missing: they are all overdue when this is called."""
         if not self._ready:
             yield Close(TimedOut("no answer to the login"))
         elif "sent" in self._states.values():
             yield Close(TimedOut("no answer to a subscription"))
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
-        """Ask for more."""
+        """Subscribe to more symbols, or note them until the login is accepted."""
         self._states |= dict.fromkeys(symbols, "wanted")
         if self._ready:
             yield from self._ask(symbols, now)
@@ -140,27 +141,28 @@ class FakeSession(NoFetches):
         yield WakeAt(now + ANSWER_WITHIN)
 
     def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:  # noqa: ARG002 - the Protocol's
-        """Give some up."""
+        """Unsubscribe from symbols; those that were never asked for are only forgotten."""
         for symbol in symbols:
             if self._states.pop(symbol, "wanted") != "wanted":
                 yield Send(f"unsubscribe {CHANNEL} {symbol}")
 
     def closing(self) -> Iterator[Effect]:
-        """Say bye."""
+        """Say goodbye to the venue."""
         yield Send("bye")
 
     def counters(self) -> Mapping[str, int]:
-        """What was not understood."""
+        """The number of lines that were not understood."""
         return {"skipped": self._skipped}
 
     def instruments(self) -> dict[str, int]:
-        """Symbols by state."""
+        """The number of symbols in each state."""
         states = list(self._states.values())
         return {state: states.count(state) for state in dict.fromkeys(states)}
 
 
 class FakeLine:
-    """The venue's end of one connection, which is also ours: what is sent is answered before `send` returns."""
+    """One connection, for both ends: feedbus sends and receives on it, and the test speaks as the venue. What feedbus
+    sends is answered before `send` returns."""
 
     def __init__(self, venue: FakeVenue, connection: FakeConnection) -> None:
         self.connection = connection
@@ -170,50 +172,50 @@ class FakeLine:
 
     @property
     def bytes_received(self) -> int:
-        """Since the connection was opened."""
+        """Bytes received since the connection was opened."""
         return self.connection.bytes_received
 
     @property
     def messages_received(self) -> int:
-        """Since the connection was opened."""
+        """Messages received since the connection was opened."""
         return self.connection.messages_received
 
     async def receive(self) -> Received:
-        """What the venue said."""
+        """Wait for what the venue says next. Raises the VenueError with which the connection ended."""
         return await self.connection.receive()
 
     async def send(self, messages: Sequence[bytes | str]) -> None:
-        """Say something to the venue."""
+        """Send messages to the venue, which answers them at once."""
         await self.connection.send(messages)
         answers = [answer for message in messages for answer in self._venue.answer(self, str(message))]
         if answers:
             self.say(*answers)
 
     def say(self, *lines: str) -> None:
-        """The venue says these lines, in one read."""
+        """Let the venue say these lines, which arrive in one read."""
         self.connection.deliver(*(line.encode() for line in lines), ts_recv=self._venue.wall_ns())
 
     def fail(self, error: VenueError | None = None) -> None:
-        """The connection breaks, once what was said before has been read."""
+        """Let the connection break, once everything that was said before has been read."""
         self.connection.fail(error or ClosedByPeer(1001, "going away"))
 
 
 class FakeVenue:
-    """The exchange: a Dial that answers. `refuse_login` and `refuse_symbols` may be changed at any time."""
+    """The exchange: a Dial whose connections answer. A test may change its public attributes at any time."""
 
     def __init__(self, dial: FakeDial | None = None, *, clock_ns: Callable[[], int] = wall_ns) -> None:
-        """`clock_ns` says when bytes arrive, and when trades happen (ns since the epoch)."""
+        """`clock_ns` is the time at which bytes arrive and trades happen, in ns since the epoch."""
         self.dial = dial or FakeDial()
         self.wall_ns = clock_ns
-        self.lines: list[FakeLine] = []  # that are open, the oldest first
-        self.refuse_login: str | None = None  # the reason
-        self.refuse_symbols: dict[str, str] = {}  # and the reasons
-        self.silent = False  # nothing is answered
+        self.lines: list[FakeLine] = []  # the open connections, the oldest first
+        self.refuse_login: str | None = None  # the reason for which logins are refused, None while they are accepted
+        self.refuse_symbols: dict[str, str] = {}  # the symbols that are refused, and the reason for each
+        self.silent = False  # while it is True, nothing is answered
         self.trades = 0
 
     @asynccontextmanager
     async def __call__(self, url: str, options: DialOptions) -> AsyncIterator[FakeLine]:
-        """Open a connection, or fail as the FakeDial says."""
+        """Open a connection. Raises what the FakeDial raises."""
         async with self.dial(url, options) as connection:
             line = FakeLine(self, connection)
             self.lines.append(line)
@@ -223,7 +225,7 @@ class FakeVenue:
                 self.lines.remove(line)
 
     def answer(self, line: FakeLine, message: str) -> Iterator[str]:
-        """What the venue says to one line of ours."""
+        """The lines with which the venue answers one line from feedbus."""
         match message.split():
             case _ if self.silent:
                 return
@@ -241,7 +243,8 @@ class FakeVenue:
                 line.subscribed.pop(symbol, None)
 
     def trade(self, symbol: str, price: float, size: float = 1.0) -> int:
-        """A trade, told to every connection that subscribed to it; to how many that was."""
+        """Make a trade, and tell it to every connection that subscribed to its symbol. Returns the number of those
+        connections."""
         self.trades += 1
         told = [line for line in self.lines if symbol in line.subscribed]
         for line in told:

@@ -1,7 +1,7 @@
-"""A bus in memory: a Sink for Publishers that keeps every message, and subscriptions to it as the real bus has them.
+"""A message bus in memory: Publishers send to it, and it can be subscribed to as the real bus is.
 
-Messages are the real ones, byte for byte; only nng is missing. As with nng, a subscriber that doesn't read loses its
-oldest messages, and learns of it from the numbers.
+The messages are those of the real bus, byte for byte; only nng is left out. As with nng, a subscriber that doesn't read
+loses its oldest messages, and learns of the loss from their sequence numbers.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from feedbus.schema.events import Event
 
 E = TypeVar("E", bound=Event)
 
-KEPT = 100_000  # messages
-STALLED = 1024  # messages that wait for a subscriber that doesn't read
+KEPT = 100_000  # messages that the bus keeps for a test to look at
+STALLED = 1024  # messages that wait for a subscriber before its oldest are dropped
 
 
 class MemorySubscription(EventReader):
-    """What `feedbus.subscribe` yields, in memory. One task may iterate."""
+    """A subscription to a MemoryBus, with the methods of those from `feedbus.subscribe`. Only one task may iterate."""
 
     def __init__(self, topics: Iterable[str], stalled: int) -> None:
         super().__init__(Receiver(topics))
@@ -35,12 +35,12 @@ class MemorySubscription(EventReader):
         self._batches: deque[Batch] = deque()
 
     def offer(self, message: bytes) -> None:
-        """One message is on the bus."""
+        """Take this message of the bus if it is of a topic that is subscribed to."""
         if message.startswith(self._prefixes):
             self.mailbox.put_nowait(message)
 
     async def next_batch(self) -> Batch:
-        """The next batch. Raises trio.ClosedResourceError when the subscription has ended and all is read."""
+        """The next batch. Raises trio.ClosedResourceError once the subscription has ended and all has been read."""
         while not self._batches:
             try:
                 received = [self._receiver.receive(message) for message in await self.mailbox.get_batch()]
@@ -51,7 +51,7 @@ class MemorySubscription(EventReader):
 
 
 class MemoryBus:
-    """A Sink: it may be shared by several Publishers. Keeps the last `keep` messages; `sent` counts all of them."""
+    """A Sink that several Publishers may share. `messages` holds the last `keep` of them, `sent` counts all."""
 
     def __init__(self, keep: int = KEPT) -> None:
         self.messages: deque[bytes] = deque(maxlen=keep)
@@ -59,24 +59,24 @@ class MemoryBus:
         self._subscriptions: list[MemorySubscription] = []
 
     def send(self, message: bytes) -> None:
-        """Take one message."""
+        """Keep one message, and offer it to every subscription."""
         self.messages.append(message)
         self.sent += 1
         for subscription in self._subscriptions:
             subscription.offer(message)
 
     def take(self) -> list[bytes]:
-        """The messages that are kept, which are forgotten then."""
+        """Return the messages that are kept, and forget them."""
         messages = list(self.messages)
         self.messages.clear()
         return messages
 
     def decoded(self) -> list[tuple[codec.MessageHeader, list[codec.Group]]]:
-        """The messages that are kept, but heartbeats: (header, groups of events)."""
+        """The messages that are kept, without heartbeats, as (header, groups of events)."""
         return [_decode(message) for message in self.messages if not message.startswith(b"heartbeat.")]
 
     def events(self, of: type[E]) -> list[E]:
-        """All events of one type among them, in order."""
+        """All events of one type in the messages that are kept, in their order."""
         everything = [event for _, groups in self.decoded() for _, _, events in groups for event in events]
         return [event for event in everything if isinstance(event, of)]
 
@@ -84,7 +84,8 @@ class MemoryBus:
     async def subscribe(
         self, topics: str | Iterable[str] = "", *, stalled: int = STALLED
     ) -> AsyncIterator[MemorySubscription]:
-        """As `feedbus.subscribe`; up to `stalled` messages wait. Raises BadAddress for what is no topic."""
+        """Subscribe as with `feedbus.subscribe`. Up to `stalled` messages wait to be read. Raises BadAddress for a text
+        that is no topic."""
         subscription = MemorySubscription([topics] if isinstance(topics, str) else list(topics) or [""], stalled)
         await trio.lowlevel.checkpoint()
         self._subscriptions.append(subscription)

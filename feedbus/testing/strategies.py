@@ -1,5 +1,6 @@
 """Hypothesis strategies for what feedbus reads: frames that were damaged on the way, messages that were lost, repeated
-or reordered, events of every kind. Knows no venue. The only module that imports hypothesis.
+or reordered, and events of every kind. They know no venue. No other module of feedbus imports hypothesis, which is
+installed for development only.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from feedbus.schema.events import Event, MarketData
 
 T = TypeVar("T")
 
-USUAL_EXAMPLES = 100
+USUAL_EXAMPLES = 100  # max_examples of hypothesis's default profile
 MARKET_DATA: tuple[type[Event], ...] = MarketData.__args__
 MAX_UINT = 2**64 - 1
-TELLING = b'0129-+.eE,:;[]{}"\\ntu \n\r\0\x7f'
+TELLING = b'0129-+.eE,:;[]{}"\\ntu \n\r\0\x7f'  # bytes that text protocols such as JSON and STOMP give a meaning to
 
 _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=8),
@@ -31,7 +32,7 @@ _BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 
 
 def examples(count: int) -> settings:
-    """So many examples in the usual profile, and in another as many more as it has more than the usual."""
+    """Settings for `count` examples in the usual profile. With ten times its examples there are ten times as many."""
     profile = settings.default
     factor = 1.0 if profile is None else profile.max_examples / USUAL_EXAMPLES
     return settings(max_examples=max(1, round(count * factor)))
@@ -42,8 +43,8 @@ def examples(count: int) -> settings:
 
 @st.composite
 def mutated(draw: st.DrawFn, frames: Sequence[bytes]) -> bytes:
-    """One of these frames with a few bytes changed, put in, left out or swapped for another frame's, cut anywhere,
-    doubled, or with a random tail. Sometimes it comes unharmed."""
+    """One of these frames with a few bytes changed, inserted, left out or replaced by another frame's; it may also be
+    cut short, doubled, or end in random bytes. Sometimes it is undamaged."""
     data = bytearray(draw(st.sampled_from(frames)))
     for _ in range(draw(st.integers(0, 3))):
         _damage(draw, data, frames)
@@ -61,7 +62,7 @@ def _damage(draw: st.DrawFn, data: bytearray, frames: Sequence[bytes]) -> None:
     start = draw(st.integers(0, len(data)))
     stop = min(len(data), start + draw(st.integers(0, 4)))
     match draw(st.sampled_from(["overwrite", "overwrite", "replace", "move", "splice"])):
-        case "overwrite":  # what counts the bytes doesn't notice
+        case "overwrite":  # the length stays, so a decoder that only checks lengths notices nothing
             data[start:stop] = draw(_bytes(stop - start, stop - start))
         case "replace":
             data[start:stop] = draw(_bytes(0, 4))
@@ -77,7 +78,7 @@ def _damage(draw: st.DrawFn, data: bytearray, frames: Sequence[bytes]) -> None:
 
 
 def _bytes(least: int, most: int) -> st.SearchStrategy[bytes]:
-    """Any bytes, or such as protocols of text are made of, which get further into a decoder."""
+    """Any bytes, or bytes with a meaning in text protocols, which get further into a decoder."""
     telling = st.lists(st.sampled_from(TELLING), min_size=least, max_size=most).map(bytes)
     return st.binary(min_size=least, max_size=most) | telling
 
@@ -85,8 +86,8 @@ def _bytes(least: int, most: int) -> st.SearchStrategy[bytes]:
 def conversations(
     frames: Sequence[bytes], others: Sequence[bytes] = (), *, tail: int = 6
 ) -> st.SearchStrategy[list[bytes]]:
-    """The beginning of a conversation as it should be, then up to `tail` frames of it or of `others` in any order, any
-    of them repeated or mutated, or garbage."""
+    """The beginning of a conversation as it should be, and then up to `tail` further frames: frames of it or of
+    `others` in any order, some of them repeated or mutated, or random bytes."""
     anything = [*frames, *others]
     later = st.sampled_from(anything) | mutated(anything) | st.binary(max_size=60)
     begun = st.integers(0, len(frames)).map(lambda count: list(frames[:count]))
@@ -98,7 +99,7 @@ def conversations(
 
 @st.composite
 def unreliable(draw: st.DrawFn, messages: Sequence[T]) -> list[T]:
-    """These messages as a network that keeps nothing might bring them: some lost, some twice, some late."""
+    """These messages as an unreliable network might deliver them: some are lost, some come twice, some come late."""
     fates = draw(
         st.lists(
             st.tuples(st.sampled_from([1, 1, 1, 1, 0, 0, 2]), st.sampled_from([0, 0, 0, 1, 2, 5, len(messages)])),
@@ -119,7 +120,7 @@ def unreliable(draw: st.DrawFn, messages: Sequence[T]) -> list[T]:
 
 
 def values(wanted: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type, as the bus can carry them; texts and lists are kept short."""
+    """Values of a field's type (a type annotation) that the bus can carry. Texts and lists are kept short."""
     if wanted in _BY_TYPE:
         return _BY_TYPE[wanted]
     arguments: Any = getattr(wanted, "__args__", ())
@@ -136,17 +137,17 @@ def values(wanted: Any) -> st.SearchStrategy[Any]:
 
 
 def events(of: type[Event]) -> st.SearchStrategy[Any]:
-    """Events of one kind, with any values that their fields may have."""
+    """Events of one type, with any values that their fields may have."""
     hints: dict[str, Any] = get_type_hints(of)
     return st.builds(of, **{name: values(hints[name]) for name in of.__struct_fields__})
 
 
 def any_event() -> st.SearchStrategy[Any]:
-    """Market data of any kind."""
+    """Market data of any type."""
     return st.sampled_from(MARKET_DATA).flatmap(events)
 
 
 def plain(event: Event) -> list[Any]:
-    """The event as a reader sees it that knows msgpack alone."""
+    """The event as a program sees it that reads msgpack and knows nothing of feedbus's types."""
     decoded: list[Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(event))
     return decoded

@@ -1,12 +1,14 @@
-"""Where the rivals are, and that they do the same work as feedbus."""
+"""The checkout has the rivals and the made-up venue, and the rivals do the same work as feedbus."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from feedbus import venues
 from feedbus.bench import rivals
 from feedbus.bench.command import measure
 from feedbus.bench.rivals import Rivals
@@ -40,3 +42,27 @@ def test_the_rival_passes_all_events_on(name: str, label: str) -> None:
     (outcome,) = measure(alone, 1, HERE, lambda _: None)
     assert outcome.lossy == 0
     assert outcome.turns[0].received == 300
+
+
+CONFIG = """
+bus: {publish: "ipc:///tmp/x.ipc"}
+feeds:
+  bench: {venue: bench_trade, url: "ws://127.0.0.1:9/", symbols: [A]}
+"""
+
+
+def test_the_service_can_be_run_with_one_more_folder_of_venues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "bench.yaml"
+    config.write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(venues, "__path__", list(venues.__path__))
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    assert "bench_trades" not in venues.names()
+    with pytest.raises(SystemExit) as stopped:
+        rivals.run_with_venues(str(HERE.venues), str(config))
+    assert stopped.value.code == 2
+    assert "bench_trades" in capsys.readouterr().err, "the configuration knows it"
+    assert {"bench_trades", "moex"} <= set(venues.names())
+    assert venues.account_class("bench_trades")({}, []).venue == "bench_trades"

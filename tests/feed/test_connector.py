@@ -20,20 +20,7 @@ from feedbus.transport import DialOptions
 from feedbus.venues.moex.account import Account
 from feedbus.venues.protocol import Account as AnyAccount
 from feedbus.venues.protocol import AccountDue, Effect, Fetch, FetchResponse, Ready, Send, WakeAt
-
-CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
-
-
-def receipt(name: str) -> bytes:
-    return f"RECEIPT\nreceipt-id:{name}\n\n\0".encode()
-
-
-def book(name: str, bid: float = 1.5, timestamp: int = 1_000) -> bytes:
-    body = (
-        f'{{"properties":{{"type":"snapshot","seqnum":5,"timestamp":{timestamp}}},\n'
-        f'"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":[["B",[{bid},2],10,null]]}}'
-    )
-    return f"MESSAGE\ncontent-length:{len(body)}\nsubscription:{name}\n\n{body}\0".encode()
+from tests.feed.frames import CONNECTED, book, receipt
 
 
 class FakeOwner:

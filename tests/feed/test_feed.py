@@ -20,9 +20,7 @@ from feedbus.testing.fake_transport import FakeConnection, FakeDial
 from feedbus.testing.fake_venue import FakeAccount, FakeSession, FakeVenue
 from feedbus.transport import DialOptions
 from feedbus.venues.protocol import AccountEffect, Effect, Fatal, Fetch, FetchResponse, Ready, WakeAt
-
-CONNECTED = b'CONNECTED\n\n{"structure":{"MXSE":{"streams":[{"name":"orderbooks"}]}}}\0'
-DENIED = b"ERROR\nmessage:Access denied\n\n\0"
+from tests.feed.frames import CONNECTED, DENIED, book, receipt
 
 
 class ListSink:
@@ -67,8 +65,7 @@ class Stage:
             nursery.cancel_scope.cancel()
 
     async def let_in(self, connection: FakeConnection) -> None:
-        receipts = [f"RECEIPT\nreceipt-id:{number}\n\n\0".encode() for number in range(1, 5)]
-        connection.deliver(CONNECTED, *receipts)
+        connection.deliver(CONNECTED, *map(receipt, "1234"))
         await wait_all_tasks_blocked()
 
     async def all_online(self) -> None:
@@ -167,20 +164,12 @@ async def test_every_change_is_said_at_once_and_everything_every_5_s(stage: Stag
         assert lost.generation == 1
 
 
-def book(timestamp: int) -> bytes:
-    body = (
-        f'{{"properties":{{"type":"snapshot","seqnum":5,"timestamp":{timestamp}}},\n'
-        f'"columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],\n"data":[["B",[1.5,2],10,null]]}}'
-    )
-    return f"MESSAGE\ncontent-length:{len(body)}\nsubscription:1\n\n{body}\0".encode()
-
-
 async def test_instruments_rate_and_delay_are_told(stage: Stage, autojump_clock: MockClock) -> None:
     async with stage.running():
         await stage.all_online()
         await trio.sleep(5)
         stage.sink.statuses()
-        stage.dial.connections[0].deliver(*[book(1_000)] * 20, ts_recv=3_000_000_000)
+        stage.dial.connections[0].deliver(*[book("1")] * 20, ts_recv=3_000_000_000)
         await trio.sleep(5)
         status = next(status for status in stage.sink.statuses() if status.symbol == "moex/0")
         assert (status.state, status.delay_s) == ("online", 2.0)
@@ -194,11 +183,11 @@ async def test_a_feed_that_lags_by_more_than_a_minute_is_delayed_and_still_up(
 ) -> None:
     async with stage.running():
         await stage.all_online()
-        stage.dial.connections[0].deliver(book(1_000), ts_recv=901 * 1_000_000_000)
+        stage.dial.connections[0].deliver(book("1"), ts_recv=901 * 1_000_000_000)
         await trio.sleep(5)
         status = next(status for status in stage.sink.statuses() if status.state == "delayed")
         assert (status.symbol, status.delay_s, status.connections_up) == ("moex/0", 900.0, 3)
-        stage.dial.connections[0].deliver(book(1_000), ts_recv=2_000_000_000)
+        stage.dial.connections[0].deliver(book("1"), ts_recv=2_000_000_000)
         await trio.sleep(5)
         assert {status.state for status in stage.sink.statuses()} == {"online"}
 
@@ -206,7 +195,7 @@ async def test_a_feed_that_lags_by_more_than_a_minute_is_delayed_and_still_up(
 async def test_a_picture_of_hours_ago_is_no_delay(stage: Stage, autojump_clock: MockClock) -> None:
     async with stage.running():
         await stage.all_online()
-        stage.dial.connections[0].deliver(book(1_000), ts_recv=8 * 3600 * 1_000_000_000)
+        stage.dial.connections[0].deliver(book("1"), ts_recv=8 * 3600 * 1_000_000_000)
         await trio.sleep(5)
         assert {(status.state, status.delay_s) for status in stage.sink.statuses()[-3:]} == {("online", None)}
 
@@ -216,9 +205,9 @@ async def test_a_feed_that_falls_behind_after_being_on_time_becomes_delayed(
 ) -> None:
     async with stage.running():
         await stage.all_online()
-        stage.dial.connections[0].deliver(book(1_000), ts_recv=2_000_000_000)
+        stage.dial.connections[0].deliver(book("1"), ts_recv=2_000_000_000)
         await trio.sleep(5)
-        stage.dial.connections[0].deliver(book(1_000), ts_recv=300 * 1_000_000_000)
+        stage.dial.connections[0].deliver(book("1"), ts_recv=300 * 1_000_000_000)
         await trio.sleep(5)
         status = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
         assert (status.state, status.delay_s) == ("delayed", 299.0)
@@ -308,6 +297,14 @@ class TokenStage:
         self.feed = Feed(config, Publisher("tok", ListSink(), linger=0), self.venue, DialOptions(), draw=lambda: 0.5)
         self.feed.fetch = lambda fetch, answered: self.asked.append(answered)
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.feed.run)
+            await trio.sleep(1)
+            yield
+            nursery.cancel_scope.cancel()
+
     def states(self) -> set[tuple[str, str]]:
         return {(connector.state, connector.reason) for connector in self.feed.connectors}
 
@@ -320,9 +317,7 @@ async def test_no_connection_is_made_before_the_account_is_ready(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     stage = TokenStage(monkeypatch)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.feed.run)
-        await trio.sleep(1)
+    async with stage.running():
         assert not stage.feed.first_attempt.is_set()
         assert ("waiting", "the account is being prepared") in stage.states()
         await stage.answer(ConnectFailed("no route"))
@@ -337,16 +332,13 @@ async def test_no_connection_is_made_before_the_account_is_ready(
         await stage.answer(FetchResponse(200, b"", 1))
         await trio.sleep(1)
         assert stage.states() == {("online", "")}
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_refused_account_is_one_request_in_login_retry_and_no_connection(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     stage = TokenStage(monkeypatch)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.feed.run)
-        await trio.sleep(1)
+    async with stage.running():
         await stage.answer(FetchResponse(403, b"", 1))
         assert stage.states() == {("refused", "the token is refused")}
         await trio.sleep(890)
@@ -356,7 +348,6 @@ async def test_a_refused_account_is_one_request_in_login_retry_and_no_connection
         await stage.answer(FetchResponse(200, b"", 1))
         await trio.sleep(2)
         assert stage.states() == {("online", "")}
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_alone(
@@ -370,9 +361,7 @@ async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_
 
     monkeypatch.setattr(FakeSession, "tick", tick)
     stage = TokenStage(monkeypatch)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(stage.feed.run)
-        await trio.sleep(1)
+    async with stage.running():
         await stage.answer(FetchResponse(200, b"", 1))
         await trio.sleep(1005)
         assert len(stage.asked) == 2
@@ -382,4 +371,3 @@ async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_
         await trio.sleep(1005)
         await stage.answer(FetchResponse(403, b"", 1))
         assert stage.states() == {("online", "")}
-        nursery.cancel_scope.cancel()

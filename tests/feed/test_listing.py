@@ -280,10 +280,3 @@ def test_a_sample_depends_on_the_symbols_alone_and_changes_by_one_when_the_list_
 
 def test_a_sample_is_the_same_on_every_host() -> None:
     assert sampled(["TQBR.SBER", "TQBR.GAZP", "TQBR.LKOH", "TQTF.LQDT"], 2) == ("TQBR.LKOH", "TQTF.LQDT")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172_800, "2 d"), (9e6, "104 d")]
-)
-def test_an_age_is_said_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
-    assert listing._span(seconds) == text

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from urllib.parse import urlparse
+from itertools import pairwise
 
 import pytest
 import trio
-import trio_websocket
 
 from feedbus.sim import server
 from feedbus.sim.seam import Ending, Frame, ServerCounters
 from feedbus.sim.server import Endpoint, serve
+from tests.sim.sockets import closed_with, raw_websocket, serving, status, tcp, upgrade, websocket
 
 
 class Market:
@@ -86,40 +87,9 @@ async def venue(
             return Chatter(market, target)
         return Talk(market, target) if target.startswith("/talk") else None
 
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            wanted = endpoint or Endpoint(path="/talk")
-            url = await nursery.start(partial(serve, market, converse, wanted, "127.0.0.1", 0, counters=counters))
-            yield url, market, counters, nursery.cancel_scope
-            nursery.cancel_scope.cancel()
-
-
-@asynccontextmanager
-async def websocket(
-    url: str, path: str = "/talk", subprotocols: tuple[str, ...] = ()
-) -> AsyncIterator[trio_websocket.WebSocketConnection]:
-    place = urlparse(url)
-    stream = await trio.open_tcp_stream(str(place.hostname), place.port or 0)
-    async with stream, trio.open_nursery() as nursery:
-        socket = await trio_websocket.wrap_client_stream(nursery, stream, "venue", path, subprotocols=subprotocols)
-        yield socket
-        with trio.move_on_after(2):
-            await socket.aclose()
-        nursery.cancel_scope.cancel()
-
-
-async def read_on(socket: trio_websocket.WebSocketConnection, frames: list[Frame]) -> None:
-    while True:
-        frames.append(await socket.get_message())
-
-
-async def closed_with(socket: trio_websocket.WebSocketConnection) -> tuple[list[Frame], int]:
-    """What still comes, and the code of the closing."""
-    frames: list[Frame] = []
-    with pytest.raises(trio_websocket.ConnectionClosed) as closed:
-        await read_on(socket, frames)
-    assert closed.value.reason is not None
-    return frames, closed.value.reason.code
+    wanted = endpoint or Endpoint(path="/talk")
+    async with serving(partial(serve, market, converse, wanted, "127.0.0.1", 0, counters=counters)) as ((url,), scope):
+        yield url, market, counters, scope
 
 
 @pytest.mark.parametrize("data", ["text", b"binary", "ünïcode", b"", "x" * 10_000])
@@ -136,13 +106,7 @@ async def test_the_venue_sees_path_and_query_and_decides_what_there_is() -> None
         async with websocket(url, "/talk/a?b=c") as socket:
             await socket.send_message("target")
             assert await socket.get_message() == "/talk/a?b=c"
-        for path, status in (("/other", 404), ("/busy", 503)):
-            with pytest.RaisesGroup(trio_websocket.ConnectionRejected, allow_unwrapped=True) as refused:
-                async with websocket(url, path):
-                    pass
-            rejected = refused.value.exceptions[0]
-            assert isinstance(rejected, trio_websocket.ConnectionRejected)
-            assert rejected.status_code == status
+        assert (await status(url, "/other"), await status(url, "/busy")) == (404, 503)
         assert counters.connections == 3
 
 
@@ -192,38 +156,30 @@ async def test_an_aborted_connection_has_no_closing() -> None:
         assert (await closed_with(socket))[1] == 1006
 
 
-async def test_a_stopping_server_says_what_the_venue_says_last() -> None:
-    with trio.fail_after(20):
-        async with trio.open_nursery() as nursery:
-            url, counters, scope = await nursery.start(_stoppable)
-            async with websocket(url) as socket:
-                await socket.send_message("hello")
-                assert await socket.get_message() == "hello"
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_a_stopping_server_says_what_the_venue_says_last_and_waits_for_nobody_stuck(stuck: bool) -> None:
+    async with venue() as (url, _, counters, scope), websocket(url) as socket:
+        await socket.send_message("hello")
+        assert await socket.get_message() == "hello"
+        if stuck:
+            async with await raw_websocket(url, "/chatter", ["go"]), websocket(url) as steady:
+                await steady.send_message("go")
+                while not counters.conflations:
+                    await steady.get_message()
                 scope.cancel()
-                assert await closed_with(socket) == (["goodbye", b"all"], 1001)
+                assert (await closed_with(steady))[0][-2:] == ["goodbye", b"all"]
+        scope.cancel()
+        with trio.fail_after(5):
+            assert await closed_with(socket) == (["goodbye", b"all"], 1001)
     assert counters.connections_open == 0
-
-
-async def _stoppable(
-    task_status: trio.TaskStatus[tuple[str, ServerCounters, trio.CancelScope]] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    with trio.CancelScope() as scope:
-        async with venue() as (url, _, counters, _):
-            task_status.started((url, counters, scope))
-            await trio.sleep_forever()
 
 
 async def test_clients_are_pinged_and_those_that_do_not_answer_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "PONG_S", 0.05)
     async with venue(Endpoint(path="/talk", ping_every=0.01)) as (url, _, counters, _):
-        place = urlparse(url)
-        async with await trio.open_tcp_stream(str(place.hostname), place.port or 0) as stream:
-            await stream.send_all(
-                b"GET /talk HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
+        async with await raw_websocket(url) as stream:
             received = b"".join([part async for part in stream])
-        assert received.partition(b"\r\n\r\n")[2][:1] == b"\x89"
+        assert received[:1] == b"\x89"
         async with websocket(url):
             assert counters.connections_broken >= 1
 
@@ -244,21 +200,52 @@ async def test_too_large_a_message_ends_the_connection() -> None:
         assert await closed_with(socket) == ([], 1009)
 
 
-UPGRADE = (
-    b"GET %b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"\0\xff\x13nonsense\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET /talk HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
+        b"POST /talk HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        upgrade("/talk") + b"\xff" * 12,
+        # a ping into a connection that the server is closing
+        upgrade("/talk") + b"\x81\x85" + bytes(4) + b"close" + b"\x89\x80" + bytes(4),
+    ],
+    ids=["nothing", "nonsense", "no host", "no key", "post", "broken frames", "ping while closing"],
 )
+async def test_what_is_no_web_socket_ends_that_connection_only(sent: bytes) -> None:
+    async with venue() as (url, _, counters, _):
+        async with await tcp(url) as stream:
+            await stream.send_all(sent)
+            await stream.send_eof()
+            while sent and await stream.receive_some():  # who says nothing isn't waited for
+                pass
+        async with websocket(url) as socket:
+            await socket.send_message("hello")
+            assert await socket.get_message() == "hello"
+            assert counters.connections_open == 1
 
 
-async def stuck_client(url: str, path: bytes, said: bytes) -> trio.SocketStream:
-    """Says one word, and doesn't read what comes of it."""
-    place = urlparse(url)
-    stream = await trio.open_tcp_stream(str(place.hostname), place.port or 0)
-    await stream.send_all(UPGRADE % path)
-    while b"\r\n\r\n" not in await stream.receive_some():
-        pass
-    await stream.send_all(b"\x81" + bytes([0x80 + len(said)]) + bytes(4) + said)
-    return stream
+async def test_the_markets_clock_keeps_pace_with_the_wall_clock() -> None:
+    async with venue() as (url, _, _, _), websocket(url) as socket:
+        began = trio.current_time()  # the market opens with the message, so not before this
+        await socket.send_message("go")
+        while await socket.get_message() != "step 50":
+            pass
+        assert 0.5 <= trio.current_time() - began < 5
+
+
+async def test_after_a_long_stall_the_market_hurries_on_to_the_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CATCH_UP_S", 0.1)
+    async with venue() as (url, market, counters, _), websocket(url) as socket:
+        await socket.send_message("go")
+        frames = [str(await socket.get_message()) for _ in range(2)]
+        time.sleep(0.5)  # noqa: ASYNC251 - the stall
+        frames += [str(await socket.get_message()) for _ in range(5)]
+        steps = [int(frame.removeprefix("step ")) for frame in frames[1:]]
+        assert max(later - earlier for earlier, later in pairwise(steps)) > 30
+        assert market.step > counters.steps_skipped > 30
 
 
 @pytest.mark.parametrize("most_unsent", [2000, None])
@@ -266,8 +253,8 @@ async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_u
     endpoint = Endpoint(path="/chatter", most_unsent=most_unsent)
     async with (
         venue(endpoint) as (url, _, counters, _),
-        await stuck_client(url, b"/chatter", b"go"),
-        websocket(url) as steady,
+        await raw_websocket(url, "/chatter", ["go"]),
+        websocket(url, "/talk") as steady,
     ):
         await steady.send_message("go")
         while not (counters.connections_cut if most_unsent else counters.conflations > 100):
@@ -278,7 +265,7 @@ async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_u
 
 async def test_a_client_that_takes_nothing_of_a_burst_is_cut_though_no_more_comes() -> None:
     async with venue(Endpoint(path="/talk", most_unsent=100)) as (url, _, counters, _):
-        async with await stuck_client(url, b"/talk", b"burst") as stream, websocket(url) as steady:
+        async with await raw_websocket(url, "/talk", ["burst"]) as stream, websocket(url) as steady:
             await steady.send_message("go")
             while not counters.connections_cut:
                 await steady.get_message()

@@ -43,12 +43,16 @@ def test_each_is_a_venue() -> None:
     assert set(NAMES) <= set(venues.names())
 
 
-def test_what_is_no_venue_or_no_rate_is_refused() -> None:
+def test_what_is_no_venue_is_refused() -> None:
     with pytest.raises(ValueError, match="no simulated venue 'nyse'; there are: alor, binance, moex"):
         simulation("nyse")
-    for name in NAMES:
-        with pytest.raises(ValueError, match="rate"):
-            simulation(name, rate=-1.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rate", [-1.0, 0.5, 1001.0])
+def test_the_rate_of_each_has_its_bounds(name: str, rate: float) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        simulation(name, rate=rate)
 
 
 def test_they_are_ten_ports_apart_unless_the_system_chooses() -> None:

@@ -88,6 +88,8 @@ async def test_the_screen_is_redrawn_once_a_second(autojump_clock: MockClock) ->
     console = screen()
     await run_monitor(FakeSubscription(), console=console, keys=False, title="", seconds=3.5)
     assert output(console).count("no market data yet") == 4
+    assert output(console).startswith(ENTER_SCREEN)
+    assert LEAVE_SCREEN in output(console), "it is left as it was when the time is up"
 
 
 async def test_what_came_is_on_the_screen_and_in_the_returned_table(autojump_clock: MockClock) -> None:
@@ -145,13 +147,6 @@ async def test_the_end_of_the_subscription_ends_it(autojump_clock: MockClock) ->
     )
     assert table.updates == 1
     assert trio.current_time() < 90
-
-
-async def test_the_screen_is_left_as_it_was_when_time_is_up(autojump_clock: MockClock) -> None:
-    console = screen()
-    await run_monitor(FakeSubscription(), console=console, keys=False, title="", seconds=1)
-    assert output(console).startswith(ENTER_SCREEN)
-    assert LEAVE_SCREEN in output(console)
 
 
 async def test_the_screen_is_left_as_it_was_when_cancelled(autojump_clock: MockClock) -> None:

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedbus.sim.alor import conversation as module
 from feedbus.sim.alor.conversation import AlorConversation, AlorRefusal, minutes_of
 from feedbus.sim.alor.market import futures
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
@@ -258,10 +257,6 @@ def test_the_same_seed_and_requests_give_the_same_messages() -> None:
     assert messages(1) != messages(2)
 
 
-def test_nothing_is_said_at_the_end() -> None:
-    assert Client().conversation.goodbye() == []
-
-
 @pytest.mark.parametrize(
     ("frame", "minutes"),
     [("60", 1), (60, 1), ("300", 5), (900, 15), (3600, 60), ("D", 1440), (86400, 1440), ("14400", 240)],
@@ -322,9 +317,3 @@ def test_no_message_breaks_a_conversation(data: bytes | str) -> None:
     client = Client()
     (answered,) = client.raw(data)
     assert answered["httpCode"] in (400, 401)
-
-
-def test_the_limits_are_those_of_the_specification() -> None:
-    options = AlorSimOptions()
-    assert (options.max_connections, options.max_subscriptions, options.max_unsent) == (10, 5000, 5000)
-    assert (module.FREQUENCY_MS, module.DEPTH, module.MAX_DEPTH) == (175, 20, 50)

@@ -11,20 +11,10 @@ from hypothesis import strategies as st
 
 from feedbus.sim.alor import market
 from feedbus.sim.alor import venue as venue_module
-from feedbus.sim.alor.market import AlorListing, futures
+from feedbus.sim.alor.market import AlorListing
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import Security, securities
-
-START_NS = 1_719_825_533_789_000_000
-SAMPLE = [*securities()[:3], securities()[-1], *futures()[:1]]
-
-
-def venue(listed: list[Security] | None = None, steps: int = 0, **options: Any) -> AlorVenue:
-    made = AlorVenue(AlorSimOptions(start_ns=START_NS, **options), securities=listed or SAMPLE)
-    made.market.open(0)
-    for _ in range(steps):
-        made.market.advance()
-    return made
+from tests.sim.alor.markets import SAMPLE, START_NS, venue
 
 
 def sber(steps: int = 0, **options: Any) -> AlorListing:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from feedbus.sim.alor import market
 from feedbus.sim.alor.market import futures
 from feedbus.sim.alor.venue import AlorCounters, AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import Security, securities
-
-START_NS = 1_719_825_533_789_000_000
-SAMPLE = [*securities()[:3], securities()[-1], *futures()[:1]]
-
-
-def venue(listed: list[Security] | None = None, steps: int = 0, **options: Any) -> AlorVenue:
-    made = AlorVenue(AlorSimOptions(start_ns=START_NS, **options), securities=listed or SAMPLE)
-    made.market.open(0)
-    for _ in range(steps):
-        made.market.advance()
-    return made
+from tests.sim.alor.markets import START_NS, venue
 
 
 @pytest.mark.parametrize(
@@ -61,9 +49,3 @@ def test_everything_is_listed_and_no_futures_in_the_catalogue_itself() -> None:
     assert len(everything.market.instruments) < market._INSTRUMENTS
     assert {security.kind for security in securities()} == {"share", "fund", "bond"}
     assert isinstance(everything.counters, AlorCounters)
-
-
-@pytest.mark.parametrize("rate", [0.5, 1001.0])
-def test_the_rate_has_its_bounds(rate: float) -> None:
-    with pytest.raises(ValueError, match="rate"):
-        AlorSimOptions(rate=rate)

@@ -135,17 +135,12 @@ def test_the_market_opens_with_the_first_subscription() -> None:
     assert with_url.opened
 
 
-def test_five_messages_a_second_are_taken() -> None:
+def test_five_messages_a_second_are_taken_and_one_more_ends_the_connection() -> None:
     shared = venue()
-    it = begun(shared)
-    for number in range(20):  # five a second
-        asked(it, "LIST_SUBSCRIPTIONS", now_ns=1 + number * SECOND // 5)
-    assert it.ending == ""
-
-
-def test_one_message_too_many_in_a_second_ends_the_connection() -> None:
-    shared = venue()
-    it = begun(shared)
+    patient, it = begun(shared), begun(shared)
+    for number in range(20):
+        asked(patient, "LIST_SUBSCRIPTIONS", now_ns=1 + number * SECOND // 5)
+    assert patient.ending == ""
     for number in range(5):
         asked(it, "LIST_SUBSCRIPTIONS", now_ns=1 + number)
     assert it.receive("{}", SECOND) == []
@@ -238,21 +233,6 @@ def test_the_same_seed_start_and_requests_give_the_same_frames() -> None:
 
     assert run(1) == run(1)
     assert run(1) != run(2)
-
-
-def test_the_clock_before_the_market_opens_is_its_start_or_the_walls() -> None:
-    assert venue().now_ns(7) == START_NS
-    shared = BinanceVenue(BinanceSimOptions(), listed=LISTED)
-    assert shared.now_ns(7) == 7
-    shared.market.open(100)
-    shared.advance()
-    assert shared.now_ns(7) == 100 + shared.step_ns
-
-
-@pytest.mark.parametrize("options", [{"rate": 0.5}, {"rate": 1001.0}, {"max_messages": 0}, {"max_streams": 0}])
-def test_options_have_limits(options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"rate|max_messages"):
-        BinanceSimOptions(**options)
 
 
 ACTS = st.one_of(

@@ -10,12 +10,6 @@ from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
 LISTED = securities()[:2]
 
 
-@pytest.mark.parametrize("rate", [0.5, 1001.0])
-def test_the_rate_has_its_bounds(rate: float) -> None:
-    with pytest.raises(ValueError, match="rate"):
-        MoexSimOptions(rate=rate)
-
-
 def test_two_clients_of_an_instruments_candles_read_the_same_ones() -> None:
     venue = MoexVenue(MoexSimOptions(start_ns=0), securities=LISTED)
     venue.market.open(0)
