@@ -259,7 +259,8 @@ class Connector:
         return session.tick(now)
 
     def _take(self, session: Session, messages: list[bytes | bytearray], ts_recv: int) -> list[Effect]:
-        """Give the Session all messages of one read. Their events are published together, other effects are returned."""
+        """Give the Session all messages of one read. Their events are published together, other effects are
+        returned."""
         now = trio.current_time()
         events: list[MarketData] = []
         effects: list[Effect] = []
