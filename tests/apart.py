@@ -41,9 +41,7 @@ class Apart:
 
     def start(self) -> None:
         """The simulated venues, and then every part."""
-        urls = self._simulate()
-        names = dict(zip(("moex", "moex_rest", "alor", "alor_rest", "binance", "binance_rest"), urls, strict=True))
-        self.path.write_text(TEXT.format(folder=self._folder, port=self._port, **names))
+        self.path.write_text(TEXT.format(folder=self._folder, port=self._port, **self._simulate()))
         self.config = config.load(self.path, {"HOME": str(self._folder)})
         for name in processes.names(self.config):
             self.run(name)
@@ -74,11 +72,12 @@ class Apart:
         """What a part has written to standard error."""
         return (self._folder / f"{name}.log").read_text()
 
-    def _simulate(self) -> list[str]:
-        """The six URLs, in the order in which they are printed."""
+    def _simulate(self) -> dict[str, str]:
+        """The six URLs by the names they are printed with: `moex`, `moex_rest` and so on."""
         process = self._start("sim", "sim", "--listen", "127.0.0.1:0", "--rate", "10", stdout=subprocess.PIPE)
         assert process.stdout is not None
-        return [process.stdout.readline().decode().split(": ", 1)[1].strip() for _ in range(6)]
+        lines = [process.stdout.readline().decode().strip() for _ in range(6)]
+        return {name.replace(" ", "_"): url for name, url in (line.split(": ", 1) for line in lines)}
 
     def _start(self, name: str, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "feedbus", *arguments]
