@@ -20,7 +20,7 @@ import yaml
 
 from feedbus.config.files import reason_of
 from feedbus.errors import ConfigError
-from feedbus.text import escaped
+from feedbus.text import escaped, plain_decimal
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 16
@@ -312,8 +312,8 @@ class YamlReader:
         values = tuple(self.value(item, child) for child in node.nodes)
         try:
             return msgspec.convert(values, kind)
-        except msgspec.ValidationError as error:
-            raise node.place.error(str(error).partition(" - at")[0]) from None
+        except msgspec.ValidationError:
+            raise node.place.error(f"must be {_length(kind)}, not {len(values)}") from None
 
 
 def _is_secret(cls: type[msgspec.Struct]) -> bool:
@@ -358,16 +358,25 @@ def _shown(node: Node) -> str:
 def _wanted(kind: Any) -> str:
     """Which values a type accepts, in words."""
     info = msgspec.inspect.type_info(kind)
+    if isinstance(info, msgspec.inspect.UnionType):  # an optional one
+        info = info.types[0]
     match info:
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():
             return f"a whole number from {info.ge} to {info.le}"
-        case msgspec.inspect.FloatType() if info.ge is None:
-            return f"a number above {info.gt} and at most {info.le}"
         case msgspec.inspect.FloatType():
-            return f"a number from {info.ge} to {info.le}"
+            least, most = info.gt if info.ge is None else info.ge, info.le
+            bounds = ["any" if bound is None else plain_decimal(bound) for bound in (least, most)]
+            return ("a number above {} and at most {}" if info.ge is None else "a number from {} to {}").format(*bounds)
         case msgspec.inspect.LiteralType():
             return f"one of {', '.join(str(value) for value in info.values)}"
         case _:
             return "text"
+
+
+def _length(kind: Any) -> str:
+    """How many items a list of this type may have, in words."""
+    info = msgspec.inspect.type_info(kind)
+    least, most = getattr(info, "min_length", None) or 0, getattr(info, "max_length", None)
+    return f"a list of at least {least}" if most is None else f"a list of {least} to {most}"
