@@ -226,7 +226,9 @@ class Account(Protocol):
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
     a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault.
+    instrument isn't traded for some time, so that no data is no fault. `kinds` are the topic words of what a channel's
+    frames become, by channel, and `bar_periods` the seconds of a channel's bars; of a channel that isn't there nothing
+    is known. A configuration is checked by them for rules that nothing can ever meet.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -239,6 +241,8 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+    kinds: Mapping[str, Sequence[str]]
+    bar_periods: Mapping[str, int]
 
     @property
     def channels(self) -> Sequence[str]:
@@ -255,6 +259,10 @@ class Account(Protocol):
 
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
+
+    def check_url(self, url: str) -> str | None:
+        """Returns why these channels can't be had at this URL of a WebSocket, or None when they can. The text doesn't
+        hold the URL, which may have a token in it."""
 
     def clean(self, text: str) -> str:
         """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
@@ -304,6 +312,8 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+    kinds: Mapping[str, Sequence[str]] = {}
+    bar_periods: Mapping[str, int] = {}
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connections may be made at once."""
@@ -312,6 +322,10 @@ class OpenAccount(NoFetches):
     def tick(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002
         """There is no timer, so nothing is due."""
         return ()
+
+    def check_url(self, url: str) -> str | None:  # noqa: ARG002
+        """Every URL is as good."""
+        return None
 
     def clean(self, text: str) -> str:
         """There is no secret, so the text stays as it is."""

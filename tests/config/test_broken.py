@@ -36,6 +36,8 @@ class Account(OpenAccount):
     services = dict()
     limits = Limits(connections=99, subscriptions=999)
     units = dict()
+    kinds = dict(orderbooks=("book",), books=("book",))
+    bar_periods = dict()
     def __init__(self, credentials, channels, options=None):
         for channel in channels:
             if channel not in ("orderbooks", "books"):
@@ -47,6 +49,8 @@ class Account(OpenAccount):
         self.channels = channels or ("orderbooks",)
     def check_symbol(self, symbol):
         return None
+    def check_url(self, url):
+        return "no market data comes at /orders: use /data" if url.endswith("/orders") else None
     def session(self, symbols):
         raise NotImplementedError
 """

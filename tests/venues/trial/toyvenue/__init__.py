@@ -53,6 +53,8 @@ class Account:
     services: Mapping[str, str] = {"rest": "https://toy.example"}
     limits = Limits(connections=1)
     units: Mapping[str, str] = {"trades": "lots"}
+    kinds: Mapping[str, Sequence[str]] = {CHANNEL: ("trade",)}
+    bar_periods: Mapping[str, int] = {}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(
@@ -72,6 +74,10 @@ class Account:
     def check_symbol(self, symbol: str) -> str | None:
         """Letters and dots."""
         return None if symbol.replace(".", "").isalpha() else "not letters and dots"
+
+    def check_url(self, url: str) -> str | None:
+        """Any."""
+        return None
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation."""
