@@ -93,7 +93,7 @@ def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "toyactor.py").write_text(ACTOR)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subscribers, "__path__", [*subscribers.__path__, str(folder)])
-        patch.setattr(subscribers, "names", lambda: ["toyactor"])
+        patch.setattr(subscribers, "names", lambda: ["aggregator", "alerting", "toyactor"])
         yield
     sys.modules.pop("feedbus.actors.toyactor", None)
     vars(subscribers).pop("toyactor", None)
