@@ -8,6 +8,7 @@ must not be used in a process that was forked after this module was imported, be
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,14 @@ class SubSocket:
             messages.append(unpack(self._data[0], self._size[0]))
             lib.nng_free(self._data[0], self._size[0])
         return messages
+
+    def has_messages(self) -> bool:
+        """Return True when a message waits here. A closed socket has none."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))  # milliseconds
 
     def close(self) -> None:
         """Close the socket. The number `fd` may belong to another file from now on."""

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from math import inf
 from typing import Self
 
 import trio
@@ -20,15 +21,43 @@ from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData
 
 WAIT_MS = 1000  # milliseconds that a plain program waits at most before Python runs the handlers of its signals
+READ_WITHIN = 4.0  # seconds that a reader may leave what has come unread before it counts as stuck
 DRAIN = 64  # messages that are taken from the socket before other tasks get their turn
 
 
 class EventReader(ABC):
-    """What a subscription offers to a trio program, wherever its messages come from. Only one task may iterate."""
+    """What a subscription offers to a trio program, wherever its messages come from. Only one task may iterate.
+
+    `_taken` counts the batches that were taken, and `_waiting` is True while the reading task waits for more: by these
+    two `overdue` sees that it reads.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._events: deque[MarketData | Gap] = deque()
+        self._taken = 0
+        self._waiting = False
+        # How far reading had come when a call of `overdue` first found that it stands still, and the time of that call.
+        self._stands = (0, inf)
+
+    @abstractmethod
+    def _has_unread(self) -> bool:
+        """Return True when something has come that isn't read yet."""
+
+    def overdue(self, now: float) -> str | None:
+        """Return a line when nothing has been read for READ_WITHIN seconds up to `now` (trio's clock), although
+        something could be; None when all is well.
+
+        Nobody may have asked for the next batch all that time, or whoever waits for it wasn't woken. The calls of this
+        method are the only times that are known, so that reading costs nothing more: it has to be called again and
+        again, at least every few seconds.
+        """
+        reached = self._taken + self._receiver.messages
+        if self._waiting and not self._has_unread():
+            self._stands = (reached, inf)
+        elif self._stands[0] != reached or self._stands[1] == inf:
+            self._stands = (reached, now)
+        return "the bus is not read" if now > self._stands[1] + READ_WITHIN else None
 
     @abstractmethod
     async def next_batch(self) -> Batch:
@@ -87,9 +116,17 @@ class BusSubscription(EventReader):
         while not self._batches:
             if self._socket.closed:
                 raise trio.ClosedResourceError("the subscription is closed")
-            await trio.lowlevel.wait_readable(self._socket.fd)
+            self._waiting = True
+            try:
+                await trio.lowlevel.wait_readable(self._socket.fd)
+            finally:
+                self._waiting = False
             _receive_all(self._socket, self._receiver, self._batches)
+        self._taken += 1
         return self._batches.popleft()
+
+    def _has_unread(self) -> bool:
+        return bool(self._batches) or self._socket.has_messages()
 
 
 class SyncSubscription:

@@ -84,6 +84,7 @@ class Service:
         ]
         self.started = trio.current_time()
         self._lag = LoopLag()
+        self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
         groups = {
             "publishers": _group("publishers", [Child(each.name, partial(_publish, each)) for each in self.publishers]),
@@ -138,7 +139,7 @@ class Service:
         """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
-        return [*self._supervisors(), *self.publishers, *accounts, *connectors]
+        return [*self._supervisors(), *self.publishers, *self._rounds, *self.actors, *accounts, *connectors]
 
     def _not_up(self) -> list[str]:
         return [reason for feed in self.feeds for reason in feed.not_up()]

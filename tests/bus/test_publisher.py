@@ -435,6 +435,11 @@ async def test_a_publisher_is_overdue_when_its_heartbeat_is_and_only_while_it_ru
         await trio.sleep(10)
         assert publisher.overdue(trio.current_time()) is None
         assert publisher.overdue(trio.current_time() + 7) == "moex: no heartbeat is published"
+        publisher.publish([trade(1), trade(2)])
+        publisher.publish([trade(3)])  # it waits for the timer
+        assert publisher.overdue(trio.current_time() + 5.5) == "moex: events that wait aren't sent"
+        await trio.sleep(0.1)
+        assert publisher.overdue(trio.current_time() + 5.5) is None
         nursery.cancel_scope.cancel()
     assert publisher.overdue(1e9) is None
 
