@@ -40,8 +40,13 @@ async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream
     """Open a TCP connection, and encrypt it when the URL is wss://. Raises ConnectFailed."""
     uri = address.uri
     try:
-        stream = TcpStream(await trio.open_tcp_stream(uri.host, uri.port), options.rounds)
+        connected = await trio.open_tcp_stream(uri.host, uri.port)
     except (OSError, UnicodeError) as error:
+        raise ConnectFailed(f"{address.place}: {why(error)}") from error
+    try:
+        stream = TcpStream(connected, options.rounds)
+    except OSError as error:  # the kernel watches a limited number of sockets for each user, see epoll(7)
+        await abandon(connected)
         raise ConnectFailed(f"{address.place}: {why(error)}") from error
     if not uri.secure:
         return stream
