@@ -203,7 +203,11 @@ class PriceJump(Watch):
             self._window = Window(self.rule.window_ns)
         time = event.ts_event
         if time > self._newest:
-            self._newest = max(self._newest, min(time, event.ts_recv))  # as in LargeTrade
+            # As in LargeTrade, but without calls: this runs for each trade.
+            if time <= event.ts_recv:
+                self._newest = time
+            elif event.ts_recv > self._newest:
+                self._newest = event.ts_recv
             return True
         return time > self._newest - self.rule.window_ns or time <= 0  # 0: the venue gives no time
 
