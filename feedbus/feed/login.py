@@ -30,6 +30,10 @@ class LoginGate:
         """Whether another connector is trying, and its result has to be waited for."""
         return not self.accepted and self._holder is not None
 
+    def may_try(self, holder: object) -> bool:
+        """Whether this connector may still log in, which it had a turn for before."""
+        return self.accepted or self._holder is holder
+
     async def turn(self, holder: object) -> None:
         """Wait until this connector may log in.
 
