@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -39,15 +40,17 @@ class Fetcher:
         services: Mapping[str, str],
         *,
         ca_file: str | None = None,
+        proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`services` has the base URL of each service by its name. `ca_file` is a PEM file of the only certificate
-        authorities that are trusted, None for the system's.
+        authorities that are trusted, None for the system's. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self._services = services
         self._ca_file = ca_file
+        self._proxies = proxies
         self._tls: ssl.SSLContext | None = None
         self._wall_ns = wall_ns
         self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
@@ -91,7 +94,7 @@ class Fetcher:
         from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
 
         base = self._services[service]
-        return http.client(base, tls=self._context(base))
+        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:
