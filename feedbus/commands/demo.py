@@ -20,7 +20,7 @@ import trio
 from rich.console import Console
 
 from feedbus.commands.monitor import watch
-from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.commands.signals import before_sudden_end, run_until_stopped, stop_signal
 from feedbus.config import Config, parse
 from feedbus.service import processes
 from feedbus.service.tree import running
@@ -193,16 +193,23 @@ class _Part:
         """Keep the process running until cancelled, and stop it then."""
         while True:
             self.starts += 1
+            # Ctrl-C goes to every process of a terminal's foreground group. The part is in a group of its own, so that
+            # it is stopped only once, by us.
             process = await trio.lowlevel.open_process(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                process_group=0,
             )
             self.pid = process.pid
-            try:
-                await process.wait()
-            except trio.Cancelled:
-                with trio.CancelScope(shield=True):
-                    await _terminate(process)
-                raise
+            with before_sudden_end(process.kill):
+                try:
+                    await process.wait()
+                except trio.Cancelled:
+                    with trio.CancelScope(shield=True):
+                        await _terminate(process)
+                    raise
             self.pid = None
             await trio.sleep(RESTART_AFTER)
 

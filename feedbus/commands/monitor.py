@@ -10,13 +10,14 @@ from rich.console import Console
 
 import feedbus
 from feedbus.bus.receiver import Stats
-from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.commands.signals import before_sudden_end, run_until_stopped, stop_signal
 from feedbus.table.market_table import MarketTable
 from feedbus.table.monitor import TOPICS, run_monitor
+from feedbus.table.terminal import as_it_is
 
 
 def monitor(addresses: Sequence[str]) -> None:
-    """Show the live table on standard output until q is typed, SIGINT or SIGTERM."""
+    """Show the live table on standard output until q is typed or a signal asks it to stop."""
     run_until_stopped(_until_stopped, addresses)
 
 
@@ -40,15 +41,16 @@ async def watch(
     """
     title = addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses"
     table = MarketTable(time.time_ns())
-    async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
+    with before_sudden_end(as_it_is()):
+        async with feedbus.subscribe(addresses, topics=TOPICS) as subscription, trio.open_nursery() as nursery:
 
-        async def cancel_at_stop() -> None:
-            await stop.wait()
+            async def cancel_at_stop() -> None:
+                await stop.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(cancel_at_stop)
+            await run_monitor(
+                subscription, console=console, keys=True, title=title, seconds=seconds, last_log=last_log, table=table
+            )
             nursery.cancel_scope.cancel()
-
-        nursery.start_soon(cancel_at_stop)
-        await run_monitor(
-            subscription, console=console, keys=True, title=title, seconds=seconds, last_log=last_log, table=table
-        )
-        nursery.cancel_scope.cancel()
     return table, subscription.stats()
