@@ -24,10 +24,9 @@ from feedbus.config.model import (
     TelemetryConfig,
 )
 from feedbus.config.surroundings import cache_directory, environment
-from feedbus.config.yaml_text import Node, YamlReader, compose, read_text, substitute
+from feedbus.config.yaml_text import Node, YamlReader, compose, read_text
 
 __all__ = [
-    "DEFAULT_PUBLISH",
     "BackoffConfig",
     "BoardsConfig",
     "BusConfig",
@@ -39,10 +38,7 @@ __all__ = [
     "environment",
     "load",
     "parse",
-    "substitute",
 ]
-
-DEFAULT_PUBLISH = "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"
 
 
 def load(path: str | Path, environ: Mapping[str, str]) -> Config:
