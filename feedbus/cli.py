@@ -205,7 +205,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     from feedbus.commands.demo import demo
 
     def on_start(address: str, where: str) -> None:
-        print(f"bus: {address}\nin another terminal: feedbus monitor {where}", flush=True)
+        print(f"bus: {address}\nin another terminal: {f'feedbus monitor {where}'.rstrip()}", flush=True)
 
     print(
         demo(

@@ -120,7 +120,10 @@ class ActorShell:
 
     @asynccontextmanager
     async def _subscribe(self, topics: str | Iterable[str]) -> AsyncIterator[EventReader]:
-        async with subscribe(self._addresses, topics=topics, stalled_bytes=self._stalled_bytes) as reader:
+        # An actor isn't told of silence: the service starts its publishers with it, and /healthz judges them.
+        async with subscribe(
+            self._addresses, topics=topics, stalled_bytes=self._stalled_bytes, warn_after=None
+        ) as reader:
             self._readers.append(reader)
             try:
                 yield reader
