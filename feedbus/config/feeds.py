@@ -124,8 +124,12 @@ def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
 
 
 def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
-    """A venue's reason, in which a value is written as the file has it: a variable's content may be a secret."""
-    return reason.replace(value, scalar.text)
+    """A venue's reason, in which a value is written as the file has it. A variable's content may be a secret, so what
+    the venue proposes instead of it is left out, too.
+    """
+    if value == scalar.text:
+        return reason
+    return reason.partition(": did you mean")[0].replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:
