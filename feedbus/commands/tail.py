@@ -12,6 +12,7 @@ from feedbus.bus.subscriber import subscribe_sync
 from feedbus.commands.signals import interrupted_by_signal
 from feedbus.schema.events import Gap, MarketData, kind
 from feedbus.schema.topics import topic_of
+from feedbus.telemetry import logs
 
 _encode = msgspec.json.Encoder().encode
 
@@ -20,8 +21,9 @@ def tail(addresses: Iterable[str], topics: Iterable[str], count: int | None, out
     """Write the events of these topics to `out`, flushed after every bus message.
 
     Returns once `count` events have been written (None: never; Gaps aren't counted). A stop signal raises
-    KeyboardInterrupt meanwhile.
+    KeyboardInterrupt meanwhile. When nothing comes at first, a line on standard error says why.
     """
+    logs.to_user()
     with interrupted_by_signal(), subscribe_sync(addresses, topics=topics) as subscription:
         written = 0
         for header, events in subscription.messages():
