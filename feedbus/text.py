@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
+from math import isfinite
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
@@ -37,6 +39,13 @@ def shortened(text: str, limit: int) -> str:
 def quoted(value: object, limit: int = 40) -> str:
     """Foreign data as Python writes it, on one line, cut after `limit` characters."""
     return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
+
+
+def plain_number(value: float, digits: int = 10) -> str:
+    """The number with at most this many significant digits, written out: never with an exponent, and without trailing
+    zeros. 1.5e10 is 15000000000, and 1.234e-05 is 0.00001234."""
+    # Adding 0.0 makes a minus zero a zero.
+    return f"{Decimal(f'{value + 0.0:.{digits}g}'):f}" if isfinite(value) else str(value)
 
 
 def time_span(seconds: float) -> str:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened, time_span
+from feedbus.text import (
+    escaped,
+    escaped_json,
+    masked,
+    one_line,
+    plain_number,
+    quoted,
+    replaced,
+    shortened,
+    time_span,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +84,30 @@ def test_what_is_cut_says_so() -> None:
 )
 def test_a_length_of_time_is_said_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert time_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (15_000_000_000.0, "15000000000"),
+        (0.00001234, "0.00001234"),
+        (1e15, "1000000000000000"),
+        (0.1 + 0.2, "0.3"),
+        (300.0, "300"),
+        (7, "7"),
+        (-0.0, "0"),
+        (-1e-7, "-0.0000001"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_a_number_is_written_out(number: float, text: str) -> None:
+    assert plain_number(number) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 17))
+def test_a_written_out_number_is_the_rounded_one(number: float, digits: int) -> None:
+    text = plain_number(number, digits)
+    assert float(text) == float(f"{number:.{digits}g}")
+    assert set(text) <= set("-.0123456789")
+    assert not text.endswith(".")
+    assert "." not in text or not text.endswith("0")

@@ -20,7 +20,7 @@ import yaml
 
 from feedbus.config.files import reason_of
 from feedbus.errors import ConfigError
-from feedbus.text import escaped
+from feedbus.text import escaped, plain_number
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 16
@@ -364,10 +364,14 @@ def _wanted(kind: Any) -> str:
         case msgspec.inspect.IntType():
             return f"a whole number from {info.ge} to {info.le}"
         case msgspec.inspect.FloatType() if info.ge is None:
-            return f"a number above {info.gt} and at most {info.le}"
+            return f"a number above {_bound(info.gt)} and at most {_bound(info.le)}"
         case msgspec.inspect.FloatType():
-            return f"a number from {info.ge} to {info.le}"
+            return f"a number from {_bound(info.ge)} to {_bound(info.le)}"
         case msgspec.inspect.LiteralType():
             return f"one of {', '.join(str(value) for value in info.values)}"
         case _:
             return "text"
+
+
+def _bound(value: float | None) -> str:
+    return str(value) if value is None else plain_number(value, 15)
