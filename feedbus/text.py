@@ -7,10 +7,10 @@ forges a log line, and nothing grows without a limit.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from math import isfinite
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
@@ -41,11 +41,17 @@ def quoted(value: object, limit: int = 40) -> str:
     return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
 
 
-def plain_number(value: float, digits: int = 10) -> str:
-    """The number with at most this many significant digits, written out: never with an exponent, and without trailing
-    zeros. 1.5e10 is 15000000000, and 1.234e-05 is 0.00001234."""
-    # Adding 0.0 makes a minus zero a zero.
-    return f"{Decimal(f'{value + 0.0:.{digits}g}'):f}" if isfinite(value) else str(value)
+def plain_decimal(value: float, digits: int | None = None) -> str:
+    """A number as people write it, whatever its size: without an exponent and without a zero after the point. 1e15
+    becomes 1000000000000000, 1.5e-07 becomes 0.00000015. It is rounded to so many significant digits; without `digits`
+    it has all that Python needs to tell it from others.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if not value:
+        return "0"
+    text = f"{Decimal(repr(value) if digits is None else f'{value:.{digits}g}'):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def time_span(seconds: float) -> str:

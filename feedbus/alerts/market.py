@@ -21,11 +21,13 @@ from feedbus.alerts.states import (
 )
 from feedbus.alerts.window import Window
 from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
-from feedbus.text import plain_number
+from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
 HISTORY_NS = 60 * SECOND
+TEXT_DIGITS = 10
+"""The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
 _TICKER, _BOOK, _QUOTE = range(1, 4)
 
@@ -111,9 +113,9 @@ class WideSpread(Watch):
 
     def _spread(self, relation: str) -> tuple[float, str]:
         spread = 200 * (self._ask - self._bid) / (self._ask + self._bid)
-        sides = f"bid {plain_number(self._bid)}, ask {plain_number(self._ask)}"
+        sides = f"bid {_number(self._bid)}, ask {_number(self._ask)}"
         limit = self.rule.threshold if relation == "above" else self.rule.resolve_at
-        return spread, f"spread {plain_number(spread, 3)} % ({sides}), {relation} {plain_number(limit)} %"
+        return spread, f"spread {plain_decimal(spread, 3)} % ({sides}), {relation} {_number(limit)} %"
 
 
 class LargeTrade(MomentWatch):
@@ -148,9 +150,9 @@ class LargeTrade(MomentWatch):
             return self.value, "a trade"
         side = f" {trade.side}" if trade.side else ""
         unit = self.shared.units(self.subject.venue).get("trades", "")
-        size = f"{plain_number(trade.size)} {unit}".rstrip()
-        worth = f" = {plain_number(self.value)} (price times {unit or 'size'})" if self._is_notional else ""
-        return self.value, f"trade{side} {size} at {plain_number(trade.price)}{worth}"
+        size = f"{_number(trade.size)} {unit}".rstrip()
+        worth = f" = {_number(self.value)} (price times {unit or 'size'})" if self._is_notional else ""
+        return self.value, f"trade{side} {size} at {_number(trade.price)}{worth}"
 
 
 class PriceJump(Watch):
@@ -247,19 +249,19 @@ class PriceJump(Watch):
 
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns the move in per cent, which is negative when the price fell."""
-        low, high, last = (plain_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        low, high, last = (_number(price) for price in (self._window.low, self._window.high, self._window.last))
         sign = "+" if self._move > 0 else ""
         origin = f"the lowest {low}" if self._move > 0 else f"the highest {high}"
-        return self._move, f"last {last} is {sign}{plain_number(self._move, 3)} % from {origin} of {self._seconds()} s"
+        return self._move, f"last {last} is {sign}{plain_decimal(self._move, 3)} % from {origin} of {self._seconds()} s"
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns no value; the text shows the range of the window."""
         window = self._window
-        reach = f"{plain_number(window.low)} to {plain_number(window.high)}"
-        return None, f"last {plain_number(window.last)}, within {reach} in {self._seconds()} s"
+        reach = f"{_number(window.low)} to {_number(window.high)}"
+        return None, f"last {_number(window.last)}, within {reach} in {self._seconds()} s"
 
     def _seconds(self) -> str:
-        return plain_number(self.rule.rule.window)
+        return _number(self.rule.rule.window)
 
 
 class VolumeSpike(MomentWatch):
@@ -312,6 +314,10 @@ class VolumeSpike(MomentWatch):
         """Returns how many times the mean the volume is."""
         rule, mean = self.rule.rule, self._mean or 0.0
         unit = self.shared.units(self.subject.venue).get(rule.source, "")
-        volume = f"{plain_number(self.value * mean)} {unit}".rstrip()
-        bars = f"the mean {plain_number(mean)} of {rule.bars} bars of {rule.period_s} s"
-        return self.value, f"volume {volume} is {plain_number(self.value, 3)} times {bars}"
+        volume = f"{_number(self.value * mean)} {unit}".rstrip()
+        bars = f"the mean {_number(mean)} of {rule.bars} bars of {rule.period_s} s"
+        return self.value, f"volume {volume} is {plain_decimal(self.value, 3)} times {bars}"
+
+
+def _number(value: float) -> str:
+    return plain_decimal(value, TEXT_DIGITS)

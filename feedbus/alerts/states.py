@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal
 from feedbus.alerts.rules import Pattern, Rule
 from feedbus.schema.connections import Connections
 from feedbus.schema.events import Alert, MarketEvent
-from feedbus.text import plain_number, replaced, shortened
+from feedbus.text import plain_decimal, replaced, shortened
 
 SECOND = 1_000_000_000
 NEVER = 1 << 63
@@ -281,7 +281,7 @@ class MomentWatch(Watch):
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the value that fired: nothing has changed since, only time has passed."""
         passed = max(self.rule.rule.cooldown, self.rule.rule.keep_firing_for)
-        return self.value, f"{plain_number(passed)} s have passed since"
+        return self.value, f"{plain_decimal(passed)} s have passed since"
 
     def on_timer(self, now: int) -> None:
         """Resolves the alert when the cooldown is over, and waits for that otherwise."""

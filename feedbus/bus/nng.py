@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pynng
@@ -77,6 +77,7 @@ class SubSocket:
             reconnect_time_min=REDIAL_MS // 2,
             reconnect_time_max=REDIAL_MS,
         )
+        self._dialled: dict[int, str] = {}
         try:
             for prefix in prefixes:
                 self._socket.subscribe(prefix)
@@ -93,9 +94,22 @@ class SubSocket:
 
     def _dial(self, address: str) -> None:
         try:
-            self._socket.dial(address, block=False)
+            self._dialled[self._socket.dial(address, block=False).id] = address
         except pynng.NNGException as error:
             raise BadAddress(f"can't subscribe at {address}: {error}") from None
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses that it dials."""
+        return list(self._dialled.values())
+
+    def connected(self) -> list[str]:
+        """Return the addresses at which it is connected with a publisher now."""
+        found = []
+        for pipe in self._socket.pipes:
+            with suppress(KeyError, TypeError):  # it was closed just now, by nng's thread
+                found.append(self._dialled[pipe.dialer.id])
+        return found
 
     def drain(self, limit: int) -> list[bytes]:
         """Return up to `limit` messages that wait here, without waiting. Raises BusError when the socket is closed."""

@@ -12,7 +12,7 @@ from feedbus import venues
 from feedbus.actors.alerting.actor import Options
 from feedbus.alerts.rules import Pattern, Rule
 from feedbus.config import Config
-from feedbus.text import plain_number
+from feedbus.text import plain_decimal
 
 
 def threshold_units(config: Config) -> list[str]:
@@ -31,7 +31,7 @@ def _line(rule: Rule, used: list[str]) -> Iterator[str]:
         by_unit.setdefault(venues.units(venue).get("trades", "the venue's unit of size"), []).append(venue)
     counted = [f"{_what(rule, unit)} on {' and '.join(of)}" for unit, of in by_unit.items()]
     if counted:
-        yield f"rule {rule.name}: its threshold {plain_number(rule.threshold)} counts {', '.join(counted)}"
+        yield f"rule {rule.name}: its threshold {plain_decimal(rule.threshold)} counts {', '.join(counted)}"
 
 
 def _what(rule: Rule, unit: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.connection_table import SECOND
 from feedbus.table.market_table import MAX_DECIMALS, RowView, Sort
-from feedbus.text import plain_number, replaced
+from feedbus.text import plain_decimal, replaced
 
 NOTHING = "-"
 MAX_WRITTEN_OUT = 20
@@ -40,7 +40,7 @@ class Column(msgspec.Struct, frozen=True):
 
 def number_text(number: float, digits: int) -> str:
     """A number with so many significant digits, written out unless that takes more room than a column has."""
-    text = plain_number(number, digits)
+    text = plain_decimal(number, digits)
     return text if len(text) <= MAX_WRITTEN_OUT else f"{number:.{digits}g}"
 
 

@@ -205,15 +205,29 @@ class Listing(Protocol):
         """What an operator should know about the list, one line for each thing."""
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """At most `count` in any `per_s` seconds."""
+
+    count: int
+    per_s: float
+
+
+USUAL_CONNECTS = Rate(300, 60.0)
+"""How often we connect to a venue that publishes no limit. It is our own choice: half of it, 150 connections, may be
+made at once, and then two or three a second."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What the venue allows, or None where it says nothing.
 
     `connections` is how many an account may have open at a time; `subscriptions` is how many a connection may carry,
-    where each channel of each symbol counts as one.
+    where each channel of each symbol counts as one. `connects` is how often a feed connects, failed attempts included,
+    unless its configuration says otherwise.
     """
 
     connections: int | None = None
     subscriptions: int | None = None
+    connects: Rate = USUAL_CONNECTS
 
 
 class NoOptions(msgspec.Struct, frozen=True):

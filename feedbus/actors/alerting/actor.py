@@ -75,7 +75,7 @@ class Actor:
             closed_statuses=venues.closed_statuses,
             units=venues.units,
         )
-        self.webhook = Webhook(options.webhook) if options.webhook else None
+        self.webhook = Webhook(options.webhook, proxies=context.proxies) if options.webhook else None
         self._topics = topics(options.rules)
         self._context = context
         self._alert_log = AlertLog(options.log_per_minute)

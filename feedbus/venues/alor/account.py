@@ -20,7 +20,11 @@ REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
 
 
 class Account:
-    """Credentials, options, channels and the access token, shared by all connections."""
+    """Credentials, options, channels and the access token, shared by all connections.
+
+    The venue allows 10 connections at a time and 5000 subscriptions on each, and says nothing of how often one may
+    connect. Source: alor.dev (usage, limits and recommendations).
+    """
 
     Options: ClassVar[type[msgspec.Struct]] = Options
     venue = VENUE
