@@ -22,7 +22,8 @@ from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
-OPTIONS_OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")
+OWN_OPTIONS = {"moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")}
+"""The arguments of `feedbus sim` that only one simulated venue takes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -240,7 +241,9 @@ def _sim(arguments: argparse.Namespace) -> None:
             listen=arguments.listen,
             rest=arguments.rest,
             options={"seed": arguments.seed, "start_ns": arguments.start, "rate": arguments.rate},
-            moex_options={name: getattr(arguments, name) for name in OPTIONS_OF_MOEX},
+            own_options={
+                venue: {name: getattr(arguments, name) for name in names} for venue, names in OWN_OPTIONS.items()
+            },
             log_format=arguments.log_format,
             on_start=on_start,
         )

@@ -81,7 +81,7 @@ class ActorShell:
         await trio.sleep_until(self._not_before)
         self.starts += 1
         if self.starts > 1 and self._publisher is not None:
-            self._publisher.begin_again()
+            self._publisher.begin_epoch()
         began = trio.current_time()
         self._actor = actor = self._class(self._options, self._context())
         try:

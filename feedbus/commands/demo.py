@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 import trio
 from rich.console import Console
 
-from feedbus import sim
 from feedbus.commands.monitor import watch
 from feedbus.commands.signals import run_until_stopped, stop_signal
 from feedbus.config import Config, parse
@@ -142,7 +141,7 @@ def most_active(table: MarketTable) -> str:
 async def _simulated(nursery: trio.Nursery, folder: str) -> str:
     """Serve the simulated venues in this nursery; returns the YAML of a configuration that connects to them."""
     urls = {}
-    for name, (websocket, rest) in places("127.0.0.1", 0, sim.names()).items():
+    for name, (websocket, rest) in places("127.0.0.1", 0, list(SYMBOLS_WANTED)).items():
         urls[name] = await simulation(name).start(nursery, websocket, rest)
     shares = catalogue.tickers()[: SYMBOLS_WANTED["moex"]]
     return CONFIG.format(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
 from feedbus.proxies import DIRECT, Proxies
-from feedbus.venues.protocol import Account
+from feedbus.venues.protocol import Account, Lists
 
 MAX_FEEDS = 100
 
@@ -113,13 +112,11 @@ def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> Non
 
 
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
-    """Raises ConfigError for a symbol or board that the venue doesn't accept. A venue that can't list boards has no
-    `check_board`.
-    """
-    check_board: Callable[[str], str | None] | None = getattr(account, "check_board", None)
-    if wanted.boards and check_board is None:
+    """Raises ConfigError for a symbol or board that the venue doesn't accept."""
+    boards = account if isinstance(account, Lists) else None
+    if wanted.boards and boards is None:
         raise node.place.error(f"venue {account.venue} lists no boards")
-    check = check_board if wanted.boards and check_board else account.check_symbol
+    check = boards.check_board if wanted.boards and boards else account.check_symbol
     for text, scalar in (wanted.boards or wanted.symbols).items():
         if (reason := check(text)) is not None:
             what = "board" if wanted.boards else "symbol"

@@ -28,12 +28,12 @@ ENVIRON = {"EMPTY": "", "HTTP_PROXY": "ftp://hunter2@proxy", "NO_PROXY": "h"}
 VENUE = """\
 from msgspec import Struct
 from feedbus.errors import ConfigError
-from feedbus.venues.protocol import Limits
-class Account:
+from feedbus.venues.protocol import Limits, OpenAccount
+class Account(OpenAccount):
     class Options(Struct):
         depth: int = 10
     venue = {name!r}
-    subprotocols = ()
+    services = dict()
     limits = Limits(connections=99, subscriptions=999)
     services = dict()
     units = dict()
@@ -48,6 +48,8 @@ class Account:
         self.channels = channels or ("orderbooks",)
     def check_symbol(self, symbol):
         return None
+    def session(self, symbols):
+        raise NotImplementedError
 """
 ACTOR = """\
 from typing import Annotated, ClassVar
@@ -70,10 +72,12 @@ class Actor:
         if options.twice and not options.rules:
             raise ConfigError("twice: there is nothing to do twice")
 """
-CHECK_BOARD = """
+LISTS = """
     @staticmethod
     def check_board(board):
         return None if board.isupper() else "not written in capitals"
+    def listing(self, boards):
+        raise NotImplementedError
 """
 
 
@@ -94,7 +98,7 @@ def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def toy_venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """`toyplain`, and `toylisting`, which lists boards."""
     folder = tmp_path_factory.mktemp("venues")
-    for name, text in (("toyplain", ""), ("toylisting", CHECK_BOARD)):
+    for name, text in (("toyplain", ""), ("toylisting", LISTS)):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(VENUE.format(name=name) + text)
     with pytest.MonkeyPatch.context() as patch:

@@ -31,7 +31,7 @@ from feedbus.venues.moex.tables import VENUE, number
 from feedbus.venues.protocol import Fetch
 
 PAGE = 1000  # the most rows that the venue gives at once; it may give fewer
-MAX_PAGES = 200  # of one board
+MAX_PAGES = 200  # the most pages that are fetched of one board
 MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
 MAX_INSTRUMENTS = 50_000
 MAX_PROBLEMS = 8
