@@ -7,8 +7,10 @@ forges a log line, and nothing grows without a limit.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
@@ -37,6 +39,18 @@ def shortened(text: str, limit: int) -> str:
 def quoted(value: object, limit: int = 40) -> str:
     """Foreign data as Python writes it, on one line, cut after `limit` characters."""
     return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
+
+
+def plain_decimal(value: float) -> str:
+    """A number as people write it, whatever its size: the digits that Python needs to tell it from others, without an
+    exponent and without a zero after the point. 1e15 becomes 1000000000000000, 1.5e-07 becomes 0.00000015.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if not value:
+        return "0"
+    text = f"{Decimal(repr(value)):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def time_span(seconds: float) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened, time_span
+from feedbus.text import escaped, escaped_json, masked, one_line, plain_decimal, quoted, replaced, shortened, time_span
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,29 @@ def test_what_is_cut_says_so() -> None:
 )
 def test_a_length_of_time_is_said_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert time_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (1e15, "1000000000000000"),
+        (3600.0, "3600"),
+        (100, "100"),
+        (0.1, "0.1"),
+        (-1.5e-07, "-0.00000015"),
+        (1.234e-05, "0.00001234"),
+        (1.5e10, "15000000000"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_a_number_is_written_without_an_exponent(value: float, text: str) -> None:
+    assert plain_decimal(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_written_plainly_is_the_same_number(value: float) -> None:
+    assert float(plain_decimal(value)) == value
+    assert "e" not in plain_decimal(value)

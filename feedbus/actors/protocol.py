@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from feedbus.bus.subscriber import EventReader
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.schema.events import MarketData
 
 
@@ -38,6 +39,8 @@ class ActorContext:
     """Publishes events under the actor's own name. Raises RuntimeError for an actor whose `publishes` is False."""
     wall_ns: Callable[[], int]
     """The wall clock, in nanoseconds since the epoch."""
+    proxies: Proxies = DIRECT
+    """Which proxies lead out of this network."""
 
 
 class Actor(Protocol):

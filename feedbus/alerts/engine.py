@@ -93,6 +93,8 @@ class AlertEngine:
         """Takes in one event and returns the alerts that fire or are resolved by it, or by the time that has passed
         before it. `now` is in nanoseconds and never earlier than in the call before; the alerts have it as their
         `ts_recv`."""
+        if type(event) is FeedStatus:
+            self._shared.connections.add(event, now)
         found = self._by_kind.get(type(event))
         if found is None:
             return _NO_ALERTS
@@ -114,12 +116,14 @@ class AlertEngine:
 
     def tick(self, now: int) -> Sequence[Alert]:
         """Returns the alerts that fire or are resolved because time has passed."""
+        self._shared.connections.check(now)
         self._timers.run(now)
         return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def next_due(self) -> int | None:
         """Returns when `tick` is to be called next, in nanoseconds; None when nothing is due until an event comes."""
-        return None if self._timers.next == NEVER else self._timers.next
+        due = min(self._timers.next, self._shared.connections.next_due)
+        return int(due) if due < NEVER else None
 
     @property
     def watched(self) -> int:

@@ -137,7 +137,7 @@ class LargeTrade(MomentWatch):
         value = event.price * event.size if self._is_notional else event.size
         # A time beyond that of its receipt is wrong, and must not make history of everything that follows.
         self._newest = max(self._newest, min(event.ts_event, event.ts_recv))
-        if value >= self.rule.threshold and event.ts_event > self._newest - HISTORY_NS:
+        if value >= self.rule.threshold and not 0 < event.ts_event <= self._newest - HISTORY_NS:
             self._trade = event
             self.happened(value, now, event.ts_event)
 
@@ -161,30 +161,55 @@ class PriceJump(Watch):
     A ticker repeats its last price with every other change, and the first ticker of a morning has yesterday's. So a
     ticker is an observation only if a trade lies between it and the ticker before: its last price, its day's volume or
     its day's count of trades has changed.
+
+    Prices that are older than the newest one by the window are history, and no observations. Nor is what spans an
+    outage of the venue: the price after it is compared with no price before it.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade", Ticker: "on_ticker"}
 
-    __slots__ = ("_move", "_quiet_above", "_quiet_below", "_ticker", "_window")
+    __slots__ = ("_move", "_newest", "_outages", "_quiet_above", "_quiet_below", "_ticker", "_venue", "_window")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
-        self._window = Window(round(rule.rule.window * SECOND))
+        self._window = Window(rule.window_ns)
+        self._venue = shared.connections.venue(subject.venue)
+        self._outages = self._venue.outages  # up to the last price
+        self._newest = 0  # the latest `ts_event` of a price
         self._move = 0.0
         self._quiet_above = self._quiet_below = 0.0
         self._ticker: Ticker | None = None
 
     def on_trade(self, event: Trade, now: int) -> None:
         """Judges the price of a trade."""
-        self._on_price(event.price, now, event)
+        if self._is_observation(event):
+            self._on_price(event.price, now, event)
 
     def on_ticker(self, event: Ticker, now: int) -> None:
         """Judges the last price of a ticker, if somebody has traded since the ticker before."""
+        if not self._is_observation(event):
+            return
         before, self._ticker = self._ticker, event
         if event.last is None or before is None:
             return
         if event.last != before.last or event.volume != before.volume or event.trades != before.trades:
             self._on_price(event.last, now, event)
+
+    def _is_observation(self, event: Trade | Ticker) -> bool:
+        """Returns False for an event of the past. Forgets the prices before an outage."""
+        if self._outages != self._venue.outages:
+            self._outages = self._venue.outages
+            self._ticker = None
+            self._window = Window(self.rule.window_ns)
+        time = event.ts_event
+        if time > self._newest:
+            # As in LargeTrade, but without calls: this runs for each trade.
+            if time <= event.ts_recv:
+                self._newest = time
+            elif event.ts_recv > self._newest:
+                self._newest = event.ts_recv
+            return True
+        return time > self._newest - self.rule.window_ns or time <= 0  # 0: the venue gives no time
 
     def _on_price(self, price: float, now: int, event: Trade | Ticker | None) -> None:
         window = self._window

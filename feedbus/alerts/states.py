@@ -20,6 +20,7 @@ from itertools import count
 from typing import Any, ClassVar, Literal
 
 from feedbus.alerts.rules import Pattern, Rule
+from feedbus.schema.connections import Connections
 from feedbus.schema.events import Alert, MarketEvent
 from feedbus.text import replaced, shortened
 
@@ -81,10 +82,12 @@ class Timers:
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "closed_statuses", "feed_complete_at", "timers")
+    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers")
 
     def __init__(self, closed_statuses: Callable[[str], Collection[str]] = lambda _venue: ()) -> None:
         self.timers = Timers()
+        self.connections = Connections(second=SECOND)
+        """Which venues are up, and how often they weren't."""
         self.closed_statuses = closed_statuses
         """The values of a Ticker's `status`, by venue, at which an instrument isn't traded."""
         self.alerts: list[Alert] = []
@@ -117,7 +120,18 @@ class Subject:
 class CompiledRule:
     """A rule prepared for use: its times are in nanoseconds, and its patterns are parsed."""
 
-    __slots__ = ("cooldown_ns", "for_ns", "keep_ns", "name", "patterns", "resolve_at", "rule", "severity", "threshold")
+    __slots__ = (
+        "cooldown_ns",
+        "for_ns",
+        "keep_ns",
+        "name",
+        "patterns",
+        "resolve_at",
+        "rule",
+        "severity",
+        "threshold",
+        "window_ns",
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -128,6 +142,7 @@ class CompiledRule:
         self.for_ns = round(rule.for_ * SECOND)
         self.keep_ns = round(rule.keep_firing_for * SECOND)
         self.cooldown_ns = round(rule.cooldown * SECOND)
+        self.window_ns = round(rule.window * SECOND)
         self.patterns = [Pattern(text) for text in rule.symbols]
 
     def applies_to(self, venue: str, symbol: str) -> bool:

@@ -149,7 +149,7 @@ class Publisher:
             touched[stream] = None
         self._send_or_wait(touched, now)
 
-    def begin_again(self) -> None:
+    def begin_epoch(self) -> None:
         """Begin a new epoch, because the program that publishes here was restarted and has lost its state.
 
         Pending events are sent first. In the new epoch all sequence numbers begin at 1.

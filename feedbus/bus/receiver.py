@@ -44,6 +44,16 @@ class Header(msgspec.Struct, frozen=True, gc=False):
         """Return the sequence number of each event, None for a Gap."""
         return _expand(self.runs)
 
+    def last(self, count: int) -> Header:
+        """Return the header for the last `count` of the events."""
+        runs: list[tuple[int | None, int]] = []
+        for first, size in reversed(self.runs):
+            taken = min(size, count)
+            if taken:
+                runs.insert(0, (None if first is None else first + size - taken, taken))
+            count -= taken
+        return msgspec.structs.replace(self, runs=runs)
+
 
 def _expand(runs: Sequence[tuple[int | None, int]]) -> list[int | None]:
     return [None if first is None else first + offset for first, count in runs for offset in range(count)]

@@ -20,7 +20,7 @@ from typing import Self
 import trio
 
 from feedbus.bus.nng import STALLED_BYTES, SubSocket
-from feedbus.bus.receiver import Batch, Receiver, Stats
+from feedbus.bus.receiver import Batch, Header, Receiver, Stats
 from feedbus.bus.silence import why_silent
 from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData
@@ -35,16 +35,40 @@ SILENT = "nothing has come for %g s: %s"
 log = logging.getLogger("feedbus.bus")
 
 
+class _OpenBatch:
+    """The batch whose events a program takes one by one. What the program leaves is kept for its next iteration."""
+
+    def __init__(self) -> None:
+        self.events: deque[MarketData | Gap] = deque()  # what hasn't been taken yet
+        self._header: Header
+
+    def open(self, batch: Batch) -> None:
+        """Begin to take the events of this batch. The one before must have been taken."""
+        self._header, events = batch
+        self.events.extend(events)
+
+    def rest(self) -> Batch:
+        """Return what hasn't been taken yet as a batch, and forget it."""
+        left = list(self.events)
+        self.events.clear()
+        return self._header.last(len(left)), left
+
+
 class EventReader(ABC):
-    """What a subscription offers to a trio program, wherever its messages come from. Only one task may iterate."""
+    """What a subscription offers to a trio program, wherever its messages come from. Only one task may iterate.
+
+    A program may stop iterating and begin again: the next iteration goes on behind the last event that was taken,
+    whether it is over events or over messages.
+    """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
-        self._events: deque[MarketData | Gap] = deque()
+        self._opened = _OpenBatch()
 
     @abstractmethod
     async def next_batch(self) -> Batch:
-        """Wait for the next batch. Raises trio.ClosedResourceError when there will be none."""
+        """Wait for the next batch of which nothing has been taken. Raises trio.ClosedResourceError when there will be
+        none."""
 
     def stats(self) -> Stats:
         """Return the balance sheet up to now."""
@@ -59,27 +83,31 @@ class EventReader(ABC):
         return self._receiver.publishers()
 
     def messages(self) -> AsyncIterator[Batch]:
-        """Iterate over (header, events) of each bus message that held something wanted."""
-        return _Messages(self)
+        """Iterate over (header, events) of each bus message that held something wanted.
+
+        When some events of a message have been taken by iterating over events, the rest of them comes first.
+        """
+        return _Messages(self, self._opened)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> MarketData | Gap:
-        while not self._events:
-            self._events.extend((await self.next_batch())[1])
-        return self._events.popleft()
+        while not self._opened.events:
+            self._opened.open(await self.next_batch())
+        return self._opened.events.popleft()
 
 
 class _Messages:
-    def __init__(self, reader: EventReader) -> None:
+    def __init__(self, reader: EventReader, opened: _OpenBatch) -> None:
         self._reader = reader
+        self._opened = opened
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Batch:
-        return await self._reader.next_batch()
+        return self._opened.rest() if self._opened.events else await self._reader.next_batch()
 
 
 class BusSubscription(EventReader):
@@ -105,6 +133,8 @@ class BusSubscription(EventReader):
                 await trio.lowlevel.wait_readable(self._socket.fd)
             else:
                 await self._first_wait(self._warn_after)
+            if self._socket.closed:
+                continue  # another task has closed it since it became readable
             _receive_all(self._socket, self._receiver, self._batches)
         self._warn_after = None
         return self._batches.popleft()
@@ -129,7 +159,11 @@ class BusSubscription(EventReader):
 
 
 class SyncSubscription:
-    """An open subscription of a program without trio. Iterating yields events and Gaps, and waits for them."""
+    """An open subscription of a program without trio. Iterating yields events and Gaps, and waits for them.
+
+    A program may stop iterating and begin again: the next iteration goes on behind the last event that was taken,
+    whether it is over events or over messages.
+    """
 
     def __init__(self, socket: SubSocket, receiver: Receiver, warn_after: float | None = None) -> None:
         self._socket = socket
@@ -137,6 +171,7 @@ class SyncSubscription:
         self._warn_after = warn_after
         self._warn_at = math.inf
         self._batches: deque[Batch] = deque()
+        self._opened = _OpenBatch()
         self._poll = select.poll()
         self._poll.register(socket.fd, select.POLLIN)
 
@@ -145,20 +180,26 @@ class SyncSubscription:
         return self._receiver.stats()
 
     def messages(self) -> Iterator[Batch]:
-        """Iterate over (header, events) of each bus message that held something wanted."""
-        while True:
-            while not self._batches:
-                if self._socket.closed:
-                    raise BusError("the subscription is closed")
-                # A signal that comes just before this call doesn't interrupt it. Its handler runs when the call
-                # returns, so the wait is bounded.
-                if self._warn_after is None:
-                    self._poll.poll(WAIT_MS)
-                else:
-                    self._first_wait(self._warn_after)
-                _receive_all(self._socket, self._receiver, self._batches)
-            self._warn_after = None
-            yield self._batches.popleft()
+        """Iterate over (header, events) of each bus message that held something wanted.
+
+        When some events of a message have been taken by iterating over events, the rest of them comes first.
+        """
+        return _SyncMessages(self, self._opened)
+
+    def next_batch(self) -> Batch:
+        """Wait for the next batch of which nothing has been taken. Raises BusError when the subscription is closed."""
+        while not self._batches:
+            if self._socket.closed:
+                raise BusError("the subscription is closed")
+            # A signal that comes just before this call doesn't interrupt it. Its handler runs when the call returns,
+            # so the wait is bounded.
+            if self._warn_after is None:
+                self._poll.poll(WAIT_MS)
+            else:
+                self._first_wait(self._warn_after)
+            _receive_all(self._socket, self._receiver, self._batches)
+        self._warn_after = None
+        return self._batches.popleft()
 
     def _first_wait(self, warn_after: float) -> None:
         """Wait as long as nothing wanted has come yet. When that has taken too long, warn instead, and only once."""
@@ -174,9 +215,25 @@ class SyncSubscription:
         """Return why nothing has come, as BusSubscription.why_silent does."""
         return _why_silent(self._socket, self._receiver)
 
-    def __iter__(self) -> Iterator[MarketData | Gap]:
-        for _, events in self.messages():
-            yield from events
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> MarketData | Gap:
+        while not self._opened.events:
+            self._opened.open(self.next_batch())
+        return self._opened.events.popleft()
+
+
+class _SyncMessages:
+    def __init__(self, subscription: SyncSubscription, opened: _OpenBatch) -> None:
+        self._subscription = subscription
+        self._opened = opened
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Batch:
+        return self._opened.rest() if self._opened.events else self._subscription.next_batch()
 
 
 def _receive_all(socket: SubSocket, receiver: Receiver, batches: deque[Batch]) -> None:

@@ -6,9 +6,10 @@ file, the line and the key, and never contains a credential. `docs/configuration
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from stat import S_ISDIR
+from typing import Any
 
 from feedbus.config import actors, addresses, feeds
 from feedbus.config.contradictions import refuse_contradictions
@@ -25,6 +26,7 @@ from feedbus.config.model import (
 )
 from feedbus.config.surroundings import cache_directory, environment
 from feedbus.config.yaml_text import Node, YamlReader, compose, read_text
+from feedbus.proxies import from_environment
 
 __all__ = [
     "BackoffConfig",
@@ -54,15 +56,17 @@ def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) 
     """
     reader = YamlReader(environ)
     document = compose(text, name)
-    special = {
+    proxies = from_environment(environ)
+    special: dict[str, Callable[[Node], Any]] = {
         "bus": lambda node: _bus(reader, node),
-        "feeds": lambda node: feeds.read(reader, node, directory),
-        "actors": lambda node: actors.read(reader, node),
+        "feeds": lambda node: feeds.read(reader, node, directory, proxies),
+        "actors": lambda node: actors.read(reader, node, proxies),
         "telemetry": lambda node: addresses.telemetry(reader, node),
         "cache_dir": lambda node: _cache_dir(reader, node, directory),
     }
-    values = reader.fields(Config, document, special, given=("path",))
-    config = Config(**{"path": name, "cache_dir": cache_directory(environ)} | values)
+    values = reader.fields(Config, document, special, given=("path", "proxies"))
+    given: dict[str, Any] = {"path": name, "cache_dir": cache_directory(environ), "proxies": proxies}
+    config = Config(**given | values)
     refuse_contradictions(config, document)
     return config
 

@@ -78,6 +78,7 @@ class Service:
                 addresses=sockets.subscribed,
                 publisher=by_name.get(name),
                 stalled_bytes=config.bus.stalled_bytes,
+                proxies=config.proxies,
             )
             for name, options in config.actors.items()
             if name in process.names
@@ -259,6 +260,7 @@ def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) ->
     return DialOptions(
         subprotocols=tuple(account.subprotocols),
         tls=tls_context(feed.ca_file) if feed.url.startswith("wss:") else None,
+        proxy=feed.proxies.to(feed.url),
         connect_timeout=feed.connect_timeout,
         ping_interval=feed.ping_interval,
         ping_timeout=feed.ping_timeout,

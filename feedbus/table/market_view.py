@@ -151,7 +151,7 @@ def connection_lines(feed: FeedView, width: int) -> list[Text]:
     if not away:
         return [first, _line([("not online: none" if feed.connections else "no connection has spoken yet", "dim")])]
     label = f"not online {len(away):,}: "
-    return [first, Text(label, "red").append(_away_text(away, width - len(label)), "default")]
+    return [first, Text(label, "red").append(_offline_text(away, width - len(label)), "default")]
 
 
 def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
@@ -172,13 +172,13 @@ def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
     return [Text(label, style).append(text, "default")]
 
 
-def _away_text(away: Sequence[ConnectionView], room: int) -> str:
+def _offline_text(away: Sequence[ConnectionView], room: int) -> str:
     """The names of connections with their reasons. That every name is seen matters more than whole reasons, so reasons
     are cut before names are left out.
     """
     groups: dict[str, list[str]] = {}
     for connection in away:
-        groups.setdefault(_why(connection), []).append(replaced(connection.name))
+        groups.setdefault(_reason_offline(connection), []).append(replaced(connection.name))
     items: list[tuple[str, int]] = []
     for longest in REASON_LENGTHS:
         items = [(f"{' '.join(fold(names))} {_shorten(why, longest)}", len(names)) for why, names in groups.items()]
@@ -193,7 +193,7 @@ def _shorten(text: str, cells: int) -> str:
     return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
 
 
-def _why(connection: ConnectionView) -> str:
+def _reason_offline(connection: ConnectionView) -> str:
     """Why a connection isn't online."""
     if connection.silent_s is not None:
         seconds = connection.silent_s

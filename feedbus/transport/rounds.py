@@ -36,8 +36,8 @@ class WatchedSocket:
         # The peer has finished. The kernel reports this only once, perhaps together with the last data, so it is kept:
         # after the last data the next read must not wait, but find the end.
         self._ended = False
+        self.fd = fd  # its descriptor's number, which belongs to it only until the socket is closed
         self._rounds = rounds
-        self._fd = fd
 
     async def readable(self) -> None:
         """Wait for a round in which this socket may have something to read. Cancelling loses nothing.
@@ -68,8 +68,11 @@ class WatchedSocket:
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
-        """Stop watching the socket, just before it is closed. A task that waits is woken, and finds it closed."""
-        self._rounds.forget(self._fd)
+        """Stop watching the socket, just before it is closed. A task that waits is woken, and finds it closed.
+
+        A second call does no harm, even when the system has given the number of the descriptor to a new socket by then.
+        """
+        self._rounds.forget(self)
         self.wake(ended=True)
         self._rounds.leave(self)  # otherwise the open round would wait for a task that reads no more
 
@@ -90,15 +93,17 @@ class Rounds:
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
 
     def watch(self, fd: int) -> WatchedSocket:
-        """Begin to watch a connected, non-blocking socket."""
-        watched = self._watched[fd] = WatchedSocket(self, fd)
+        """Begin to watch a connected, non-blocking socket. Raises OSError when the kernel can't watch any more."""
         self._epoll.register(fd, EVENTS)
+        watched = self._watched[fd] = WatchedSocket(self, fd)
         return watched
 
-    def forget(self, fd: int) -> None:
-        """Stop watching the socket with this descriptor. Calling it twice does no harm."""
-        if self._watched.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+    def forget(self, watched: WatchedSocket) -> None:
+        """Stop watching this socket. It does no harm when it is not watched any more, or when the rounds are closed."""
+        # The number alone doesn't tell whose it is: a new socket gets the number of one that was closed.
+        if self._watched.get(watched.fd) is watched:
+            del self._watched[watched.fd]
+            self._epoll.unregister(watched.fd)
 
     # How far the present round has come
 
@@ -154,7 +159,8 @@ class Rounds:
             due = trio.current_time() + self._gather
 
     def close(self) -> None:
-        """Close the epoll's descriptor."""
+        """Close the epoll's descriptor. Sockets that are still watched may be forgotten later."""
+        self._watched.clear()
         self._epoll.close()
 
     def _round(self) -> int:

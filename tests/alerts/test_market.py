@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.alerts import AlertEngine, Rule
-from feedbus.schema.events import Alert, Bar, BookDelta, BookSnapshot, MarketEvent, Quote, Ticker, Trade
+from feedbus.schema.events import (
+    Alert,
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    FeedState,
+    FeedStatus,
+    MarketEvent,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -184,6 +195,55 @@ def test_a_ticker_s_last_is_a_price_when_somebody_has_traded(
     events: list[MarketEvent], expected: list[tuple[str, float]]
 ) -> None:
     assert told(play(Rule("price_jump", 10, window=16), events)) == expected
+
+
+def status(seconds: float, state: FeedState, up: int) -> FeedStatus:
+    return FeedStatus("moex", "moex/0", 0, at(seconds), state, "", up, 2, {}, 0.0, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([trade(0, 100), status(1, "waiting", 1), status(3, "online", 2), trade(4, 111), trade(5, 112)], []),
+        ([trade(0, 100), status(1, "waiting", 1), trade(4, 111), trade(5, 90)], [("firing", 5)]),  # still down
+        ([traded(0, 90), traded(1, 100), status(2, "waiting", 1), traded(9, 111), trade(10, 111)], []),
+        ([trade(0, 100), status(1, "online", 2), trade(4, 111)], [("firing", 4)]),
+        ([status(0, "online", 2), trade(1, 100), trade(16.5, 111)], []),  # the feed fell silent at 15
+        ([status(0, "online", 2), trade(1, 100), trade(14.5, 111)], [("firing", 14.5)]),
+    ],
+    ids=["over", "during", "tickers", "none", "silent", "not yet silent"],
+)
+def test_a_price_is_not_compared_with_one_before_an_outage(
+    events: list[MarketEvent], expected: list[tuple[str, float]]
+) -> None:
+    assert told(play(Rule("price_jump", 10, window=64), events)) == expected
+
+
+def test_an_outage_lets_a_jump_end_with_the_next_price() -> None:
+    events = [trade(0, 100), trade(1, 111), status(2, "waiting", 1), trade(3, 112)]
+    assert told(play(Rule("price_jump", 10, window=16), events)) == [("firing", 1), ("resolved", 3)]
+
+
+def timed(seconds: float, ts_event: int, price: float = 120.0) -> Trade:
+    return Trade("moex", "A", ts_event, at(seconds), price, 50.0, "buy", None)
+
+
+@pytest.mark.parametrize("rule", [Rule("price_jump", 10, window=60), Rule("large_trade", 50)], ids=["jump", "large"])
+@pytest.mark.parametrize(
+    ("ts_event", "fires"),
+    [(at(0.5), True), (at(-50), True), (at(-60), False), (at(-9999), False), (0, True), (at(9999), True)],
+)
+def test_an_event_that_is_older_than_the_window_of_its_rule_fires_nothing(
+    rule: Rule, ts_event: int, fires: bool
+) -> None:
+    first = msgspec.structs.replace(timed(0, at(0), 100.0), size=1.0)
+    alerts = play(rule, [first, timed(1, ts_event)])
+    assert [alert.state for alert in alerts] == ["firing"] * fires
+
+
+def test_one_time_in_the_future_makes_no_history_of_what_follows() -> None:
+    events = [timed(0, at(9999), 100.0), timed(1, at(1), 100.0), timed(2, at(2), 120.0)]
+    assert told(play(Rule("price_jump", 10, window=60), events)) == [("firing", 2)]
 
 
 def test_one_wrong_price_is_a_jump_there_and_one_back() -> None:

@@ -260,7 +260,7 @@ def test_who_begins_again_says_what_is_pending_and_numbers_anew_in_a_later_epoch
     publisher.beat()
     first = publisher.epoch
     publisher.publish([trade(3)])
-    publisher.begin_again()
+    publisher.begin_epoch()
     publisher.publish([trade(4)])
     publisher.beat()
     assert publisher.epoch > first

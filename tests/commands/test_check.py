@@ -43,6 +43,29 @@ def test_it_shows_the_shard_plan_and_no_query_of_a_url(tmp_path: Path) -> None:
     ]
 
 
+def test_it_shows_which_proxy_leads_where_and_not_the_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://jo:s3cret@proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "near.example")
+    feeds = """\
+bus: {publish: "inproc://x"}
+feeds:
+  far: {venue: moex, url: "wss://far.example/?s3cret", symbols: [TQBR.SBER]}
+  near: {venue: moex, url: "wss://near.example/", symbols: [TQBR.SBER], rest: "https://127.0.0.1"}
+  own: {venue: moex, url: "wss://own.example/", symbols: [TQBR.SBER], proxy: "socks5h://jo:s3cret@own"}
+  off: {venue: moex, url: "wss://off.example/", symbols: [TQBR.SBER], proxy: none}
+"""
+    assert [line for line in lines(tmp_path, feeds) if " is reached " in line] == [
+        "  far: wss://far.example/ is reached through the proxy http://proxy:3128 (HTTPS_PROXY)",
+        "  far: https://iss.moex.com is reached through the proxy http://proxy:3128 (HTTPS_PROXY)",
+        "  near: wss://near.example/ is reached directly (NO_PROXY)",
+        "  near: https://127.0.0.1 is reached directly (a loopback address)",
+        "  own: wss://own.example/ is reached through the proxy socks5h://own:1080 (proxy)",
+        "  own: https://iss.moex.com is reached through the proxy socks5h://own:1080 (proxy)",
+        "  off: wss://off.example/ is reached directly (proxy)",
+        "  off: https://iss.moex.com is reached directly (proxy)",
+    ]
+
+
 def test_with_actors_it_shows_where_each_part_is_in_a_process_of_its_own(tmp_path: Path) -> None:
     found = lines(tmp_path, FEEDS.replace("PORT", "9000") + ACTORS)
     assert found[6:9] == [

@@ -114,24 +114,6 @@ def test_text_that_is_refused_is_named_by_its_line(text: str, message: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [("a: 1\nb: c: d\n", 2), ("a: @x\n", 1), ("- a\nb: c\n", 2), ("a: 1\n\tb: 2\n", 2), ("a: !hunter2!x y\n", 1)],
-)
-def test_text_that_is_not_yaml_is_named_by_its_line_and_not_quoted(text: str, line: int) -> None:
-    with pytest.raises(ConfigError) as caught:
-        compose(text, "f")
-    assert str(caught.value).startswith(f"f:{line}: not YAML: ")
-    assert "hunter2" not in str(caught.value)
-
-
-def test_a_tab_that_indents_is_named_whatever_the_parser_says_of_it() -> None:
-    for text in ("a:\n\tb: 2\n", "a: 1\n\tb: 2\n", "₽: 1\n\t\tb: 2\n"):
-        with pytest.raises(ConfigError) as caught:
-            compose(text, "f")
-        assert str(caught.value) == "f:2: not YAML: a tab can't indent: use spaces"
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", ""),
@@ -215,6 +197,8 @@ def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
     [
         ("{}", "f:1: name: is missing"),
         ("x", "f:1: must be a mapping of keys"),
+        ("name: n\ninner:\n  size:1", "f:2: inner: must be a mapping of keys"),
+        ("name: n\ninner:\n  size:one", "f:2: inner: must be a mapping of keys: is a space missing after a colon?"),
         ("name: [a]", "f:1: name: must be text, not a list"),
         ("name: n\nrat: 1", "f:2: rat: unknown key; did you mean 'rate'?"),
         ("name: n\nzzz: 1", "f:2: zzz: unknown key; there are: inner, loud, mode, name, rate, share"),

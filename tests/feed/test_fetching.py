@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.feed.budgets import Hold
 from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -23,6 +24,8 @@ class Place:
     def __init__(self, serve: Serve) -> None:
         self.requests: list[bytes] = []
         self.answers: list[tuple[str, FetchResponse | VenueError]] = []
+        self.limited: list[RateLimited] = []
+        self.hold = Hold()
         self._serve = serve
         self._came = trio.Event()
 
@@ -50,7 +53,12 @@ async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     (server or nursery).start_soon(partial(trio.serve_listeners, place.connection, listeners))
     port = listeners[0].socket.getsockname()[1]
-    fetcher = Fetcher({"rest": f"http://127.0.0.1:{port}/base", **services}, wall_ns=lambda: 42)
+    fetcher = Fetcher(
+        {"rest": f"http://127.0.0.1:{port}/base", **services},
+        place.hold,
+        rate_limited=place.limited.append,
+        wall_ns=lambda: 42,
+    )
     await nursery.start(fetcher.run)
     return fetcher
 

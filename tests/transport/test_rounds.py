@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -160,6 +161,31 @@ async def test_who_waits_for_a_forgotten_socket_is_woken() -> None:
         watched.forget()
         watched.forget()
         await settle(lambda: play.woken == [0])
+
+
+async def test_forgetting_a_socket_again_leaves_the_new_one_with_its_number_alone() -> None:
+    async with stage() as (play, _):
+        old, _far = play.pair()
+        old.forget()
+        near, far = socket.socketpair()
+        os.dup2(near.fileno(), old.fd)
+        play.sockets += [near, far]
+        new = play.rounds.watch(old.fd)
+        old.forget()
+        await new.readable()
+        far.send(b"x")
+        with trio.fail_after(30):
+            await new.readable()
+
+
+async def test_a_socket_may_be_forgotten_after_the_rounds_are_closed() -> None:
+    play = Stage(0.0)
+    watched, _far = play.pair()
+    play.rounds.close()
+    watched.forget()
+    for end in play.sockets:
+        end.close()
+    assert not play.rounds.is_open()
 
 
 async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:

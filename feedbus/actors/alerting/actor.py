@@ -72,7 +72,7 @@ class Actor:
         self.engine = AlertEngine(
             options.rules, max_instruments=options.max_instruments, closed_statuses=venues.closed_statuses
         )
-        self.webhook = Webhook(options.webhook) if options.webhook else None
+        self.webhook = Webhook(options.webhook, proxies=context.proxies) if options.webhook else None
         self._topics = topics(options.rules)
         self._context = context
         self._alert_log = AlertLog(options.log_per_minute)
