@@ -50,7 +50,7 @@ async def simulated(nursery: trio.Nursery) -> str:
     return url
 
 
-async def books_of(subscription: feedbus.Subscription, count: int) -> set[str]:
+async def books_of(subscription: feedbus.BusSubscription, count: int) -> set[str]:
     """The symbols of the books that come, until there are so many."""
     symbols: set[str] = set()
     async for event in subscription:
