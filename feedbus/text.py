@@ -46,15 +46,16 @@ def quoted(value: object, limit: int = 40) -> str:
     return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
 
 
-def plain_decimal(value: float) -> str:
-    """A number as people write it, whatever its size: the digits that Python needs to tell it from others, without an
-    exponent and without a zero after the point. 1e15 becomes 1000000000000000, 1.5e-07 becomes 0.00000015.
+def plain_decimal(value: float, digits: int | None = None) -> str:
+    """A number as people write it, whatever its size: without an exponent and without a zero after the point. 1e15
+    becomes 1000000000000000, 1.5e-07 becomes 0.00000015. It is rounded to so many significant digits; without `digits`
+    it has all that Python needs to tell it from others.
     """
     if not math.isfinite(value):
         return str(value)
     if not value:
         return "0"
-    text = f"{Decimal(repr(value)):f}"
+    text = f"{Decimal(repr(value) if digits is None else f'{value:.{digits}g}'):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

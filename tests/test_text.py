@@ -113,6 +113,14 @@ def test_a_number_written_plainly_is_the_same_number(value: float) -> None:
     assert "e" not in plain_decimal(value)
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 17))
+def test_a_number_of_so_many_digits_is_the_rounded_one(value: float, digits: int) -> None:
+    text = plain_decimal(value, digits)
+    assert float(text) == float(f"{value:.{digits}g}")
+    assert set(text) <= set("-.0123456789")
+    assert "." not in text or text[-1] not in ".0"
+
+
 @pytest.mark.parametrize(
     ("text", "seen"),
     [

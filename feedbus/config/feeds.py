@@ -16,6 +16,7 @@ from feedbus.config.files import reason_of
 from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.text import mistaken
 from feedbus.venues.protocol import Account, Lists
 
@@ -25,15 +26,17 @@ _NAME_RULE = "a feed's name has at most 32 characters of a-z, 0-9, _ and -, and 
 _FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
-def read(reader: YamlReader, node: Node, directory: Path) -> tuple[FeedConfig, ...]:
-    """All feeds in the order of the file. The files that they name are relative to `directory`. Raises ConfigError."""
+def read(reader: YamlReader, node: Node, directory: Path, proxies: Proxies = DIRECT) -> tuple[FeedConfig, ...]:
+    """All feeds in the order of the file. The files that they name are relative to `directory`; `proxies` are those of
+    the environment, for feeds that don't name one. Raises ConfigError.
+    """
     entries = reader.table(node)
     if not 0 < len(entries) <= MAX_FEEDS:
         raise node.place.error(f"there are {len(entries)} feeds; there must be 1 to {MAX_FEEDS}")
-    return tuple(_feed(reader, key, child, directory) for key, child in entries.items())
+    return tuple(_feed(reader, key, child, directory, proxies) for key, child in entries.items())
 
 
-def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedConfig:
+def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: Proxies) -> FeedConfig:
     if not _FEED_NAME.fullmatch(name):
         odd = mistaken(name)
         raise node.place.error(f"{_NAME_RULE}: {odd[1]}" if odd else _NAME_RULE)
@@ -46,6 +49,7 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedCon
         "ca_file": lambda child: _ca_file(reader, child, directory),
         "rest": lambda child: addresses.rest_url(reader, child),
         "auth": lambda child: addresses.token_url(reader, child),
+        "proxy": lambda child: addresses.proxy(reader, child),
         "options": lambda child: _options(reader, node, child),
     }
     values = reader.fields(FeedConfig, node, special, given=("name", "boards"))
@@ -57,7 +61,18 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedCon
     _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
     made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
-    return FeedConfig(**values | made)
+    feed = FeedConfig(**{"proxies": proxies} | values | made)
+    _check_routes(feed, account, node)
+    return feed
+
+
+def _check_routes(feed: FeedConfig, account: Account, node: Node) -> None:
+    """Raises ConfigError when a proxy that the environment names for an address of this feed is none."""
+    for url in (feed.url, *({**account.services, **feed.services()}.values())):
+        try:
+            feed.proxies.route(url)
+        except ConfigError as error:
+            raise node.place.error(f"the environment's proxy can't be used: {error}") from None
 
 
 def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, YamlScalar]) -> Account:

@@ -23,7 +23,7 @@ from feedbus.errors import ConfigError
 HERE = Path(__file__).with_name("broken")
 FILES = sorted([*HERE.glob("*.yaml"), *HERE.glob("*.env")])
 SOURCES = [path for path in Path(config.__file__).parent.glob("*.py") if path.name != "files.py"]  # it has no words
-ENVIRON = {"EMPTY": ""}
+ENVIRON = {"EMPTY": "", "HTTP_PROXY": "ftp://hunter2@proxy", "NO_PROXY": "h"}
 # Two venues of our own, so that no rule depends on what a real one can do.
 VENUE = """\
 from msgspec import Struct
@@ -35,6 +35,7 @@ class Account(OpenAccount):
     venue = {name!r}
     services = dict()
     limits = Limits(connections=99, subscriptions=999)
+    services = dict()
     units = dict()
     kinds = dict(orderbooks=("book",), books=("book",))
     bar_periods = dict()

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from feedbus.errors import ConfigError
+from feedbus.venues import trading_days
 from feedbus.venues.moex.candles import PERIODS, NewestBars
 from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem
@@ -39,6 +40,11 @@ class Account(OpenAccount):
         self._credentials = {**GUEST, **credentials}
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
         self._kept: dict[Subscription, NewestBars] = {}
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """The trading day of the Moscow Exchange."""
+        return trading_days.moscow(time)
 
     def clean(self, text: str) -> str:
         """The text without the passcode, unless that is the guest's, which everybody knows."""
