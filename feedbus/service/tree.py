@@ -36,6 +36,7 @@ from feedbus.bus.socket_guard import SocketGuard
 from feedbus.config import Config
 from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
+from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.service import processes
 from feedbus.service.processes import Process
@@ -86,7 +87,7 @@ class Service:
             if name in process.names
         ]
         self.started = trio.current_time()
-        self._lag = LoopLag()
+        self._lag = LoopLag(stood_still)
         self._guards = [SocketGuard(sockets.sink)] if sockets.sink is not None else []
         self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
