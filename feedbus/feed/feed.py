@@ -16,7 +16,7 @@ from functools import partial
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import FeedConfig
+from feedbus.config import FeedConfig, credentials
 from feedbus.errors import LoginRefused, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
@@ -24,6 +24,7 @@ from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import RestService, sampled, symbols_of
 from feedbus.feed.login import LoginGate
+from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
@@ -70,6 +71,7 @@ class Feed:
         self.services = {**self.account.services, **config.services()}
         self.fetcher = Fetcher(self.services, ca_file=config.ca_file, proxies=config.proxies, wall_ns=wall_ns)
         self.account_shell = AccountShell(self.account, self)
+        self._mask = Mask(credentials.secrets(config, cls))
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
@@ -175,7 +177,7 @@ class Feed:
                 symbols = (await fetch()).symbols
             except VenueError as error:
                 delay = backoff.failed(trio.current_time(), self.draw())
-                self._unlisted = f"no list of symbols: {error.cause}: {error}"
+                self._unlisted = self.clean(f"no list of symbols: {error.cause}: {error}")
                 self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
                 self.first_attempt.set()
                 await trio.sleep(delay)
@@ -199,6 +201,10 @@ class Feed:
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
         self.publish([self.status(connector)])
+
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our credentials and without what else the venue's Account hides."""
+        return self.account.clean(self._mask.hide(text))
 
     def notice(self, text: str) -> None:
         """Log a notice, once for all connections."""

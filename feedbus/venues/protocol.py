@@ -225,8 +225,10 @@ class Account(Protocol):
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault.
+    a day; a missing one is the venue's own affair. `public` are values of credentials that everybody knows, such as
+    those of a guest; every other value is a secret and is hidden wherever the venue repeats it.
+    `closed_statuses` are the values of a Ticker's `status` at which the instrument isn't traded for some time, so that
+    no data is no fault.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -239,6 +241,7 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+    public: Collection[str]
 
     @property
     def channels(self) -> Sequence[str]:
@@ -257,7 +260,8 @@ class Account(Protocol):
         """Returns why this symbol can't be subscribed, or None when it can."""
 
     def clean(self, text: str) -> str:
-        """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
+        """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
+        knows, such as an access token. The feed hides the configured credentials by itself."""
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
@@ -304,6 +308,7 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+    public: Collection[str] = frozenset()
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connections may be made at once."""
@@ -314,7 +319,7 @@ class OpenAccount(NoFetches):
         return ()
 
     def clean(self, text: str) -> str:
-        """There is no secret, so the text stays as it is."""
+        """There is no secret besides the credentials, so the text stays as it is."""
         return text
 
 
