@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 import feedbus
 from feedbus import sim
 from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
+from feedbus.mask import MAX_TEXT
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         if arguments.debug:
-            traceback.print_exception(error)
+            print(_hidden("".join(traceback.format_exception(error))), end="", file=sys.stderr)
         return _failed(error)
     return 0
 
@@ -56,8 +57,15 @@ def _failed(error: BaseException) -> int:
         return 2
     known = isinstance(error, FeedbusError | OSError)
     text = str(error) if known else f"{type(error).__name__}: {error} (a bug; --debug shows where)"
-    print(f"feedbus: {text}", file=sys.stderr)
+    print(f"feedbus: {_hidden(text)}", file=sys.stderr)
     return 1
+
+
+def _hidden(text: str) -> str:
+    """The text without the secrets of the service that ran, if one did."""
+    from feedbus.telemetry import logs
+
+    return logs.hidden(text[-MAX_TEXT:])
 
 
 def _parser() -> argparse.ArgumentParser:
