@@ -1,11 +1,16 @@
 """Subscribing to the bus: `feedbus.subscribe` for trio programs, `feedbus.subscribe_sync` for plain ones.
 
-Both wait until the socket is readable, take what has arrived, and hand it to a Receiver.
+Both wait until the socket is readable, take what has arrived, and hand it to a Receiver. When nothing comes at first,
+they log a warning that says why (silence.py).
 """
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 import select
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -16,11 +21,19 @@ import trio
 
 from feedbus.bus.nng import STALLED_BYTES, SubSocket
 from feedbus.bus.receiver import Batch, Header, Receiver, Stats
+from feedbus.bus.silence import why_silent
 from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData
+from feedbus.urls import usual_bus
 
 WAIT_MS = 1000  # milliseconds that a plain program waits at most before Python runs the handlers of its signals
+READ_WITHIN = 4.0  # seconds that a reader may leave what has come unread before it counts as stuck
 DRAIN = 64  # messages that are taken from the socket before other tasks get their turn
+WARN_AFTER = 2.0  # seconds without anything wanted, after which a waiting program is told why
+
+SILENT = "nothing has come for %g s: %s"
+
+log = logging.getLogger("feedbus.bus")
 
 
 class _OpenBatch:
@@ -47,11 +60,37 @@ class EventReader(ABC):
 
     A program may stop iterating and begin again: the next iteration goes on behind the last event that was taken,
     whether it is over events or over messages.
+
+    `_taken` counts the batches that were taken, and `_waiting` is True while the reading task waits for more: by these
+    two `overdue` sees that it reads.
     """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._opened = _OpenBatch()
+        self._taken = 0
+        self._waiting = False
+        # How far reading had come when a call of `overdue` first found that it stands still, and the time of that call.
+        self._stands = (0, math.inf)
+
+    @abstractmethod
+    def _has_unread(self) -> bool:
+        """Return True when something has come that isn't read yet."""
+
+    def overdue(self, now: float) -> str | None:
+        """Return a line when nothing has been read for READ_WITHIN seconds up to `now` (trio's clock), although
+        something could be; None when all is well.
+
+        Nobody may have asked for the next batch all that time, or whoever waits for it wasn't woken. The calls of this
+        method are the only times that are known, so that reading costs nothing more: it has to be called again and
+        again, at least every few seconds.
+        """
+        reached = self._taken + self._receiver.messages
+        if self._waiting and not self._has_unread():
+            self._stands = (reached, math.inf)
+        elif self._stands[0] != reached or self._stands[1] == math.inf:
+            self._stands = (reached, now)
+        return "the bus is not read" if now > self._stands[1] + READ_WITHIN else None
 
     @abstractmethod
     async def next_batch(self) -> Batch:
@@ -101,10 +140,12 @@ class _Messages:
 class BusSubscription(EventReader):
     """An open subscription of a trio program. Iterating yields events and Gaps. Only one task may iterate."""
 
-    def __init__(self, socket: SubSocket, receiver: Receiver) -> None:
+    def __init__(self, socket: SubSocket, receiver: Receiver, warn_after: float | None = None) -> None:
         super().__init__(receiver)
         self._socket = socket
         self._batches: deque[Batch] = deque()
+        self._warn_after = warn_after
+        self._warn_at = math.inf
 
     async def next_batch(self) -> Batch:
         """Wait for the next batch.
@@ -115,11 +156,41 @@ class BusSubscription(EventReader):
         while not self._batches:
             if self._socket.closed:
                 raise trio.ClosedResourceError("the subscription is closed")
-            await trio.lowlevel.wait_readable(self._socket.fd)
+            self._waiting = True
+            try:
+                if self._warn_after is None:
+                    await trio.lowlevel.wait_readable(self._socket.fd)
+                else:
+                    await self._first_wait(self._warn_after)
+            finally:
+                self._waiting = False
             if self._socket.closed:
                 continue  # another task has closed it since it became readable
             _receive_all(self._socket, self._receiver, self._batches)
+        self._warn_after = None
+        self._taken += 1
         return self._batches.popleft()
+
+    def _has_unread(self) -> bool:
+        return bool(self._batches) or self._socket.has_messages()
+
+    async def _first_wait(self, warn_after: float) -> None:
+        """Wait as long as nothing wanted has come yet. When that has taken too long, warn instead, and only once."""
+        now = trio.current_time()
+        self._warn_at = min(self._warn_at, now + warn_after)
+        if now < self._warn_at:
+            with trio.move_on_at(self._warn_at):
+                await trio.lowlevel.wait_readable(self._socket.fd)
+            return
+        self._warn_after = None
+        await trio.lowlevel.checkpoint()
+        log.warning(SILENT, warn_after, self.why_silent())
+
+    def why_silent(self) -> str:
+        """Return why nothing has come, for people: nobody listens there, permission is denied, nothing is published on
+        these topics.
+        """
+        return _why_silent(self._socket, self._receiver)
 
 
 class SyncSubscription:
@@ -129,9 +200,11 @@ class SyncSubscription:
     whether it is over events or over messages.
     """
 
-    def __init__(self, socket: SubSocket, receiver: Receiver) -> None:
+    def __init__(self, socket: SubSocket, receiver: Receiver, warn_after: float | None = None) -> None:
         self._socket = socket
         self._receiver = receiver
+        self._warn_after = warn_after
+        self._warn_at = math.inf
         self._batches: deque[Batch] = deque()
         self._opened = _OpenBatch()
         self._poll = select.poll()
@@ -155,9 +228,27 @@ class SyncSubscription:
                 raise BusError("the subscription is closed")
             # A signal that comes just before this call doesn't interrupt it. Its handler runs when the call returns,
             # so the wait is bounded.
-            self._poll.poll(WAIT_MS)
+            if self._warn_after is None:
+                self._poll.poll(WAIT_MS)
+            else:
+                self._first_wait(self._warn_after)
             _receive_all(self._socket, self._receiver, self._batches)
+        self._warn_after = None
         return self._batches.popleft()
+
+    def _first_wait(self, warn_after: float) -> None:
+        """Wait as long as nothing wanted has come yet. When that has taken too long, warn instead, and only once."""
+        now = time.monotonic()
+        self._warn_at = min(self._warn_at, now + warn_after)
+        if now < self._warn_at:
+            self._poll.poll(min(WAIT_MS, (self._warn_at - now) * 1000))
+            return
+        self._warn_after = None
+        log.warning(SILENT, warn_after, self.why_silent())
+
+    def why_silent(self) -> str:
+        """Return why nothing has come, as BusSubscription.why_silent does."""
+        return _why_silent(self._socket, self._receiver)
 
     def __iter__(self) -> Self:
         return self
@@ -187,29 +278,47 @@ def _receive_all(socket: SubSocket, receiver: Receiver, batches: deque[Batch]) -
             batches.append(batch)
 
 
+def _why_silent(socket: SubSocket, receiver: Receiver) -> str:
+    return why_silent(
+        socket.addresses,
+        socket.connected(),
+        publishers=receiver.publishers(),
+        topics=receiver.topics,
+        spoken=receiver.spoken(),
+    )
+
+
 def _open(
-    addresses: str | Iterable[str], topics: str | Iterable[str], stalled_bytes: int
+    addresses: str | Iterable[str] | None, topics: str | Iterable[str], stalled_bytes: int
 ) -> tuple[SubSocket, Receiver]:
     receiver = Receiver([topics] if isinstance(topics, str) else list(topics) or [""])
+    if addresses is None:
+        addresses = usual_bus(os.environ)
     listed = [addresses] if isinstance(addresses, str) else list(addresses)
     return SubSocket(listed, receiver.wire_prefixes, stalled_bytes), receiver
 
 
 @asynccontextmanager
 async def subscribe(
-    addresses: str | Iterable[str], *, topics: str | Iterable[str] = "", stalled_bytes: int = STALLED_BYTES
+    addresses: str | Iterable[str] | None = None,
+    *,
+    topics: str | Iterable[str] = "",
+    stalled_bytes: int = STALLED_BYTES,
+    warn_after: float | None = WARN_AFTER,
 ) -> AsyncIterator[BusSubscription]:
-    """Subscribe to the publishers at `addresses`. The empty topic stands for all topics.
+    """Subscribe to the publishers at `addresses`; None stands for the address at which feedbus usually publishes, and
+    the empty topic for all topics.
 
     Entering the context neither fails nor waits when a publisher is missing: a missing or lost publisher is dialled
-    again at least every 100 ms. `stalled_bytes` bounds what may wait here unread; when it is exceeded, the oldest
-    messages are dropped and a Gap tells of it. Raises BadAddress for a malformed address or topic. A task that iterates
-    while another one leaves the context gets trio.ClosedResourceError.
+    again at least every 100 ms. When nothing wanted has come within `warn_after` seconds of the first wait, the logger
+    feedbus.bus says why, once; None: never. `stalled_bytes` bounds what may wait here unread; when it is exceeded, the
+    oldest messages are dropped and a Gap tells of it. Raises BadAddress for a malformed address or topic. A task that
+    iterates while another one leaves the context gets trio.ClosedResourceError.
     """
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:
         await trio.lowlevel.checkpoint()
-        yield BusSubscription(socket, receiver)
+        yield BusSubscription(socket, receiver, warn_after)
     finally:
         # A task that waits for the descriptor is woken before the number may belong to another file.
         trio.lowlevel.notify_closing(socket.fd)
@@ -218,11 +327,15 @@ async def subscribe(
 
 @contextmanager
 def subscribe_sync(
-    addresses: str | Iterable[str], *, topics: str | Iterable[str] = "", stalled_bytes: int = STALLED_BYTES
+    addresses: str | Iterable[str] | None = None,
+    *,
+    topics: str | Iterable[str] = "",
+    stalled_bytes: int = STALLED_BYTES,
+    warn_after: float | None = WARN_AFTER,
 ) -> Iterator[SyncSubscription]:
     """Subscribe as `subscribe` does, in a program without trio. Iterating after leaving the context raises BusError."""
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:
-        yield SyncSubscription(socket, receiver)
+        yield SyncSubscription(socket, receiver, warn_after)
     finally:
         socket.close()

@@ -15,6 +15,7 @@ from math import inf
 from feedbus.errors import BadData, ConnectFailed, VenueError
 from feedbus.transport.frames import PLACE, most_fragments, too_many_fragments
 from feedbus.transport.handshake import END_OF_HEAD
+from feedbus.transport.refusals import refusal
 
 MAX_HEAD = 65536
 """Bytes that the head of the HTTP response may have."""
@@ -36,7 +37,7 @@ class HeadWatch:
     def feed(self, data: bytes | bytearray) -> int | None:
         """Take in the next bytes. Returns how many of them belong to the head, or None while the head is incomplete.
 
-        Raises ConnectFailed for anything that isn't the head of a response with status 101.
+        Raises ConnectFailed, or RateLimited, for anything that isn't the head of a response with status 101.
         """
         before = len(self._head)
         self._head += data
@@ -50,9 +51,8 @@ class HeadWatch:
             if len(self._head) > MAX_HEAD:
                 raise ConnectFailed(f"{self._place}: bad answer to the handshake: its head is too long")
             return None
-        status = self._head[9:12].decode("ascii", "replace")
-        if status != "101":
-            raise ConnectFailed(f"{self._place}: HTTP {status}")
+        if self._head[9:12] != b"101":
+            raise refusal(self._place, self._head[:end])
         return end + len(END_OF_HEAD) - before
 
 

@@ -220,7 +220,7 @@ async def test_the_largest_answer_is_allowed() -> None:
         ("", "HTTP 429", None),
         ("Retry-After: 30", "HTTP 429, to be asked again in 30 s", 30),
         ("Retry-After: soon", "HTTP 429", None),
-        ("Retry-After: 123456789", "HTTP 429", None),
+        ("Retry-After: 123456789", "HTTP 429, to be asked again in 3 d", 259_200),
     ],
 )
 async def test_too_many_requests_is_rate_limited(header: str, complaint: str, wait: int | None) -> None:

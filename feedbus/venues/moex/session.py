@@ -86,13 +86,13 @@ class Session(SubscribingSession[MoexSubscription]):
             what = f"RECEIPT for {late[0].wanted[0].subscription}" if late else "CONNECTED"
             yield Close(TimedOut(f"no {what} within {CONFIRM_WITHIN:g} s"))
             return
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
         self.subscriptions.want(symbols)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def dropped(self, tracked: MoexSubscription) -> None:
         """Forget everything about a subscription that was given up, except its totals."""
@@ -173,7 +173,7 @@ class Session(SubscribingSession[MoexSubscription]):
         except BadData as error:
             yield Skipped(error)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _report_unnamed(self) -> Iterator[Effect]:
         """Report streams that the catalogue doesn't name. They are subscribed nevertheless: the catalogue may be
