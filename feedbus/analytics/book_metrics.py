@@ -15,7 +15,8 @@ liquidity        the sum of price * size over the first max(levels) levels of bo
 
 Prices, and so spread, mid and microprice, are in the quote currency; depths are in the venue's unit of size; liquidity
 is in the product of both units. The first four are None when a side is empty and when the book is crossed (bid > ask),
-as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite.
+as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite. Spread, mid and
+microprice are rounded to the decimals that prices of their size may have (decimals.py): 0.01, not 0.009999999999990905.
 
 The module is pure: events go in, a BookMetrics event comes out.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from feedbus.analytics.decimals import scale_of
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 MAX_NUMBER = 1e100
@@ -86,10 +88,17 @@ def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> TopOfBo
     spread = ask - bid
     mid = (bid + ask) / 2
     size = bid_size + ask_size
-    relative = spread / mid if mid > 0 else None
-    # A weighted mean lies between its two prices; rounding may carry it over by the last digit.
-    micro = min(max((bid * ask_size + ask * bid_size) / size, bid), ask) if size > 0 else None
-    return spread, relative, mid, micro
+    micro = (bid * ask_size + ask * bid_size) / size if size > 0 else None
+    scale = scale_of(max(-bid, ask))
+    if scale:
+        spread = round(spread * scale) / scale
+        mid = min(max(round(mid * scale) / scale, bid), ask)
+        if micro is not None:
+            micro = round(micro * scale) / scale
+    if micro is not None:
+        # A weighted mean lies between its two prices; rounding may carry it over by the last digit.
+        micro = min(max(micro, bid), ask)
+    return spread, spread / mid if mid > 0 else None, mid, micro
 
 
 def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:
