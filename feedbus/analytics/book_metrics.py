@@ -24,9 +24,9 @@ The module is pure: events go in, a BookMetrics event comes out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import frexp, inf
 
-from feedbus.analytics.decimals import scale_of
+from feedbus.analytics.decimals import NOT_ROUNDED, ROUNDS, SCALES
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 MAX_NUMBER = 1e100
@@ -88,17 +88,18 @@ def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> TopOfBo
     spread = ask - bid
     mid = (bid + ask) / 2
     size = bid_size + ask_size
-    micro = (bid * ask_size + ask * bid_size) / size if size > 0 else None
-    scale = scale_of(max(-bid, ask))
-    if scale:
-        spread = round(spread * scale) / scale
-        mid = min(max(round(mid * scale) / scale, bid), ask)
-        if micro is not None:
-            micro = round(micro * scale) / scale
-    if micro is not None:
-        # A weighted mean lies between its two prices; rounding may carry it over by the last digit.
-        micro = min(max(micro, bid), ask)
-    return spread, spread / mid if mid > 0 else None, mid, micro
+    micro = (bid * ask_size + ask * bid_size) / size if size > 0 else mid
+    # Written out, and without calls where it can be, since this runs for each book that is published.
+    largest = ask if bid >= 0 else max(ask, -bid)
+    limit, below, above = SCALES.get(frexp(largest)[1], NOT_ROUNDED)
+    if scale := below if largest < limit else above:
+        spread = (spread * scale + ROUNDS - ROUNDS) / scale
+        mid = (mid * scale + ROUNDS - ROUNDS) / scale
+        micro = (micro * scale + ROUNDS - ROUNDS) / scale
+    # A mean lies between its two prices; rounding may carry it over by the last digit.
+    mid = bid if mid < bid else min(mid, ask)
+    micro = bid if micro < bid else min(micro, ask)
+    return spread, spread / mid if mid > 0 else None, mid, micro if size > 0 else None
 
 
 def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:

@@ -28,19 +28,19 @@ def _row(exponent: int) -> tuple[float, float, float]:
 
 
 SCALES = {exponent: _row(exponent) for exponent in range(-40, 60)}
-"""By the binary exponent of a number (as math.frexp gives it): a limit, the scale of numbers below the limit, and that
-of the others. Beyond the table, below 1e-12 and above 1e18, nothing is rounded."""
+"""By what to multiply differences and means of numbers so that a whole number holds all their decimals; 0 where they
+aren't to be rounded. The key is the binary exponent of the largest of the numbers (as math.frexp gives it). The values
+are a limit, the scale when the largest is below the limit, and the scale when it isn't. Beyond the table, below 1e-12
+and above 1e18, nothing is rounded."""
 NOT_ROUNDED = (0.0, 0.0, 0.0)
-
-
-def scale_of(largest: float) -> float:
-    """Returns by what to multiply sums and differences of numbers up to `largest`, which isn't negative, so that
-    rounding them to a whole number leaves all their decimals in place. It is 0 where they aren't to be rounded."""
-    limit, below, above = SCALES.get(frexp(largest)[1], NOT_ROUNDED)
-    return below if largest < limit else above
+ROUNDS = 1.5 * 2.0**52
+"""Added to a double of less than 2**51 and taken away again, it leaves the nearest whole number, because doubles of its
+size have no decimals. That costs a fifth of a call of round()."""
 
 
 def difference(after: float, before: float) -> float:
     """Returns `after` minus `before`, rounded to the decimals that numbers of this size may have."""
-    scale = scale_of(max(abs(after), abs(before)))
-    return round((after - before) * scale) / scale if scale else after - before
+    largest = max(abs(after), abs(before))
+    limit, below, above = SCALES.get(frexp(largest)[1], NOT_ROUNDED)
+    scale = below if largest < limit else above
+    return ((after - before) * scale + ROUNDS - ROUNDS) / scale if scale else after - before
