@@ -79,7 +79,7 @@ async def run_monitor(
     standard input. `interval` is the time between two redraws in seconds. The last line shows `title`, which says what
     is watched, and what `last_log` returns.
     """
-    table = table or MarketTable(time.time_ns())
+    table = table or MarketTable(time.monotonic_ns())
     fd = _keyboard() if keys else None
     typed = None if fd is None else Keys()
     with _keys_of(fd), _display(table, console, typed, _foot(title, last_log), subscription.why_silent) as display:
@@ -126,9 +126,9 @@ def _keys_of(fd: int | None) -> AbstractContextManager[None]:
 
 async def _read(subscription: Messages, table: MarketTable) -> None:
     async for header, events in subscription.messages():
-        publisher = header.publisher
+        publisher, now = header.publisher, time.monotonic_ns()
         for event in events:
-            table.add(event, publisher)
+            table.add(event, publisher, now)
 
 
 async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:
@@ -203,7 +203,7 @@ class Screen:
 
     def draw(self) -> None:
         """End an interval, and show the table after it."""
-        self._table.tick(time.time_ns())
+        self._table.tick(time.monotonic_ns())
         self.look()
 
     def look(self) -> None:
@@ -212,7 +212,7 @@ class Screen:
         """
         view = None if self._typed is None else self._typed.view
         width, height = self._console.size
-        snapshot = self._table.snapshot(time.time_ns(), height, (view or View()).order)
+        snapshot = self._table.snapshot(time.monotonic_ns(), height, (view or View()).order)
         silent = not snapshot.anything and snapshot.uptime_s >= SILENT_FOR
         why = self._why_silent() if silent else ""
         self._live.update(render(snapshot, width, height, self._foot(), view, why), refresh=True)
@@ -231,7 +231,7 @@ class PlainLog:
 
     def draw(self) -> None:
         """End an interval, and write a summary when it is time for one."""
-        now = time.time_ns()
+        now = time.monotonic_ns()
         self._table.tick(now)
         self._calls += 1
         first_price = not self._priced and self._table.snapshot(now, 0).with_price > 0
@@ -246,6 +246,6 @@ class PlainLog:
         """Write a summary. It isn't written through Rich, which would exit the program when the pipe's reader has
         gone.
         """
-        lines = plain_lines(self._table.snapshot(time.time_ns(), PLAIN_ROWS), PLAIN_ROWS)
+        lines = plain_lines(self._table.snapshot(time.monotonic_ns(), PLAIN_ROWS), PLAIN_ROWS)
         self._console.file.write("\n".join(lines) + "\n")
         self._console.file.flush()
