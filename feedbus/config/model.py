@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from feedbus.proxies import DIRECT, Proxies
+
 KIB = 1024
 MIB = 1024 * KIB
 MAX_CONNECTIONS = 1000
@@ -110,8 +112,9 @@ class FeedConfig(msgspec.Struct, frozen=True):
 
     When `channels` is empty, the venue's usual channels are subscribed. With `boards`, `symbols` is empty, because the
     venue lists them at the start. `options` is the venue's own struct, None for its defaults. `rest` and `auth` are the
-    base URLs of the venue's HTTP services of these names, None for the usual ones. `login_retry` is the pause after
-    the venue refused the credentials.
+    base URLs of the venue's HTTP services of these names, None for the usual ones. `proxies` says through which proxy
+    each address is reached; the key in the file is `proxy`. `login_retry` is the pause after the venue refused the
+    credentials.
     """
 
     name: str
@@ -134,6 +137,7 @@ class FeedConfig(msgspec.Struct, frozen=True):
     boards: BoardsConfig | None = None
     rest: str | None = None
     auth: str | None = None
+    proxies: Proxies = msgspec.field(default=DIRECT, name="proxy")
     options: msgspec.Struct | None = None
 
     def __post_init__(self) -> None:
@@ -149,7 +153,8 @@ class Config(msgspec.Struct, frozen=True):
     """A whole configuration.
 
     `path` is the name of the file as it was given. `actors` has the options of each actor by its name. `cache_dir` is
-    the directory in which the lists of symbols that a venue gave are kept, "" when there is none.
+    the directory in which the lists of symbols that a venue gave are kept, "" when there is none. `proxies` are those
+    of the environment, for what isn't a feed.
     """
 
     path: str
@@ -158,3 +163,4 @@ class Config(msgspec.Struct, frozen=True):
     actors: dict[str, msgspec.Struct] = {}
     telemetry: TelemetryConfig | None = None
     cache_dir: str = ""
+    proxies: Proxies = DIRECT

@@ -332,7 +332,7 @@ class Connector:
             case Refused(subscription, reason):
                 self.refusals += 1
                 self.refused.add(subscription)
-                self._log.warning("%s refused: %s", subscription, self._account.clean(reason))
+                self._log.warning("the venue refused %s: %s", subscription, self._account.clean(reason))
             case Resync():
                 self.resyncs += 1
             case Skipped(error):

@@ -24,7 +24,7 @@ from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import sampled, symbols_of
+from feedbus.feed.listing import RestService, sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
 from feedbus.runtime.backoff import Backoff
@@ -77,7 +77,12 @@ class Feed:
         self.connects = Budget("connect", allowed.count, allowed.per_s, self.hold, apart=CONNECT_APART)
         self.budgets = {"connects": self.connects}
         self.fetcher = Fetcher(
-            self.services, self.hold, rate_limited=self.rate_limited, ca_file=config.ca_file, wall_ns=wall_ns
+            self.services,
+            self.hold,
+            rate_limited=self.rate_limited,
+            ca_file=config.ca_file,
+            proxies=config.proxies,
+            wall_ns=wall_ns,
         )
         self.account_shell = AccountShell(self.account, self)
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
@@ -110,6 +115,8 @@ class Feed:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Get the list of symbols when boards are wanted, then run all connectors until cancelled."""
         task_status.started()
+        if (route := self._config.proxies.route(self._config.url)).proxy is not None:
+            self._log.info("connections are made through the proxy %s (%s)", route.proxy, route.why)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
@@ -162,15 +169,15 @@ class Feed:
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
         rest = self.services["rest"]
+        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=rest,
+            rest=RestService(rest, tls, config.proxies.to(rest)),
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
-            tls=tls_context(config.ca_file) if rest.startswith("https:") else None,
             wall_ns=self._wall_ns,
         )
         while True:

@@ -19,6 +19,7 @@ import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
 from feedbus.feed.budgets import Hold
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -43,11 +44,12 @@ class Fetcher:
         *,
         rate_limited: Callable[[RateLimited], object],
         ca_file: str | None = None,
+        proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`services` has the base URL of each service by its name. `rate_limited` is called when the venue wants us to
         come later, and makes the `hold` last until then. `ca_file` is a PEM file of the only certificate
-        authorities that are trusted, None for the system's.
+        authorities that are trusted, None for the system's. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
         self.failures: Counter[str] = Counter()
@@ -55,6 +57,7 @@ class Fetcher:
         self._hold = hold
         self._rate_limited = rate_limited
         self._ca_file = ca_file
+        self._proxies = proxies
         self._tls: ssl.SSLContext | None = None
         self._wall_ns = wall_ns
         self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
@@ -101,7 +104,7 @@ class Fetcher:
         from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
 
         base = self._services[service]
-        return http.client(base, tls=self._context(base))
+        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:

@@ -48,7 +48,7 @@ class SubscribingSession(NoFetches, Generic[T]):
         """The connection is open. Without a login, the venue accepts requests at once."""
         self.subscriptions.is_open = True
         yield Ready()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def tick(self, now: float) -> Iterator[Effect]:
         """Retries and the next requests. What isn't answered in time is asked for again; the connection is ended only
@@ -64,7 +64,7 @@ class SubscribingSession(NoFetches, Generic[T]):
             return
         for request in late:
             yield from self.unanswered(request, now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def unanswered(self, request: Request[T], now: float) -> Iterator[Effect]:
         """A request wasn't answered in time: what the venue still owes of it is asked for again, or counts as refused
@@ -78,13 +78,13 @@ class SubscribingSession(NoFetches, Generic[T]):
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too, on every channel."""
         self.subscriptions.want(symbols)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Give these symbols up; what still comes for them is counted and passed over."""
         for tracked in self.subscriptions.give_up(symbols):
             self.dropped(tracked)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def closing(self) -> Iterable[Effect]:
         """Most venues need no message before a connection is closed."""
@@ -118,9 +118,9 @@ class SubscribingSession(NoFetches, Generic[T]):
         """Data came that doesn't follow from what we have: get the subscription anew."""
         yield Skipped(error)
         yield from self.subscriptions.resync(tracked, error.reason, now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
-    def go_on(self, now: float) -> Iterator[Effect]:
+    def send_due(self, now: float) -> Iterator[Effect]:
         """Send what may go out now, and ask to be woken when the next thing is due."""
         if self.may_send(now):
             yield from self.subscriptions.send(now)

@@ -26,7 +26,7 @@ from tests.places import DOCS
 
 TEXT = (DOCS / "configuration.md").read_text()
 # What the file doesn't say by that name: its own path, a feed's key, and what `symbols` is made of.
-ELSEWHERE = {Config: {"path"}, FeedConfig: {"name", "boards"}}
+ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "boards"}}
 # Said in words.
 SYMBOLIC = {
     "cache_dir",
@@ -42,6 +42,7 @@ SYMBOLIC = {
     "ca_file",
     "rest",
     "auth",
+    "proxy",
     "options",
 }
 
@@ -70,7 +71,7 @@ def table(name: str) -> dict[str, dict[str, str]]:
 )
 def test_the_tables_name_every_key_with_its_default(cls: type[msgspec.Struct]) -> None:
     rows = table(cls.__name__)
-    fields = {field.name: field for field in msgspec.structs.fields(cls)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
     assert set(rows) == set(fields) - ELSEWHERE.get(cls, set())
     for name, row in rows.items():
         if fields[name].required:

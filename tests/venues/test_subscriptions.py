@@ -142,22 +142,22 @@ def numbers(requests: list[Request[TrackedSubscription]]) -> list[int]:
 def test_answers_are_awaited_and_a_late_one_is_told_once() -> None:
     made = machine("A", "B", pace=RequestPace(requests=1, every=1.0))
     sent(made, 0.0)
-    assert made.only() == 1
+    assert made.sole_number() == 1
     sent(made, 1.0)
-    assert made.only() is None
+    assert made.sole_number() is None
     assert list(made.schedule()) == [WakeAt(10.0)]
     assert made.overdue(9.9, gently=False) == []
     assert numbers(made.overdue(10.0, gently=False)) == [1]
     assert made.overdue(19.9, gently=False) == []
     assert numbers(made.overdue(20.0, gently=False)) == [2], "it had its time once more"
-    assert numbers(made.late()) == [1, 2]
-    assert all(request.is_open for request in made.late())
+    assert numbers(made.still_overdue()) == [1, 2]
+    assert all(request.is_open for request in made.still_overdue())
     first = made.under_way(1)
     assert made.answered(1, 20.0) is first is not None
     assert made.answered(1, 20.0) is made.answered("2", 20.0) is made.answered(None, 20.0) is None
     assert made.under_way("2") is None
     made.confirm(made.tracked[B], 20.0)
-    assert not made.late()[0].is_open
+    assert not made.still_overdue()[0].is_open
 
 
 EACH = RequestPace(requests=999, every=0.0)
@@ -223,13 +223,13 @@ def test_no_venue_that_gathers_subscriptions_writes_requests_of_4096_bytes_or_mo
 def test_a_request_of_the_venues_own_goes_first_and_once_at_a_time() -> None:
     own = frozenset({"subscribe", "list"})
     made = machine("A", pace=RequestPace(requests=1, every=0.0, answered=own))
-    made.ask("list")
-    made.ask("list")
+    made.ask_own("list")
+    made.ask_own("list")
     assert sent(made, 0.0) == ["1 list"]
-    made.ask("list")
+    made.ask_own("list")
     assert sent(made, 1.0) == ["2 subscribe A"]
     made.answered(1, 1.0)
-    made.ask("list")
+    made.ask_own("list")
     assert sent(made, 2.0) == ["3 list"]
 
 

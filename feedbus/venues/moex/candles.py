@@ -43,7 +43,7 @@ PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""
 
 BARS_KEPT = 2
-MAX_PROBLEMS = 8  # reported of one message
+MAX_PROBLEMS = 8  # how many unreadable cells of one message are reported
 
 _MOSCOW_AHEAD = 3 * 3600  # seconds
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (Moscow's, like the times that are counted from it)

@@ -87,14 +87,14 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def asked_in_vain(self, tracked: MoexSubscription) -> None:
         """End the subscription of the id that the venue hasn't answered: the next SUBSCRIBE has another one."""
-        self.subscriptions.end(Leaving(tracked.subscription, tracked.request))
+        self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
         self._forget_id(tracked)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
         self.subscriptions.want(symbols)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def dropped(self, tracked: MoexSubscription) -> None:
         """Forget everything about a subscription that was given up, except its totals."""
@@ -175,7 +175,7 @@ class Session(SubscribingSession[MoexSubscription]):
         except BadData as error:
             yield Skipped(error)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _report_unnamed(self) -> Iterator[Effect]:
         """Report streams that the catalogue doesn't name. They are subscribed nevertheless: the catalogue may be
