@@ -24,7 +24,7 @@ from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import RestService, sampled, symbols_of
+from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
 from feedbus.mask import Mask
@@ -34,7 +34,6 @@ from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.events import FeedState, FeedStatus, MarketData
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
-from feedbus.transport.tls import tls_context
 from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
@@ -122,7 +121,10 @@ class Feed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
-                self._plan(await self._listed())
+                async with trio.open_nursery() as asking:
+                    await asking.start(self.fetcher.run)
+                    self._plan(await self._listed())
+                    asking.cancel_scope.cancel()
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
@@ -170,13 +172,12 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
-        rest = self.services["rest"]
-        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=RestService(rest, tls, config.proxies.to(rest)),
+            rest=self.services["rest"],
+            get=self.fetcher.get,
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
