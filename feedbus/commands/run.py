@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.commands.thresholds import threshold_units
 from feedbus.config import Config, environment, load
 from feedbus.service.tree import running
 from feedbus.telemetry import logs
@@ -31,6 +32,8 @@ async def serve(config: Config, only: Collection[str] = ()) -> str:
         async with running(config, only) as service:
             if service.publish is not None:
                 log.info("publishing at %s", service.publish)
+            for line in threshold_units(config):
+                log.info("%s", line)
             await stop.wait()
             log.info("stopping")
     return service.summary(gaps=None)
