@@ -14,6 +14,7 @@ from feedbus.alerts.rules import WORDS, Pattern, Rule
 from feedbus.analytics.options import Options as AggregatorOptions
 from feedbus.config.model import Config, FeedConfig
 from feedbus.config.yaml_text import MAX_QUOTED, Node, place_of, quote
+from feedbus.schema.events import FeedStatus
 from feedbus.text import mistaken
 from feedbus.venues import account_class
 
@@ -114,7 +115,7 @@ def _never(config: Config, rule: Rule, sources: list[_Source]) -> str | None:
         return None
     if rule.kind == "volume_spike":
         return _no_bars(config, rule, about)
-    words = WORDS[rule.kind]
+    words = [word for word in WORDS[rule.kind] if word != FeedStatus.WORD]  # every feed tells its state
     if any(source.sends(words) for source in about):
         return None
     return f"{rule.kind} is judged by {' or '.join(words)}, and no feed that it is about has a channel that sends them"
