@@ -17,23 +17,23 @@ from math import inf
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import FeedConfig
+from feedbus.config import FeedConfig, credentials
 from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import RestService, sampled, symbols_of
+from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
+from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.events import FeedState, FeedStatus, MarketData
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
-from feedbus.transport.tls import tls_context
 from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
@@ -85,6 +85,7 @@ class Feed:
             wall_ns=wall_ns,
         )
         self.account_shell = AccountShell(self.account, self)
+        self._mask = Mask(credentials.secrets(config, cls))
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
@@ -120,7 +121,10 @@ class Feed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
-                self._plan(await self._listed())
+                async with trio.open_nursery() as asking:
+                    await asking.start(self.fetcher.run)
+                    self._plan(await self._listed())
+                    asking.cancel_scope.cancel()
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
@@ -168,13 +172,12 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
-        rest = self.services["rest"]
-        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=RestService(rest, tls, config.proxies.to(rest)),
+            rest=self.services["rest"],
+            get=self.fetcher.get,
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
@@ -186,7 +189,7 @@ class Feed:
             except VenueError as error:
                 now = trio.current_time()
                 delay = max(backoff.failed(now, self.draw()), self.hold.left(now))
-                self._unlisted = f"no list of symbols: {error.cause}: {error}"
+                self._unlisted = self.clean(f"no list of symbols: {error.cause}: {error}")
                 self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
                 self.first_attempt.set()
                 await trio.sleep(delay)
@@ -210,6 +213,10 @@ class Feed:
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
         self.publish([self.status(connector)])
+
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our credentials and without what else the venue's Account hides."""
+        return self.account.clean(self._mask.hide(text))
 
     def notice(self, text: str) -> None:
         """Log a notice, once for all connections."""

@@ -240,9 +240,11 @@ class Account(Protocol):
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault. `trading_day` numbers the trading days, at each
-    of which the sums of a ticker begin anew: on which of them a time lies, in nanoseconds since the epoch.
+    a day; a missing one is the venue's own affair. `public` are values of credentials that everybody knows, such as
+    those of a guest; every other value is a secret and is hidden wherever the venue repeats it.
+    `closed_statuses` are the values of a Ticker's `status` at which the instrument isn't traded for some time, so that
+    no data is no fault. `trading_day` numbers the trading days, at each of which the sums of a ticker begin anew: on
+    which of them a time lies, in nanoseconds since the epoch.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -255,6 +257,7 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+    public: Collection[str]
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -277,7 +280,8 @@ class Account(Protocol):
         """Returns why this symbol can't be subscribed, or None when it can."""
 
     def clean(self, text: str) -> str:
-        """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
+        """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
+        knows, such as an access token. The feed hides the configured credentials by itself."""
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
@@ -324,6 +328,7 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+    public: Collection[str] = frozenset()
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -339,7 +344,7 @@ class OpenAccount(NoFetches):
         return ()
 
     def clean(self, text: str) -> str:
-        """There is no secret, so the text stays as it is."""
+        """There is no secret besides the credentials, so the text stays as it is."""
         return text
 
 
