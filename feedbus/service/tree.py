@@ -4,7 +4,7 @@
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
     ├── bus socket   binds the bus again when its file was deleted
     ├── rounds       reads the sockets of all connections
-    ├── loop lag, telemetry
+    ├── loop lag, log, telemetry
     ├── actors       the actors, each independent of the others
     ├── feeds        each is a supervisor of its account and its connectors
     └── watchdog     tells systemd how the service is
@@ -103,6 +103,7 @@ class Service:
             *(Child("bus socket", each.run) for each in self._guards),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
             Child("loop lag", self._lag.run),
+            Child("log", logs.run),
             *([Child("telemetry", partial(self._serve, telemetry))] if telemetry else []),
             *_child_of(groups["actors"]),
             *_child_of(groups["feeds"]),
@@ -127,6 +128,7 @@ class Service:
             lag=self._lag,
             watchdog=self._watchdog,
             log_lines=logs.counts,
+            log_lines_left_out=logs.left_out,
         )
         server = Server(telemetry.host, telemetry.port, registry, self._not_up, self._watchdog.overdue)
         async with trio.open_nursery() as nursery:

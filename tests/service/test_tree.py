@@ -72,6 +72,7 @@ def registry_of(service: services.Service) -> CollectorRegistry:
         lag=service._lag,
         watchdog=service._watchdog,
         log_lines=dict,
+        log_lines_left_out=dict,
     )
 
 
