@@ -17,7 +17,7 @@ from math import inf
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import FeedConfig
+from feedbus.config import FeedConfig, credentials
 from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
@@ -27,6 +27,7 @@ from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
+from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
@@ -85,6 +86,7 @@ class Feed:
             wall_ns=wall_ns,
         )
         self.account_shell = AccountShell(self.account, self)
+        self._mask = Mask(credentials.secrets(config, cls))
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
@@ -189,7 +191,7 @@ class Feed:
             except VenueError as error:
                 now = trio.current_time()
                 delay = max(backoff.failed(now, self.draw()), self.hold.left(now))
-                self._unlisted = f"no list of symbols: {error.cause}: {error}"
+                self._unlisted = self.clean(f"no list of symbols: {error.cause}: {error}")
                 self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
                 self.first_attempt.set()
                 await trio.sleep(delay)
@@ -214,6 +216,10 @@ class Feed:
         """Publish the connector's status at once: its state or reason has changed."""
         (self._up.add if connector.state in UP else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
+
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our credentials and without what else the venue's Account hides."""
+        return self.account.clean(self._mask.hide(text))
 
     def notice(self, text: str) -> None:
         """Log a notice, once for all connections."""

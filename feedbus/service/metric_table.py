@@ -302,6 +302,16 @@ PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
         "The sum of the delays of a timer that is due every second.",
         lambda it: it.lag.seconds,
     ),
+    MetricSeries(
+        "feedbus_process_pauses_total",
+        "Times that the whole process stood still for seconds, as when it is stopped or the machine is suspended.",
+        lambda it: it.lag.pauses,
+    ),
+    MetricSeries(
+        "feedbus_process_paused_seconds_total",
+        "Seconds for which the whole process stood still; no deadline counts them.",
+        lambda it: it.lag.paused,
+    ),
     MetricSeries("feedbus_log_lines_total", "Log lines written, by level.", lambda it: it.log_lines(), by="level"),
     MetricSeries("feedbus_watchdog_checks_total", "Checks of the parts' deadlines.", lambda it: it.watchdog.checks),
     MetricSeries(

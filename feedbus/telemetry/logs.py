@@ -2,7 +2,8 @@
 
 Log messages may contain text that a venue sent, so no message can look like two records: the text format escapes
 control characters and begins each line of a traceback with "  | ", and JSON escapes everything that isn't printable.
-The length of a line is bounded.
+The length of a line is bounded. A Mask takes secrets out of what is said, of tracebacks too: whatever part of the
+process logs, and whatever library.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from feedbus.mask import MAX_TEXT, NO_MASK, Mask
 from feedbus.text import escaped, escaped_json
 
 Style = Literal["auto", "text", "json"]
@@ -29,14 +31,15 @@ _OWN = ("ts", "level", "logger", "message", "exception")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def to_stderr(level: int = logging.INFO, style: Style = "auto") -> None:
-    """Log to standard error. The style "auto" means text when standard error is a terminal, and JSON otherwise.
+def to_stderr(level: int = logging.INFO, style: Style = "auto", mask: Mask = NO_MASK) -> None:
+    """Log to standard error what `mask` lets through. The style "auto" means text when standard error is a terminal,
+    and JSON otherwise.
 
     Records of other libraries are shown in the same form when they are warnings or worse.
     """
     for_people = style == "text" or (style == "auto" and sys.stderr.isatty())
-    handler = _Stderr(sys.stderr)
-    handler.setFormatter(TextFormatter() if for_people else JsonFormatter())
+    handler = _Stderr(sys.stderr, mask)
+    handler.setFormatter(TextFormatter(mask=mask) if for_people else JsonFormatter(mask))
     _install(handler, level)
 
 
@@ -53,6 +56,14 @@ def to_table() -> LastLine:
     handler.setFormatter(TextFormatter("%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S"))
     _install(handler, logging.WARNING)
     return handler
+
+
+def hidden(text: str) -> str:
+    """The text without what the Mask of the log hides; as it is when logging has not been set up here."""
+    for handler in logging.getLogger("feedbus").handlers:
+        if isinstance(handler, _Stderr):
+            return handler.mask.hide(text)
+    return text
 
 
 def counts() -> Mapping[str, int]:
@@ -80,11 +91,12 @@ class _Counting(logging.Handler):
 
 
 class _Stderr(_Counting, logging.StreamHandler[Any]):
-    """Writes each record to a stream, and counts it."""
+    """Writes each record to a stream, and counts it. `mask` is what its formatter hides."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, mask: Mask = NO_MASK) -> None:
         _Counting.__init__(self)
         self.stream = stream
+        self.mask = mask
 
 
 class LastLine(_Counting):
@@ -101,20 +113,24 @@ class TextFormatter(logging.Formatter):
     """Formats a record for people: time, level, logger, message."""
 
     def __init__(
-        self, fmt: str = "%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt: str | None = None
+        self,
+        fmt: str = "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        datefmt: str | None = None,
+        mask: Mask = NO_MASK,
     ) -> None:
         super().__init__(fmt, datefmt)
+        self._hide = mask.hide
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line with control characters escaped, followed by the traceback if there is one.
 
         The traceback's lines are marked, so that none of them can pass for a record.
         """
-        record.message = _cut(record.getMessage(), MAX_MESSAGE)
+        record.message = _cut(self._hide(record.getMessage()), MAX_MESSAGE)
         record.asctime = self.formatTime(record, self.datefmt)
         lines = [escaped(self.formatMessage(record))]
         if record.exc_info:
-            traceback = _tail(self.formatException(record.exc_info)).splitlines()
+            traceback = _tail(self._hide(self.formatException(record.exc_info)[-MAX_TEXT:])).splitlines()
             lines += ["  | " + escaped(line) for line in traceback]
         return "\n".join(lines)
 
@@ -126,20 +142,30 @@ class JsonFormatter(logging.Formatter):
     fields of `extra`. A field of `extra` that has one of these names gets an underscore at its end.
     """
 
+    def __init__(self, mask: Mask = NO_MASK) -> None:
+        super().__init__()
+        self._hide = mask.hide
+
     def format(self, record: logging.LogRecord) -> str:
         """Override the method that logging calls."""
         line: dict[str, Any] = {
             "ts": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z",
             "level": _level(record),
             "logger": record.name,
-            "message": _cut(record.getMessage(), MAX_MESSAGE),
+            "message": _cut(self._hide(record.getMessage()), MAX_MESSAGE),
         }
         if record.exc_info:
-            line["exception"] = _tail(self.formatException(record.exc_info))
+            line["exception"] = _tail(self._hide(self.formatException(record.exc_info)[-MAX_TEXT:]))
         extra = [name for name in vars(record) if name not in _STANDARD]
         for name in extra[:MAX_FIELDS]:
-            line[name + "_" if name in _OWN else name] = _field(getattr(record, name))
+            line[name + "_" if name in _OWN else name] = self._field(getattr(record, name))
         return escaped_json(msgspec.json.encode(_unicode(line)).decode())
+
+    def _field(self, value: Any) -> Any:
+        """Return a value of `extra` that JSON can hold: numbers and None as they are, anything else as text."""
+        return (
+            value if value is None or isinstance(value, bool | int | float) else _cut(self._hide(str(value)), MAX_FIELD)
+        )
 
 
 def _install(handler: logging.Handler, level: int) -> None:
@@ -155,11 +181,6 @@ def _install(handler: logging.Handler, level: int) -> None:
 
 def _level(record: logging.LogRecord) -> str:
     return record.levelname.lower()
-
-
-def _field(value: Any) -> Any:
-    """Return a value of `extra` that JSON can hold: numbers and None as they are, anything else as text."""
-    return value if value is None or isinstance(value, bool | int | float) else _cut(str(value), MAX_FIELD)
 
 
 def _unicode(line: dict[str, Any]) -> dict[str, Any]:

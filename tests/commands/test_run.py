@@ -122,7 +122,7 @@ async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connectio
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="feed") as subscription:
             url = await serve(nursery)
-            wrong = {"passcode": "s3cret-wrong"}
+            wrong = {"domain": "passport", "login": "me", "passcode": "s3cret-wrong"}
             async with service.running(config(address, url, connections=4, credentials=wrong)) as running:
 
                 def all_refused(events: list[object]) -> bool:

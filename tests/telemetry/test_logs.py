@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedbus.mask import Mask
 from feedbus.telemetry import logs
 
 NASTY = "a\nb\x1b[2J\r\x00\u2028\x85\ud800\N{GRINNING FACE}\U000e0001é"
@@ -50,6 +51,24 @@ def raised(text: str) -> BaseException:
         raise ValueError(text)
     except ValueError as error:
         return error
+
+
+def test_no_record_of_any_part_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither its message nor its traceback nor a field; another library's record doesn't, either."""
+    mask = Mask(["s3cr3t-p4ss"])
+    for style in ("text", "json"):
+        logs.to_stderr(style=style, mask=mask)
+        try:
+            raise ValueError("no s3cr3t%2Dp4ss") from raised("s3cr3t-p4ss" + "x" * 20_000)
+        except ValueError:
+            logging.getLogger("feedbus.x").exception("said %s", "S3CR3T-P4SS", extra={"reason": "s3cr3t-p4ss"})
+        logging.getLogger("another.library").warning("s3cr3t-p4ss")
+    said = capsys.readouterr().err
+    assert said.count("said ***") == 2
+    assert said.count("ValueError: no ***") == 2
+    assert '"reason":"***"' in said
+    assert "s3cr3t" not in said.lower()
+    assert logs.hidden("s3cr3t-p4ss") == "***"
 
 
 def test_people_read_lines_with_level_and_part_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.mask import Mask
 from feedbus.schema.events import Event, MarketData
-from feedbus.text import masked, one_line
+from feedbus.text import one_line
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
@@ -24,6 +25,7 @@ from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
+PUBLIC = frozenset(GUEST.values())
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
 # The venue asks for small pauses between SUBSCRIBEs. It doesn't answer an UNSUBSCRIBE.
@@ -31,10 +33,9 @@ PACE = RequestPace(requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answere
 MAX_NOTICED_COMMANDS = 8
 
 
-def without_passcode(text: str, credentials: Mapping[str, str]) -> str:
-    """Returns the text with our passcode masked. The guest's passcode is public, so it stays readable."""
-    passcode = credentials["passcode"]
-    return text if passcode == GUEST["passcode"] else masked(text, [passcode])
+def mask_of(credentials: Mapping[str, str]) -> Mask:
+    """What hides our credentials. Those of the guest are public, so they stay readable."""
+    return Mask(value for value in credentials.values() if value not in PUBLIC)
 
 
 class Session(SubscribingSession[MoexSubscription]):
@@ -52,6 +53,7 @@ class Session(SubscribingSession[MoexSubscription]):
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=_build, sent=self._note_sent), symbols)
         self._credentials = credentials
+        self._mask = mask_of(credentials)
         self._kept = kept
         self._by_id: dict[bytes, MoexSubscription] = {}
         self._login_deadline = inf
@@ -190,7 +192,7 @@ class Session(SubscribingSession[MoexSubscription]):
     def _error(self, frame: stomp.StompFrame, now: float) -> Iterator[Effect]:
         self.counts["errors"] += 1
         said = error_text(frame)
-        text = one_line(without_passcode(said, self._credentials), empty="no message")  # the venue might echo it
+        text = one_line(self._mask.hide(said), empty="no message")  # the venue might echo it
         if not self._ready:
             if is_transient(said):
                 yield Close(VenueError(f"login failed: {text}"))

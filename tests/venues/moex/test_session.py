@@ -461,13 +461,13 @@ def test_we_send_what_the_official_client_sends(capture: str, sent: Send) -> Non
     assert sent.data == theirs
 
 
-def test_the_passcode_is_in_no_repr_and_no_error() -> None:
+def test_no_credential_is_in_a_repr_or_an_error() -> None:
     account = Account({"domain": "passport", "login": "me", "passcode": "hush hush"}, [])
     session = account.session(["TQBR.SBER"])
     list(session.opened(0.0))
     echo = error("bad passcode hush hush for me")
     refused = list(session.frame(echo, 7, 0.0))
-    assert refused == [Fatal("bad passcode *** for me")]
+    assert refused == [Fatal("bad passcode *** for ***")]
     list(session.frame(CONNECTED, 7, 0.0))
     later = [*session.frame(echo, 7, 0.0), *session.frame(error("x" * 395 + "hush hush", receipt_id="1"), 7, 0.0)]
     assert "hush" not in repr([account, session, refused, later, session.counters()])
