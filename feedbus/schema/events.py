@@ -186,7 +186,7 @@ class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"
     """A connection's life; the symbol is the connection's name ("moex/3"). Sent at each change and every 5 s.
 
     `state`: connecting; online (logged in); delayed (online, and events lag receipt by 60 s to an hour);
-    waiting (between two attempts); refused (the venue refuses our credentials); stopped.
+    waiting (between two attempts, or for a turn); refused (the venue refuses our credentials); stopped.
     `reason` says why it is not online, "" when it is. `connections_up` and `connections_wanted` are the whole
     feed's. `instruments` counts this connection's instruments by state: wanted (nothing sent yet), sent,
     confirmed (no data yet), live (data seen on every channel), refused. `updates_per_s` is how many events of any
