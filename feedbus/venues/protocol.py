@@ -240,12 +240,13 @@ class Account(Protocol):
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault. `trading_day` numbers the trading days, at each
-    of which the sums of a ticker begin anew: on which of them a time lies, in nanoseconds since the epoch.
-    `kinds` are the topic words of what a channel's frames become, by channel, and `bar_periods` the seconds of a
-    channel's bars; of a channel that isn't there nothing is known. A configuration is checked by them for rules that
-    nothing can ever meet.
+    a day; a missing one is the venue's own affair. `public` are values of credentials that everybody knows, such as
+    those of a guest; every other value is a secret and is hidden wherever the venue repeats it.
+    `closed_statuses` are the values of a Ticker's `status` at which the instrument isn't traded for some time, so that
+    no data is no fault. `kinds` are the topic words of what a channel's frames become, by channel, and `bar_periods`
+    the seconds of a channel's bars; of a channel that isn't there nothing is known. A configuration is checked by them
+    for rules that nothing can ever meet. `trading_day` numbers the trading days, at each of which the sums of a ticker
+    begin anew: on which of them a time lies, in nanoseconds since the epoch.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -260,6 +261,7 @@ class Account(Protocol):
     closed_statuses: Collection[str]
     kinds: Mapping[str, Sequence[str]]
     bar_periods: Mapping[str, int]
+    public: Collection[str]
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -286,7 +288,8 @@ class Account(Protocol):
         hold the URL, which may have a token in it."""
 
     def clean(self, text: str) -> str:
-        """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
+        """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
+        knows, such as an access token. The feed hides the configured credentials by itself."""
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
@@ -335,6 +338,7 @@ class OpenAccount(NoFetches):
     closed_statuses: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = {}
     bar_periods: Mapping[str, int] = {}
+    public: Collection[str] = frozenset()
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -354,7 +358,7 @@ class OpenAccount(NoFetches):
         return None
 
     def clean(self, text: str) -> str:
-        """There is no secret, so the text stays as it is."""
+        """There is no secret besides the credentials, so the text stays as it is."""
         return text
 
 

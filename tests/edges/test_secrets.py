@@ -23,8 +23,8 @@ import logging, sys
 from feedbus import cli
 from feedbus.telemetry import logs
 to_stderr = logs.to_stderr
-def verbose(level=logging.DEBUG, style="auto"):
-    to_stderr(logging.DEBUG, style)
+def verbose(**how):
+    to_stderr(logging.DEBUG, **how)
     logging.getLogger().setLevel(logging.DEBUG)
 logs.to_stderr = verbose
 sys.exit(cli.main())

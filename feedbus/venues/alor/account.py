@@ -33,6 +33,7 @@ class Account:
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     limits = Limits(connections=10, subscriptions=5000)
     closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
+    public: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = KINDS
     bar_periods: Mapping[str, int] = {}
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in

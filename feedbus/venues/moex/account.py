@@ -11,7 +11,7 @@ from feedbus.venues import trading_days
 from feedbus.venues.moex.candles import PERIODS, NewestBars
 from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem
-from feedbus.venues.moex.session import GUEST, Session, without_passcode
+from feedbus.venues.moex.session import GUEST, PUBLIC, Session, mask_of
 from feedbus.venues.moex.symbols import symbol_problem
 from feedbus.venues.moex.tables import VENUE
 from feedbus.venues.protocol import OpenAccount, Subscription, check_credentials, chosen_channels
@@ -26,6 +26,7 @@ class Account(OpenAccount):
     units: Mapping[str, str] = {"trades": "lots", "ticker": "securities"}
     # TRADINGSTATUS: not available for trading, closed, break.
     closed_statuses: Collection[str] = frozenset("NCB")
+    public: Collection[str] = PUBLIC
     kinds: Mapping[str, Sequence[str]] = KINDS
     bar_periods: Mapping[str, int] = PERIODS
 
@@ -38,6 +39,7 @@ class Account(OpenAccount):
         check_credentials(credentials, tuple(GUEST))
         _check_together(credentials)
         self._credentials = {**GUEST, **credentials}
+        self._mask = mask_of(self._credentials)
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
         self._kept: dict[Subscription, NewestBars] = {}
 
@@ -47,8 +49,8 @@ class Account(OpenAccount):
         return trading_days.moscow(time)
 
     def clean(self, text: str) -> str:
-        """The text without the passcode, unless that is the guest's, which everybody knows."""
-        return without_passcode(text, self._credentials)
+        """The text without our credentials, unless they are the guest's, which everybody knows."""
+        return self._mask.hide(text)
 
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""

@@ -10,7 +10,7 @@ A key is worth a ticket, which is fetched once; `hello TICKET`, then `more SYMBO
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -52,6 +52,7 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://toy.example"}
     limits = Limits(connections=1)
+    public: Collection[str] = frozenset()
     units: Mapping[str, str] = {"trades": "lots"}
     kinds: Mapping[str, Sequence[str]] = {CHANNEL: ("trade",)}
     bar_periods: Mapping[str, int] = {}
