@@ -35,7 +35,7 @@ from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import Watchdog
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, websocket
-from tests.edges.environments import environment, run
+from tests.edges.environments import environment, unpack
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install promtool
 
@@ -47,29 +47,13 @@ class Tools(NamedTuple):
     prometheus: str
 
 
-def _unpack(folder: Path) -> None:
-    """By apt, with lists of packages of its own: the machine's may be missing, and are left alone."""
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    folders = {"Dir::State": folder / "state", "Dir::Cache": folder / "cache"}
-    system = {"Dir::State::status": "/var/lib/dpkg/status", "APT::Sandbox::User": "root"}
-    options = [part for name, value in {**folders, **system}.items() for part in ("-o", f"{name}={value}")]
-    run("apt-get", "-qq", *options, "update", cwd=folder)
-    run("apt-get", "-qq", *options, "download", "prometheus", cwd=folder)
-    (package,) = folder.glob("prometheus_*.deb")
-    run("dpkg", "-x", package, folder)
-    package.unlink()
-    for name in ("state", "cache"):
-        shutil.rmtree(folder / name)
-
-
 @pytest.fixture(scope="module")
 def tools() -> Tools:
     """Those of the machine, or else those of the folder, which is kept for the next time."""
     installed = shutil.which("promtool"), shutil.which("prometheus")
     if installed[0] and installed[1]:
         return Tools(installed[0], installed[1])
-    folder = environment("prometheus", _unpack)
+    folder = environment("prometheus", partial(unpack, "prometheus"))
     return Tools(str(folder / "usr/bin/promtool"), str(folder / "usr/bin/prometheus"))
 
 
