@@ -11,7 +11,7 @@ Gaps don't come here: nothing fires because events were lost, and lost events ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from feedbus.alerts.market import LargeTrade, PriceJump, VolumeSpike, WideSpread
 from feedbus.alerts.presence import ConnectionDown, Stale
@@ -74,15 +74,17 @@ class AlertEngine:
         *,
         max_instruments: int = MAX_INSTRUMENTS,
         closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
+        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
         """`closed_statuses` tells, by venue, the values of a Ticker's `status` at which an instrument isn't traded.
+        `units` tells, by venue, the words for what volumes are counted in: of "trades", and of "ticker".
 
         Raises ConfigError for rules that contradict themselves or one another.
         """
         check_rules(rules)
         self.passed_over = 0
         self._max = max_instruments
-        self._shared = SharedState(closed_statuses)
+        self._shared = SharedState(closed_statuses, units)
         self._timers = self._shared.timers
         compiled = [CompiledRule(rule) for rule in rules]
         groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]

@@ -18,14 +18,16 @@ from feedbus.alerts.states import (
     SharedState,
     Subject,
     Watch,
-    format_number,
 )
 from feedbus.alerts.window import Window
 from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
+from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
 HISTORY_NS = 60 * SECOND
+TEXT_DIGITS = 10
+"""The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
 _TICKER, _BOOK, _QUOTE = range(1, 4)
 
@@ -111,9 +113,9 @@ class WideSpread(Watch):
 
     def _spread(self, relation: str) -> tuple[float, str]:
         spread = 200 * (self._ask - self._bid) / (self._ask + self._bid)
-        sides = f"bid {format_number(self._bid)}, ask {format_number(self._ask)}"
+        sides = f"bid {_number(self._bid)}, ask {_number(self._ask)}"
         limit = self.rule.threshold if relation == "above" else self.rule.resolve_at
-        return spread, f"spread {spread:.3g} % ({sides}), {relation} {format_number(limit)} %"
+        return spread, f"spread {plain_decimal(spread, 3)} % ({sides}), {relation} {_number(limit)} %"
 
 
 class LargeTrade(MomentWatch):
@@ -147,8 +149,10 @@ class LargeTrade(MomentWatch):
         if trade is None:
             return self.value, "a trade"
         side = f" {trade.side}" if trade.side else ""
-        worth = f" = {format_number(self.value)}" if self._is_notional else ""
-        return self.value, f"trade{side} {format_number(trade.size)} at {format_number(trade.price)}{worth}"
+        unit = self.shared.units(self.subject.venue).get("trades", "")
+        size = f"{_number(trade.size)} {unit}".rstrip()
+        worth = f" = {_number(self.value)} (price times {unit or 'size'})" if self._is_notional else ""
+        return self.value, f"trade{side} {size} at {_number(trade.price)}{worth}"
 
 
 class PriceJump(Watch):
@@ -245,18 +249,19 @@ class PriceJump(Watch):
 
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns the move in per cent, which is negative when the price fell."""
-        low, high, last = (format_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        low, high, last = (_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        sign = "+" if self._move > 0 else ""
         origin = f"the lowest {low}" if self._move > 0 else f"the highest {high}"
-        return self._move, f"last {last} is {self._move:+.3g} % from {origin} of {self._seconds()} s"
+        return self._move, f"last {last} is {sign}{plain_decimal(self._move, 3)} % from {origin} of {self._seconds()} s"
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns no value; the text shows the range of the window."""
         window = self._window
-        reach = f"{format_number(window.low)} to {format_number(window.high)}"
-        return None, f"last {format_number(window.last)}, within {reach} in {self._seconds()} s"
+        reach = f"{_number(window.low)} to {_number(window.high)}"
+        return None, f"last {_number(window.last)}, within {reach} in {self._seconds()} s"
 
     def _seconds(self) -> str:
-        return format_number(self.rule.rule.window)
+        return _number(self.rule.rule.window)
 
 
 class VolumeSpike(MomentWatch):
@@ -308,5 +313,11 @@ class VolumeSpike(MomentWatch):
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns how many times the mean the volume is."""
         rule, mean = self.rule.rule, self._mean or 0.0
-        bars = f"the mean {format_number(mean)} of {rule.bars} bars of {rule.period_s} s"
-        return self.value, f"volume {format_number(self.value * mean)} is {self.value:.3g} times {bars}"
+        unit = self.shared.units(self.subject.venue).get(rule.source, "")
+        volume = f"{_number(self.value * mean)} {unit}".rstrip()
+        bars = f"the mean {_number(mean)} of {rule.bars} bars of {rule.period_s} s"
+        return self.value, f"volume {volume} is {plain_decimal(self.value, 3)} times {bars}"
+
+
+def _number(value: float) -> str:
+    return plain_decimal(value, TEXT_DIGITS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import pytest
@@ -125,7 +126,7 @@ def trade(seconds: float, price: float, size: float = 1.0) -> Trade:
 
 @pytest.mark.parametrize(
     ("of", "threshold", "text", "value"),
-    [("size", 50, "trade sell 50 at 10", 50), ("notional", 500, "trade sell 50 at 10 = 500", 500)],
+    [("size", 50, "trade sell 50 at 10", 50), ("notional", 500, "trade sell 50 at 10 = 500 (price times size)", 500)],
 )
 def test_a_trade_at_the_threshold_fires_and_resolves_by_itself(
     of: str, threshold: float, text: str, value: float
@@ -143,6 +144,24 @@ def test_a_trade_of_the_past_fires_nothing() -> None:
     )
     events = [msgspec.structs.replace(trade(0, 10, 1), ts_event=at(0)), wrong, past, live]
     assert told(play(Rule("large_trade", 50), events)) == [("firing", 3)]
+
+
+@pytest.mark.parametrize(
+    ("of", "size", "price", "text"),
+    [
+        ("size", 15e9, 0.00001234, "trade buy 15000000000 lots at 0.00001234"),
+        ("notional", 20_000.0, 300.0, "trade buy 20000 lots at 300 = 6000000 (price times lots)"),
+    ],
+)
+def test_a_large_trade_says_its_units_in_plain_decimals(
+    of: Literal["size", "notional"], size: float, price: float, text: str
+) -> None:
+    event = Trade("moex", "A", 1, 2, price, size, "buy", None)
+    rule = Rule("large_trade", 1000, of=of)
+    (alert,) = AlertEngine([rule], units=lambda venue: {"moex": {"trades": "lots"}}[venue]).add(event, 2)
+    assert alert.text == text
+    (alert,) = AlertEngine([rule]).add(event, 2)
+    assert alert.text == text.replace(" lots at", " at").replace("lots", "size")
 
 
 # price_jump
@@ -336,6 +355,9 @@ def test_a_bar_of_the_past_counts_for_the_mean_alone() -> None:
 
 def test_a_spike_says_what_it_is_compared_with() -> None:
     (alert, resolved) = play(SPIKE, [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 45)])
+    unit = AlertEngine([SPIKE], units=lambda _: {"trades": "lots"})
+    texts = [alert.text for event in [*map(bar, (1, 2, 3), (10, 10, 10)), bar(4, 45)] for alert in unit.add(event, 1)]
+    assert texts[0] == "volume 45 lots is 4.5 times the mean 10 of 3 bars of 60 s"
     assert alert.text == "volume 45 is 4.5 times the mean 10 of 3 bars of 60 s"
     assert resolved.state == "resolved"
 

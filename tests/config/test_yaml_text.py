@@ -42,6 +42,7 @@ class Outer(msgspec.Struct, frozen=True):
     inner: Inner = Inner()
     mode: Literal["fast", "slow"] = "fast"
     loud: bool = False
+    large: Annotated[float, msgspec.Meta(ge=0, le=1e15)] = 0.0
 
 
 def plain(node: Node) -> Plain:
@@ -175,7 +176,7 @@ def test_a_boolean_is_written_as_yaml_writes_it(text: str, value: bool) -> None:
 def test_a_field_that_is_given_is_no_key() -> None:
     fields = YamlReader({}).fields(Outer, compose("rate: 2", "f"), {}, given=("name", "share"))
     assert fields == {"rate": 2.0}
-    with pytest.raises(ConfigError, match=r"^f:1: name: unknown key; there are: inner, loud, mode, rate$"):
+    with pytest.raises(ConfigError, match=r"^f:1: name: unknown key; there are: inner, large, loud, mode, rate$"):
         YamlReader({}).fields(Outer, compose("name: n", "f"), {}, given=("name", "share"))
 
 
@@ -201,8 +202,8 @@ def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
         ("name: n\ninner:\n  size:one", "f:2: inner: must be a mapping of keys: is a space missing after a colon?"),
         ("name: [a]", "f:1: name: must be text, not a list"),
         ("name: n\nrat: 1", "f:2: rat: unknown key; did you mean 'rate'?"),
-        ("name: n\nzzz: 1", "f:2: zzz: unknown key; there are: inner, loud, mode, name, rate, share"),
-        ("name: n\nzzz:", "f:2: zzz: unknown key; there are: inner, loud, mode, name, rate, share"),
+        ("name: n\nzzz: 1", "f:2: zzz: unknown key; there are: inner, large, loud, mode, name, rate, share"),
+        ("name: n\nzzz:", "f:2: zzz: unknown key; there are: inner, large, loud, mode, name, rate, share"),
         ("name: n\ninner:\n  sizes: 1", "f:3: inner.sizes: unknown key; did you mean 'size'?"),
         ("name: n\ninner: 1", "f:2: inner: must be a mapping of keys"),
         ("name: n\ninner:\n  size: 0", "f:3: inner.size: must be a whole number from 1 to 9, not '0'"),
@@ -213,6 +214,7 @@ def test_a_key_with_nothing_has_its_default(nothing: str) -> None:
         ("name: n\nrate: .inf", "f:2: rate: must be a number above 0 and at most 2, not '.inf'"),
         ("name: n\nrate: 1e400", "f:2: rate: must be a number above 0 and at most 2, not '1e400'"),
         ("name: n\nshare: nan", "f:2: share: must be a number from 0 to 1, not 'nan'"),
+        ("name: n\nlarge: -1", "f:2: large: must be a number from 0 to 1000000000000000, not '-1'"),
         ("name: n\nshare: inf", "f:2: share: must be a number from 0 to 1, not 'inf'"),
         ("name: n\nshare: true", "f:2: share: must be a number from 0 to 1, not 'true'"),
         ("name: n\nshare: ${HOME}", "f:2: share: must be a number from 0 to 1, not '${HOME}'"),
