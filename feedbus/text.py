@@ -1,4 +1,4 @@
-"""Text for people. Foreign text is made printable, put on one line, bounded, and freed of our secrets. Pure.
+"""Text for people. Foreign text is made printable, put on one line, and bounded. Pure.
 
 What a venue, a client or a library wrote ends up in log lines, in the status that systemd shows, on terminals and in
 the errors that we raise. It passes through here on its way, so that no control character moves a cursor, no line feed
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+import unicodedata
+from collections.abc import Callable
 from decimal import Decimal
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
 
-HIDDEN = "***"
-"""What a secret is replaced by."""
-
+_LOOKALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХԚԜавезѕіјкмнорсԁтухԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορυχ",
+    "ABESIJKMHOPCTYXQWabe3sijkmhopcdtyxqwABEZHIKMNOPTYXaikvopux",
+)
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 
 
@@ -54,6 +56,22 @@ def plain_decimal(value: float, digits: int | None = None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def mistaken(text: str) -> tuple[str, str] | None:
+    """What a text reads like in Latin letters, and which letter isn't one, in words; None for any other text.
+
+    Cyrillic, Greek and full-width letters look like Latin ones in most fonts, so a symbol or a name that was typed on
+    another keyboard is another one than the one that is seen. A text in which a letter remains that isn't ASCII is a
+    word of another language, and none that was written so by mistake.
+    """
+    if text.isascii():
+        return None
+    latin = unicodedata.normalize("NFKC", text).translate(_LOOKALIKES)
+    if not latin.isascii():
+        return None
+    odd = next(char for char in text if not char.isascii())
+    return latin, f"{odd!r} is a {unicodedata.name(odd, 'foreign sign').lower()}"
+
+
 def time_span(seconds: float) -> str:
     """A length of time, rounded in the largest unit in which it is at least 2, otherwise in seconds: 90 s, 15 min."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -81,14 +99,6 @@ def escaped_json(text: str) -> str:
     The JSON must have no line feeds or tabs between its parts, because they would be escaped too.
     """
     return _escape(text, _json_escape)
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text with `***` in place of each of these secrets; an empty secret hides nothing."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, HIDDEN)
-    return text
 
 
 def _escape(text: str, how: Callable[[str], str]) -> str:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.text import escaped, escaped_json, masked, one_line, plain_decimal, quoted, replaced, shortened, time_span
+from feedbus.text import (
+    escaped,
+    escaped_json,
+    mistaken,
+    one_line,
+    plain_decimal,
+    quoted,
+    replaced,
+    shortened,
+    time_span,
+)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +68,6 @@ def test_json_keeps_its_value(value: dict[str, str]) -> None:
     assert json.loads(line) == value
 
 
-def test_secrets_are_hidden_and_an_empty_one_hides_nothing() -> None:
-    assert masked("hush and hush, token", ["hush", "", "token"]) == "*** and ***, ***"
-
-
 def test_what_is_cut_says_so() -> None:
     assert shortened("abcdef", 4) == "abc…"
     assert shortened("abcd", 4) == "abcd"
@@ -108,3 +114,20 @@ def test_a_number_of_so_many_digits_is_the_rounded_one(value: float, digits: int
     assert float(text) == float(f"{value:.{digits}g}")
     assert set(text) <= set("-.0123456789")
     assert "." not in text or text[-1] not in ".0"
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("TQBR.SВER", ("TQBR.SBER", "'В' is a cyrillic capital letter ve")),  # noqa: RUF001
+        ("mоex", ("moex", "'о' is a cyrillic small letter o")),  # noqa: RUF001
+        ("ΒTC", ("BTC", "'Β' is a greek capital letter beta")),  # noqa: RUF001
+        ("ＢＴＣ", ("BTC", "'Ｂ' is a fullwidth latin capital letter b")),  # noqa: RUF001
+        ("TQBR.SBER", None),
+        ("СБЕР", None),
+        ("币安人生USDT", None),
+        ("", None),
+    ],
+)
+def test_letters_that_are_taken_for_latin_ones_are_found(text: str, seen: tuple[str, str] | None) -> None:
+    assert mistaken(text) == seen

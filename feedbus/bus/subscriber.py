@@ -27,6 +27,7 @@ from feedbus.schema.events import Gap, MarketData
 from feedbus.urls import usual_bus
 
 WAIT_MS = 1000  # milliseconds that a plain program waits at most before Python runs the handlers of its signals
+READ_WITHIN = 4.0  # seconds that a reader may leave what has come unread before it counts as stuck
 DRAIN = 64  # messages that are taken from the socket before other tasks get their turn
 WARN_AFTER = 2.0  # seconds without anything wanted, after which a waiting program is told why
 
@@ -59,11 +60,37 @@ class EventReader(ABC):
 
     A program may stop iterating and begin again: the next iteration goes on behind the last event that was taken,
     whether it is over events or over messages.
+
+    `_taken` counts the batches that were taken, and `_waiting` is True while the reading task waits for more: by these
+    two `overdue` sees that it reads.
     """
 
     def __init__(self, receiver: Receiver) -> None:
         self._receiver = receiver
         self._opened = _OpenBatch()
+        self._taken = 0
+        self._waiting = False
+        # How far reading had come when a call of `overdue` first found that it stands still, and the time of that call.
+        self._stands = (0, math.inf)
+
+    @abstractmethod
+    def _has_unread(self) -> bool:
+        """Return True when something has come that isn't read yet."""
+
+    def overdue(self, now: float) -> str | None:
+        """Return a line when nothing has been read for READ_WITHIN seconds up to `now` (trio's clock), although
+        something could be; None when all is well.
+
+        Nobody may have asked for the next batch all that time, or whoever waits for it wasn't woken. The calls of this
+        method are the only times that are known, so that reading costs nothing more: it has to be called again and
+        again, at least every few seconds.
+        """
+        reached = self._taken + self._receiver.messages
+        if self._waiting and not self._has_unread():
+            self._stands = (reached, math.inf)
+        elif self._stands[0] != reached or self._stands[1] == math.inf:
+            self._stands = (reached, now)
+        return "the bus is not read" if now > self._stands[1] + READ_WITHIN else None
 
     @abstractmethod
     async def next_batch(self) -> Batch:
@@ -129,15 +156,23 @@ class BusSubscription(EventReader):
         while not self._batches:
             if self._socket.closed:
                 raise trio.ClosedResourceError("the subscription is closed")
-            if self._warn_after is None:
-                await trio.lowlevel.wait_readable(self._socket.fd)
-            else:
-                await self._first_wait(self._warn_after)
+            self._waiting = True
+            try:
+                if self._warn_after is None:
+                    await trio.lowlevel.wait_readable(self._socket.fd)
+                else:
+                    await self._first_wait(self._warn_after)
+            finally:
+                self._waiting = False
             if self._socket.closed:
                 continue  # another task has closed it since it became readable
             _receive_all(self._socket, self._receiver, self._batches)
         self._warn_after = None
+        self._taken += 1
         return self._batches.popleft()
+
+    def _has_unread(self) -> bool:
+        return bool(self._batches) or self._socket.has_messages()
 
     async def _first_wait(self, warn_after: float) -> None:
         """Wait as long as nothing wanted has come yet. When that has taken too long, warn instead, and only once."""

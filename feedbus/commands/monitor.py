@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,10 +21,20 @@ from feedbus.telemetry import logs
 
 def monitor(addresses: Sequence[str]) -> None:
     """Show the live table on standard output until q is typed or a signal asks it to stop."""
-    console = Console()
+    console = standard_output()
     if not console.is_terminal:
         logs.to_user()
     run_until_stopped(_until_stopped, addresses, console)
+
+
+def standard_output() -> Console:
+    """The console at standard output: a terminal that the table may fill, or else an output for plain lines, as a
+    terminal without control sequences is one too.
+
+    Rich alone would take a pipe for a terminal where the environment asks for colours (FORCE_COLOR).
+    """
+    fills = sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown")
+    return Console(force_terminal=fills, force_interactive=fills)
 
 
 async def _until_stopped(addresses: Sequence[str], console: Console) -> None:

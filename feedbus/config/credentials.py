@@ -6,14 +6,16 @@ Errors quote neither a value nor a key that the venue doesn't know: either may b
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from feedbus.config.files import read_regular, reason_of
-from feedbus.config.model import Credentials
+from feedbus.config.model import Credentials, FeedConfig
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
+from feedbus.text import mistaken
 from feedbus.venues.protocol import Account
 
 MAX_FILE_BYTES = 4096
@@ -32,6 +34,8 @@ def read(reader: YamlReader, node: Node, directory: Path) -> Credentials:
     for name, child in node.entries.items():
         if not _KEY.fullmatch(name):
             reason = "a key has at most 32 characters of a-z, 0-9 and _, and a space follows its colon"
+            if mistaken(name):
+                reason += "; a letter of this one is of another alphabet and only looks like one of a-z"
             raise _unnamed(node, child).error(reason)
         if not isinstance(child, YamlScalar):
             raise child.place.error("must be text")
@@ -67,6 +71,14 @@ def _in_file(path: Path, place: Place) -> str:
     if not text.isprintable():
         raise place.error("the file holds a control character, or more than one line")
     return text
+
+
+def secrets(feed: FeedConfig, cls: type[Account]) -> Iterator[str]:
+    """What must not be shown of a feed whose venue has this Account: its credentials, but those that everybody knows,
+    and the logins of its proxies.
+    """
+    yield from (value for value in feed.credentials.values() if value not in cls.public)
+    yield from feed.proxies.logins()
 
 
 def check_keys(cls: type[Account], node: Node) -> None:

@@ -21,7 +21,7 @@ import yaml
 from feedbus.config.files import reason_of
 from feedbus.config.yaml_mistakes import Progress, explained, not_a_mapping, odd_indentation
 from feedbus.errors import ConfigError
-from feedbus.text import escaped, plain_decimal
+from feedbus.text import escaped, mistaken, plain_decimal
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 16
@@ -93,6 +93,20 @@ class YamlMapping(msgspec.Struct, frozen=True):
 Node = YamlScalar | YamlSequence | YamlMapping
 
 
+def place_of(node: Node, *keys: str | int) -> Place:
+    """Where a key, or an item by its number, is written. When the file doesn't have it, the place of the innermost
+    mapping or list that could hold it.
+    """
+    for key in keys:
+        if isinstance(node, YamlMapping) and key in node.entries:
+            node = node.entries[str(key)]
+        elif isinstance(node, YamlSequence) and isinstance(key, int) and key < len(node.nodes):
+            node = node.nodes[key]
+        else:
+            break
+    return node.place
+
+
 def read_text(path: Path, file: str) -> str:
     """The text of a UTF-8 file of at most MAX_BYTES, which errors call `file`.
 
@@ -138,8 +152,11 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The reason for refusing an unknown name: it proposes the most similar known name, or else lists all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name[:MAX_QUOTED], names, 1)
+    read = mistaken(name[:MAX_QUOTED])
+    near = difflib.get_close_matches(read[0] if read else name[:MAX_QUOTED], names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+    if read and read[0] in names:
+        hint = f"{read[1]}: {hint}"
     return f"unknown {what}; {hint}"
 
 
@@ -311,7 +328,8 @@ class YamlReader:
                 return msgspec.convert(_BOOLEANS.get(text) if kind is bool else text, kind, strict=False)
         except msgspec.ValidationError:
             pass
-        raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}")
+        read = mistaken(node.text) if isinstance(node, YamlScalar) else None
+        raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}{f': {read[1]}' if read else ''}")
 
     def _several(self, kind: Any, item: Any, node: Node) -> Any:
         """A tuple of values. Its type may limit their number."""

@@ -7,6 +7,7 @@ connection is cut if the venue does so.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from wsproto.utilities import ProtocolError
 
 from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
+from feedbus.telemetry.listening import PatientListener
 
 __all__ = ["Converse", "Endpoint", "serve"]
 
@@ -35,6 +37,7 @@ HANDSHAKE_S = 10.0
 PONG_S = 60.0
 STUCK_S = 0.25
 """How long a client with a full outbox may take no frame before it is cut, if the venue does so."""
+_log = logging.getLogger("feedbus.sim")
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
@@ -68,12 +71,13 @@ async def serve(
     OSError when it can't listen there."""
     server = _WebSocketServer(market, converse, endpoint, counters or ServerCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
+    patient = [PatientListener(each, _log) for each in listeners]
     async with trio.open_nursery() as nursery:
         connections = await nursery.start(_outlive_cancellation)
         try:
             async with trio.open_nursery() as inner:
                 inner.start_soon(server.step_market)
-                accept = partial(trio.serve_listeners, server.connection, listeners, handler_nursery=connections)
+                accept = partial(trio.serve_listeners, server.connection, patient, handler_nursery=connections)
                 await inner.start(accept)
                 task_status.started(f"ws://{_authority(listeners[0], host)}{endpoint.path}")
         finally:

@@ -45,12 +45,19 @@ class MemorySubscription(EventReader):
         Raises trio.ClosedResourceError once the subscription has ended and all has been read.
         """
         while not self._batches:
+            self._waiting = True
             try:
                 received = [self._receiver.receive(message) for message in await self.mailbox.get_batch(DRAIN)]
             except trio.EndOfChannel:
                 raise trio.ClosedResourceError("the subscription is closed") from None
+            finally:
+                self._waiting = False
             self._batches.extend(batch for batch in received if batch is not None)
+        self._taken += 1
         return self._batches.popleft()
+
+    def _has_unread(self) -> bool:
+        return bool(self._batches or len(self.mailbox))
 
 
 class MemoryBus:

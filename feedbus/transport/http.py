@@ -27,6 +27,7 @@ from feedbus.transport.streams import PROXY_SHARE
 from feedbus.transport.tls import system_tls_context
 
 MAX_SIZE = 8 * 1024 * 1024  # bytes of a response, unless the caller sets another limit
+PARTS_PER_TURN = 64  # parts of a body, each of any size from 1 byte, that are taken before other tasks get their turn
 
 # httpx logs every URL at INFO, and the query of a URL may hold a token.
 for _name in ("httpx", "httpcore"):
@@ -105,8 +106,13 @@ class HttpClient:
             shown = one_line(coding) if self._show_paths else "of some kind"
             raise BadData(place, f"content-encoding {shown}, which we didn't ask for")
         body = bytearray()
+        parts = 0
         try:
             async for part in response.aiter_raw():
+                parts += 1
+                if parts % PARTS_PER_TURN == 0:
+                    # One read of the socket may hold thousands of parts, for which httpx doesn't wait.
+                    await trio.lowlevel.checkpoint()
                 if len(body) <= self._max_size:
                     body += part
                     if len(body) > self._max_size:

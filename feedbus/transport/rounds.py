@@ -23,6 +23,8 @@ import trio
 # RDHUP: the peer has finished writing. HUP and ERR come unasked when the connection is closed or broken.
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+OVERDUE_AFTER = 5.0
+"""Seconds by which a round may be late before the rounds count as stuck."""
 
 
 class WatchedSocket:
@@ -91,6 +93,9 @@ class Rounds:
         self._watched: dict[int, WatchedSocket] = {}
         self._reading: set[WatchedSocket] = set()  # their tasks were woken by the open round and don't wait again yet
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
+        self._held = 0  # how many rounds have been held
+        # How many had been held when a call of `overdue` first found that a socket has something, and its time.
+        self._stands = (0, inf)
 
     def watch(self, fd: int) -> WatchedSocket:
         """Begin to watch a connected, non-blocking socket. Raises OSError when the kernel can't watch any more."""
@@ -158,6 +163,20 @@ class Rounds:
                 return
             due = trio.current_time() + self._gather
 
+    def overdue(self, now: float) -> str | None:
+        """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
+
+        A round is overdue when no call has found one held for OVERDUE_AFTER seconds, although sockets have data. So
+        this has to be called every few seconds.
+        """
+        poll = select.poll()
+        poll.register(self._epoll.fileno(), select.POLLIN)
+        if not poll.poll(0):  # milliseconds
+            self._stands = (self._held, inf)
+        elif self._stands[0] != self._held or self._stands[1] == inf:
+            self._stands = (self._held, now)
+        return "rounds: the sockets are not read" if now > self._stands[1] + OVERDUE_AFTER else None
+
     def close(self) -> None:
         """Close the epoll's descriptor. Sockets that are still watched may be forgotten later."""
         self._watched.clear()
@@ -165,6 +184,7 @@ class Rounds:
 
     def _round(self) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
+        self._held += 1
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 from feedbus.bus.nng import PubSocket, SubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Batch
-from feedbus.bus.subscriber import DRAIN, BusSubscription, SyncSubscription, subscribe, subscribe_sync
+from feedbus.bus.subscriber import DRAIN, READ_WITHIN, BusSubscription, SyncSubscription, subscribe, subscribe_sync
 from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData, Trade
 from feedbus.testing.memory_bus import MemoryBus
@@ -237,3 +237,23 @@ async def test_bad_addresses_and_topics_are_errors_of_the_bus(address: str, topi
             pass
     with pytest.raises(BusError), subscribe_sync(address, topics=topic):
         pass
+
+
+async def test_a_reader_is_overdue_while_it_takes_nothing_although_something_has_come(nursery: trio.Nursery) -> None:
+    bus = MemoryBus()
+    publisher = Publisher("moex", bus, linger=0)
+    async with bus.subscribe() as subscription:
+
+        def said(*times: float) -> list[bool]:
+            return [subscription.overdue(time) is not None for time in times]
+
+        late = READ_WITHIN + 1
+        assert said(0, 1, late) == [False, False, True]  # nobody has asked for anything
+        nursery.start_soon(subscription.next_batch)
+        await wait_all_tasks_blocked()
+        assert said(100, 200, 300) == [False, False, False]  # nothing has come
+        publisher.publish([trade(1), trade(2)])
+        assert said(400, 400 + late) == [False, True]  # whoever waits isn't woken
+        await wait_all_tasks_blocked()
+        assert said(400 + late, 401 + late) == [False, False]  # a batch was taken, and now it is worked on
+        assert said(400 + 2 * late + 1) == [True]

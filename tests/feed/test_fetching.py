@@ -117,7 +117,21 @@ async def test_what_comes_of_no_answer_is_told_and_counted_and_the_next_is_asked
             nursery.cancel_scope.cancel()
     kinds = [type(answer) for _, answer in place.answers]
     assert kinds == [RateLimited, BadData, ConnectFailed, BadData, FetchResponse]
+    assert [error.retry_after for error in place.limited] == [7.0]
     assert fetcher.failures == {"rate_limited": 1, "bad_data": 2, "connect_failed": 1}
+
+
+async def test_nothing_is_asked_while_the_venue_wants_a_pause() -> None:
+    place = Place(hello)
+    begun = trio.current_time()
+    place.hold.until = begun + 0.2
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            (await begin(nursery, place)).fetch(Fetch("/"), partial(place.answered, ""))
+            await place.wait_for(1)
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - begun >= 0.2
+    assert len(place.requests) == 1
 
 
 async def test_only_some_are_under_way_and_only_so_many_wait() -> None:

@@ -14,7 +14,8 @@ import trio
 
 import feedbus
 from feedbus.actors import shell
-from feedbus.bus import publisher
+from feedbus.bus import publisher, subscriber
+from feedbus.bus.receiver import Batch
 from feedbus.bus.subscriber import BusSubscription
 from feedbus.config import parse
 from feedbus.errors import VenueError
@@ -44,8 +45,8 @@ actors:
 """
 
 CHILDREN = [
-    *("service: publishers", "service: rounds", "service: loop lag", "service: telemetry", "service: actors"),
-    *("service: feeds", "service: watchdog"),
+    *("service: publishers", "service: bus socket", "service: rounds", "service: loop lag", "service: log"),
+    *("service: telemetry", "service: actors", "service: feeds", "service: watchdog"),
     *("publishers: moex", "publishers: alor", "publishers: aggregator", "publishers: alerting"),
     *("actors: aggregator", "actors: alerting", "actors: metrics"),
     *("feeds: moex", "feeds: alor"),
@@ -201,6 +202,32 @@ def what_comes_seldom_comes_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "BEAT_EVERY", 0.1)
     monkeypatch.setattr(loop_lag, "TICK", QUICK)
     monkeypatch.setattr(watchdog, "CHECK_EVERY", QUICK)
+
+
+@pytest.mark.parametrize("name", ["aggregator", "alerting", "metrics"])
+async def test_an_actor_whose_reader_hangs_is_unhealthy_and_started_again(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "CHECK_EVERY", 0.5)
+    monkeypatch.setattr(subscriber, "READ_WITHIN", 0.1)
+    next_batch = subscriber.BusSubscription.next_batch
+    hanging: list[BusSubscription] = []
+
+    async def hang(subscription: BusSubscription) -> Batch:
+        if subscription in hanging:
+            await trio.sleep_forever()
+        return await next_batch(subscription)
+
+    monkeypatch.setattr(subscriber.BusSubscription, "next_batch", hang)
+    with trio.fail_after(TIMEOUT):
+        async with scene(tmp_path) as made:
+            actor = next(each for each in made.service.actors if each.name == name)
+            hanging += actor._readers  # type: ignore[arg-type]
+            while await get(made._own_port, "/healthz") != f"{name}: the bus is not read\n":
+                await trio.lowlevel.checkpoint()
+            while actor.starts < 2:
+                await trio.lowlevel.checkpoint()
+            await made.works()
 
 
 async def test_the_tree_has_these_parts(tmp_path: Path) -> None:

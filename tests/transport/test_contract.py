@@ -16,6 +16,7 @@ import trustme
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.transport import Connection, Dial, DialOptions, trio_ws, websocket
+from feedbus.transport.frames import most_fragments
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.streams import background
 from feedbus.transport.tls import tls_context
@@ -209,6 +210,10 @@ BROKEN = {
     "too large by one byte": (frame(BINARY, b"x" * (LIMIT + 1)), 1009),
     "too large in bytes, not in characters": (frame(TEXT, "я".encode() * (LIMIT // 2 + 1)), 1009),
     "too large in fragments": (frame(BINARY, b"x" * LIMIT, fin=False) + frame(CONTINUED, b"x"), 1009),
+    "too many fragments": (
+        frame(BINARY, fin=False) + frame(CONTINUED, b"x", fin=False) * most_fragments(LIMIT),
+        1009,
+    ),
     "announces 2^40 bytes": (b"\x82\x7f" + (1 << 40).to_bytes(8), 1009),
     "announces 2^40 bytes as a fragment": (frame(TEXT, b"", fin=False) + b"\x00\x7f" + (1 << 40).to_bytes(8), 1009),
     **{

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus.transport.rounds import Rounds, WatchedSocket
+from feedbus.transport.rounds import OVERDUE_AFTER, Rounds, WatchedSocket
 
 HOUR = 3600.0
 
@@ -294,3 +294,21 @@ async def test_an_event_is_set_at_one_end_alone_and_not_once_it_was_let_sleep() 
         play.rounds.cancel_wake(later)
         watched.forget()
         assert [event.is_set() for event in (ended, asleep, later)] == [True, False, False]
+
+
+async def test_rounds_are_overdue_when_none_is_held_although_a_socket_has_data() -> None:
+    play = Stage(0.0)
+    watched, far = play.pair()
+    late = OVERDUE_AFTER + 1
+    assert [play.rounds.overdue(time) for time in (0, late, 2 * late)] == [None] * 3  # nothing has come
+    far.send(b"x")
+    said = [play.rounds.overdue(time) for time in (100, 100 + late)]
+    assert said == [None, "rounds: the sockets are not read"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.rounds.run)
+        await settle(lambda: watched.ready and play.rounds.overdue(200) is None)
+        nursery.cancel_scope.cancel()
+    assert play.rounds.overdue(200 + late) is None
+    play.rounds.close()
+    for end in play.sockets:
+        end.close()
