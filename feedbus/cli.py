@@ -20,6 +20,7 @@ import feedbus
 from feedbus import sim
 from feedbus.commands import streams
 from feedbus.errors import READER_GONE, BadAddress, CantServe, ConfigError, FeedbusError
+from feedbus.mask import MAX_TEXT
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(first, OSError) and first.errno in READER_GONE:
             return 0
         if debug:
-            streams.tell("".join(traceback.format_exception(error)).rstrip())
+            streams.tell(_hidden("".join(traceback.format_exception(error)).rstrip()))
         return _failed(first)
     finally:
         streams.finish()
@@ -70,8 +71,15 @@ def _failed(error: BaseException) -> int:
         text = str(error)
     else:
         text = f"{type(error).__name__}: {error} (a bug; --debug shows where)"
-    streams.tell(f"feedbus: {text}")
+    streams.tell(f"feedbus: {_hidden(text)}")
     return 1
+
+
+def _hidden(text: str) -> str:
+    """The text without the secrets of the service that ran, if one did."""
+    from feedbus.telemetry import logs
+
+    return logs.hidden(text[-MAX_TEXT:])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ async def watch(
     """
     title = title or (addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses")
     warn_after = None if console.is_terminal else WARN_AFTER
-    table = MarketTable(time.time_ns())
+    table = MarketTable(time.monotonic_ns())
     with before_sudden_end(as_it_is()):
         async with (
             subscribe(addresses, topics=TOPICS, warn_after=warn_after) as subscription,

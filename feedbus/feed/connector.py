@@ -60,6 +60,9 @@ class ConnectorOwner(Protocol):
     def changed(self, connector: Connector) -> None:
         """The connector's state, or the reason for it, has changed."""
 
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our secrets."""
+
     def notice(self, text: str) -> None:
         """Show an operator this text, once."""
 
@@ -211,14 +214,14 @@ class Connector:
                 await self._run_session(connection)
         except LoginRefused as error:
             self.failures[error.cause] += 1
-            self._owner.login_refused(self._account.clean(str(error)))
+            self._owner.login_refused(self._owner.clean(str(error)))
         except VenueError as error:
             self.failures[error.cause] += 1
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
             if isinstance(error, RateLimited):
                 delay = max(delay, self._owner.rate_limited(error))
             self._owner.login_unknown(self)
-            self.last_failure = f"{error.cause}: {self._account.clean(str(error))}"
+            self.last_failure = f"{error.cause}: {self._owner.clean(str(error))}"
             self.set_state("waiting", self.last_failure)
             self._log.warning("%s; next attempt in %.1f s", self.last_failure, delay)
             self._due = trio.current_time() + delay
@@ -332,13 +335,13 @@ class Connector:
             case Refused(subscription, reason):
                 self.refusals += 1
                 self.refused.add(subscription)
-                self._log.warning("the venue refused %s: %s", subscription, self._account.clean(reason))
+                self._log.warning("the venue refused %s: %s", subscription, self._owner.clean(reason))
             case Resync():
                 self.resyncs += 1
             case Skipped(error):
                 self._note_skipped(error)
             case Notice(text):
-                self._owner.notice(self._account.clean(text))
+                self._owner.notice(self._owner.clean(text))
             case Confirmed(subscription):
                 self.refused.discard(subscription)
 
@@ -354,7 +357,7 @@ class Connector:
         now = trio.current_time()
         if now - self._skipped_logged >= LOG_SKIPPED_EVERY:
             self._skipped_logged = now
-            self._log.warning("skipped bad data: %s (%d so far)", self._account.clean(str(error)), self.skipped)
+            self._log.warning("skipped bad data: %s (%d so far)", self._owner.clean(str(error)), self.skipped)
 
     async def _say_goodbye(self, session: Session, connection: Connection) -> None:
         """Send the Session's last messages, such as a logout, although we are being cancelled."""

@@ -80,7 +80,7 @@ async def run_monitor(
     standard input. `interval` is the time between two redraws in seconds. The last line shows `title`, which says what
     is watched, and what `last_log` returns.
     """
-    table = table or MarketTable(time.time_ns())
+    table = table or MarketTable(time.monotonic_ns())
     fd = _keyboard() if keys else None
     typed = None if fd is None else Keys()
     key, back = Wakeup(), Wakeup()
@@ -137,9 +137,9 @@ def _descriptor(console: Console) -> int | None:
 
 async def _read(subscription: Messages, table: MarketTable) -> None:
     async for header, events in subscription.messages():
-        publisher = header.publisher
+        publisher, now = header.publisher, time.monotonic_ns()
         for event in events:
-            table.add(event, publisher)
+            table.add(event, publisher, now)
 
 
 async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:
@@ -238,7 +238,7 @@ class Screen:
 
     def draw(self) -> None:
         """End an interval, and show the table after it."""
-        self._table.tick(time.time_ns())
+        self._table.tick(time.monotonic_ns())
         self.look()
 
     def look(self) -> None:
@@ -256,7 +256,7 @@ class Screen:
 
     def _snapshot(self, width: int, height: int) -> tuple[Snapshot, View | None]:
         """The rows that the keys ask for, and the view that they are of."""
-        now = time.time_ns()
+        now = time.monotonic_ns()
         if self._typed is None:
             return self._table.snapshot(now, height), None
         view = self._typed.view
@@ -283,7 +283,7 @@ class PlainLog:
     def draw(self) -> None:
         """End an interval, and write a summary when it is time for one."""
         self._terminal.here()  # the keys are ours again after `bg` and `fg`
-        now = time.time_ns()
+        now = time.monotonic_ns()
         self._table.tick(now)
         self._calls += 1
         first_price = not self._priced and self._table.snapshot(now, 0).with_price > 0
@@ -298,6 +298,6 @@ class PlainLog:
         """Write a summary. It isn't written through Rich, which would exit the program when the pipe's reader has
         gone.
         """
-        lines = plain_lines(self._table.snapshot(time.time_ns(), PLAIN_ROWS), PLAIN_ROWS)
+        lines = plain_lines(self._table.snapshot(time.monotonic_ns(), PLAIN_ROWS), PLAIN_ROWS)
         self._console.file.write("\n".join(lines) + "\n")
         self._console.file.flush()

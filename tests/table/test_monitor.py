@@ -121,7 +121,7 @@ async def test_the_last_log_line_is_in_the_foot(autojump_clock: MockClock) -> No
 
 async def test_a_screen_on_which_nothing_comes_says_why_until_something_does(autojump_clock: MockClock) -> None:
     console = screen()
-    began = MarketTable(time.time_ns() - SILENT_FOR * 10**9)
+    began = MarketTable(time.monotonic_ns() - SILENT_FOR * 10**9)
     subscription = FakeSubscription((1.5, [trade()]))
     await run_monitor(subscription, console=console, keys=False, title="", seconds=3.5, table=began)
     heads = output(console).split("feedbus  ")[1:]
