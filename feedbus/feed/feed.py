@@ -22,6 +22,7 @@ from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import sampled, symbols_of
@@ -110,6 +111,7 @@ class Feed:
             str, tuple[float, int]
         ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
+        self.connection_log = ConnectionLog(self._log, self._standing)
         if config.boards is None:
             self._plan(config.symbols)
 
@@ -334,15 +336,22 @@ class Feed:
     # What the feed reports
 
     async def _report(self) -> None:
-        """Publish the status of every connection every STATUS_EVERY seconds."""
-        while True:
-            self.publish(self._statuses())
-            await trio.sleep(STATUS_EVERY)
+        """Publish the status of every connection every STATUS_EVERY seconds, and sum up storms in the log."""
+        try:
+            while True:
+                self.publish(self._statuses())
+                self.connection_log.end_minute(trio.current_time())
+                await trio.sleep(STATUS_EVERY)
+        finally:
+            self.connection_log.end_minute()
 
     def _statuses(self) -> Sequence[MarketData]:
         if not self.connectors:
             return [self._unlisted_status()]
         return [self.status(connector) for connector in self.connectors]
+
+    def _standing(self) -> str:
+        return f"{self.connections_up()} of {self.connections_wanted()} connections are up"
 
     def connections_up(self) -> int:
         """Connections that are logged in."""
