@@ -32,13 +32,14 @@ from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.schema.events import FeedState, FeedStatus, MarketData
+from feedbus.schema.events import FeedState, FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
 STATUS_EVERY = 5.0  # seconds
+STATUSES_AT_ONCE = 50  # of them, before others may go on
 DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
 CONNECT_APART = 0.05  # seconds between two attempts to connect, so that not all of them come at the same moment
 LOG_WAITS_EVERY = 60.0  # seconds between two log lines about connections that wait for their turn
@@ -101,6 +102,7 @@ class Feed:
         self._login = LoginGate(config.login_retry, draw)
         self.pauses = Pauses(draw)
         self.pause = self.pauses.wait
+        self._up: set[str] = set()  # the names of the connectors that are logged in
         self._queued: set[Connector] = set()  # those that wait for their turn to connect
         self._wait_logged = -inf
         self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
@@ -214,6 +216,7 @@ class Feed:
 
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
+        (self._up.add if connector.state in UP else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
 
     def clean(self, text: str) -> str:
@@ -337,25 +340,29 @@ class Feed:
 
     async def _report(self) -> None:
         """Publish the status of every connection every STATUS_EVERY seconds, and sum up storms in the log."""
+        next_report = trio.current_time()
         try:
             while True:
-                self.publish(self._statuses())
-                self.connection_log.end_minute(trio.current_time())
-                await trio.sleep(STATUS_EVERY)
+                next_report = max(next_report + STATUS_EVERY, trio.current_time())
+                await self._report_once()
+                await trio.sleep_until(next_report)
         finally:
             self.connection_log.end_minute()
 
-    def _statuses(self) -> Sequence[MarketData]:
+    async def _report_once(self) -> None:
         if not self.connectors:
-            return [self._unlisted_status()]
-        return [self.status(connector) for connector in self.connectors]
+            self.publish([self._unlisted_status()])
+        for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
+            self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
+            await trio.lowlevel.checkpoint()
+        self.connection_log.end_minute(trio.current_time())
 
     def _standing(self) -> str:
         return f"{self.connections_up()} of {self.connections_wanted()} connections are up"
 
     def connections_up(self) -> int:
         """Connections that are logged in."""
-        return sum(connector.state in UP for connector in self.connectors)
+        return len(self._up)
 
     def connections_wanted(self) -> int:
         """Connections of the shard plan. Until there is one, as many as the configuration allows."""

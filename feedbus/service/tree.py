@@ -38,6 +38,7 @@ from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
 from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.events import UPDATES, kind_of
 from feedbus.service import processes
 from feedbus.service.processes import Process
 from feedbus.telemetry import logs
@@ -194,7 +195,7 @@ class Service:
     def _feed_lines(self) -> dict[str, str]:
         connectors = [connector for feed in self.feeds for connector in feed.connectors]
         kinds: Counter[str] = sum((Counter(publisher.counts()) for publisher in self.publishers), Counter())
-        updates = sum(count for kind, count in kinds.items() if kind not in ("feed", "heartbeat"))
+        updates = sum(kinds[kind_of(each)] for each in UPDATES)
         symbols = sum(len(connector.symbols) for connector in connectors)
         priced = symbols - sum(len(connector.unpriced) for connector in connectors)
         causes = sum((feed.failures() for feed in self.feeds), Counter[str]())

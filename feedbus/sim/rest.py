@@ -7,12 +7,12 @@ are limited, and whatever a client does affects its own connection only.
 from __future__ import annotations
 
 import logging
-import time
 from http import HTTPStatus
 
 import h11
 import trio
 
+from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import HTML, Handler, SimRequest, SimResponse
 from feedbus.telemetry.listening import PatientListener
 
@@ -131,7 +131,7 @@ async def _receive(http: h11.Connection, stream: trio.SocketStream) -> tuple[h11
 def _request(received: h11.Request, body: bytes) -> SimRequest:
     method = "GET" if received.method == b"HEAD" else received.method.decode("ascii")
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in received.headers}
-    return SimRequest(method, received.target.decode("ascii"), body, headers, time.time_ns())
+    return SimRequest(method, received.target.decode("ascii"), body, headers, now_ns())
 
 
 async def _send(http: h11.Connection, stream: trio.SocketStream, answer: SimResponse, *, head: bool) -> None:

@@ -8,7 +8,6 @@ connection is cut if the venue does so.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,14 +17,15 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
+from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
 from feedbus.telemetry.listening import PatientListener
 
 __all__ = ["Converse", "Endpoint", "serve"]
 
 Converse = Callable[[str, int], Conversation | int | None]
-"""Makes the conversation with a client that asks for this target (path and query), at this time (ns by the wall clock).
-A number refuses the client with this HTTP status, None with 404."""
+"""Makes the conversation with a client that asks for this target (path and query), at this time (ns since the epoch, by
+feedbus.sim.clock). A number refuses the client with this HTTP status, None with 404."""
 
 OUTBOX = 4096
 """How many frames may wait for a client. When its outbox is full, steps are left out and nothing is read from it."""
@@ -159,7 +159,7 @@ class _WebSocketServer:
             await trio.aclose_forcefully(stream)
 
     async def _answer(self, request: trio_websocket.WebSocketRequest) -> None:
-        conversation = self._begin(request.path, time.time_ns())
+        conversation = self._begin(request.path, now_ns())
         if conversation is None or isinstance(conversation, int):
             await request.reject(conversation or 404)
             return
@@ -288,7 +288,7 @@ class _ClientConnection:
             except trio_websocket.ConnectionClosed:
                 self.stop()
                 return
-            self._put(self.conversation.receive(data, time.time_ns()))
+            self._put(self.conversation.receive(data, now_ns()))
             self._server.handled()
             while len(self._outbox) >= self._full:
                 self._room = trio.Event()

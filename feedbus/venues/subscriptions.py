@@ -75,6 +75,8 @@ TRANSITIONS: Mapping[State, Mapping[Happening, State]] = {
 PROGRESS: Sequence[State] = ("refused", "wanted", "sent", "confirmed", "live")
 """From the least advanced state to the most advanced. An instrument is as far as the least of its channels."""
 
+_RANK: Mapping[State, int] = {state: rank for rank, state in enumerate(PROGRESS)}
+
 
 class TrackedSubscription:
     """One subscription that is wanted. A venue that has more to remember about it makes a subclass, with `__slots__`.
@@ -205,6 +207,7 @@ class Subscriptions(Generic[T]):
         self._next_send = -inf
         self._last_number = 0
         self._wake = inf
+        self._counted: dict[str, int] | None = None  # what `instruments` returns, None once a state has changed
 
     # What is wanted
 
@@ -214,6 +217,7 @@ class Subscriptions(Generic[T]):
             for channel in self._channels:
                 subscription = Subscription(channel, symbol)
                 if subscription not in self.tracked:
+                    self._counted = None
                     self.tracked[subscription] = self._wanted[subscription] = self._track(subscription)
 
     def give_up(self, symbols: Iterable[str]) -> list[T]:
@@ -226,7 +230,7 @@ class Subscriptions(Generic[T]):
                 if tracked is not None:
                     self._wanted.pop(tracked.subscription, None)
                     self._end(tracked)
-                    tracked.move("dropped")
+                    self._move(tracked, "dropped")
                     dropped.append(tracked)
         return dropped
 
@@ -247,7 +251,7 @@ class Subscriptions(Generic[T]):
 
     def confirm(self, tracked: T, now: float) -> Sequence[Effect]:
         """The venue confirmed a subscription, with an answer or by sending its data."""
-        if not tracked.move("confirmed"):
+        if not self._move(tracked, "confirmed"):
             return ()
         tracked.unanswered, tracked.together = 0, ANY_NUMBER
         self._progressed(now)
@@ -255,7 +259,7 @@ class Subscriptions(Generic[T]):
 
     def data(self, tracked: T, now: float) -> None:
         """Usable data of a confirmed subscription came."""
-        if tracked.move("data"):
+        if self._move(tracked, "data"):
             tracked.live_since = now
             self._progressed(now)
 
@@ -269,7 +273,7 @@ class Subscriptions(Generic[T]):
     def _refuse(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
         if now - tracked.live_since > RETRY_CAP:
             tracked.attempts = 0
-        if not tracked.move("refused"):
+        if not self._move(tracked, "refused"):
             return ()
         pause = min(RETRY_FIRST * 2 ** min(tracked.attempts, 16), RETRY_CAP)
         tracked.attempts += 1
@@ -278,7 +282,7 @@ class Subscriptions(Generic[T]):
 
     def repeat(self, tracked: T) -> None:
         """A request came to nothing for a reason that isn't this subscription's: ask for it again at once."""
-        if tracked.move("repeat"):
+        if self._move(tracked, "repeat"):
             self._wanted[tracked.subscription] = tracked
 
     def unanswered(self, request: Request[T], now: float) -> Iterator[Effect]:
@@ -300,7 +304,7 @@ class Subscriptions(Generic[T]):
         That happens at most RESYNCS times within RESYNC_PERIOD seconds; a further time waits until it is allowed.
         """
         request = tracked.request
-        if not tracked.move("resync"):
+        if not self._move(tracked, "resync"):
             return ()
         self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
@@ -393,7 +397,7 @@ class Subscriptions(Generic[T]):
             if tracked is None or tracked.retry_at > now:
                 continue
             tracked.retry_at = inf
-            if tracked.move("retry") or tracked.state == "wanted":
+            if self._move(tracked, "retry") or tracked.state == "wanted":
                 self._wanted[tracked.subscription] = tracked
 
     def send(self, now: float) -> Iterator[Effect]:
@@ -427,13 +431,21 @@ class Subscriptions(Generic[T]):
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state; a symbol counts as its least advanced channel."""
-        states: dict[str, State] = {}
+        if self._counted is not None:
+            return dict(self._counted)
+        least: dict[str, int] = {}
         for subscription, tracked in self.tracked.items():
-            known = states.get(subscription.symbol, tracked.state)
-            states[subscription.symbol] = min(known, tracked.state, key=PROGRESS.index)
-        return dict(Counter(states.values()))
+            rank = _RANK[tracked.state]
+            if rank < least.get(subscription.symbol, len(_RANK)):
+                least[subscription.symbol] = rank
+        self._counted = {PROGRESS[rank]: count for rank, count in Counter(least.values()).items()}
+        return dict(self._counted)
 
     # Inside
+
+    def _move(self, tracked: T, happening: Happening) -> bool:
+        self._counted = None
+        return tracked.move(happening)
 
     def _progressed(self, now: float) -> None:
         self._progress = self._since = now
@@ -480,7 +492,7 @@ class Subscriptions(Generic[T]):
         for tracked in request.wanted:
             del self._wanted[tracked.subscription]
             tracked.request = request.number
-            tracked.move("asked")
+            self._move(tracked, "asked")
         if kind in pace.answered:
             self._pending[request.number] = request
             self._order.append(request.number)

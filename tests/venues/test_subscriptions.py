@@ -216,6 +216,15 @@ def test_what_is_not_answered_is_asked_again_in_halves_and_counts_as_refused_in_
     assert refused[:5] == [Refused(Subscription("book", f"S{number}"), "not answered 3 times") for number in range(5)]
 
 
+def test_what_must_go_in_small_requests_is_not_joined_by_what_is_new() -> None:
+    made = machine("A", "B", pace=BATCHES)
+    sent(made, 0.0)
+    [request] = made.overdue(10.0, gently=False)
+    assert list(made.unanswered(request, 10.0)) == []
+    made.want("CD")
+    assert [sent(made, at)[0] for at in (10.0, 11.0, 12.0)] == ["2 subscribe A", "3 subscribe B", "4 subscribe C D"]
+
+
 def test_no_venue_that_gathers_subscriptions_writes_requests_of_4096_bytes_or_more() -> None:
     assert RequestPace(requests=1, every=1.0).max_bytes < 4096
 

@@ -124,6 +124,10 @@ class Session(SubscribingSession[BinanceSubscription]):
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
             self._live[tracked.key] = tracked.read
+        # The first data on a connection always comes here, and ends the bar whose end fell between two connections.
+        bars = self._revisions.get(tracked.subscription)
+        if bars is not None and (cut_off := bars.take_cut_off()) is not None:
+            yield cut_off
         yield event
 
     def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:

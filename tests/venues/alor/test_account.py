@@ -133,3 +133,9 @@ def test_the_account_starts_again_after_its_tokens_were_refused() -> None:
 
 
 # The configuration's own checks
+
+
+def test_orders_have_an_address_of_their_own() -> None:
+    account = Account({"refresh_token": "x"}, [])
+    assert account.check_url("wss://api.alor.ru/ws") is None
+    assert account.check_url("wss://api.alor.ru/cws") == "the path /cws takes orders, and sends no market data: use /ws"
