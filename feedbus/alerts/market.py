@@ -110,7 +110,8 @@ class WideSpread(Watch):
         return self._spread("above")
 
     def describe_resolved(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid, and a text that says it; no spread when it can't be judged any more."""
+        """Returns the spread in per cent of the mid, and a text that says it; no spread when it can't be judged any
+        more."""
         if self._source == 0:
             return None, "not judged any more: the book comes in deltas"
         return self._spread("not above")
