@@ -40,7 +40,8 @@ class Timers:
 
     Only one entry of a watch is valid: the one that is due at `Watch.timer_due`. Moving it to an earlier time leaves
     the old entry in the heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up
-    more than half of it. """
+    more than half of it.
+    """
 
     def __init__(self) -> None:
         self.next = NEVER

@@ -2,7 +2,8 @@
 
 Until the venue has accepted the credentials, only one connector at a time tries. Otherwise a wrong password would cost
 one attempt for each connection, and the venue might lock the account. Once the credentials are accepted, every
-connector may log in. After the venue has refused them, one connector tries again every `retry` seconds. """
+connector may log in. After the venue has refused them, one connector tries again every `retry` seconds.
+"""
 
 from __future__ import annotations
 
