@@ -17,7 +17,7 @@ from tests.places import ROOT
 
 SOURCES = sorted(path for path in (ROOT / "feedbus").rglob("*.py") if path.name != "__init__.py")
 UNTESTED = {
-    "__main__.py",  # two lines: the command is tests/test_cli.py's
+    "__main__.py",  # a few lines: tests/commands/test_signals.py starts them as processes
     "actors/protocol.py",  # types and protocols alone: tests/actors/test_shell.py plays by them
     "sim/seam.py",  # types, protocols and plain totals alone
     "venues/protocol.py",  # types and protocols alone: tests/venues/test_venues.py holds every venue to them

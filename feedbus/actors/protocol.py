@@ -57,7 +57,8 @@ class Actor(Protocol):
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Works until it is cancelled. Calls `task_status.started()` once it is subscribed. Any exception is a bug, and
-        so is a return."""
+        so is a return. An actor that leaves what has come on one of its subscriptions unread counts as stuck after
+        feedbus.bus.subscriber.READ_WITHIN seconds: its shell sees that without the actor's help."""
 
     def overdue(self, now: float) -> str | None:
         """Returns what the actor should have done by `now` (trio's clock) and hasn't, as one line for the log; None

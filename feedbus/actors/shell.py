@@ -86,7 +86,7 @@ class ActorShell:
         self._actor = actor = self._class(self._options, self._context())
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_when_stuck, actor)
+                nursery.start_soon(self._end_when_stuck)
                 await actor.run()
                 raise RuntimeError(f"{self.name} has ended by itself")
         except Exception:
@@ -99,6 +99,23 @@ class ActorShell:
         finally:
             self._past_counts.update(actor.counters())
             self._actor = None
+
+    def overdue(self, now: float) -> str | None:
+        """Returns what is late at `now` (trio's clock), None when nothing is. The actor says so itself, or it doesn't
+        read the bus."""
+        late = None if self._actor is None else self._actor.overdue(now)
+        unread = [text for reader in self._readers if (text := reader.overdue(now)) is not None]
+        return late or (f"{self.name}: {unread[0]}" if unread else None)
+
+    async def _end_when_stuck(self) -> None:
+        """Raises Stuck when the actor is overdue at two checks in a row. That cancels the actor and ends this life."""
+        late_before = False
+        while True:
+            await trio.sleep(CHECK_EVERY)
+            late = self.overdue(trio.current_time())
+            if late is not None and late_before:
+                raise Stuck(late)
+            late_before = late is not None
 
     def counters(self) -> Counter[str]:
         """Returns the actor's own counters, summed over all its lives."""
@@ -120,7 +137,10 @@ class ActorShell:
 
     @asynccontextmanager
     async def _subscribe(self, topics: str | Iterable[str]) -> AsyncIterator[EventReader]:
-        async with subscribe(self._addresses, topics=topics, stalled_bytes=self._stalled_bytes) as reader:
+        # An actor isn't told of silence: the service starts its publishers with it, and /healthz judges them.
+        async with subscribe(
+            self._addresses, topics=topics, stalled_bytes=self._stalled_bytes, warn_after=None
+        ) as reader:
             self._readers.append(reader)
             try:
                 yield reader
@@ -141,14 +161,3 @@ def _totals(stats: Stats) -> dict[str, int]:
         "gaps": stats.gaps,
         "lost": sum(stats.lost.values()),
     }
-
-
-async def _end_when_stuck(actor: Actor) -> None:
-    """Raises Stuck when the actor is overdue twice in a row. That cancels the actor and ends this life."""
-    late_before = False
-    while True:
-        await trio.sleep(CHECK_EVERY)
-        late = actor.overdue(trio.current_time())
-        if late is not None and late_before:
-            raise Stuck(late)
-        late_before = late is not None

@@ -35,7 +35,7 @@ def simulate(
     feedbus.sim.simulations.simulation takes for every venue (seed, start_ns and rate), `own_options` those that only
     the venue of that name takes.
 
-    Blocks until SIGINT or SIGTERM, and returns the final counters, a line for each venue. Raises ConfigError for
+    Blocks until a signal asks it to stop, and returns the final counters, a line for each venue. Raises ConfigError for
     options that no venue can have.
     """
     logs.to_stderr(style=log_format)
@@ -53,7 +53,7 @@ def simulate(
 
 
 async def serve(simulated: Sequence[tuple[Simulation, tuple[Place, Place]]], on_start: OnStart) -> str:
-    """Serve each venue at its places, WebSocket and REST, until SIGINT or SIGTERM; returns the final counters."""
+    """Serve each venue at its places, WebSocket and REST, until a signal comes; returns the final counters."""
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
             for each, (websocket, rest) in simulated:

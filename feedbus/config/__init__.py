@@ -25,11 +25,10 @@ from feedbus.config.model import (
     TelemetryConfig,
 )
 from feedbus.config.surroundings import cache_directory, environment
-from feedbus.config.yaml_text import Node, YamlReader, compose, read_text, substitute
+from feedbus.config.yaml_text import Node, YamlReader, compose, read_text
 from feedbus.proxies import from_environment
 
 __all__ = [
-    "DEFAULT_PUBLISH",
     "BackoffConfig",
     "BoardsConfig",
     "BusConfig",
@@ -41,10 +40,7 @@ __all__ = [
     "environment",
     "load",
     "parse",
-    "substitute",
 ]
-
-DEFAULT_PUBLISH = "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"
 
 
 def load(path: str | Path, environ: Mapping[str, str]) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
 from feedbus.proxies import DIRECT, Proxies
+from feedbus.text import mistaken
 from feedbus.venues.protocol import Account, Lists
 
 MAX_FEEDS = 100
 
+_NAME_RULE = "a feed's name has at most 32 characters of a-z, 0-9, _ and -, and begins with a letter"
 _FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -35,7 +38,8 @@ def read(reader: YamlReader, node: Node, directory: Path, proxies: Proxies = DIR
 
 def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: Proxies) -> FeedConfig:
     if not _FEED_NAME.fullmatch(name):
-        raise node.place.error("a feed's name has at most 32 characters of a-z, 0-9, _ and -, and begins with a letter")
+        odd = mistaken(name)
+        raise node.place.error(f"{_NAME_RULE}: {odd[1]}" if odd else _NAME_RULE)
     special = {
         "venue": lambda child: _venue(reader, child),
         "url": lambda child: addresses.venue_url(reader, child),
@@ -87,6 +91,8 @@ def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[st
             cls(known, (channel,))
         except ConfigError as error:
             reason = str(error).removeprefix("channels: ")
+            if read := mistaken(scalar.text):
+                reason = f"{read[1]}; {reason}"
             raise scalar.place.error(_unsubstituted(reason, channel, scalar)) from None
     try:
         cls(known, tuple(channels))
@@ -118,14 +124,28 @@ def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
         raise node.place.error(f"venue {account.venue} lists no boards")
     check = boards.check_board if wanted.boards and boards else account.check_symbol
     for text, scalar in (wanted.boards or wanted.symbols).items():
-        if (reason := check(text)) is not None:
+        if (reason := _seen(scalar, check) or check(text)) is not None:
             what = "board" if wanted.boards else "symbol"
             raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
 
 
+def _seen(scalar: YamlScalar, check: Callable[[str], str | None]) -> str | None:
+    """Why a symbol or board that holds look-alikes of Latin letters is refused, or None for any other."""
+    read = mistaken(scalar.text)
+    if read is None:
+        return None
+    latin, odd = read
+    reason = check(latin)
+    return f"{odd}; {reason}" if reason else f"{odd}: did you mean {latin}?"
+
+
 def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
-    """A venue's reason, in which a value is written as the file has it: a variable's content may be a secret."""
-    return reason.replace(value, scalar.text)
+    """A venue's reason, in which a value is written as the file has it. A variable's content may be a secret, so what
+    the venue proposes instead of it is left out, too.
+    """
+    if value == scalar.text:
+        return reason
+    return reason.partition(": did you mean")[0].replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:

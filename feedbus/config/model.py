@@ -91,6 +91,22 @@ class BackoffConfig(msgspec.Struct, frozen=True):
     reset_after: Annotated[float, Meta(ge=0, le=86400)] = 30.0
 
 
+class BudgetConfig(msgspec.Struct, frozen=True):
+    """At most `count` in any `per_s` seconds."""
+
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per_s: Annotated[float, Meta(ge=1, le=86400)]
+
+
+class BudgetsConfig(msgspec.Struct, frozen=True):
+    """How often a feed may ask its venue for what; None where the venue's own limit, or our default, holds.
+
+    `connects` are attempts to connect, of all connections together and failed ones included.
+    """
+
+    connects: BudgetConfig | None = None
+
+
 class FeedConfig(msgspec.Struct, frozen=True):
     """One venue account and what is wanted from it. Times are in seconds, sizes in bytes.
 
@@ -115,6 +131,7 @@ class FeedConfig(msgspec.Struct, frozen=True):
     ping_timeout: Seconds = 20.0
     max_message_size: Annotated[int, Meta(ge=KIB, le=1024 * MIB)] = 4 * MIB
     backoff: BackoffConfig = BackoffConfig()
+    budgets: BudgetsConfig = BudgetsConfig()
     login_retry: LongSeconds = 900.0
     compression: bool = False
     boards: BoardsConfig | None = None

@@ -296,7 +296,12 @@ EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
 
 def kind(event: Event) -> str:
     """The event's tag: `kind` in JSON, e.g. "book"."""
-    return str(event.__struct_config__.tag)
+    return kind_of(type(event))
+
+
+def kind_of(event_type: type[Event]) -> str:
+    """The tag of this type of event."""
+    return str(event_type.__struct_config__.tag)
 
 
 def has_price(event: Event) -> bool:

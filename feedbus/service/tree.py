@@ -2,6 +2,7 @@
 
     service
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
+    ├── bus socket   binds the bus again when its file was deleted
     ├── rounds       reads the sockets of all connections
     ├── loop lag, telemetry
     ├── actors       the actors, each independent of the others
@@ -31,9 +32,11 @@ from feedbus import venues
 from feedbus.actors.shell import ActorShell
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
+from feedbus.bus.socket_guard import SocketGuard
 from feedbus.config import Config
 from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
+from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.service import processes
 from feedbus.service.processes import Process
@@ -84,7 +87,9 @@ class Service:
             if name in process.names
         ]
         self.started = trio.current_time()
-        self._lag = LoopLag()
+        self._lag = LoopLag(stood_still)
+        self._guards = [SocketGuard(sockets.sink)] if sockets.sink is not None else []
+        self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
         groups = {
             "publishers": _group("publishers", [Child(each.name, partial(_publish, each)) for each in self.publishers]),
@@ -94,6 +99,7 @@ class Service:
         telemetry = process.telemetry
         children = [
             *_child_of(groups["publishers"]),
+            *(Child("bus socket", each.run) for each in self._guards),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
             Child("loop lag", self._lag.run),
             *([Child("telemetry", partial(self._serve, telemetry))] if telemetry else []),
@@ -139,7 +145,15 @@ class Service:
         """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
-        return [*self._supervisors(), *self.publishers, *accounts, *connectors]
+        return [
+            *self._supervisors(),
+            *self.publishers,
+            *self._guards,
+            *self._rounds,
+            *self.actors,
+            *accounts,
+            *connectors,
+        ]
 
     def _not_up(self) -> list[str]:
         return [reason for feed in self.feeds for reason in feed.not_up()]

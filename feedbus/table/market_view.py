@@ -8,6 +8,7 @@ change, nothing wraps, and it takes about a third of the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -60,17 +61,21 @@ def age_style(age_ns: int) -> str:
 FORWARDS, BACKWARDS = "▼", "▲"
 
 
-def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None) -> Group:
+def render(
+    snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None, why: str = ""
+) -> Group:
     """The table for a screen of `height` lines and `width` cells.
 
     The last line says which rows are shown, what the keys do, and `foot`. `view` is the one whose order the snapshot
-    was taken with; None when there are no keys.
+    was taken with; None when there are no keys. `why` is shown where nothing has come: the reason.
     """
     above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
     above += alert_lines(snapshot.alerts, width)
     room = height - len(above) - TITLES - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
     table = _table(snapshot, rows, width, view or View()) if room > 0 else []
+    if not rows and why:
+        table += [Text(line) for line in wrap(replaced(why), width)[: max(0, room - 1)]]
     lines = [*above, *table, _foot(snapshot, len(rows), foot, view)]
     for line in lines:
         line.truncate(width, overflow="ellipsis")

@@ -1,8 +1,8 @@
 """The seam between a connector and a WebSocket library: what every transport must offer.
 
 A transport is a Dial: an async context manager that opens one connection and yields it as a Connection. Failures of the
-peer and of the network are raised as a VenueError (ConnectFailed, TimedOut, BadData or ClosedByPeer). No exception of a
-library leaves a transport, so that a connector treats all transports alike.
+peer and of the network are raised as a VenueError (ConnectFailed, RateLimited, TimedOut, BadData or ClosedByPeer). No
+exception of a library leaves a transport, so that a connector treats all transports alike.
 """
 
 from __future__ import annotations

@@ -45,7 +45,12 @@ async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream
     must be the venue's, with or without a proxy. Raises ConnectFailed.
     """
     uri = address.uri
-    stream = TcpStream(await _open_tcp(address, options), options.rounds)
+    connected = await _open_tcp(address, options)
+    try:
+        stream = TcpStream(connected, options.rounds)
+    except OSError as error:  # the kernel watches a limited number of sockets for each user, see epoll(7)
+        await abandon(connected)
+        raise ConnectFailed(f"{address.place}: {why(error)}") from error
     if not uri.secure:
         return stream
     async with closed_on_failure(stream, address):

@@ -76,6 +76,30 @@ def test_with_actors_it_shows_where_each_part_is_in_a_process_of_its_own(tmp_pat
     assert [line.split()[0] for line in found[8:]] == ["one", "all", "some", "aggregator", "alerting"]
 
 
+RULES = """\
+  binance: {venue: binance, url: "ws://127.0.0.1:1/", symbols: [BTCUSDT]}
+actors:
+  alerting:
+    rules:
+      - {name: roubles, kind: large_trade, of: notional, threshold: 50000000}
+      - {name: size, kind: large_trade, threshold: 2.5, symbols: ["binance:*"]}
+      - {name: nowhere, kind: large_trade, threshold: 1, symbols: ["alor:SBER"]}
+      - {kind: price_jump, threshold: 5}
+"""
+LOTS = "price times lots (not multiplied by what a lot holds) on moex"
+COUNTS = [
+    f"rule roubles: its threshold 50000000 counts price times base units on binance, {LOTS}",
+    "rule size: its threshold 2.5 counts base units on binance",
+]
+
+
+def test_it_says_what_a_threshold_of_a_size_counts(tmp_path: Path) -> None:
+    found = lines(tmp_path, FEEDS.replace("PORT", "9000") + RULES)
+    at = found.index("actors: alerting") + 1
+    assert found[at : at + 2] == [f"  {line}" for line in COUNTS]
+    assert not found[at + 2].startswith("  rule")
+
+
 def test_that_there_are_no_addresses_for_processes_is_said_and_is_no_error(tmp_path: Path) -> None:
     found = lines(tmp_path, FEEDS.replace("PORT", "0") + ACTORS)
     assert found[7].startswith("they can't run in processes of their own (--only NAME): bus.publish: port 0")

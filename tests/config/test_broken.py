@@ -65,6 +65,8 @@ class Options(Struct):
     rules: Annotated[tuple[Rule, ...], Meta(max_length=2)] = ()
     twice: bool = False
     listen: str = "127.0.0.1:1"
+    threshold: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
+    resolve_at: Annotated[float, Meta(ge=0, le=1e-5)] | None = None
 class Actor:
     Options = Options
     publishes = True

@@ -13,6 +13,8 @@ from feedbus import config
 from feedbus.config.model import (
     BackoffConfig,
     BoardsConfig,
+    BudgetConfig,
+    BudgetsConfig,
     BusConfig,
     Config,
     FeedConfig,
@@ -32,6 +34,8 @@ SYMBOLIC = {
     "channels",
     "sharding",
     "backoff",
+    "budgets",
+    "connects",
     "actors",
     "telemetry",
     "sample",
@@ -52,7 +56,18 @@ def table(name: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "cls", [Config, BusConfig, TelemetryConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig]
+    "cls",
+    [
+        Config,
+        BusConfig,
+        TelemetryConfig,
+        FeedConfig,
+        BoardsConfig,
+        ShardingConfig,
+        BackoffConfig,
+        BudgetsConfig,
+        BudgetConfig,
+    ],
 )
 def test_the_tables_name_every_key_with_its_default(cls: type[msgspec.Struct]) -> None:
     rows = table(cls.__name__)
@@ -69,7 +84,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig])
+@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig, BudgetConfig])
 def test_the_tables_say_what_numbers_may_be(cls: type[msgspec.Struct]) -> None:
     rows, info = table(cls.__name__), msgspec.inspect.type_info(cls)
     assert isinstance(info, msgspec.inspect.StructType)

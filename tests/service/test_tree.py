@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import trio
 
 import feedbus
 from feedbus import config as configuration
+from feedbus.bus.publisher import BEAT_EVERY
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import Escalated, StartFailed
 from feedbus.feed import feed as feed_module
@@ -50,7 +52,7 @@ async def simulated(nursery: trio.Nursery) -> str:
     return url
 
 
-async def books_of(subscription: feedbus.Subscription, count: int) -> set[str]:
+async def books_of(subscription: feedbus.BusSubscription, count: int) -> set[str]:
     """The symbols of the books that come, until there are so many."""
     symbols: set[str] = set()
     async for event in subscription:
@@ -191,6 +193,23 @@ async def test_a_part_that_crashes_is_started_again_and_the_others_go_on(
             nursery.cancel_scope.cancel()
     [crash] = [record.getMessage() for record in caplog.records if "crashed" in record.getMessage()]
     assert crash.startswith("moex/0 crashed: TypeError: 'NoneType' object is not callable (feed/connector.py:")
+
+
+async def test_a_deleted_bus_socket_is_unhealthy_and_bound_again_within_two_heartbeats(tmp_path: Path) -> None:
+    made = FeedConfig(name="moex", venue="moex", url="ws://127.0.0.1:9/", symbols=("TQBR.SBER",))
+    config = Config("test", BusConfig(f"ipc://{tmp_path}/events.ipc"), (made,))
+    with trio.fail_after(TIMEOUT):
+        async with services.running(config) as service:
+            assert service._watchdog.overdue() == []
+            (tmp_path / "events.ipc").unlink()
+            [said] = service._watchdog.overdue()
+            assert said == f"the bus: nobody can subscribe at {config.bus.publish}: its socket was deleted"
+            with trio.fail_after(2 * BEAT_EVERY):
+                while service._watchdog.overdue():
+                    await trio.lowlevel.checkpoint()
+            async with feedbus.subscribe(config.bus.publish, topics="feed") as subscription:
+                assert isinstance(await anext(subscription), FeedStatus)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 (pathlib would block, for the linter)
 
 
 async def test_a_telemetry_port_in_use_keeps_the_service_from_starting(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ MAX_DELAY = 30.0
 """The longest delay in seconds, before jitter."""
 MAX_RETRY_AFTER = 300.0
 """The longest time in seconds that a receiver may have us wait by `Retry-After`."""
-# The statuses after which a retry may succeed (RFC 9110). 429 is one too, but arrives as a RateLimited error.
+# The statuses after which a retry may succeed (RFC 9110). 429 and 418 are too, but arrive as a RateLimited error.
 RETRYABLE = frozenset({408, 425, *range(500, 600)})
 
 log = logging.getLogger("feedbus.alerting")

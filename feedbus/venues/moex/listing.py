@@ -17,7 +17,6 @@ now and then.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
 from feedbus.text import quoted
-from feedbus.venues.moex.symbols import MARKETS, symbol_problem
+from feedbus.venues.moex.symbols import BOARD, MARKETS, symbol_problem
 from feedbus.venues.moex.tables import VENUE, number
 from feedbus.venues.protocol import Fetch
 
@@ -36,8 +35,6 @@ MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
 MAX_INSTRUMENTS = 50_000
 MAX_PROBLEMS = 8
 MAX_TEXT = 64
-
-_BOARD = re.compile(r"[A-Z0-9_]{1,12}")
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -56,10 +53,10 @@ def board_problem(board: str) -> str | None:
     """Why the instruments of this board can't be listed, or None."""
     if board in MARKETS:
         return "a market, not a board"
-    if _BOARD.fullmatch(board):
+    if BOARD.fullmatch(board):
         return None
-    if _BOARD.fullmatch(board.upper()):
-        return f"write it in capitals: {board.upper()}"
+    if BOARD.fullmatch(board.upper()):
+        return f"a board is written in capitals: did you mean {board.upper()}?"
     return "not the code of a board, like TQBR"
 
 

@@ -216,7 +216,7 @@ def test_reported_rows_are_bounded_and_counted() -> None:
     [
         ("TQBR", None),
         ("SPEQ_2", None),
-        ("tqbr", "write it in capitals: TQBR"),
+        ("tqbr", "a board is written in capitals: did you mean TQBR?"),
         ("", "not the code of a board, like TQBR"),
         ("TQBR/../x", "not the code of a board"),
         ("TQBR?start=0", "not the code of a board"),
