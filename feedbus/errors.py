@@ -22,6 +22,13 @@ again.
 
 from __future__ import annotations
 
+import errno
+
+READER_GONE = (errno.EPIPE, errno.EIO)
+"""What an OSError says, in `errno`, when the reader of a pipe that we write to is gone, or the terminal: nobody is at
+fault, and there is nothing more to do.
+"""
+
 
 class FeedbusError(Exception):
     """The root of every error that feedbus raises on purpose. Its text is one line, fit for an operator."""

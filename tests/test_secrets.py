@@ -43,11 +43,11 @@ def feed(name: str, url: str, credentials: str) -> str:
 
 
 GIVEN = {
-    "in the configuration": f"{{login: {LOGIN}, passcode: {PASSCODE}}}",
-    "in the environment": '{login: "${MOEX_LOGIN}", passcode: "${MOEX_PASSCODE}"}',
-    "in .env": '{login: "${DOTENV_LOGIN}", passcode: "${DOTENV_PASSCODE}"}',
-    "in files": "{login_file: login, passcode_file: passcode}",
-    "by systemd": '{login_file: login, passcode_file: "${CREDENTIALS_DIRECTORY}/moex-passcode"}',
+    "in the configuration": f"{{domain: passport, login: {LOGIN}, passcode: {PASSCODE}}}",
+    "in the environment": '{domain: passport, login: "${MOEX_LOGIN}", passcode: "${MOEX_PASSCODE}"}',
+    "in .env": '{domain: passport, login: "${DOTENV_LOGIN}", passcode: "${DOTENV_PASSCODE}"}',
+    "in files": "{domain: passport, login_file: login, passcode_file: passcode}",
+    "by systemd": '{domain: passport, login_file: login, passcode_file: "${CREDENTIALS_DIRECTORY}/moex-passcode"}',
 }
 EVERY = "".join(feed(f"f{number}", "ws://127.0.0.1:9/", how) for number, how in enumerate(GIVEN.values()))
 BUS = "bus: {publish: 'inproc://x'}\nfeeds:\n"
@@ -84,7 +84,7 @@ def test_check_shows_no_secret_however_it_is_given(check: Callable[[str], Done])
     [
         (("symbols: [TQBR.SBER,", "symbols: [SBER,"), "not BOARD.SECID"),
         (("passcode: ", "passcode:"), "a space follows its colon"),
-        (("passcode: ", "passcode: 'x'"), "not YAML"),
+        (("passcode: ", "passcode: 'x'"), "a comma is missing"),
         (("passcode_file: passcode", "passcode_file: twice"), "more than one line"),
         (("passcode_file: passcode", f"passcode_file: {PASSCODE}"), "can't be read"),
         (("passcode_file: passcode", f"passcode_file: passcode, passcode: {PASSCODE}"), "exclude each other"),

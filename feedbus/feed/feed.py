@@ -24,21 +24,21 @@ from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import RestService, sampled, symbols_of
+from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
 from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.schema.events import FeedState, FeedStatus, MarketData
+from feedbus.schema.events import FeedState, FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
-from feedbus.transport.tls import tls_context
 from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
 STATUS_EVERY = 5.0  # seconds
+STATUSES_AT_ONCE = 50  # of them, before others may go on
 DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
 CONNECT_APART = 0.05  # seconds between two attempts to connect, so that not all of them come at the same moment
 LOG_WAITS_EVERY = 60.0  # seconds between two log lines about connections that wait for their turn
@@ -101,6 +101,7 @@ class Feed:
         self._login = LoginGate(config.login_retry, draw)
         self.pauses = Pauses(draw)
         self.pause = self.pauses.wait
+        self._up: set[str] = set()  # the names of the connectors that are logged in
         self._queued: set[Connector] = set()  # those that wait for their turn to connect
         self._wait_logged = -inf
         self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
@@ -122,7 +123,10 @@ class Feed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
-                self._plan(await self._listed())
+                async with trio.open_nursery() as asking:
+                    await asking.start(self.fetcher.run)
+                    self._plan(await self._listed())
+                    asking.cancel_scope.cancel()
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
@@ -170,13 +174,12 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
-        rest = self.services["rest"]
-        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=RestService(rest, tls, config.proxies.to(rest)),
+            rest=self.services["rest"],
+            get=self.fetcher.get,
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
@@ -211,6 +214,7 @@ class Feed:
 
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
+        (self._up.add if connector.state in UP else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
 
     def clean(self, text: str) -> str:
@@ -334,18 +338,19 @@ class Feed:
 
     async def _report(self) -> None:
         """Publish the status of every connection every STATUS_EVERY seconds."""
+        next_report = trio.current_time()
         while True:
-            self.publish(self._statuses())
-            await trio.sleep(STATUS_EVERY)
-
-    def _statuses(self) -> Sequence[MarketData]:
-        if not self.connectors:
-            return [self._unlisted_status()]
-        return [self.status(connector) for connector in self.connectors]
+            next_report = max(next_report + STATUS_EVERY, trio.current_time())
+            if not self.connectors:
+                self.publish([self._unlisted_status()])
+            for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
+                self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
+                await trio.lowlevel.checkpoint()
+            await trio.sleep_until(next_report)
 
     def connections_up(self) -> int:
         """Connections that are logged in."""
-        return sum(connector.state in UP for connector in self.connectors)
+        return len(self._up)
 
     def connections_wanted(self) -> int:
         """Connections of the shard plan. Until there is one, as many as the configuration allows."""

@@ -4,7 +4,7 @@
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
     ├── bus socket   binds the bus again when its file was deleted
     ├── rounds       reads the sockets of all connections
-    ├── loop lag, telemetry
+    ├── loop lag, log, telemetry
     ├── actors       the actors, each independent of the others
     ├── feeds        each is a supervisor of its account and its connectors
     └── watchdog     tells systemd how the service is
@@ -38,6 +38,7 @@ from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
 from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.events import UPDATES, kind_of
 from feedbus.service import processes
 from feedbus.service.processes import Process
 from feedbus.telemetry import logs
@@ -102,6 +103,7 @@ class Service:
             *(Child("bus socket", each.run) for each in self._guards),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
             Child("loop lag", self._lag.run),
+            Child("log", logs.run),
             *([Child("telemetry", partial(self._serve, telemetry))] if telemetry else []),
             *_child_of(groups["actors"]),
             *_child_of(groups["feeds"]),
@@ -126,6 +128,7 @@ class Service:
             lag=self._lag,
             watchdog=self._watchdog,
             log_lines=logs.counts,
+            log_lines_left_out=logs.left_out,
         )
         server = Server(telemetry.host, telemetry.port, registry, self._not_up, self._watchdog.overdue)
         async with trio.open_nursery() as nursery:
@@ -192,7 +195,7 @@ class Service:
     def _feed_lines(self) -> dict[str, str]:
         connectors = [connector for feed in self.feeds for connector in feed.connectors]
         kinds: Counter[str] = sum((Counter(publisher.counts()) for publisher in self.publishers), Counter())
-        updates = sum(count for kind, count in kinds.items() if kind not in ("feed", "heartbeat"))
+        updates = sum(kinds[kind_of(each)] for each in UPDATES)
         symbols = sum(len(connector.symbols) for connector in connectors)
         priced = symbols - sum(len(connector.unpriced) for connector in connectors)
         causes = sum((feed.failures() for feed in self.feeds), Counter[str]())

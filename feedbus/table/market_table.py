@@ -47,8 +47,9 @@ LAG_IS_KNOWN_FOR = 10 * SECOND
 class InstrumentRow(msgspec.Struct, gc=False):
     """What is known of one instrument.
 
-    `best_at` and `best_from` say when (ts_recv) and by which kind of event bid and ask were set, `last_at` and
-    `last_from` the same of the last price. `decimals` is how many the prices are shown with.
+    `best_at` and `best_from` say when and by which kind of event bid and ask were set, `last_at` and `last_from` the
+    same of the last price, and `heard_at` when the last event came: all by the table's clock. `updated_at` is the
+    newest ts_recv. `decimals` is how many the prices are shown with.
     """
 
     venue: str
@@ -60,6 +61,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
     status: str | None = None
     updates: int = 0
     updated_at: int = 0
+    heard_at: int = 0
     best_at: int = 0
     best_from: Literal["ticker", "quote", "book"] = "ticker"
     last_at: int = 0
@@ -93,8 +95,8 @@ class Order(msgspec.Struct, frozen=True):
 class RowView(msgspec.Struct, frozen=True):
     """One instrument at one moment.
 
-    `spread` is (ask - bid) / mid price. `age_ns` is the time since `updated_at`, the newest ts_recv of the instrument's
-    market data. `bar` is the newest bar; bars count neither as updates nor for the age.
+    `spread` is (ask - bid) / mid price. `age_ns` is the time since the instrument's last market data came, and
+    `updated_at` the ts_recv of that. `bar` is the newest bar; bars count neither as updates nor for the age.
     """
 
     venue: str
@@ -162,12 +164,20 @@ class MarketTable:
         self._least_lag: dict[str, int] = {}
         self._lag: dict[str, tuple[int, int]] = {}
 
-    def add(self, event: Event, publisher: str = "") -> None:
-        """Take in one event of this publisher. Kinds that the table doesn't show are ignored."""
+    def add(self, event: Event, publisher: str = "", now_ns: int | None = None) -> None:
+        """Take in one event of this publisher. Kinds that the table doesn't show are ignored.
+
+        `now_ns` is when it came, by the clock of `tick` and `snapshot`. Without it that clock is the one by which the
+        events were stamped.
+        """
         read = READERS.get(type(event))
         if read is not None:
-            self._add_update(cast(MarketEvent, event), read)
-        elif isinstance(event, Bar):
+            self._add_update(cast(MarketEvent, event), read, now_ns)
+            return
+        if now_ns is not None and isinstance(event, MarketEvent):
+            # What is old, and what is newest, is judged by when it came: the wall clock may have been set meanwhile.
+            event = msgspec.structs.replace(event, ts_recv=now_ns)
+        if isinstance(event, Bar):
             self._bars.add(event)
         elif isinstance(event, FeedStatus):
             self._connections.add(event)
@@ -178,7 +188,9 @@ class MarketTable:
             if event.cause == "restart":
                 self._alerts.restarted(event.publisher)
 
-    def _add_update(self, event: MarketEvent, read: Callable[[InstrumentRow, Any], None]) -> None:
+    def _add_update(
+        self, event: MarketEvent, read: Callable[[InstrumentRow, Any, int], None], now_ns: int | None
+    ) -> None:
         self.updates += 1
         key = (event.venue, event.symbol)
         row = self._rows.get(key)
@@ -189,19 +201,17 @@ class MarketTable:
             row = self._rows[key] = InstrumentRow(event.venue, event.symbol)
             row.words = f"{event.symbol}\n{event.venue}".casefold()
         row.updates += 1
-        at = event.ts_recv
-        if at > row.updated_at:
-            row.updated_at = at
+        at = event.ts_recv if now_ns is None else now_ns
+        if at >= row.heard_at:
+            row.heard_at, row.updated_at = at, event.ts_recv
         if event.ts_event:
-            lag = at - event.ts_event
+            lag = event.ts_recv - event.ts_event
             if lag < self._least_lag.get(event.venue, OLD_PICTURE):
                 self._least_lag[event.venue] = lag
-        read(row, event)
+        read(row, event, at)
 
     def tick(self, now_ns: int) -> None:
         """End an interval: the rate of updates and the lag of each venue are worked out of what has come in it."""
-        if now_ns <= self._marks[-1][0]:
-            self._marks.clear()  # the system's clock was set back
         self._marks.append((now_ns, self.updates))
         while len(self._marks) > 2 and self._marks[1][0] <= now_ns - RATE_WINDOW:
             self._marks.popleft()
@@ -257,14 +267,14 @@ class MarketTable:
         return delays
 
 
-def _read_book(row: InstrumentRow, book: BookSnapshot) -> None:
+def _read_book(row: InstrumentRow, book: BookSnapshot, at: int) -> None:
     bid = book.bids[0][0] if book.bids else None
     ask = book.asks[0][0] if book.asks else None
-    _set_best(row, bid, ask, book.ts_recv, "book")
+    _set_best(row, bid, ask, at, "book")
 
 
-def _read_quote(row: InstrumentRow, quote: Quote) -> None:
-    _set_best(row, quote.bid, quote.ask, quote.ts_recv, "quote")
+def _read_quote(row: InstrumentRow, quote: Quote, at: int) -> None:
+    _set_best(row, quote.bid, quote.ask, at, "quote")
 
 
 def _set_best(
@@ -274,24 +284,24 @@ def _set_best(
         row.bid, row.ask, row.best_at, row.best_from = bid, ask, at, source
 
 
-def _read_delta(row: InstrumentRow, delta: BookDelta) -> None:
+def _read_delta(row: InstrumentRow, _delta: BookDelta, at: int) -> None:
     """The table keeps no order books, so after a delta the best prices aren't known any more: the last ones may be
     wrong.
     """
     if row.best_from == "book":
-        _set_best(row, None, None, delta.ts_recv, "book")
+        _set_best(row, None, None, at, "book")
 
 
-def _read_trade(row: InstrumentRow, trade: Trade) -> None:
-    if trade.ts_recv >= row.last_at:
-        row.last, row.last_at, row.last_from = trade.price, trade.ts_recv, "trade"
+def _read_trade(row: InstrumentRow, trade: Trade, at: int) -> None:
+    if at >= row.last_at:
+        row.last, row.last_at, row.last_from = trade.price, at, "trade"
     trades = row.trades
     if trades is None:
         trades = row.trades = TradeTotals()
     trades.add(trade)
 
 
-def _read_ticker(row: InstrumentRow, ticker: Ticker) -> None:
+def _read_ticker(row: InstrumentRow, ticker: Ticker, at: int) -> None:
     """A None in a ticker clears only a value that a ticker gave. A value of a book or a trade stays: that the ticker
     lacks it says nothing then.
     """
@@ -305,16 +315,16 @@ def _read_ticker(row: InstrumentRow, ticker: Ticker) -> None:
             day.fell(ticker)
         else:
             day.newest = ticker
-    if ticker.ts_recv >= row.best_at:
+    if at >= row.best_at:
         alone = row.best_from == "ticker"
         row.bid = ticker.bid if alone or ticker.bid is not None else row.bid
         row.ask = ticker.ask if alone or ticker.ask is not None else row.ask
-        row.best_at = ticker.ts_recv
-    if ticker.ts_recv >= row.last_at and (row.last_from == "ticker" or ticker.last is not None):
-        row.last, row.last_at = ticker.last, ticker.ts_recv
+        row.best_at = at
+    if at >= row.last_at and (row.last_from == "ticker" or ticker.last is not None):
+        row.last, row.last_at = ticker.last, at
 
 
-READERS: dict[type[Event], Callable[[InstrumentRow, Any], None]] = {
+READERS: dict[type[Event], Callable[[InstrumentRow, Any, int], None]] = {
     BookSnapshot: _read_book,
     BookDelta: _read_delta,
     Quote: _read_quote,
@@ -337,7 +347,7 @@ VALUES: Mapping[Sort, Callable[[InstrumentRow], float | None]] = {
     "last": lambda row: row.last,
     "spread": lambda row: spread(row.bid, row.ask),
     "volume": lambda row: row.volume,
-    "age": lambda row: -row.updated_at,
+    "age": lambda row: -row.heard_at,
 }
 """The number that each sort order compares; the order by instrument compares names instead."""
 
@@ -385,7 +395,7 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
         volume=row.volume,
         status=row.status,
         updates=row.updates,
-        age_ns=max(0, now_ns - row.updated_at),
+        age_ns=max(0, now_ns - row.heard_at),
         updated_at=row.updated_at,
         spread=spread(row.bid, row.ask),
         bar=bar,

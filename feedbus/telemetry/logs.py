@@ -2,8 +2,8 @@
 
 Log messages may contain text that a venue sent, so no message can look like two records: the text format escapes
 control characters and begins each line of a traceback with "  | ", and JSON escapes everything that isn't printable.
-The length of a line is bounded. A Mask takes secrets out of what is said, of tracebacks too: whatever part of the
-process logs, and whatever library.
+The length of a line is bounded, and so is the number of lines that repeat themselves (feedbus/telemetry/log_limits.py).
+A Mask takes secrets out of what is said, of tracebacks too: whatever part of the process logs, and whatever library.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from math import inf
 from typing import Any, Literal
 
 import msgspec
+import trio
 
 from feedbus.mask import MAX_TEXT, NO_MASK, Mask
+from feedbus.telemetry.log_limits import OWN_LIMIT, LineLimit
 from feedbus.text import escaped, escaped_json
 
 Style = Literal["auto", "text", "json"]
@@ -26,9 +29,10 @@ MAX_MESSAGE = 4_000  # characters; journald cuts a line at 48 KiB
 MAX_EXCEPTION = 12_000  # characters; the last ones are kept, because the end of a traceback says the most
 MAX_FIELDS = 32  # fields of `extra` in one record
 MAX_FIELD = 1_000  # characters of a field that isn't a number
+TELL_EVERY = 10.0  # seconds between two looks whether lines that were left out are to be told
 
 _OWN = ("ts", "level", "logger", "message", "exception")
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", OWN_LIMIT}
 
 
 def to_stderr(level: int = logging.INFO, style: Style = "auto", mask: Mask = NO_MASK) -> None:
@@ -77,6 +81,29 @@ def counts() -> Mapping[str, int]:
     return {}
 
 
+def left_out() -> Mapping[str, int]:
+    """How many lines of each level were not written because they repeated others. Empty as `counts` is."""
+    for handler in logging.getLogger("feedbus").handlers:
+        if isinstance(handler, _Stderr):
+            return dict(handler.limit.left_out)
+    return {}
+
+
+def tell_left_out() -> None:
+    """Write how many lines were left out in the minutes that are over."""
+    for handler in logging.getLogger("feedbus").handlers:
+        if isinstance(handler, _Stderr):
+            handler.tell_left_out()
+
+
+async def run(*, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """Call `tell_left_out` again and again until cancelled. Without it, the next line of any kind does it."""
+    task_status.started()
+    while True:
+        await trio.sleep(TELL_EVERY)
+        tell_left_out()
+
+
 class _Counting(logging.Handler):
     """Counts the records that it handles, by level."""
 
@@ -91,12 +118,35 @@ class _Counting(logging.Handler):
 
 
 class _Stderr(_Counting, logging.StreamHandler[Any]):
-    """Writes each record to a stream, and counts it. `mask` is what its formatter hides."""
+    """Writes records to a stream, and counts them. Those that repeat others too often are left out. `mask` is what its
+    formatter hides.
+    """
 
-    def __init__(self, stream: Any, mask: Mask) -> None:
+    def __init__(self, stream: Any, mask: Mask = NO_MASK) -> None:
         _Counting.__init__(self)
+        self.limit = LineLimit()
         self.stream = stream
         self.mask = mask
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Override the method that logging calls, from any thread."""
+        self.acquire()
+        try:
+            now = time.monotonic()
+            self.tell_left_out(now)
+            return self.limit.admits(record, now) and super().handle(record)
+        finally:
+            self.release()
+
+    def tell_left_out(self, now: float | None = None) -> None:
+        """Write how many lines were left out in the minutes that are over at `now`, by default at present."""
+        for summary in self.limit.due(time.monotonic() if now is None else now):
+            super().handle(summary)
+
+    def close(self) -> None:
+        """Override the method that logging calls at the end of the process: nothing is left out silently."""
+        self.tell_left_out(inf)
+        super().close()
 
 
 class LastLine(_Counting):

@@ -21,6 +21,7 @@ from prometheus_client import Metric
 from prometheus_client.exposition import choose_encoder
 
 from feedbus.errors import CantServe
+from feedbus.telemetry.listening import PatientListener
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, add
 from feedbus.text import escaped
 
@@ -94,7 +95,7 @@ class Server:
             raise CantServe(f"can't serve telemetry at {where}: {error.strerror or error}") from error
         self.address = listeners[0].socket.getsockname()[:2]
         task_status.started(self.address)
-        await trio.serve_listeners(self._connection, listeners)
+        await trio.serve_listeners(self._connection, [PatientListener(each, _log) for each in listeners])
 
     async def _connection(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one client. Nothing that it does raises an error here."""

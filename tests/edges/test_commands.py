@@ -142,7 +142,8 @@ def test_one_refused_login_keeps_neither_ready_nor_the_other_feed_from_coming(
         "telemetry: {listen: 127.0.0.1:0}\n"
         "feeds:\n"
         f"  good: {{venue: moex, url: {url}, symbols: [TQBR.SBER]}}\n"
-        f"  bad: {{venue: moex, url: {url}, symbols: [TQBR.GAZP], credentials: {{passcode: s3cret-wr0ng}}}}\n"
+        f"  bad: {{venue: moex, url: {url}, symbols: [TQBR.GAZP],\n"
+        "        credentials: {domain: passport, login: me, passcode: s3cret-wr0ng}}\n"
     )
     service = start("run", "c.yaml", log="run.log", NOTIFY_SOCKET=manager.path, WATCHDOG_USEC="2000000")
     manager.until(lambda line: line == "READY=1")

@@ -92,7 +92,7 @@ async def service() -> AsyncIterator[tuple[Feed, Server]]:
         symbols = ("TQBR.SBER", "TQBR.GAZP", "TQBR.NOSUCH")
         config = FeedConfig(name="moex", venue="moex", url=url, symbols=symbols, sharding=ShardingConfig(2, 2))
         feed = Feed(config, publisher, websocket.dial, DialOptions(subprotocols=("STOMP",)))
-        figures = {"lag": lag, "watchdog": watchdog, "log_lines": lambda: {"info": 1}}
+        figures = {"lag": lag, "watchdog": watchdog, "log_lines": lambda: {"info": 1}, "log_lines_left_out": dict}
         registry = metrics.registry([feed], [publisher], [], lambda: [supervisor], **figures)  # type: ignore[arg-type]
         server = Server("127.0.0.1", 0, registry, list, list)
         await nursery.start(server.serve)

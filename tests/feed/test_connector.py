@@ -206,9 +206,9 @@ async def test_no_connected_before_the_deadline_is_a_failure(stage: Stage, autoj
 
 async def test_no_receipt_before_the_deadline_is_a_failure(stage: Stage, autojump_clock: MockClock) -> None:
     async with stage.running():
-        await stage.connection(CONNECTED, receipt("1"))
+        await stage.connection(CONNECTED)
         await trio.sleep(10.5)
-        assert stage.owner.states[1] == ("waiting", "timed_out: no RECEIPT for orderbooks TQBR.GAZP within 10 s")
+        assert stage.owner.states[1] == ("waiting", "timed_out: no answer to orderbooks TQBR.SBER within 10 s")
 
 
 async def test_a_quiet_market_is_no_reason_to_reconnect(stage: Stage, autojump_clock: MockClock) -> None:

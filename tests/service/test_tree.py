@@ -72,6 +72,7 @@ def registry_of(service: services.Service) -> CollectorRegistry:
         lag=service._lag,
         watchdog=service._watchdog,
         log_lines=dict,
+        log_lines_left_out=dict,
     )
 
 
@@ -83,7 +84,7 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
             url = await simulated(nursery)
             rest = await nursery.start(partial(rest_sim.serve, MoexRest(), "127.0.0.1", 0))
             config = two_boards(tmp_path, url, rest)
-            found = []
+            found, requests = [], []
             for away in (False, True):
                 if away:
                     listing = tmp_path / "cache" / "moex.listing.json"
@@ -92,10 +93,14 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
                     listing.write_text(listing.read_text().replace(rest, broken))
                     config = two_boards(tmp_path, url, broken)
                 reader = feedbus.subscribe(config.bus.publish, topics="book")
-                async with reader as subscription, services.running(config):
+                async with reader as subscription, services.running(config) as service:
                     found.append(await books_of(subscription, 3))
+                    requests.append(
+                        registry_of(service).get_sample_value("feedbus_feed_http_requests_total", {"feed": "moex"})
+                    )
             nursery.cancel_scope.cancel()
     assert found[0] == found[1]
+    assert requests == [4, 1], "two pages of each board, and one that is no list"
     assert any("using the copy" in record.getMessage() for record in caplog.records)
 
 

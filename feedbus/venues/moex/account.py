@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from feedbus.errors import ConfigError
 from feedbus.venues import trading_days
-from feedbus.venues.moex.candles import NewestBars
-from feedbus.venues.moex.channels import CHANNELS, USUAL
+from feedbus.venues.moex.candles import PERIODS, NewestBars
+from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem
 from feedbus.venues.moex.session import GUEST, PUBLIC, Session, mask_of
 from feedbus.venues.moex.symbols import symbol_problem
@@ -26,6 +27,8 @@ class Account(OpenAccount):
     # TRADINGSTATUS: not available for trading, closed, break.
     closed_statuses: Collection[str] = frozenset("NCB")
     public: Collection[str] = PUBLIC
+    kinds: Mapping[str, Sequence[str]] = KINDS
+    bar_periods: Mapping[str, int] = PERIODS
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Account(OpenAccount):
         options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
     ) -> None:
         check_credentials(credentials, tuple(GUEST))
+        _check_together(credentials)
         self._credentials = {**GUEST, **credentials}
         self._mask = mask_of(self._credentials)
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
@@ -64,3 +68,18 @@ class Account(OpenAccount):
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
         return Session(self._credentials, self.channels, symbols, self._kept)
+
+
+def _check_together(credentials: Mapping[str, str]) -> None:
+    """Raises ConfigError for credentials of which a part is the guest's and another isn't: the venue would refuse the
+    login. Those of the guest are DEMO, guest, guest, and those of an account of passport.moex.com are its own three.
+    """
+    own = {name for name, value in credentials.items() if value != GUEST[name]}
+    missing = [name for name in GUEST if name not in own]
+    if not own or not missing:
+        return
+    if missing == ["domain"]:
+        raise ConfigError("credentials: domain is missing: did you mean domain: passport?")
+    lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, or the guest's"
+    own_or_none = "an account of your own has domain, login and passcode, and the guest needs none of them"
+    raise ConfigError(f"credentials: {lacking}: {own_or_none}")

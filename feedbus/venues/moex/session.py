@@ -22,7 +22,7 @@ from feedbus.venues.moex.symbols import destination, selector
 from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
-from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions
+from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
 PUBLIC = frozenset(GUEST.values())
@@ -82,13 +82,15 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def tick(self, now: float) -> Iterator[Effect]:
         """Deadlines, retries, and the next batch of SUBSCRIBEs."""
-        self.subscriptions.tick(now)
-        late = [request for request in self.subscriptions.overdue(now) if request.is_open]
-        if self._login_deadline <= now or late:
-            what = f"RECEIPT for {late[0].wanted[0].subscription}" if late else "CONNECTED"
-            yield Close(TimedOut(f"no {what} within {CONFIRM_WITHIN:g} s"))
+        if self._login_deadline <= now:
+            yield Close(TimedOut(f"no CONNECTED within {CONFIRM_WITHIN:g} s"))
             return
-        yield from self.send_due(now)
+        yield from super().tick(now)
+
+    def asked_in_vain(self, tracked: MoexSubscription) -> None:
+        """End the subscription of the id that the venue hasn't answered: the next SUBSCRIBE has another one."""
+        self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
+        self._forget_id(tracked)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
@@ -110,7 +112,7 @@ class Session(SubscribingSession[MoexSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions."""
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions."""
         regressions = sum(tracked.decoder.seqnum_regressions for tracked in self.subscriptions.tracked.values())
         return {**self.counts, "seqnum_regressions": self.counts["seqnum_regressions"] + regressions}
 
@@ -138,7 +140,7 @@ class Session(SubscribingSession[MoexSubscription]):
             case "RECEIPT":
                 tracked = self._find(frame)
                 if tracked is not None:
-                    yield from self._confirm(tracked)
+                    yield from self._confirm(tracked, now)
             case "ERROR":
                 yield from self._error(frame, now)
             case "CLOSED":
@@ -212,7 +214,7 @@ class Session(SubscribingSession[MoexSubscription]):
         asked_as = tracked.request
         effects = self._data(tracked, frame.body, ts_recv, now)
         if tracked is self._by_id.get(_id(asked_as)):  # otherwise the message was out of step, and it confirms nothing
-            yield from self._confirm(tracked)
+            yield from self._confirm(tracked, now)
             if effects and isinstance(effects[-1], Event):
                 self.subscriptions.data(tracked, now)
         yield from effects
@@ -221,7 +223,7 @@ class Session(SubscribingSession[MoexSubscription]):
         try:
             found = tracked.decoder.decode(body, ts_recv)
         except OutOfStep as error:
-            self.subscriptions.answered(tracked.request)
+            self.subscriptions.answered(tracked.request, now)
             self._forget_id(tracked)
             return tuple(self.out_of_step(tracked, error, now))
         except BadData as error:
@@ -240,12 +242,12 @@ class Session(SubscribingSession[MoexSubscription]):
             tracked.decoder = decoder(tracked.subscription, self._kept)
             self._by_id[_id(request.number)] = tracked
 
-    def _confirm(self, tracked: MoexSubscription) -> Sequence[Effect]:
-        self.subscriptions.answered(tracked.request)
-        return self.subscriptions.confirm(tracked)
+    def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:
+        self.subscriptions.answered(tracked.request, now)
+        return self.subscriptions.confirm(tracked, now)
 
     def _refuse(self, tracked: MoexSubscription, reason: str, now: float) -> Sequence[Effect]:
-        self.subscriptions.answered(tracked.request)
+        self.subscriptions.answered(tracked.request, now)
         self._forget_id(tracked)
         return (*self.subscriptions.refuse(tracked, reason, now), *self.schedule())
 

@@ -54,6 +54,8 @@ class Account:
     limits = Limits(connections=1)
     public: Collection[str] = frozenset()
     units: Mapping[str, str] = {"trades": "lots"}
+    kinds: Mapping[str, Sequence[str]] = {CHANNEL: ("trade",)}
+    bar_periods: Mapping[str, int] = {}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(
@@ -73,6 +75,10 @@ class Account:
     def check_symbol(self, symbol: str) -> str | None:
         """Letters and dots."""
         return None if symbol.replace(".", "").isalpha() else "not letters and dots"
+
+    def check_url(self, url: str) -> str | None:
+        """Any."""
+        return None
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation."""
