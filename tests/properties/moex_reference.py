@@ -145,11 +145,15 @@ def texts(value: Any) -> list[str]:
 
 
 def rows(value: Any) -> list[list[Any]]:
-    """Every cell is looked at, also one of a column that nobody needs."""
+    """Every cell is looked at, also one of a column that nobody needs. What is in an object, or in a list within the
+    list of a cell, is passed over; an object within the list of a cell is none of the venue's shapes."""
     require(type(value) is list and all(type(row) is list for row in value))
-    for part in all_texts(value):
-        require(NOT_UTF8 not in part)
-    check_numbers(value)
+    cells = [cell for row in value for cell in row]
+    parts = [part for cell in cells for part in (cell if type(cell) is list else [cell])]
+    require(not any(type(part) is Pairs for cell in cells if type(cell) is list for part in cell))
+    seen = [part for part in parts if not isinstance(part, list)]
+    require(not any(NOT_UTF8 in part for part in seen if isinstance(part, str)))
+    check_numbers(seen)
     return list(value)
 
 

@@ -11,7 +11,7 @@ with other columns take the slow path, which looks each column up.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,7 @@ from feedbus.venues.moex.tables import (
     read_table,
     size_of,
 )
+from feedbus.venues.problems import Problems
 
 COLUMNS = ("BUYSELL", "PRICE", "QUANTITY", "REPOVALUE")
 
@@ -52,7 +53,7 @@ class _BookRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
     side: Literal["B", "S"]
     price: _FixedCell
     size: _Size
-    repo_value: Any
+    repo_value: _FixedCell | float | None
 
 
 class _UsualBook(msgspec.Struct, gc=False):
@@ -95,15 +96,18 @@ class Orderbook:
         if table.properties.type != "snapshot":
             raise OutOfStep(self.place, f"type {quoted(table.properties.type)}, where every book is a snapshot")
         side_at, price_at, size_at = (column(table, name, self.place) for name in COLUMNS[:3])
-        sides: dict[Any, list[Level]] = {"B": [], "S": []}
+        sides: dict[str, list[Level]] = {"B": [], "S": []}
         for index, row in enumerate(table.data):
-            place = f"{self.place} row {index}"
-            price, size = number(row[price_at], f"{place} PRICE"), size_of(row[size_at], f"{place} QUANTITY")
+            problems = Problems(f"{self.place} row {index}")
+            price, size = number(row[price_at], "PRICE", problems), size_of(row[size_at], "QUANTITY", problems)
+            if problems:
+                raise problems.errors()[0]
             if price is None or size is None:
-                raise BadData(place, "PRICE or QUANTITY is null")
-            if row[side_at] not in ("B", "S"):
-                raise BadData(place, f"BUYSELL is neither B nor S: {quoted(row[side_at])}")
-            sides[row[side_at]].append((price, size))
+                raise BadData(problems.place, "PRICE or QUANTITY is null")
+            side = row[side_at]
+            if type(side) is not str or side not in sides:
+                raise BadData(problems.place, f"BUYSELL is neither B nor S: {quoted(side)}")
+            sides[side].append((price, size))
         return self._book(table.properties, sides["B"], sides["S"], ts_recv)
 
     def _book(self, properties: Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:

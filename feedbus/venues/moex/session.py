@@ -14,6 +14,7 @@ from math import inf
 from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import Event, MarketData
 from feedbus.text import masked, one_line
+from feedbus.venues.fields import LARGE, too_dear
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
@@ -71,6 +72,8 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always one MESSAGE of a subscription that is live."""
+        if len(data) > LARGE and (reason := too_dear(data)):
+            return (Skipped(BadData("frame", reason)),)
         usual = stomp.split_message(data)
         if usual is not None:
             tracked = self._by_id.get(usual[0])

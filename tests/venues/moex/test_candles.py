@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
-from feedbus.venues.moex.candles import BARS_KEPT, MAX_PROBLEMS, Candles, NewestBars
+from feedbus.venues.moex.candles import BARS_KEPT, Candles, NewestBars
 from feedbus.venues.moex.tables import OutOfStep
+from feedbus.venues.problems import MAX_PROBLEMS
 
 TIME = 1769065132000
 COLUMNS = ["FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME"]
@@ -232,7 +233,8 @@ def test_reported_problems_are_bounded_and_counted() -> None:
     made = candles()
     made.decode(body("snapshot", *[["2026-01-22 10:00:00", *["x"] * 7]] * 100), 7)
     assert len(made.problems) == MAX_PROBLEMS
-    assert str(made.problems[-1]) == f"candles.M1 TQBR.SBER: {700 - MAX_PROBLEMS + 1} more of its cells can't be used"
+    more = f"{700 - MAX_PROBLEMS + 1} more of its rows or cells can't be used"
+    assert str(made.problems[-1]) == f"candles.M1 TQBR.SBER: {more}"
 
 
 @pytest.mark.parametrize(
