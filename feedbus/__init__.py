@@ -2,9 +2,11 @@
 
 A program subscribes to a running feedbus like this:
 
-    async with feedbus.subscribe("ipc:///run/feedbus/events.ipc", topics=["book.moex.TQBR.SBER"]) as events:
+    async with feedbus.subscribe(topics=["book.moex.TQBR.SBER"]) as events:
         async for event in events:      # trio; feedbus.subscribe_sync is the same for plain programs
             ...
+
+The events are of the types that are named here: Trade, Quote, BookSnapshot, …, and Gap where something was missed.
 """
 
 from __future__ import annotations
@@ -12,16 +14,68 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from feedbus.bus.subscriber import subscribe, subscribe_sync
+    from feedbus.bus.subscriber import BusSubscription, SyncSubscription, subscribe, subscribe_sync
+    from feedbus.errors import BadAddress, BusError, FeedbusError
+    from feedbus.schema.events import (
+        Alert,
+        Bar,
+        BookDelta,
+        BookMetrics,
+        BookSnapshot,
+        FeedStatus,
+        Gap,
+        Indicator,
+        Instrument,
+        MarketData,
+        Quote,
+        Status,
+        Ticker,
+        Trade,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "subscribe", "subscribe_sync"]
+__all__ = [
+    "Alert",
+    "BadAddress",
+    "Bar",
+    "BookDelta",
+    "BookMetrics",
+    "BookSnapshot",
+    "BusError",
+    "BusSubscription",
+    "FeedStatus",
+    "FeedbusError",
+    "Gap",
+    "Indicator",
+    "Instrument",
+    "MarketData",
+    "Quote",
+    "Status",
+    "SyncSubscription",
+    "Ticker",
+    "Trade",
+    "__version__",
+    "subscribe",
+    "subscribe_sync",
+]
 
+_SUBSCRIBING = {"BusSubscription", "SyncSubscription", "subscribe", "subscribe_sync"}
+_ERRORS = {"BadAddress", "BusError", "FeedbusError"}
 
-def __getattr__(name: str) -> Any:
-    """Import the bus only when it is used, so that `feedbus --help` answers at once."""
-    if name in ("subscribe", "subscribe_sync"):
-        from feedbus.bus import subscriber
+if not TYPE_CHECKING:  # a type checker that saw this function would take any name for one of ours
 
-        return getattr(subscriber, name)
-    raise AttributeError(f"module 'feedbus' has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import what is named only when it is used, so that `feedbus --help` answers at once."""
+        if name not in __all__:
+            raise AttributeError(f"module 'feedbus' has no attribute {name!r}")
+        if name in _SUBSCRIBING:
+            from feedbus.bus import subscriber as module
+        elif name in _ERRORS:
+            from feedbus import errors as module
+        else:
+            from feedbus.schema import events as module
+        return globals().setdefault(name, getattr(module, name))
+
+    def __dir__() -> list[str]:
+        """The names for a prompt that completes them."""
+        return sorted({*globals(), *__all__})

@@ -1,7 +1,17 @@
-"""`python -m feedbus` is the command `feedbus`."""
+"""`python -m feedbus` and the command `feedbus`. Signals are handled before anything else is imported."""
 
 import sys
 
-from feedbus.cli import main
+from feedbus.commands import signals
 
-sys.exit(main())
+
+def main() -> int:
+    """Run the command that the arguments of the process name, and return the exit status."""
+    signals.begin()
+    from feedbus import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,8 +3,8 @@
 What the commands do stands in feedbus/commands. A command's module is imported only when the command runs, so that
 `feedbus --help` answers at once.
 
-The exit status is 0 after a clean stop (also by SIGINT or SIGTERM), 2 for bad usage or a bad configuration, and 1 for
-any other failure. An error is printed as one line; `--debug` adds the traceback.
+The exit status is 0 after a clean stop (also by SIGINT, SIGTERM or SIGHUP), 2 for bad usage or a bad configuration, and
+1 for any other failure. An error is printed as one line; `--debug` adds the traceback.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
-OPTIONS_OF_MOEX = ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")
+OWN_OPTIONS = {"moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")}
+"""The arguments of `feedbus sim` that only one simulated venue takes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -204,7 +205,7 @@ def _demo(arguments: argparse.Namespace) -> None:
     from feedbus.commands.demo import demo
 
     def on_start(address: str, where: str) -> None:
-        print(f"bus: {address}\nin another terminal: feedbus monitor {where}", flush=True)
+        print(f"bus: {address}\nin another terminal: {f'feedbus monitor {where}'.rstrip()}", flush=True)
 
     print(
         demo(
@@ -240,7 +241,9 @@ def _sim(arguments: argparse.Namespace) -> None:
             listen=arguments.listen,
             rest=arguments.rest,
             options={"seed": arguments.seed, "start_ns": arguments.start, "rate": arguments.rate},
-            moex_options={name: getattr(arguments, name) for name in OPTIONS_OF_MOEX},
+            own_options={
+                venue: {name: getattr(arguments, name) for name in names} for venue, names in OWN_OPTIONS.items()
+            },
             log_format=arguments.log_format,
             on_start=on_start,
         )
@@ -264,10 +267,12 @@ def _monitor(arguments: argparse.Namespace) -> None:
 
 def _bench(arguments: argparse.Namespace) -> None:
     from feedbus.bench import command
+    from feedbus.commands.signals import interrupted_by_signal
 
-    command.main(
-        vars(arguments), out=lambda text: print(text, flush=True), note=lambda text: print(text, file=sys.stderr)
-    )
+    with interrupted_by_signal():
+        command.main(
+            vars(arguments), out=lambda text: print(text, flush=True), note=lambda text: print(text, file=sys.stderr)
+        )
 
 
 # The types of arguments. Each function converts a text, and raises ValueError when the text isn't a valid value.

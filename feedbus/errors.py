@@ -9,6 +9,7 @@ FeedbusError
 ├── Escalated           a supervisor gave up, because its children crashed too often
 └── VenueError          the venue or the network failed: counted, and followed by a new attempt after a pause
     ├── ConnectFailed       no connection could be made: name lookup, TCP, TLS, the WebSocket handshake
+    │   └── ProxyFailed         the proxy between us and the venue is why
     ├── TimedOut            a deadline passed: connecting, logging in, a confirmation, a pong
     ├── BadData             bytes that break the protocol, or a message of another shape than documented
     ├── ClosedByPeer        the venue closed the connection; carries the code and the reason
@@ -60,6 +61,13 @@ class ConnectFailed(VenueError):
     """No connection could be made: name lookup, TCP, TLS or the WebSocket handshake failed."""
 
     cause = "connect_failed"
+
+
+class ProxyFailed(ConnectFailed):
+    """No connection could be made because of the proxy: it can't be reached, wants another login, doesn't answer in
+    time, or refuses or fails to connect us."""
+
+    cause = "proxy_failed"
 
 
 class TimedOut(VenueError):

@@ -7,9 +7,12 @@ forges a log line, and nothing grows without a limit.
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
+import unicodedata
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
@@ -17,6 +20,10 @@ MAX_LINE = 200
 HIDDEN = "***"
 """What a secret is replaced by."""
 
+_LOOKALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХԚԜавезѕіјкмнорсԁтухԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορυχ",
+    "ABESIJKMHOPCTYXQWabe3sijkmhopcdtyxqwABEZHIKMNOPTYXaikvopux",
+)
 _UNUSUAL = re.compile(r"[^\x20-\x7e]")
 
 
@@ -56,6 +63,35 @@ def quoted(value: object, limit: int = 40) -> str:
     What is long or nested is shortened first, so the cost is bounded whatever the value is.
     """
     return (repr(value[: limit + 1]) if isinstance(value, str | bytes) else _bounded_repr(value))[:limit]
+
+
+def plain_decimal(value: float, digits: int | None = None) -> str:
+    """A number as people write it, whatever its size: without an exponent and without a zero after the point. 1e15
+    becomes 1000000000000000, 1.5e-07 becomes 0.00000015. It is rounded to so many significant digits; without `digits`
+    it has all that Python needs to tell it from others.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if not value:
+        return "0"
+    text = f"{Decimal(repr(value) if digits is None else f'{value:.{digits}g}'):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def mistaken(text: str) -> tuple[str, str] | None:
+    """What a text reads like in Latin letters, and which letter isn't one, in words; None for any other text.
+
+    Cyrillic, Greek and full-width letters look like Latin ones in most fonts, so a symbol or a name that was typed on
+    another keyboard is another one than the one that is seen. A text in which a letter remains that isn't ASCII is a
+    word of another language, and none that was written so by mistake.
+    """
+    if text.isascii():
+        return None
+    latin = unicodedata.normalize("NFKC", text).translate(_LOOKALIKES)
+    if not latin.isascii():
+        return None
+    odd = next(char for char in text if not char.isascii())
+    return latin, f"{odd!r} is a {unicodedata.name(odd, 'foreign sign').lower()}"
 
 
 def time_span(seconds: float) -> str:

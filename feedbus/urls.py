@@ -1,9 +1,12 @@
-"""URLs: whether they are well formed, which host and port they name, and whether two of these collide. Pure."""
+"""URLs: whether they are well formed, which host and port they name, and whether two of these collide; and the usual
+address of the bus. Pure.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 _ANY = ("0.0.0.0", "::")  # noqa: S104 (only compared with)
@@ -59,3 +62,10 @@ def collide(one: Endpoint | None, other: Endpoint | None) -> bool:
     hosts = {"127.0.0.1" if host == "localhost" else host for host in (one[0], other[0])}
     any_of_ours = not hosts.isdisjoint(_ANY) and all(host in _ANY or is_loopback(host) for host in hosts)
     return len(hosts) == 1 or any_of_ours
+
+
+def usual_bus(environ: Mapping[str, str]) -> str:
+    """The address at which feedbus publishes, and at which subscribers look for it, where nobody names another one: in
+    the user's runtime directory (XDG Base Directory Specification), or in the system's where the user has none.
+    """
+    return f"ipc://{environ.get('XDG_RUNTIME_DIR') or '/run'}/feedbus/events.ipc"

@@ -41,7 +41,7 @@ class Command:
 @contextmanager
 def untouched() -> Iterator[None]:
     """What a command sets for its whole process is put back: handlers of signals and of log lines."""
-    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     loggers = [logging.getLogger("feedbus"), logging.getLogger()]
     before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     try:

@@ -22,6 +22,7 @@ def test_a_close_keeps_code_and_reason() -> None:
     ("error", "cause"),
     [
         (errors.ConnectFailed, "connect_failed"),
+        (errors.ProxyFailed, "proxy_failed"),
         (errors.TimedOut, "timed_out"),
         (errors.BadData, "bad_data"),
         (errors.ClosedByPeer, "closed_by_peer"),

@@ -6,16 +6,18 @@ import ast
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from feedbus import actors, venues
 from tests.places import ROOT
 
 SOURCES = sorted(path for path in (ROOT / "feedbus").rglob("*.py") if path.name != "__init__.py")
 UNTESTED = {
-    "__main__.py",  # two lines: the command is tests/test_cli.py's
+    "__main__.py",  # a few lines: tests/commands/test_signals.py starts them as processes
     "actors/protocol.py",  # types and protocols alone: tests/actors/test_shell.py plays by them
     "sim/seam.py",  # types, protocols and plain totals alone
     "venues/protocol.py",  # types and protocols alone: tests/venues/test_venues.py holds every venue to them
@@ -46,10 +48,33 @@ def test_no_two_classes_have_one_name() -> None:
 
 
 @pytest.mark.parametrize(
+    ("contract", "names"),
+    [("no venue imports another", venues.names()), ("no actor imports another", actors.names())],
+)
+def test_the_contract_of_independence_lists_every_package(contract: str, names: list[str]) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    listed = next(each["modules"] for each in contracts if each["name"].startswith(contract))
+    assert [module.rpartition(".")[2] for module in listed] == names
+
+
+@pytest.mark.parametrize("package", ["alerts", "analytics", "schema", "venues", "table"])
+def test_the_core_asks_no_clock_of_a_module_that_it_may_import(package: str) -> None:
+    """`datetime` and `urllib` are imported for their formats; a contract can't allow a part of a module."""
+    for source in (ROOT / "feedbus" / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            assert not (isinstance(node, ast.Attribute) and node.attr in {"now", "today", "utcnow"}), source
+            assert not (isinstance(node, ast.ImportFrom | ast.Import) and "urllib.request" in ast.unparse(node)), source
+
+
+@pytest.mark.parametrize(
     ("file", "line", "contract"),
     [
         ("venues/binance/payloads.py", "from feedbus.venues.alor import payloads", "no venue imports another"),
+        ("actors/metrics/bus_figures.py", "from feedbus.actors.alerting import webhook", "no actor imports another"),
         ("analytics/some_new_file.py", "import trio", "the core is pure"),
+        ("venues/moex/some_new_file.py", "import pathlib", "the core is pure"),
+        ("sim/moex/some_new_file.py", "from feedbus.table import keys", "the simulators know nothing of the feeds"),
+        ("service/some_new_file.py", "from feedbus.testing import memory_bus", "what tests alone need"),
         ("table/some_new_file.py", "import time", "the live table, sharding and back-off are pure"),
         ("table/keys.py", "from feedbus.table import terminal", "the live table's screen and keys"),
         ("feed/sharding.py", "import random", "the live table, sharding and back-off are pure"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import trio
@@ -21,7 +23,8 @@ from feedbus.bus.nng import MESSAGE_SIZE, PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.subscriber import BusSubscription, SyncSubscription
 from feedbus.schema import codec
-from feedbus.schema.events import Event, Gap, Trade
+from feedbus.schema.events import BookSnapshot, Event, Gap, MarketData, Trade
+from tests.places import ROOT
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
 
@@ -106,11 +109,14 @@ async def take(subscription: BusSubscription, count: int) -> list[Event]:
     return [await anext(subscription) for _ in range(count)]
 
 
-def test_feedbus_names_both_and_nothing_else() -> None:
-    assert feedbus.subscribe.__name__ == "subscribe"
-    assert feedbus.subscribe_sync.__name__ == "subscribe_sync"
-    with pytest.raises(AttributeError, match="has no attribute 'unsubscribe'"):
-        feedbus.unsubscribe  # noqa: B018
+def test_feedbus_names_every_event_that_a_subscriber_gets_and_imports_nothing_before() -> None:
+    kinds = {kind.__name__ for kind in (*get_args(MarketData), Gap)}
+    assert kinds <= set(feedbus.__all__) <= set(dir(feedbus))
+    assert {getattr(feedbus, name).__name__ for name in kinds} == kinds
+    with pytest.raises(AttributeError, match="has no attribute 'Trde'"):
+        feedbus.Trde  # type: ignore[attr-defined]  # noqa: B018
+    code = "import sys, feedbus; assert not {'trio', 'msgspec', 'pynng', 'feedbus.schema'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 async def test_all_arrives_in_order_and_unchanged(address: str) -> None:
@@ -285,3 +291,61 @@ async def test_plain_program_is_woken_by_signals(
         rest = await trio.to_thread.run_sync(program.communicate, abandon_on_cancel=True)
     assert rest == (last_words, b"")
     assert program.returncode == 0
+
+
+# The program of the README
+
+
+@pytest.fixture
+def readme_program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    path.write_text(program)
+    return path
+
+
+def checked(path: Path) -> str:
+    """What mypy says of a user's program. It finds feedbus as an installed package, and not as sources to check."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(path.parent / "cache"), str(path)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=path.parent, env=environ
+    ).stdout.strip()
+
+
+def test_a_users_program_is_typed(readme_program: Path) -> None:
+    assert checked(readme_program) == "Success: no issues found in 1 source file"
+    with readme_program.open("a") as program:
+        program.write("            case feedbus.Trde():\n                print(event.symbol.real)\n")
+    assert '"Trde"; maybe "Trade"?' in checked(readme_program), "not every name is one of ours"
+
+
+@pytest.fixture
+def readme_running(readme_program: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-u", readme_program], stdout=subprocess.PIPE, env=environ) as child:
+        yield child
+        child.kill()
+
+
+async def test_the_program_of_the_readme_prints_what_is_published(
+    readme_running: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    assert readme_running.stdout is not None
+    book = BookSnapshot("moex", "TQBR.SBER", 1, 2, [(306.4, 2.0)], [(306.5, 1.0)], None)
+    async with bus(f"ipc://{tmp_path}/feedbus/events.ipc") as sink:
+        await sink.joined()
+        for word, group in (
+            ("trade", ("A", 1, [trade(1)])),
+            ("trade", ("A", 5, [trade(5)])),
+            ("book", ("TQBR.SBER", 1, [book])),
+        ):
+            sink.send(codec.encode(codec.MessageHeader(word, "moex", "moex", 7, 5), [group]))
+        read = readme_running.stdout.readline
+        lines = [await trio.to_thread.run_sync(read, abandon_on_cancel=True) for _ in range(4)]
+    assert b"".join(lines).decode().splitlines() == [
+        "moex A traded 2.0 at 1.5",
+        "missed on trade.moex.A 2 to 4",
+        "moex A traded 2.0 at 1.5",
+        "TQBR.SBER 306.4 306.5",
+    ]

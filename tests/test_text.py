@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.text import escaped, escaped_json, masked, one_line, quoted, replaced, shortened, time_span
+from feedbus.text import (
+    escaped,
+    escaped_json,
+    masked,
+    mistaken,
+    one_line,
+    plain_decimal,
+    quoted,
+    replaced,
+    shortened,
+    time_span,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +108,54 @@ def test_what_is_cut_says_so() -> None:
 )
 def test_a_length_of_time_is_said_in_the_unit_that_suits_it(seconds: float, text: str) -> None:
     assert time_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (1e15, "1000000000000000"),
+        (3600.0, "3600"),
+        (100, "100"),
+        (0.1, "0.1"),
+        (-1.5e-07, "-0.00000015"),
+        (1.234e-05, "0.00001234"),
+        (1.5e10, "15000000000"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_a_number_is_written_without_an_exponent(value: float, text: str) -> None:
+    assert plain_decimal(value) == text
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_written_plainly_is_the_same_number(value: float) -> None:
+    assert float(plain_decimal(value)) == value
+    assert "e" not in plain_decimal(value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 17))
+def test_a_number_of_so_many_digits_is_the_rounded_one(value: float, digits: int) -> None:
+    text = plain_decimal(value, digits)
+    assert float(text) == float(f"{value:.{digits}g}")
+    assert set(text) <= set("-.0123456789")
+    assert "." not in text or text[-1] not in ".0"
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [
+        ("TQBR.SВER", ("TQBR.SBER", "'В' is a cyrillic capital letter ve")),  # noqa: RUF001
+        ("mоex", ("moex", "'о' is a cyrillic small letter o")),  # noqa: RUF001
+        ("ΒTC", ("BTC", "'Β' is a greek capital letter beta")),  # noqa: RUF001
+        ("ＢＴＣ", ("BTC", "'Ｂ' is a fullwidth latin capital letter b")),  # noqa: RUF001
+        ("TQBR.SBER", None),
+        ("СБЕР", None),
+        ("币安人生USDT", None),
+        ("", None),
+    ],
+)
+def test_letters_that_are_taken_for_latin_ones_are_found(text: str, seen: tuple[str, str] | None) -> None:
+    assert mistaken(text) == seen

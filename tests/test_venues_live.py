@@ -58,7 +58,7 @@ def feed_of(name: str, url: str, rest_url: str, **keys: str) -> str:
 
 
 @asynccontextmanager
-async def service_of(folder: Path, *feeds: str) -> AsyncIterator[tuple[Service, feedbus.Subscription]]:
+async def service_of(folder: Path, *feeds: str) -> AsyncIterator[tuple[Service, feedbus.BusSubscription]]:
     """A running service of these feeds, and a subscription to all of it."""
     text = f"bus: {{publish: 'ipc://{folder}/b'}}\nfeeds:\n{''.join(feeds)}"
     loaded = config.parse(text, name="c.yaml", directory=folder, environ={"HOME": str(folder)})
@@ -67,7 +67,7 @@ async def service_of(folder: Path, *feeds: str) -> AsyncIterator[tuple[Service, 
             yield service, subscription
 
 
-async def until(subscription: feedbus.Subscription, holds: Callable[[], bool]) -> list[Event]:
+async def until(subscription: feedbus.BusSubscription, holds: Callable[[], bool]) -> list[Event]:
     """What comes until something holds; looked at whenever a message has come."""
     events: list[Event] = []
     async for _, batch in subscription.messages():

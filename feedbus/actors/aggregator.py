@@ -14,6 +14,7 @@ from typing import ClassVar
 import msgspec
 import trio
 
+from feedbus import venues
 from feedbus.actors.protocol import ActorContext
 from feedbus.analytics.aggregates import TOPICS, Aggregates
 from feedbus.analytics.options import Options
@@ -37,7 +38,7 @@ class Actor:
             raise TypeError(f"the aggregator's options, not {type(options).__name__}")
         options.check()
         self._context = context
-        self._model = Aggregates(options)
+        self._model = Aggregates(options, trading_day=venues.trading_day)
         self._timer = trio.CancelScope()  # what the timer's task sleeps in: moving its deadline moves the wake-up
         self._rests_until = -inf
 

@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from feedbus.bus.subscriber import EventReader
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.schema.events import MarketData
 
 
@@ -38,6 +39,8 @@ class ActorContext:
     """Publishes events under the actor's own name. Raises RuntimeError for an actor whose `publishes` is False."""
     wall_ns: Callable[[], int]
     """The wall clock, in nanoseconds since the epoch."""
+    proxies: Proxies = DIRECT
+    """Which proxies lead out of this network."""
 
 
 class Actor(Protocol):
@@ -54,7 +57,8 @@ class Actor(Protocol):
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Works until it is cancelled. Calls `task_status.started()` once it is subscribed. Any exception is a bug, and
-        so is a return."""
+        so is a return. An actor that leaves what has come on one of its subscriptions unread counts as stuck after
+        feedbus.bus.subscriber.READ_WITHIN seconds: its shell sees that without the actor's help."""
 
     def overdue(self, now: float) -> str | None:
         """Returns what the actor should have done by `now` (trio's clock) and hasn't, as one line for the log; None

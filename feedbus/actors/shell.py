@@ -24,6 +24,7 @@ from feedbus.actors.protocol import Actor, ActorContext
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Stats
 from feedbus.bus.subscriber import EventReader, subscribe
+from feedbus.proxies import DIRECT, Proxies
 
 PAUSE_FIRST = 1.0
 """Seconds between the first crash and the next life. The pause doubles with every further crash."""
@@ -50,11 +51,12 @@ class ActorShell:
         addresses: Sequence[str],
         publisher: Publisher | None,
         stalled_bytes: int,
+        proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`options` are the actor's own. `addresses` are those of all publishers of the service. `publisher` is the
         actor's own one, None if it doesn't publish. `stalled_bytes` bounds what may wait for the actor on each
-        subscription. Raises ConfigError when there is no actor of this name."""
+        subscription. `proxies` are those of the environment. Raises ConfigError when there is no actor of this name."""
         self.name = name
         self.starts = 0
         self._class = actor_class(name)
@@ -63,6 +65,7 @@ class ActorShell:
         self._publisher = publisher
         self._publish = publisher.publish if publisher else _refuse_to_publish
         self._stalled_bytes = stalled_bytes
+        self._proxies = proxies
         self._wall_ns = wall_ns
         self._actor: Actor | None = None
         self._readers: list[EventReader] = []
@@ -78,12 +81,12 @@ class ActorShell:
         await trio.sleep_until(self._not_before)
         self.starts += 1
         if self.starts > 1 and self._publisher is not None:
-            self._publisher.begin_again()
+            self._publisher.begin_epoch()
         began = trio.current_time()
-        self._actor = actor = self._class(self._options, ActorContext(self._subscribe, self._publish, self._wall_ns))
+        self._actor = actor = self._class(self._options, self._context())
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_end_when_stuck, actor)
+                nursery.start_soon(self._end_when_stuck)
                 await actor.run()
                 raise RuntimeError(f"{self.name} has ended by itself")
         except Exception:
@@ -96,6 +99,23 @@ class ActorShell:
         finally:
             self._past_counts.update(actor.counters())
             self._actor = None
+
+    def overdue(self, now: float) -> str | None:
+        """Returns what is late at `now` (trio's clock), None when nothing is. The actor says so itself, or it doesn't
+        read the bus."""
+        late = None if self._actor is None else self._actor.overdue(now)
+        unread = [text for reader in self._readers if (text := reader.overdue(now)) is not None]
+        return late or (f"{self.name}: {unread[0]}" if unread else None)
+
+    async def _end_when_stuck(self) -> None:
+        """Raises Stuck when the actor is overdue at two checks in a row. That cancels the actor and ends this life."""
+        late_before = False
+        while True:
+            await trio.sleep(CHECK_EVERY)
+            late = self.overdue(trio.current_time())
+            if late is not None and late_before:
+                raise Stuck(late)
+            late_before = late is not None
 
     def counters(self) -> Counter[str]:
         """Returns the actor's own counters, summed over all its lives."""
@@ -112,9 +132,15 @@ class ActorShell:
             counts.update(_totals(reader.stats()))
         return counts
 
+    def _context(self) -> ActorContext:
+        return ActorContext(self._subscribe, self._publish, self._wall_ns, self._proxies)
+
     @asynccontextmanager
     async def _subscribe(self, topics: str | Iterable[str]) -> AsyncIterator[EventReader]:
-        async with subscribe(self._addresses, topics=topics, stalled_bytes=self._stalled_bytes) as reader:
+        # An actor isn't told of silence: the service starts its publishers with it, and /healthz judges them.
+        async with subscribe(
+            self._addresses, topics=topics, stalled_bytes=self._stalled_bytes, warn_after=None
+        ) as reader:
             self._readers.append(reader)
             try:
                 yield reader
@@ -135,14 +161,3 @@ def _totals(stats: Stats) -> dict[str, int]:
         "gaps": stats.gaps,
         "lost": sum(stats.lost.values()),
     }
-
-
-async def _end_when_stuck(actor: Actor) -> None:
-    """Raises Stuck when the actor is overdue twice in a row. That cancels the actor and ends this life."""
-    late_before = False
-    while True:
-        await trio.sleep(CHECK_EVERY)
-        late = actor.overdue(trio.current_time())
-        if late is not None and late_before:
-            raise Stuck(late)
-        late_before = late is not None

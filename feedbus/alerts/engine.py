@@ -11,7 +11,7 @@ Gaps don't come here: nothing fires because events were lost, and lost events ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from feedbus.alerts.market import LargeTrade, PriceJump, VolumeSpike, WideSpread
 from feedbus.alerts.presence import ConnectionDown, Stale
@@ -74,15 +74,17 @@ class AlertEngine:
         *,
         max_instruments: int = MAX_INSTRUMENTS,
         closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
+        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
         """`closed_statuses` tells, by venue, the values of a Ticker's `status` at which an instrument isn't traded.
+        `units` tells, by venue, the words for what volumes are counted in: of "trades", and of "ticker".
 
         Raises ConfigError for rules that contradict themselves or one another.
         """
         check_rules(rules)
         self.passed_over = 0
         self._max = max_instruments
-        self._shared = SharedState(closed_statuses)
+        self._shared = SharedState(closed_statuses, units)
         self._timers = self._shared.timers
         compiled = [CompiledRule(rule) for rule in rules]
         groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]
@@ -93,6 +95,8 @@ class AlertEngine:
         """Takes in one event and returns the alerts that fire or are resolved by it, or by the time that has passed
         before it. `now` is in nanoseconds and never earlier than in the call before; the alerts have it as their
         `ts_recv`."""
+        if type(event) is FeedStatus:
+            self._shared.connections.add(event, now)
         found = self._by_kind.get(type(event))
         if found is None:
             return _NO_ALERTS
@@ -114,12 +118,14 @@ class AlertEngine:
 
     def tick(self, now: int) -> Sequence[Alert]:
         """Returns the alerts that fire or are resolved because time has passed."""
+        self._shared.connections.check(now)
         self._timers.run(now)
         return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def next_due(self) -> int | None:
         """Returns when `tick` is to be called next, in nanoseconds; None when nothing is due until an event comes."""
-        return None if self._timers.next == NEVER else self._timers.next
+        due = min(self._timers.next, self._shared.connections.next_due)
+        return int(due) if due < NEVER else None
 
     @property
     def watched(self) -> int:

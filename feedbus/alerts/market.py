@@ -18,14 +18,16 @@ from feedbus.alerts.states import (
     SharedState,
     Subject,
     Watch,
-    format_number,
 )
 from feedbus.alerts.window import Window
 from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
+from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
 HISTORY_NS = 60 * SECOND
+TEXT_DIGITS = 10
+"""The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
 _TICKER, _BOOK, _QUOTE = range(1, 4)
 
@@ -111,9 +113,9 @@ class WideSpread(Watch):
 
     def _spread(self, relation: str) -> tuple[float, str]:
         spread = 200 * (self._ask - self._bid) / (self._ask + self._bid)
-        sides = f"bid {format_number(self._bid)}, ask {format_number(self._ask)}"
+        sides = f"bid {_number(self._bid)}, ask {_number(self._ask)}"
         limit = self.rule.threshold if relation == "above" else self.rule.resolve_at
-        return spread, f"spread {spread:.3g} % ({sides}), {relation} {format_number(limit)} %"
+        return spread, f"spread {plain_decimal(spread, 3)} % ({sides}), {relation} {_number(limit)} %"
 
 
 class LargeTrade(MomentWatch):
@@ -137,7 +139,7 @@ class LargeTrade(MomentWatch):
         value = event.price * event.size if self._is_notional else event.size
         # A time beyond that of its receipt is wrong, and must not make history of everything that follows.
         self._newest = max(self._newest, min(event.ts_event, event.ts_recv))
-        if value >= self.rule.threshold and event.ts_event > self._newest - HISTORY_NS:
+        if value >= self.rule.threshold and not 0 < event.ts_event <= self._newest - HISTORY_NS:
             self._trade = event
             self.happened(value, now, event.ts_event)
 
@@ -147,8 +149,10 @@ class LargeTrade(MomentWatch):
         if trade is None:
             return self.value, "a trade"
         side = f" {trade.side}" if trade.side else ""
-        worth = f" = {format_number(self.value)}" if self._is_notional else ""
-        return self.value, f"trade{side} {format_number(trade.size)} at {format_number(trade.price)}{worth}"
+        unit = self.shared.units(self.subject.venue).get("trades", "")
+        size = f"{_number(trade.size)} {unit}".rstrip()
+        worth = f" = {_number(self.value)} (price times {unit or 'size'})" if self._is_notional else ""
+        return self.value, f"trade{side} {size} at {_number(trade.price)}{worth}"
 
 
 class PriceJump(Watch):
@@ -161,30 +165,55 @@ class PriceJump(Watch):
     A ticker repeats its last price with every other change, and the first ticker of a morning has yesterday's. So a
     ticker is an observation only if a trade lies between it and the ticker before: its last price, its day's volume or
     its day's count of trades has changed.
+
+    Prices that are older than the newest one by the window are history, and no observations. Nor is what spans an
+    outage of the venue: the price after it is compared with no price before it.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade", Ticker: "on_ticker"}
 
-    __slots__ = ("_move", "_quiet_above", "_quiet_below", "_ticker", "_window")
+    __slots__ = ("_move", "_newest", "_outages", "_quiet_above", "_quiet_below", "_ticker", "_venue", "_window")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
-        self._window = Window(round(rule.rule.window * SECOND))
+        self._window = Window(rule.window_ns)
+        self._venue = shared.connections.venue(subject.venue)
+        self._outages = self._venue.outages  # up to the last price
+        self._newest = 0  # the latest `ts_event` of a price
         self._move = 0.0
         self._quiet_above = self._quiet_below = 0.0
         self._ticker: Ticker | None = None
 
     def on_trade(self, event: Trade, now: int) -> None:
         """Judges the price of a trade."""
-        self._on_price(event.price, now, event)
+        if self._is_observation(event):
+            self._on_price(event.price, now, event)
 
     def on_ticker(self, event: Ticker, now: int) -> None:
         """Judges the last price of a ticker, if somebody has traded since the ticker before."""
+        if not self._is_observation(event):
+            return
         before, self._ticker = self._ticker, event
         if event.last is None or before is None:
             return
         if event.last != before.last or event.volume != before.volume or event.trades != before.trades:
             self._on_price(event.last, now, event)
+
+    def _is_observation(self, event: Trade | Ticker) -> bool:
+        """Returns False for an event of the past. Forgets the prices before an outage."""
+        if self._outages != self._venue.outages:
+            self._outages = self._venue.outages
+            self._ticker = None
+            self._window = Window(self.rule.window_ns)
+        time = event.ts_event
+        if time > self._newest:
+            # As in LargeTrade, but without calls: this runs for each trade.
+            if time <= event.ts_recv:
+                self._newest = time
+            elif event.ts_recv > self._newest:
+                self._newest = event.ts_recv
+            return True
+        return time > self._newest - self.rule.window_ns or time <= 0  # 0: the venue gives no time
 
     def _on_price(self, price: float, now: int, event: Trade | Ticker | None) -> None:
         window = self._window
@@ -220,18 +249,19 @@ class PriceJump(Watch):
 
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns the move in per cent, which is negative when the price fell."""
-        low, high, last = (format_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        low, high, last = (_number(price) for price in (self._window.low, self._window.high, self._window.last))
+        sign = "+" if self._move > 0 else ""
         origin = f"the lowest {low}" if self._move > 0 else f"the highest {high}"
-        return self._move, f"last {last} is {self._move:+.3g} % from {origin} of {self._seconds()} s"
+        return self._move, f"last {last} is {sign}{plain_decimal(self._move, 3)} % from {origin} of {self._seconds()} s"
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns no value; the text shows the range of the window."""
         window = self._window
-        reach = f"{format_number(window.low)} to {format_number(window.high)}"
-        return None, f"last {format_number(window.last)}, within {reach} in {self._seconds()} s"
+        reach = f"{_number(window.low)} to {_number(window.high)}"
+        return None, f"last {_number(window.last)}, within {reach} in {self._seconds()} s"
 
     def _seconds(self) -> str:
-        return format_number(self.rule.rule.window)
+        return _number(self.rule.rule.window)
 
 
 class VolumeSpike(MomentWatch):
@@ -283,5 +313,11 @@ class VolumeSpike(MomentWatch):
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns how many times the mean the volume is."""
         rule, mean = self.rule.rule, self._mean or 0.0
-        bars = f"the mean {format_number(mean)} of {rule.bars} bars of {rule.period_s} s"
-        return self.value, f"volume {format_number(self.value * mean)} is {self.value:.3g} times {bars}"
+        unit = self.shared.units(self.subject.venue).get(rule.source, "")
+        volume = f"{_number(self.value * mean)} {unit}".rstrip()
+        bars = f"the mean {_number(mean)} of {rule.bars} bars of {rule.period_s} s"
+        return self.value, f"volume {volume} is {plain_decimal(self.value, 3)} times {bars}"
+
+
+def _number(value: float) -> str:
+    return plain_decimal(value, TEXT_DIGITS)

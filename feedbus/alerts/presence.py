@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from feedbus.alerts.states import PENDING, QUIET, SECOND, CompiledRule, SharedState, Subject, Watch
+from feedbus.schema.connections import UP_STATES
 from feedbus.schema.events import BookDelta, BookSnapshot, FeedStatus, MarketEvent, Quote, Ticker, Trade
 
 SILENT_AFTER = 15 * SECOND
@@ -16,7 +17,6 @@ SILENT_AFTER = 15 * SECOND
 REPLACED_AFTER = 10 * SECOND
 """A connection that has fallen silent isn't missed if its feed reports, more than this after the connection's last
 status, that all wanted connections are up: the feed does without it."""
-UP_STATES = ("online", "delayed")
 STOPPED = "stopped"
 
 

@@ -29,7 +29,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "connection_down": ("feed",),
     "wide_spread": ("quote", "book", "ticker"),
     "large_trade": ("trade",),
-    "price_jump": ("trade", "ticker"),
+    "price_jump": ("trade", "ticker", "feed"),
     "volume_spike": ("bar",),
 }
 """The topic words that each kind of rule needs."""
@@ -133,7 +133,11 @@ def topics(rules: Iterable[Rule]) -> list[str]:
 
 
 def _topics(rule: Rule, word: str) -> list[str]:
-    return [Pattern(text).topic(word) for text in rule.symbols] or [word]
+    patterns = [Pattern(text) for text in rule.symbols]
+    if word == "feed" and rule.kind != "connection_down":
+        # The rule is about instruments, and any connection of their venues may carry them.
+        return [topic_of(word, pattern.venue, "") if pattern.venue else word for pattern in patterns] or [word]
+    return [pattern.topic(word) for pattern in patterns] or [word]
 
 
 def check_rules(rules: Iterable[Rule]) -> None:

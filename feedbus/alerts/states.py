@@ -14,14 +14,15 @@ The module is pure. Times are nanoseconds of the engine's clock, which never jum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, ClassVar, Literal
 
 from feedbus.alerts.rules import Pattern, Rule
+from feedbus.schema.connections import Connections
 from feedbus.schema.events import Alert, MarketEvent
-from feedbus.text import replaced, shortened
+from feedbus.text import plain_decimal, replaced, shortened
 
 SECOND = 1_000_000_000
 NEVER = 1 << 63
@@ -81,12 +82,20 @@ class Timers:
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "closed_statuses", "feed_complete_at", "timers")
+    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units")
 
-    def __init__(self, closed_statuses: Callable[[str], Collection[str]] = lambda _venue: ()) -> None:
+    def __init__(
+        self,
+        closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
+        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
+    ) -> None:
         self.timers = Timers()
+        self.connections = Connections(second=SECOND)
+        """Which venues are up, and how often they weren't."""
         self.closed_statuses = closed_statuses
         """The values of a Ticker's `status`, by venue, at which an instrument isn't traded."""
+        self.units = units
+        """The words for what volumes are counted in, by venue and then by what they are drawn from."""
         self.alerts: list[Alert] = []
         """The alerts that came about and that the engine hasn't handed out yet."""
         self.feed_complete_at: dict[tuple[str, str], int] = {}
@@ -117,7 +126,18 @@ class Subject:
 class CompiledRule:
     """A rule prepared for use: its times are in nanoseconds, and its patterns are parsed."""
 
-    __slots__ = ("cooldown_ns", "for_ns", "keep_ns", "name", "patterns", "resolve_at", "rule", "severity", "threshold")
+    __slots__ = (
+        "cooldown_ns",
+        "for_ns",
+        "keep_ns",
+        "name",
+        "patterns",
+        "resolve_at",
+        "rule",
+        "severity",
+        "threshold",
+        "window_ns",
+    )
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
@@ -128,6 +148,7 @@ class CompiledRule:
         self.for_ns = round(rule.for_ * SECOND)
         self.keep_ns = round(rule.keep_firing_for * SECOND)
         self.cooldown_ns = round(rule.cooldown * SECOND)
+        self.window_ns = round(rule.window * SECOND)
         self.patterns = [Pattern(text) for text in rule.symbols]
 
     def applies_to(self, venue: str, symbol: str) -> bool:
@@ -259,7 +280,8 @@ class MomentWatch(Watch):
 
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the value that fired: nothing has changed since, only time has passed."""
-        return self.value, f"{max(self.rule.rule.cooldown, self.rule.rule.keep_firing_for):g} s have passed since"
+        passed = max(self.rule.rule.cooldown, self.rule.rule.keep_firing_for)
+        return self.value, f"{plain_decimal(passed)} s have passed since"
 
     def on_timer(self, now: int) -> None:
         """Resolves the alert when the cooldown is over, and waits for that otherwise."""
@@ -268,8 +290,3 @@ class MomentWatch(Watch):
         elif self.state == FIRING:
             self.state = QUIET
             self._alert("resolved", now, 0)
-
-
-def format_number(value: float) -> str:
-    """Formats a price, a size or a percentage for people: at most ten significant digits, and no trailing zeros."""
-    return f"{value:.10g}"

@@ -1,7 +1,8 @@
 """The aggregator's model: events of the bus go in, derived events come out.
 
 `Aggregates` hands each event to the maker that needs it: trades and tickers make bars, books and quotes make book
-metrics. It also finds out which instruments a Gap concerns, since what is derived from incomplete data must say so.
+metrics. It also finds out which instruments a Gap or an outage of a venue concerns, since what is derived from
+incomplete data must say so.
 The module is pure: the time is an argument, and nothing is read or published here.
 """
 
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from feedbus.analytics.bar_maker import BarMaker
+from feedbus.analytics.bar_maker import BarMaker, TradingDay
 from feedbus.analytics.book_metrics_maker import BookMetricsMaker
+from feedbus.analytics.day_changes import utc_day
 from feedbus.analytics.options import AggregateCounters, Options
-from feedbus.schema.events import BookDelta, BookSnapshot, Event, Gap, MarketData, Quote, Ticker, Trade
+from feedbus.schema.connections import Connections
+from feedbus.schema.events import BookDelta, BookSnapshot, Event, FeedStatus, Gap, MarketData, Quote, Ticker, Trade
 
-TOPICS = ("trade", "ticker", "book", "quote")
+TOPICS = ("trade", "ticker", "book", "quote", "feed")
 """The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
 """How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
@@ -30,9 +33,11 @@ class Aggregates:
     clock, whose origin doesn't matter.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, *, trading_day: TradingDay = lambda _venue: utc_day) -> None:
+        """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies."""
         self.counters = AggregateCounters()
-        self._bars = BarMaker(options, self.counters)
+        self._connections = Connections()
+        self._bars = BarMaker(options, self.counters, connections=self._connections, trading_day=trading_day)
         self._metrics = BookMetricsMaker(options, self.counters)
         self._sources: set[tuple[str, str]] = set()  # (publisher, venue)
         self._handlers: dict[type[Event], Callable[[Any, float], None]] = {
@@ -41,6 +46,7 @@ class Aggregates:
             BookSnapshot: self._metrics.add_book,
             BookDelta: self._metrics.add_delta,
             Quote: self._metrics.add_quote,
+            FeedStatus: self._add_status,
             Gap: self._add_gap,
         }
 
@@ -58,15 +64,27 @@ class Aggregates:
 
     def take(self, now: float) -> list[MarketData]:
         """Returns the events that are to be published by `now`, in the order in which they are to be published."""
+        if now >= self._connections.next_due:
+            for venue in self._connections.check(now):
+                self.counters.outages += 1
+                self._bars.mark_outage(venue, now)
         return self._bars.take(now) + self._metrics.take(now)
 
     def next_due(self) -> float:
         """Returns when `take` is to be called next if no message comes before; infinity when nothing is waiting."""
-        return min(self._bars.next_due(), self._metrics.next_due())
+        return min(self._bars.next_due(), self._metrics.next_due(), self._connections.next_due)
 
     def counts(self) -> dict[str, int]:
         """Returns the totals of AggregateCounters by name."""
         return {name: getattr(self.counters, name) for name in self.counters.__struct_fields__}
+
+    def _add_status(self, status: FeedStatus, now: float) -> None:
+        venue = self._connections.venue(status.venue)
+        was_up = venue.is_up
+        if self._connections.add(status, now):
+            self.counters.outages += 1
+            if was_up:  # while a venue is down, all its bars are marked already
+                self._bars.mark_outage(venue, now)
 
     def _add_gap(self, gap: Gap, now: float) -> None:
         self.counters.gaps += 1

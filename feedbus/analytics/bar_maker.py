@@ -12,14 +12,15 @@ the epoch.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from math import inf
 
 from feedbus.analytics.bars import SECOND, BarSeries, BarState, Source
-from feedbus.analytics.day_changes import DayChanges
+from feedbus.analytics.day_changes import Change, DayChanges, utc_day
 from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverage
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
+from feedbus.schema.connections import Connections, VenueState
 from feedbus.schema.events import Indicator, MarketData, MarketEvent, Ticker, Trade
 
 MAX_NUMBER = 1e100
@@ -32,6 +33,10 @@ LATEST = 2**62
 GAP_DETECTION_TIME = 10 * SECOND
 """A Gap is detected within two heartbeats, that is, much faster than this. So nothing is missing from a bar that ended
 longer ago."""
+OUTAGE_DETECTION_TIME = 45 * SECOND
+"""A connection that has fallen silent is noticed by the pong that it owes, by default 40 s later at most."""
+
+TradingDay = Callable[[str], Callable[[int], int]]
 
 
 class PublishedSeries(BarSeries):
@@ -55,18 +60,31 @@ class PublishedSeries(BarSeries):
 class InstrumentState:
     """What is known of one instrument. Its bars are made of tickers until its first trade comes."""
 
-    __slots__ = ("day_changes", "newest_time", "received_at", "series", "source", "venue")
+    __slots__ = ("day_changes", "newest_time", "outages", "received_at", "series", "source", "venue")
 
-    def __init__(self, venue: str) -> None:
+    def __init__(self, venue: VenueState, day_changes: DayChanges) -> None:
         self.venue = venue
+        self.outages = venue.outages
+        """The outages of the venue up to the ticker that the next one is compared with."""
         self.source: Source = "ticker"
         self.series: list[PublishedSeries] = []
         """One for each period."""
-        self.day_changes = DayChanges()
+        self.day_changes = day_changes
         self.newest_time = 0
         """The venue's time of the newest event, in nanoseconds since the epoch."""
         self.received_at = -inf
         """When that event was received, in seconds by the caller's monotonic clock."""
+
+    def change(self, ticker: Ticker, event_time: int) -> Change | None:
+        """Returns what was traded since the ticker before, or None when no trade can be seen."""
+        if self.outages != self.venue.outages:
+            self.outages = self.venue.outages
+            self.day_changes.restart()
+        change = self.day_changes.change(ticker, event_time)
+        if change is None and self.venue.is_up:
+            for series in self.series:
+                series.nothing_missing_from(event_time)
+        return change
 
     def local_time(self, venue_time: int) -> float:
         """Returns when the venue's clock shows `venue_time`, in seconds by the caller's clock."""
@@ -83,8 +101,19 @@ class BarMaker:
     Call `take` after each message that was added, and at `next_due` when no message has come.
     """
 
-    def __init__(self, options: Options, counters: AggregateCounters) -> None:
+    def __init__(
+        self,
+        options: Options,
+        counters: AggregateCounters,
+        *,
+        connections: Connections | None = None,
+        trading_day: TradingDay = lambda _venue: utc_day,
+    ) -> None:
+        """`connections` tells which venues are up. `trading_day` returns, by venue, the function that tells on which of
+        the venue's trading days a time lies."""
         self._options = options
+        self._connections = connections or Connections()
+        self._trading_day = trading_day
         self._counters = counters
         self._instruments: dict[tuple[str, str], InstrumentState] = {}  # by venue and symbol
         self._pacer = Pacer[InstrumentState](options.forming_every)
@@ -139,7 +168,7 @@ class BarMaker:
             self._counters.unusable += 1
             return
         instrument.newest_time, instrument.received_at = event_time, now
-        change = instrument.day_changes.change(ticker)
+        change = instrument.change(ticker, event_time)
         if change is None:
             return
         instrument.series = instrument.series or self._new_series("ticker")
@@ -156,13 +185,20 @@ class BarMaker:
         """Notes that events of one instrument are missing. `source` says which: its trades or its tickers."""
         instrument = self._instruments.get((venue, symbol))
         if instrument is not None and instrument.source == source:
-            self._taint_instrument(instrument, now)
+            self._taint_instrument(instrument, now, GAP_DETECTION_TIME)
 
     def mark_gap_in_venues(self, venues: Collection[str] | None, now: float) -> None:
         """Notes that events of any instrument of these venues may be missing; None means of all venues."""
         for instrument in self._instruments.values():
-            if venues is None or instrument.venue in venues:
-                self._taint_instrument(instrument, now)
+            if venues is None or instrument.venue.name in venues:
+                self._taint_instrument(instrument, now, GAP_DETECTION_TIME)
+
+    def mark_outage(self, venue: VenueState, now: float) -> None:
+        """Notes that a venue isn't up any more, so that events of any of its instruments may be missing until it is up
+        again and the instrument has spoken."""
+        for instrument in self._instruments.values():
+            if instrument.venue is venue:
+                self._taint_instrument(instrument, now, OUTAGE_DETECTION_TIME)
 
     def take(self, now: float) -> list[MarketData]:
         """Returns the bars and indicators that are to be published by `now`, in order."""
@@ -194,7 +230,9 @@ class BarMaker:
         if len(self._instruments) >= self._options.max_instruments:
             self._counters.ignored += 1
             return None
-        instrument = self._instruments[(event.venue, event.symbol)] = InstrumentState(event.venue)
+        day_changes = DayChanges(self._trading_day(event.venue))
+        instrument = InstrumentState(self._connections.venue(event.venue), day_changes)
+        self._instruments[(event.venue, event.symbol)] = instrument
         return instrument
 
     def _new_series(self, source: Source) -> list[PublishedSeries]:
@@ -222,8 +260,9 @@ class BarMaker:
         self._counters.odd_times += event.ts_event != 0
         return min(max(0, event.ts_recv), LATEST)
 
-    def _taint_instrument(self, instrument: InstrumentState, now: float) -> None:
-        since = instrument.venue_time(now) - GAP_DETECTION_TIME if instrument.series else 0
+    def _taint_instrument(self, instrument: InstrumentState, now: float, detection_time: int) -> None:
+        instrument.day_changes.restart()
+        since = instrument.venue_time(now) - detection_time if instrument.series else 0
         for series in instrument.series:
             if series.taint(since):
                 self._pacer.mark_changed(instrument, now)
@@ -234,7 +273,7 @@ class BarMaker:
         self, instrument: InstrumentState, series: PublishedSeries, event_time: int, event: MarketEvent
     ) -> BarState | None:
         """Returns the bar of this time, or None when it is too late for it, and publishes what is final by this."""
-        bar = series.find(event_time, event, self._finished)
+        bar = series.find(event_time, event, self._finished, still_missing=not instrument.venue.is_up)
         if self._finished:
             self._publish_finished(series)
         if bar is None:

@@ -188,10 +188,12 @@ class BarSeries:
 
     A series is `tainted` while trades are known to be missing of which we can't say yet to which bar they belong: they
     lie somewhere between the last trade that was added and the next one. The bar of that next trade is then marked
-    incomplete, and the taint is gone.
+    incomplete, and the taint is gone, unless more trades are still being missed.
     """
 
-    __slots__ = ("bar", "closed", "empty_in_a_row", "max_empty", "period_ns", "period_s", "source", "tainted")
+    __slots__ = (
+        "bar", "closed", "empty_in_a_row", "max_empty", "period_ns", "period_s", "source", "tainted", "tainted_until",
+    )  # fmt: skip
 
     def __init__(self, period_s: int, source: Source, *, max_empty: int) -> None:
         """`max_empty` is how many bars without trades may follow one another; with 0 there are none."""
@@ -203,13 +205,18 @@ class BarSeries:
         self.closed: BarState | None = None
         self.empty_in_a_row = 0  # up to the last closed bar
         self.tainted = True
+        self.tainted_until = NEVER
+        """The bars that begin then or later are complete, although no trade has come since the taint."""
 
-    def find(self, event_time: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
+    def find(
+        self, event_time: int, event: MarketEvent, finished: list[BarState], *, still_missing: bool = False
+    ) -> BarState | None:
         """Returns the bar of the time `event_time`, for the caller to add the event to; None when that bar is older
         than the last closed one, so that the event comes too late.
 
         Bars that become final by this are appended to `finished`, in order: the bar that was being made, empty bars
-        after it, and a corrected bar whose correction wasn't published yet.
+        after it, and a corrected bar whose correction wasn't published yet. While trades are `still_missing`, this one
+        doesn't end the taint.
         """
         bar = self.bar
         if bar is None or event_time >= bar.end:
@@ -217,11 +224,16 @@ class BarSeries:
         elif event_time < bar.start:
             bar = self._closed_at(event_time)
         if bar is not None and self.tainted:
-            bar.complete = False
+            bar.complete = bar.complete and bar.start >= self.tainted_until
             # A late trade goes into a closed bar. It doesn't show what is missing before the next trade in order, so
             # the taint stays.
-            self.tainted = bar.final
+            self.tainted = bar.final or still_missing
         return bar
+
+    def nothing_missing_from(self, time: int) -> None:
+        """Notes that from this time on nothing is missing, as an event shows that is no trade."""
+        if self.tainted and self.tainted_until == NEVER:
+            self.tainted_until = time
 
     def _begin(self, event_time: int, event: MarketEvent, finished: list[BarState]) -> BarState | None:
         """Closes the bar that is being made and begins the one of this time. Returns the last closed bar instead when
@@ -253,7 +265,7 @@ class BarSeries:
     def _add_empty(self, before: BarState, finished: list[BarState]) -> None:
         self.empty_in_a_row = 1 if before.traded else self.empty_in_a_row + 1
         start, end = before.end, before.end + self.period_ns
-        complete = not self.tainted
+        complete = not self.tainted or start >= self.tainted_until
         self._finish(BarState(start, end, before.event, fill_price=before.close, complete=complete), finished)
 
     def _finish(self, bar: BarState, finished: list[BarState]) -> None:
@@ -282,6 +294,7 @@ class BarSeries:
         from which something can be missing. Returns True when a bar has changed by this and is to be published.
         """
         self.tainted = True
+        self.tainted_until = NEVER
         bar = self.bar or self.closed
         if bar is None or not bar.complete or bar.end <= since:
             return False

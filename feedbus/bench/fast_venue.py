@@ -127,7 +127,7 @@ class VenueClient:
         frames = [market_frame(self._protocol, name, at, now, SLOT_EXAMPLE) for at, name in enumerate(names)]
         self.blocks = [block_of(frames[at : at + frames_per_write]) for at in range(0, len(frames), frames_per_write)]
 
-    def warm(self, number: int) -> None:
+    def send_warmup(self, number: int) -> None:
         """Send one event of every ticker, with `number` in its slot."""
         now = time.time_ns() // 1_000_000
         frames = [market_frame(self._protocol, name, at, now, number).data for at, name in enumerate(self.subscribed)]
@@ -157,22 +157,22 @@ class FastVenue:
         commands = sys.stdin.fileno()
         self._poll.register(commands, select.POLLIN)
         while True:
-            if commands in self.look(timeout_ms=None):
+            if commands in self.serve_ready(timeout_ms=None):
                 line = sys.stdin.readline().split()
                 if not line:
                     return
-                self.obey(line)
+                self.carry_out(line)
 
-    def obey(self, line: list[str]) -> None:
+    def carry_out(self, line: list[str]) -> None:
         """Carry out one command, and answer it with one line."""
         if line[0] == "warm":
             for client in self.clients:
-                client.warm(int(line[1]))
+                client.send_warmup(int(line[1]))
             say(warmed=int(line[1]))
         else:
             say(**self.send())
 
-    def look(self, timeout_ms: int | None) -> list[int]:
+    def serve_ready(self, timeout_ms: int | None) -> list[int]:
         """Wait for at most `timeout_ms` (None: without end), accept new clients, and answer those that said something.
         Returns the file descriptors that could be read."""
         ready = [fd for fd, _ in self._poll.poll(timeout_ms)]
@@ -229,7 +229,7 @@ class FastVenue:
                 time.sleep(ahead)
             if now - looked > LOOK_EVERY:
                 looked = now
-                self.look(timeout_ms=0)
+                self.serve_ready(timeout_ms=0)
         return {"sent": sent, "seconds": time.perf_counter() - began}
 
     def _blocks(self) -> Iterator[tuple[VenueClient, Block]]:

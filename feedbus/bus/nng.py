@@ -8,8 +8,9 @@ must not be used in a process that was forked after this module was imported, be
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pynng
@@ -77,6 +78,7 @@ class SubSocket:
             reconnect_time_min=REDIAL_MS // 2,
             reconnect_time_max=REDIAL_MS,
         )
+        self._dialled: dict[int, str] = {}
         try:
             for prefix in prefixes:
                 self._socket.subscribe(prefix)
@@ -93,9 +95,22 @@ class SubSocket:
 
     def _dial(self, address: str) -> None:
         try:
-            self._socket.dial(address, block=False)
+            self._dialled[self._socket.dial(address, block=False).id] = address
         except pynng.NNGException as error:
             raise BadAddress(f"can't subscribe at {address}: {error}") from None
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses that it dials."""
+        return list(self._dialled.values())
+
+    def connected(self) -> list[str]:
+        """Return the addresses at which it is connected with a publisher now."""
+        found = []
+        for pipe in self._socket.pipes:
+            with suppress(KeyError, TypeError):  # it was closed just now, by nng's thread
+                found.append(self._dialled[pipe.dialer.id])
+        return found
 
     def drain(self, limit: int) -> list[bytes]:
         """Return up to `limit` messages that wait here, without waiting. Raises BusError when the socket is closed."""
@@ -112,6 +127,14 @@ class SubSocket:
             messages.append(unpack(self._data[0], self._size[0]))
             lib.nng_free(self._data[0], self._size[0])
         return messages
+
+    def has_messages(self) -> bool:
+        """Return True when a message waits here. A closed socket has none."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))  # milliseconds
 
     def close(self) -> None:
         """Close the socket. The number `fd` may belong to another file from now on."""

@@ -27,7 +27,7 @@ from feedbus.schema.topics import topic_of
 
 LINGER = 0.001  # seconds
 BEAT_EVERY = 1.0  # seconds
-OVERDUE_AFTER = 5.0  # seconds by which a heartbeat may be late
+OVERDUE_AFTER = 5.0  # seconds by which a heartbeat, or an event that waits, may be late
 DRAIN_ON_STOP = 0.1  # seconds that nng gets to write out its queues: it has no flush, and closing drops them
 FIRST_GUESS = 256  # bytes of an event, assumed until some have been encoded
 # Estimated bytes at which pending events are sent. It is below MESSAGE_SIZE, because a message that turns out larger
@@ -120,7 +120,9 @@ class Publisher:
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _WordStream] = {}
         self._kinds = {event_type: _KindState(event_type.WORD) for event_type in EVENT_TYPES}
-        self._timer = trio.CancelScope()  # its deadline is when the publisher's own task sends what is pending
+        self._timer = trio.CancelScope(
+            deadline=inf
+        )  # its deadline is when the publisher's own task sends what is pending
         self._wake = trio.Event()  # it is set when that task has to run now
         self._has_run = False
         self._failure: Exception | None = None  # why a message could not be sent; the publisher's own task raises it
@@ -149,7 +151,7 @@ class Publisher:
             touched[stream] = None
         self._send_or_wait(touched, now)
 
-    def begin_again(self) -> None:
+    def begin_epoch(self) -> None:
         """Begin a new epoch, because the program that publishes here was restarted and has lost its state.
 
         Pending events are sent first. In the new epoch all sequence numbers begin at 1.
@@ -180,7 +182,10 @@ class Publisher:
 
     def overdue(self, now: float) -> str | None:
         """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is."""
-        return f"{self.name}: no heartbeat is published" if now > self._next_beat + OVERDUE_AFTER else None
+        if now > self._next_beat + OVERDUE_AFTER:
+            return f"{self.name}: no heartbeat is published"
+        late = self._next_beat < inf and now > self._timer.deadline + OVERDUE_AFTER  # it runs, and events wait
+        return f"{self.name}: events that wait aren't sent" if late else None
 
     async def finish(self) -> None:
         """Send pending events and a last heartbeat, and give nng time to write them out. Raises what `run` raises."""

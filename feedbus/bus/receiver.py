@@ -6,7 +6,7 @@ among the events.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -17,6 +17,9 @@ from feedbus.schema import codec
 from feedbus.schema.events import Gap, MarketData
 from feedbus.schema.sequence import Sequences
 from feedbus.schema.topics import HEARTBEAT, MAX_TOPIC, TopicFilter
+
+HEARTBEATS_KEPT = 32
+"""Heartbeats, or parts of long ones, that are kept until the first event to say what is published."""
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +43,16 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     def sequences(self) -> list[int | None]:
         """Return the sequence number of each event, None for a Gap."""
         return _expand(self.runs)
+
+    def last(self, count: int) -> Header:
+        """Return the header for the last `count` of the events."""
+        runs: list[tuple[int | None, int]] = []
+        for first, size in reversed(self.runs):
+            taken = min(size, count)
+            if taken:
+                runs.insert(0, (None if first is None else first + size - taken, taken))
+            count -= taken
+        return msgspec.structs.replace(self, runs=runs)
 
 
 def _expand(runs: Sequence[tuple[int | None, int]]) -> list[int | None]:
@@ -85,6 +98,7 @@ class Receiver:
         self._filter = TopicFilter(topics)
         self._sequences = Sequences(self._filter.matches)
         self._delivered: Counter[str] = Counter()
+        self._heads: deque[list[tuple[str, int]]] = deque(maxlen=HEARTBEATS_KEPT)
         self.messages = 0
         self.bytes = 0
         self.unreadable = 0
@@ -110,6 +124,17 @@ class Receiver:
             self.unreadable += 1
             return None
 
+    @property
+    def topics(self) -> list[str]:
+        """The topics that are wanted."""
+        return [topic.text for topic in self._filter.topics]
+
+    def spoken(self) -> set[str]:
+        """Return the topics, wanted or not, on which there were events before the first wanted one, as far as the last
+        few heartbeats before it say.
+        """
+        return {topic for heads in self._heads for topic, _ in heads}
+
     def stats(self) -> Stats:
         """Return the balance sheet up to now."""
         return Stats(
@@ -134,6 +159,8 @@ class Receiver:
         beats = codec.decode_heartbeats(data)
         for beat in beats:
             gaps += self._sequences.heartbeat(beat)
+            if not any(self._delivered.values()):
+                self._heads.append(beat.heads)
         if not gaps:
             return None
         last = beats[-1]

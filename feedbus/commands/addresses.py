@@ -7,6 +7,7 @@ from pathlib import Path
 
 from feedbus import config
 from feedbus.service import processes
+from feedbus.urls import usual_bus
 
 
 def addresses(given: Sequence[str] | None, path: str | None) -> Sequence[str]:
@@ -16,4 +17,4 @@ def addresses(given: Sequence[str] | None, path: str | None) -> Sequence[str]:
     environ = config.environment(Path.cwd())
     if path is not None:
         return processes.subscribed(config.load(path, environ))
-    return given or [config.substitute(config.DEFAULT_PUBLISH, environ)]
+    return given or [usual_bus(environ)]

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from feedbus.commands.thresholds import threshold_units
 from feedbus.config import Config, FeedConfig, environment, load
 from feedbus.errors import ConfigError
 from feedbus.feed import sharding
+from feedbus.proxies import DIRECT
 from feedbus.service import processes
+from feedbus.venues import account_class
 
 
 def check(path: str) -> list[str]:
-    """The lines to print: the bus address, the shard plan of each feed, and where each part runs on its own.
+    """The lines to print: the bus address, the shard plan of each feed, what thresholds count, and where each part runs
+    on its own.
 
     Raises ConfigError for what is wrong in the file.
     """
@@ -20,8 +24,10 @@ def check(path: str) -> list[str]:
     lines = [f"{path}: good; publishes at {config.bus.publish}"]
     for feed in config.feeds:
         lines += _shard_plan(feed)
+        lines += _routes(feed)
     if config.actors:
         lines.append(f"actors: {', '.join(config.actors)}")
+        lines += [f"  {line}" for line in threshold_units(config)]
         lines += _own_processes(config)
     return lines
 
@@ -38,6 +44,17 @@ def _shard_plan(feed: FeedConfig) -> Iterator[str]:
     yield f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}"
     for number, symbols in enumerate(filter(None, plan)):
         yield f"  {feed.name}/{number}  {len(symbols):>4}  {' '.join(symbols)}"
+
+
+def _routes(feed: FeedConfig) -> Iterator[str]:
+    """Which proxy leads to each address of the feed; nothing where neither the feed nor the environment names one."""
+    if feed.proxies == DIRECT:
+        return
+    services = account_class(feed.venue).services
+    for url in dict.fromkeys((feed.url, *{**services, **feed.services()}.values())):
+        route = feed.proxies.route(url)
+        how = "directly" if route.proxy is None else f"through the proxy {route.proxy}"
+        yield f"  {feed.name}: {url.partition('?')[0]} is reached {how} ({route.why})"
 
 
 def _own_processes(config: Config) -> Iterator[str]:

@@ -7,10 +7,12 @@ always in this process.
 
 from __future__ import annotations
 
+import json
+import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,10 +21,13 @@ from tempfile import TemporaryDirectory
 import trio
 from rich.console import Console
 
-from feedbus import sim
+from feedbus.bus.nng import PubSocket
+from feedbus.bus.receiver import Stats
+from feedbus.commands.addresses import addresses
 from feedbus.commands.monitor import watch
-from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.commands.signals import before_sudden_end, run_until_stopped, stop_signal
 from feedbus.config import Config, parse
+from feedbus.errors import BusError, ConfigError
 from feedbus.service import processes
 from feedbus.service.tree import running
 from feedbus.sim.binance import catalogue as binance_catalogue
@@ -38,7 +43,7 @@ RESTART_AFTER = 1.0  # seconds from the end of a process to its next start
 TERMINATE_WITHIN = 10.0  # seconds that a process has to end after SIGTERM, before SIGKILL
 
 CONFIG = """\
-bus: {{publish: "ipc://{folder}/events.ipc"}}
+bus: {{publish: {publish}}}
 feeds:
   moex:
     venue: moex
@@ -73,13 +78,16 @@ actors:
   metrics: {{listen: "127.0.0.1:0"}}
 """
 
+log = logging.getLogger("feedbus")
+
 
 def demo(*, seconds: float | None, apart: bool, log_format: logs.Style, on_start: Callable[[str, str], None]) -> str:
     """Run the demo on standard output until q is typed, a signal comes, or `seconds` have passed (None: no limit).
 
-    With `apart`, each feed and actor has a process of its own. `on_start` is called with the address of the bus and
-    with the arguments that `feedbus monitor` needs to follow it. On a terminal the newest log line is shown beneath
-    the table; elsewhere logs go to standard error in `log_format`. Returns the final statistics.
+    The demo publishes at the address where the other commands look, or at one of its own when it can't have that one,
+    which a warning says. With `apart`, each feed and actor has a process of its own. `on_start` is called with the
+    address of the bus and with the arguments that `feedbus monitor` needs to follow it. On a terminal the newest log
+    line is shown beneath the table; elsewhere logs go to standard error in `log_format`. Returns the final statistics.
     """
     console = Console()
     last_log = None
@@ -117,18 +125,15 @@ async def serve(
     with stop_signal() as stop, TemporaryDirectory(prefix="feedbus-demo-") as folder:
         async with trio.open_nursery() as nursery:
             path = Path(folder) / "demo.yaml"
-            path.write_text(await _simulated(nursery, folder))
-            config = parse(path.read_text(), name=str(path), directory=path.parent, environ={"HOME": folder})
-            on_start(config.bus.publish, f"--config {path}" if apart else f"--bus {config.bus.publish}")
+            config, follow = _configured(await _simulated(nursery), path, apart=apart)
+            on_start(config.bus.publish, follow)
+            title = f"feedbus monitor {follow}" if follow else config.bus.publish
+            show = partial(watch, stop=stop, console=console, seconds=seconds, title=title)
             if apart:
-                summary = await _apart(
-                    config, path, stop, console=console, seconds=seconds, log_format=None if last_log else log_format
-                )
+                summary = await _apart(config, path, show, log_format=None if last_log else log_format)
             else:
                 async with running(config) as service:
-                    table, stats = await watch(
-                        [config.bus.publish], stop, console=console, seconds=seconds, last_log=last_log
-                    )
+                    table, stats = await show([config.bus.publish], last_log=last_log)
                 summary = f"{service.summary(gaps=stats.gaps)}\n{most_active(table)}"
             nursery.cancel_scope.cancel()
         return summary
@@ -139,14 +144,16 @@ def most_active(table: MarketTable) -> str:
     return "\n".join(run_lines(table.totals(MOST_ACTIVE)))
 
 
-async def _simulated(nursery: trio.Nursery, folder: str) -> str:
-    """Serve the simulated venues in this nursery; returns the YAML of a configuration that connects to them."""
+async def _simulated(nursery: trio.Nursery) -> Callable[..., str]:
+    """Serve the simulated venues in this nursery; returns what makes the YAML of a configuration that connects to them,
+    given the `publish` address.
+    """
     urls = {}
-    for name, (websocket, rest) in places("127.0.0.1", 0, sim.names()).items():
+    for name, (websocket, rest) in places("127.0.0.1", 0, list(SYMBOLS_WANTED)).items():
         urls[name] = await simulation(name).start(nursery, websocket, rest)
     shares = catalogue.tickers()[: SYMBOLS_WANTED["moex"]]
-    return CONFIG.format(
-        folder=folder,
+    return partial(
+        CONFIG.format,
         urls=urls,
         moex=", ".join(shares),
         alor=", ".join(symbol.partition(".")[2] for symbol in shares[: SYMBOLS_WANTED["alor"]]),
@@ -154,20 +161,47 @@ async def _simulated(nursery: trio.Nursery, folder: str) -> str:
     )
 
 
+def _configured(yaml: Callable[..., str], path: Path, *, apart: bool) -> tuple[Config, str]:
+    """Write the configuration to `path`. Returns it, and the arguments with which `feedbus monitor` follows it, which
+    are none when it publishes where `monitor` looks anyway.
+
+    Whether that address can be had is found out by binding it for a moment. If not, a warning says why, and the demo
+    publishes beside `path`.
+    """
+
+    def configured(publish: str) -> Config:
+        path.write_text(yaml(publish=json.dumps(publish.replace("$", "$$"))))
+        return parse(path.read_text(), name=str(path), directory=path.parent, environ={"HOME": str(path.parent)})
+
+    (usual,) = addresses(None, None)
+    try:
+        config = configured(usual)
+        needed = [processes.address(config, name) for name in processes.publishers(config)] if apart else [usual]
+        for address in needed:
+            PubSocket(address).close()
+    except (BusError, ConfigError) as error:
+        config = configured(f"ipc://{path.parent}/events.ipc")
+        log.warning("%s; the demo publishes at %s instead", error, config.bus.publish)
+        return config, f"--config {path}" if apart else f"--bus {config.bus.publish}"
+    return config, f"--config {path}" if apart else ""
+
+
 async def _apart(
-    config: Config, path: Path, stop: trio.Event, *, console: Console, seconds: float | None, log_format: str | None
+    config: Config,
+    path: Path,
+    show: Callable[..., Awaitable[tuple[MarketTable, Stats]]],
+    *,
+    log_format: str | None,
 ) -> str:
     """Run each part in a process of its own and the live table in this one; returns the final statistics.
 
-    The processes write no logs when `log_format` is None.
+    `show` is `watch` but for the addresses and the last line. The processes write no logs when `log_format` is None.
     """
     parts = [_Part(path, name, log_format) for name in processes.names(config)]
     async with trio.open_nursery() as nursery:
         for part in parts:
             nursery.start_soon(part.run)
-        table, stats = await watch(
-            processes.subscribed(config), stop, console=console, seconds=seconds, last_log=lambda: _running(parts)
-        )
+        table, stats = await show(processes.subscribed(config), last_log=lambda: _running(parts))
         nursery.cancel_scope.cancel()
     restarts = sum(part.starts - 1 for part in parts)
     return f"processes {len(parts)}, started again {restarts}, gaps {stats.gaps:,}\n{most_active(table)}"
@@ -194,16 +228,23 @@ class _Part:
         """Keep the process running until cancelled, and stop it then."""
         while True:
             self.starts += 1
+            # Ctrl-C goes to every process of a terminal's foreground group. The part is in a group of its own, so that
+            # it is stopped only once, by us.
             process = await trio.lowlevel.open_process(
-                self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=self._stderr
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                process_group=0,
             )
             self.pid = process.pid
-            try:
-                await process.wait()
-            except trio.Cancelled:
-                with trio.CancelScope(shield=True):
-                    await _terminate(process)
-                raise
+            with before_sudden_end(process.kill):
+                try:
+                    await process.wait()
+                except trio.Cancelled:
+                    with trio.CancelScope(shield=True):
+                        await _terminate(process)
+                    raise
             self.pid = None
             await trio.sleep(RESTART_AFTER)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from feedbus.commands.signals import run_until_stopped, stop_signal
+from feedbus.commands.thresholds import threshold_units
 from feedbus.config import Config, environment, load
 from feedbus.service.tree import running
 from feedbus.telemetry import logs
@@ -17,7 +18,8 @@ log = logging.getLogger("feedbus")
 def run(path: str, only: Collection[str], *, log_format: logs.Style) -> str:
     """Run the parts named by `only` of the configuration at `path`, or all parts when none is named.
 
-    Blocks until SIGINT or SIGTERM, and returns the final statistics. Raises ConfigError before anything is started.
+    Blocks until a signal asks it to stop, and returns the final statistics. Raises ConfigError before anything is
+    started.
     """
     config = load(path, environment(Path.cwd()))
     logs.to_stderr(style=log_format)
@@ -25,11 +27,13 @@ def run(path: str, only: Collection[str], *, log_format: logs.Style) -> str:
 
 
 async def serve(config: Config, only: Collection[str] = ()) -> str:
-    """Run the service until SIGINT or SIGTERM, and return the final statistics."""
+    """Run the service until a signal asks it to stop, and return the final statistics."""
     with stop_signal() as stop:
         async with running(config, only) as service:
             if service.publish is not None:
                 log.info("publishing at %s", service.publish)
+            for line in threshold_units(config):
+                log.info("%s", line)
             await stop.wait()
             log.info("stopping")
     return service.summary(gaps=None)

@@ -24,7 +24,7 @@ def simulate(
     listen: Place,
     rest: Place | None,
     options: Mapping[str, Any],
-    moex_options: Mapping[str, Any],
+    own_options: Mapping[str, Mapping[str, Any]],
     log_format: logs.Style,
     on_start: OnStart,
 ) -> str:
@@ -32,9 +32,10 @@ def simulate(
 
     `listen` is the host and port of the first venue's WebSocket; every further venue is ten ports further. `rest` is
     the place of the REST service of a single venue, None for the port after its WebSocket's. `options` are those that
-    feedbus.sim.simulations.simulation takes for every venue (seed, start_ns and rate), `moex_options` those of MOEX.
+    feedbus.sim.simulations.simulation takes for every venue (seed, start_ns and rate), `own_options` those that only
+    the venue of that name takes.
 
-    Blocks until SIGINT or SIGTERM, and returns the final counters, a line for each venue. Raises ConfigError for
+    Blocks until a signal asks it to stop, and returns the final counters, a line for each venue. Raises ConfigError for
     options that no venue can have.
     """
     logs.to_stderr(style=log_format)
@@ -45,14 +46,14 @@ def simulate(
             raise ConfigError("--rest is for a single venue")
         places[names[0]] = (places[names[0]][0], rest)
     try:
-        made = [simulations.simulation(name, **options, **(moex_options if name == "moex" else {})) for name in names]
+        made = [simulations.simulation(name, **options, **own_options.get(name, {})) for name in names]
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return run_until_stopped(serve, [(each, places[each.name]) for each in made], on_start)
 
 
 async def serve(simulated: Sequence[tuple[Simulation, tuple[Place, Place]]], on_start: OnStart) -> str:
-    """Serve each venue at its places, WebSocket and REST, until SIGINT or SIGTERM; returns the final counters."""
+    """Serve each venue at its places, WebSocket and REST, until a signal comes; returns the final counters."""
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
             for each, (websocket, rest) in simulated:

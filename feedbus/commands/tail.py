@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
@@ -10,8 +9,10 @@ import msgspec
 
 from feedbus.bus.receiver import Header
 from feedbus.bus.subscriber import subscribe_sync
+from feedbus.commands.signals import interrupted_by_signal
 from feedbus.schema.events import Gap, MarketData, kind
 from feedbus.schema.topics import topic_of
+from feedbus.telemetry import logs
 
 _encode = msgspec.json.Encoder().encode
 
@@ -19,23 +20,20 @@ _encode = msgspec.json.Encoder().encode
 def tail(addresses: Iterable[str], topics: Iterable[str], count: int | None, out: BinaryIO) -> None:
     """Write the events of these topics to `out`, flushed after every bus message.
 
-    Returns once `count` events have been written (None: never; Gaps aren't counted). SIGTERM raises KeyboardInterrupt
-    meanwhile, as SIGINT does.
+    Returns once `count` events have been written (None: never; Gaps aren't counted). A stop signal raises
+    KeyboardInterrupt meanwhile. When nothing comes at first, a line on standard error says why.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with subscribe_sync(addresses, topics=topics) as subscription:
-            written = 0
-            for header, events in subscription.messages():
-                for line, counts in lines(header, events):
-                    out.write(line)
-                    written += counts
-                    if written == count:
-                        out.flush()
-                        return
-                out.flush()
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    logs.to_user()
+    with interrupted_by_signal(), subscribe_sync(addresses, topics=topics) as subscription:
+        written = 0
+        for header, events in subscription.messages():
+            for line, counts in lines(header, events):
+                out.write(line)
+                written += counts
+                if written == count:
+                    out.flush()
+                    return
+            out.flush()
 
 
 def lines(header: Header, events: Iterable[MarketData | Gap]) -> Iterator[tuple[bytes, bool]]:

@@ -6,9 +6,10 @@ file, the line and the key, and never contains a credential. `docs/configuration
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from stat import S_ISDIR
+from typing import Any
 
 from feedbus.config import actors, addresses, feeds
 from feedbus.config.contradictions import refuse_contradictions
@@ -24,10 +25,10 @@ from feedbus.config.model import (
     TelemetryConfig,
 )
 from feedbus.config.surroundings import cache_directory, environment
-from feedbus.config.yaml_text import Node, YamlReader, compose, read_text, substitute
+from feedbus.config.yaml_text import Node, YamlReader, compose, read_text
+from feedbus.proxies import from_environment
 
 __all__ = [
-    "DEFAULT_PUBLISH",
     "BackoffConfig",
     "BoardsConfig",
     "BusConfig",
@@ -39,10 +40,7 @@ __all__ = [
     "environment",
     "load",
     "parse",
-    "substitute",
 ]
-
-DEFAULT_PUBLISH = "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"
 
 
 def load(path: str | Path, environ: Mapping[str, str]) -> Config:
@@ -58,15 +56,17 @@ def parse(text: str, *, name: str, directory: Path, environ: Mapping[str, str]) 
     """
     reader = YamlReader(environ)
     document = compose(text, name)
-    special = {
+    proxies = from_environment(environ)
+    special: dict[str, Callable[[Node], Any]] = {
         "bus": lambda node: _bus(reader, node),
-        "feeds": lambda node: feeds.read(reader, node, directory),
-        "actors": lambda node: actors.read(reader, node),
+        "feeds": lambda node: feeds.read(reader, node, directory, proxies),
+        "actors": lambda node: actors.read(reader, node, proxies),
         "telemetry": lambda node: addresses.telemetry(reader, node),
         "cache_dir": lambda node: _cache_dir(reader, node, directory),
     }
-    values = reader.fields(Config, document, special, given=("path",))
-    config = Config(**{"path": name, "cache_dir": cache_directory(environ)} | values)
+    values = reader.fields(Config, document, special, given=("path", "proxies"))
+    given: dict[str, Any] = {"path": name, "cache_dir": cache_directory(environ), "proxies": proxies}
+    config = Config(**given | values)
     refuse_contradictions(config, document)
     return config
 

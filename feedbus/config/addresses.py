@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from feedbus import proxies
 from feedbus.config.model import TelemetryConfig
 from feedbus.config.yaml_text import Node, YamlReader
+from feedbus.errors import ConfigError
+from feedbus.proxies import Proxies, Route
 from feedbus.urls import is_loopback, split
 
 MAX_IPC_PATH = 107  # bytes: the kernel's sun_path has 108 (unix(7)), of which one is the NUL at the end
@@ -51,6 +54,15 @@ def token_url(reader: YamlReader, node: Node) -> str:
     if url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
         raise node.place.error("must be https://: a secret is sent there, and http:// is for a loopback host only")
     return url
+
+
+def proxy(reader: YamlReader, node: Node) -> Proxies:
+    """The proxy that a feed reaches its venue through, or `none`. Its login isn't shown."""
+    text = reader.text(node)
+    try:
+        return Proxies(chosen=Route(None if text == proxies.NONE else proxies.parse(text), "proxy"))
+    except ConfigError as error:
+        raise node.place.error(str(error)) from None
 
 
 def _listen(reader: YamlReader, node: Node) -> str:

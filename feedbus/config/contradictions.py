@@ -6,6 +6,7 @@ from collections import Counter
 
 from feedbus.config.model import Config, FeedConfig
 from feedbus.config.yaml_text import Node, Place, YamlMapping
+from feedbus.text import plain_decimal
 from feedbus.urls import Endpoint, collide, endpoint
 from feedbus.venues import account_class
 
@@ -31,7 +32,7 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
     at = ("feeds", feed.name)
     backoff = feed.backoff
     if backoff.first > backoff.cap:
-        reason = f"first ({backoff.first:g} s) is above cap ({backoff.cap:g} s)"
+        reason = f"first ({plain_decimal(backoff.first)} s) is above cap ({plain_decimal(backoff.cap)} s)"
         raise _place(document, *at, "backoff").error(reason)
     if feed.compression and feed.transport == "trio-websocket":
         raise _place(document, *at, "compression").error("transport trio-websocket has no compression: use sansio")

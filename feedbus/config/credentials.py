@@ -14,6 +14,7 @@ from feedbus.config.files import read_regular, reason_of
 from feedbus.config.model import Credentials
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
+from feedbus.text import mistaken
 from feedbus.venues.protocol import Account
 
 MAX_FILE_BYTES = 4096
@@ -32,6 +33,8 @@ def read(reader: YamlReader, node: Node, directory: Path) -> Credentials:
     for name, child in node.entries.items():
         if not _KEY.fullmatch(name):
             reason = "a key has at most 32 characters of a-z, 0-9 and _, and a space follows its colon"
+            if mistaken(name):
+                reason += "; a letter of this one is of another alphabet and only looks like one of a-z"
             raise _unnamed(node, child).error(reason)
         if not isinstance(child, YamlScalar):
             raise child.place.error("must be text")

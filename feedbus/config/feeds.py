@@ -16,24 +16,30 @@ from feedbus.config.files import reason_of
 from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
-from feedbus.venues.protocol import Account
+from feedbus.proxies import DIRECT, Proxies
+from feedbus.text import mistaken
+from feedbus.venues.protocol import Account, Lists
 
 MAX_FEEDS = 100
 
+_NAME_RULE = "a feed's name has at most 32 characters of a-z, 0-9, _ and -, and begins with a letter"
 _FEED_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
-def read(reader: YamlReader, node: Node, directory: Path) -> tuple[FeedConfig, ...]:
-    """All feeds in the order of the file. The files that they name are relative to `directory`. Raises ConfigError."""
+def read(reader: YamlReader, node: Node, directory: Path, proxies: Proxies = DIRECT) -> tuple[FeedConfig, ...]:
+    """All feeds in the order of the file. The files that they name are relative to `directory`; `proxies` are those of
+    the environment, for feeds that don't name one. Raises ConfigError.
+    """
     entries = reader.table(node)
     if not 0 < len(entries) <= MAX_FEEDS:
         raise node.place.error(f"there are {len(entries)} feeds; there must be 1 to {MAX_FEEDS}")
-    return tuple(_feed(reader, key, child, directory) for key, child in entries.items())
+    return tuple(_feed(reader, key, child, directory, proxies) for key, child in entries.items())
 
 
-def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedConfig:
+def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: Proxies) -> FeedConfig:
     if not _FEED_NAME.fullmatch(name):
-        raise node.place.error("a feed's name has at most 32 characters of a-z, 0-9, _ and -, and begins with a letter")
+        odd = mistaken(name)
+        raise node.place.error(f"{_NAME_RULE}: {odd[1]}" if odd else _NAME_RULE)
     special = {
         "venue": lambda child: _venue(reader, child),
         "url": lambda child: addresses.venue_url(reader, child),
@@ -43,6 +49,7 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedCon
         "ca_file": lambda child: _ca_file(reader, child, directory),
         "rest": lambda child: addresses.rest_url(reader, child),
         "auth": lambda child: addresses.token_url(reader, child),
+        "proxy": lambda child: addresses.proxy(reader, child),
         "options": lambda child: _options(reader, node, child),
     }
     values = reader.fields(FeedConfig, node, special, given=("name", "boards"))
@@ -52,7 +59,18 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path) -> FeedCon
     _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
     made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
-    return FeedConfig(**values | made)
+    feed = FeedConfig(**{"proxies": proxies} | values | made)
+    _check_routes(feed, account, node)
+    return feed
+
+
+def _check_routes(feed: FeedConfig, account: Account, node: Node) -> None:
+    """Raises ConfigError when a proxy that the environment names for an address of this feed is none."""
+    for url in (feed.url, *({**account.services, **feed.services()}.values())):
+        try:
+            feed.proxies.route(url)
+        except ConfigError as error:
+            raise node.place.error(f"the environment's proxy can't be used: {error}") from None
 
 
 def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[str, YamlScalar]) -> Account:
@@ -73,6 +91,8 @@ def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[st
             cls(known, (channel,))
         except ConfigError as error:
             reason = str(error).removeprefix("channels: ")
+            if read := mistaken(scalar.text):
+                reason = f"{read[1]}; {reason}"
             raise scalar.place.error(_unsubstituted(reason, channel, scalar)) from None
     try:
         cls(known, tuple(channels))
@@ -98,22 +118,34 @@ def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> Non
 
 
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
-    """Raises ConfigError for a symbol or board that the venue doesn't accept. A venue that can't list boards has no
-    `check_board`.
-    """
-    check_board: Callable[[str], str | None] | None = getattr(account, "check_board", None)
-    if wanted.boards and check_board is None:
+    """Raises ConfigError for a symbol or board that the venue doesn't accept."""
+    boards = account if isinstance(account, Lists) else None
+    if wanted.boards and boards is None:
         raise node.place.error(f"venue {account.venue} lists no boards")
-    check = check_board if wanted.boards and check_board else account.check_symbol
+    check = boards.check_board if wanted.boards and boards else account.check_symbol
     for text, scalar in (wanted.boards or wanted.symbols).items():
-        if (reason := check(text)) is not None:
+        if (reason := _seen(scalar, check) or check(text)) is not None:
             what = "board" if wanted.boards else "symbol"
             raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
 
 
+def _seen(scalar: YamlScalar, check: Callable[[str], str | None]) -> str | None:
+    """Why a symbol or board that holds look-alikes of Latin letters is refused, or None for any other."""
+    read = mistaken(scalar.text)
+    if read is None:
+        return None
+    latin, odd = read
+    reason = check(latin)
+    return f"{odd}; {reason}" if reason else f"{odd}: did you mean {latin}?"
+
+
 def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
-    """A venue's reason, in which a value is written as the file has it: a variable's content may be a secret."""
-    return reason.replace(value, scalar.text)
+    """A venue's reason, in which a value is written as the file has it. A variable's content may be a secret, so what
+    the venue proposes instead of it is left out, too.
+    """
+    if value == scalar.text:
+        return reason
+    return reason.partition(": did you mean")[0].replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:

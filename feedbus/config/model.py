@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from feedbus.proxies import DIRECT, Proxies
+
 KIB = 1024
 MIB = 1024 * KIB
 MAX_CONNECTIONS = 1000
@@ -89,13 +91,30 @@ class BackoffConfig(msgspec.Struct, frozen=True):
     reset_after: Annotated[float, Meta(ge=0, le=86400)] = 30.0
 
 
+class BudgetConfig(msgspec.Struct, frozen=True):
+    """At most `count` in any `per_s` seconds."""
+
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    per_s: Annotated[float, Meta(ge=1, le=86400)]
+
+
+class BudgetsConfig(msgspec.Struct, frozen=True):
+    """How often a feed may ask its venue for what; None where the venue's own limit, or our default, holds.
+
+    `connects` are attempts to connect, of all connections together and failed ones included.
+    """
+
+    connects: BudgetConfig | None = None
+
+
 class FeedConfig(msgspec.Struct, frozen=True):
     """One venue account and what is wanted from it. Times are in seconds, sizes in bytes.
 
     When `channels` is empty, the venue's usual channels are subscribed. With `boards`, `symbols` is empty, because the
     venue lists them at the start. `options` is the venue's own struct, None for its defaults. `rest` and `auth` are the
-    base URLs of the venue's HTTP services of these names, None for the usual ones. `login_retry` is the pause after
-    the venue refused the credentials.
+    base URLs of the venue's HTTP services of these names, None for the usual ones. `proxies` says through which proxy
+    each address is reached; the key in the file is `proxy`. `login_retry` is the pause after the venue refused the
+    credentials.
     """
 
     name: str
@@ -112,11 +131,13 @@ class FeedConfig(msgspec.Struct, frozen=True):
     ping_timeout: Seconds = 20.0
     max_message_size: Annotated[int, Meta(ge=KIB, le=1024 * MIB)] = 4 * MIB
     backoff: BackoffConfig = BackoffConfig()
+    budgets: BudgetsConfig = BudgetsConfig()
     login_retry: LongSeconds = 900.0
     compression: bool = False
     boards: BoardsConfig | None = None
     rest: str | None = None
     auth: str | None = None
+    proxies: Proxies = msgspec.field(default=DIRECT, name="proxy")
     options: msgspec.Struct | None = None
 
     def __post_init__(self) -> None:
@@ -132,7 +153,8 @@ class Config(msgspec.Struct, frozen=True):
     """A whole configuration.
 
     `path` is the name of the file as it was given. `actors` has the options of each actor by its name. `cache_dir` is
-    the directory in which the lists of symbols that a venue gave are kept, "" when there is none.
+    the directory in which the lists of symbols that a venue gave are kept, "" when there is none. `proxies` are those
+    of the environment, for what isn't a feed.
     """
 
     path: str
@@ -141,3 +163,4 @@ class Config(msgspec.Struct, frozen=True):
     actors: dict[str, msgspec.Struct] = {}
     telemetry: TelemetryConfig | None = None
     cache_dir: str = ""
+    proxies: Proxies = DIRECT

@@ -19,8 +19,9 @@ import msgspec
 import yaml
 
 from feedbus.config.files import reason_of
+from feedbus.config.yaml_mistakes import Progress, explained, not_a_mapping, odd_indentation
 from feedbus.errors import ConfigError
-from feedbus.text import escaped
+from feedbus.text import escaped, mistaken, plain_decimal
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 16
@@ -34,6 +35,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,40}")
 # `{passcode:hunter2}`, without a space, is one key in YAML, with a secret in it: what follows a name isn't shown.
 _AFTER_NAME = re.compile(r"(?<=[:=]).+", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\$|\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:[^$}]|\$\$)*))?\}|)")
+_TYPOGRAPHIC = "\u2018\u2019\u201c\u201d\u201e\u00ab"  # what word processors make of quotes
 _NULLS = ("", "~", "null", "Null", "NULL")
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -136,8 +138,11 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """The reason for refusing an unknown name: it proposes the most similar known name, or else lists all of them."""
     names = sorted(known)
-    near = difflib.get_close_matches(name[:MAX_QUOTED], names, 1)
+    read = mistaken(name[:MAX_QUOTED])
+    near = difflib.get_close_matches(read[0] if read else name[:MAX_QUOTED], names, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+    if read and read[0] in names:
+        hint = f"{read[1]}: {hint}"
     return f"unknown {what}; {hint}"
 
 
@@ -147,17 +152,15 @@ def compose(text: str, file: str) -> Node:
         raise Place(file).error(f"is larger than {MAX_BYTES} bytes")
     if (found := _NO_CHARACTER.search(text)) is not None:
         raise Place(file, text.count("\n", 0, found.start()) + 1).error("holds a control character")
+    if (mistake := odd_indentation(text)) is not None:
+        raise Place(file, mistake.line).error(mistake.reason)
     builder = _Builder(file)
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             builder.take(event)
     except yaml.YAMLError as error:
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "broken"
-        # The parser's message may quote the file, and what it quotes may be a passcode that should have been in quotes.
-        problem = re.sub(r"'[^']{2,}'", "...", problem)
-        if mark and text[mark.index : mark.index + 1] == "\t":
-            problem = "a tab can't indent: use spaces"
-        raise Place(file, mark.line + 1 if mark else 0).error(f"not YAML: {problem}") from None
+        mistake = explained(text, error, builder.progress())
+        raise Place(file, mistake.line).error(mistake.reason) from None
     if builder.root is None:
         raise Place(file).error("is empty")
     return builder.root
@@ -174,8 +177,14 @@ class _Builder:
         self._open: list[YamlSequence | YamlMapping] = []
         self._key: list[Place | None] = []
         self._name = ""
+        self._last: Any = None
+
+    def progress(self) -> Progress:
+        """How far it has come."""
+        return Progress(self._open[-1].place.line if self._open else 1, self._last)
 
     def take(self, event: Any) -> None:
+        self._last = event
         if isinstance(event, yaml.DocumentStartEvent) and self.root is not None:
             raise self._at(event).error("a second document begins here")
         if isinstance(event, yaml.CollectionEndEvent):
@@ -216,6 +225,8 @@ class _Builder:
     def _add(self, event: Any) -> None:
         place = self._at(event)
         if isinstance(event, yaml.ScalarEvent):
+            if not event.style and event.value[:1] in _TYPOGRAPHIC and event.value:
+                raise place.error("typographic quotes are letters in YAML: use ' or \"")
             node: Node = YamlScalar(place, event.value, plain=not event.style)
         else:
             if len(self._open) == MAX_DEPTH:
@@ -259,7 +270,7 @@ class YamlReader:
         """The entries of a mapping."""
         if not isinstance(node, YamlMapping):
             # A text isn't quoted: a .env file in place of the YAML would show its secrets.
-            raise node.place.error("must be a mapping of keys")
+            raise node.place.error(not_a_mapping(node.text if isinstance(node, YamlScalar) else ""))
         return node.entries
 
     def struct(self, cls: type[S], node: Node) -> S:
@@ -303,7 +314,8 @@ class YamlReader:
                 return msgspec.convert(_BOOLEANS.get(text) if kind is bool else text, kind, strict=False)
         except msgspec.ValidationError:
             pass
-        raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}")
+        read = mistaken(node.text) if isinstance(node, YamlScalar) else None
+        raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}{f': {read[1]}' if read else ''}")
 
     def _several(self, kind: Any, item: Any, node: Node) -> Any:
         """A tuple of values. Its type may limit their number."""
@@ -312,8 +324,8 @@ class YamlReader:
         values = tuple(self.value(item, child) for child in node.nodes)
         try:
             return msgspec.convert(values, kind)
-        except msgspec.ValidationError as error:
-            raise node.place.error(str(error).partition(" - at")[0]) from None
+        except msgspec.ValidationError:
+            raise node.place.error(f"must be {_length(kind)}, not {len(values)}") from None
 
 
 def _is_secret(cls: type[msgspec.Struct]) -> bool:
@@ -358,16 +370,25 @@ def _shown(node: Node) -> str:
 def _wanted(kind: Any) -> str:
     """Which values a type accepts, in words."""
     info = msgspec.inspect.type_info(kind)
+    if isinstance(info, msgspec.inspect.UnionType):  # an optional one
+        info = info.types[0]
     match info:
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():
             return f"a whole number from {info.ge} to {info.le}"
-        case msgspec.inspect.FloatType() if info.ge is None:
-            return f"a number above {info.gt} and at most {info.le}"
         case msgspec.inspect.FloatType():
-            return f"a number from {info.ge} to {info.le}"
+            least, most = info.gt if info.ge is None else info.ge, info.le
+            bounds = ["any" if bound is None else plain_decimal(bound) for bound in (least, most)]
+            return ("a number above {} and at most {}" if info.ge is None else "a number from {} to {}").format(*bounds)
         case msgspec.inspect.LiteralType():
             return f"one of {', '.join(str(value) for value in info.values)}"
         case _:
             return "text"
+
+
+def _length(kind: Any) -> str:
+    """How many items a list of this type may have, in words."""
+    info = msgspec.inspect.type_info(kind)
+    least, most = getattr(info, "min_length", None) or 0, getattr(info, "max_length", None)
+    return f"a list of at least {least}" if most is None else f"a list of {least} to {most}"

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import trio
 
-from feedbus.errors import BadData, LoginRefused, VenueError
+from feedbus.errors import BadData, LoginRefused, RateLimited, VenueError
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import OLD_PICTURE, Event, FeedState, MarketData, has_price
 from feedbus.transport import Connection, Dial, DialOptions
@@ -63,8 +63,15 @@ class ConnectorOwner(Protocol):
     def notice(self, text: str) -> None:
         """Show an operator this text, once."""
 
-    async def login_turn(self, connector: Connector) -> None:
-        """Wait until this connector may try to log in."""
+    async def connect_turn(self, connector: Connector) -> None:
+        """Wait until this connector may connect and log in. Raises RateLimited when too many wait for that already."""
+
+    async def pause(self, connector: Connector, seconds: float) -> None:
+        """Wait before this connector's next attempt, for so many seconds at most."""
+
+    def rate_limited(self, error: RateLimited) -> float:
+        """The venue wants us to come later: nobody of this feed asks it anything for as many seconds as are
+        returned."""
 
     def login_accepted(self) -> None:
         """The venue accepted the credentials."""
@@ -140,7 +147,6 @@ class Connector:
         try:
             await trio.sleep_until(self._not_before)
             while True:
-                await self._owner.login_turn(self)
                 await self._attempt()
         except Exception as error:
             self._crashed(error)
@@ -195,11 +201,12 @@ class Connector:
         self.set_state("waiting", self.last_failure)
 
     async def _attempt(self) -> None:
-        """Run one connection from its opening to its failure, and wait out the back-off."""
-        self.generation += 1
-        self._due = trio.current_time()
-        self.set_state("connecting", self.last_failure)
+        """Wait for a turn, run one connection from its opening to its failure, and wait out the back-off."""
         try:
+            await self._owner.connect_turn(self)
+            self.generation += 1
+            self._due = trio.current_time()
+            self.set_state("connecting", self.last_failure)
             async with self._dial(self._url, self._options) as connection:
                 await self._run_session(connection)
         except LoginRefused as error:
@@ -207,13 +214,15 @@ class Connector:
             self._owner.login_refused(self._account.clean(str(error)))
         except VenueError as error:
             self.failures[error.cause] += 1
-            self._owner.login_unknown(self)
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
+            if isinstance(error, RateLimited):
+                delay = max(delay, self._owner.rate_limited(error))
+            self._owner.login_unknown(self)
             self.last_failure = f"{error.cause}: {self._account.clean(str(error))}"
             self.set_state("waiting", self.last_failure)
             self._log.warning("%s; next attempt in %.1f s", self.last_failure, delay)
             self._due = trio.current_time() + delay
-            await trio.sleep(delay)
+            await self._owner.pause(self, delay)
         self._due = inf
 
     async def _run_session(self, connection: Connection) -> None:
@@ -323,7 +332,7 @@ class Connector:
             case Refused(subscription, reason):
                 self.refusals += 1
                 self.refused.add(subscription)
-                self._log.warning("%s refused: %s", subscription, self._account.clean(reason))
+                self._log.warning("the venue refused %s: %s", subscription, self._account.clean(reason))
             case Resync():
                 self.resyncs += 1
             case Skipped(error):

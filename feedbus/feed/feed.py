@@ -1,7 +1,7 @@
 """The feed: all connections of one venue account.
 
-A feed owns the Account, the shard plan and the login, and supervises the connectors. It publishes a FeedStatus of each
-connection when its state changes, and every 5 s.
+A feed owns the Account, the shard plan, the login and the budgets, and supervises the connectors. It publishes a
+FeedStatus of each connection when its state changes, and every 5 s.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import inf
 
 import trio
 
 from feedbus.bus.publisher import Publisher
 from feedbus.config import FeedConfig
-from feedbus.errors import LoginRefused, VenueError
+from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
+from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import sampled, symbols_of
+from feedbus.feed.listing import RestService, sampled, symbols_of
 from feedbus.feed.login import LoginGate
+from feedbus.feed.pauses import Pauses
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
@@ -36,7 +39,8 @@ from feedbus.venues.protocol import Lists
 
 STATUS_EVERY = 5.0  # seconds
 DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
-START_EVERY = 0.05  # seconds between the starts of two connectors, so that the venue isn't flooded with connects
+CONNECT_APART = 0.05  # seconds between two attempts to connect, so that not all of them come at the same moment
+LOG_WAITS_EVERY = 60.0  # seconds between two log lines about connections that wait for their turn
 MAX_NOTICES = 256  # how many different notices are remembered, so that each is logged only once
 CRASHES_ALLOWED = 5  # in CRASH_PERIOD, besides one of each child: one bug may hit all connections at once
 CRASH_PERIOD = 60.0  # seconds
@@ -68,7 +72,18 @@ class Feed:
         cls = account_class(config.venue)
         self.account = cls(config.credentials, config.channels, config.options)
         self.services = {**self.account.services, **config.services()}
-        self.fetcher = Fetcher(self.services, ca_file=config.ca_file, wall_ns=wall_ns)
+        self.hold = Hold()  # while it lasts, nobody of this feed asks the venue anything
+        allowed = config.budgets.connects or cls.limits.connects
+        self.connects = Budget("connect", allowed.count, allowed.per_s, self.hold, apart=CONNECT_APART)
+        self.budgets = {"connects": self.connects}
+        self.fetcher = Fetcher(
+            self.services,
+            self.hold,
+            rate_limited=self.rate_limited,
+            ca_file=config.ca_file,
+            proxies=config.proxies,
+            wall_ns=wall_ns,
+        )
         self.account_shell = AccountShell(self.account, self)
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
@@ -82,6 +97,10 @@ class Feed:
         self._cache_dir = cache_dir
         self._wall_ns = wall_ns
         self._login = LoginGate(config.login_retry, draw)
+        self.pauses = Pauses(draw)
+        self.pause = self.pauses.wait
+        self._queued: set[Connector] = set()  # those that wait for their turn to connect
+        self._wait_logged = -inf
         self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
         # Why there is no list of symbols yet.
         self._unlisted = "" if config.boards is None else "the list of symbols is fetched"
@@ -96,6 +115,8 @@ class Feed:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Get the list of symbols when boards are wanted, then run all connectors until cancelled."""
         task_status.started()
+        if (route := self._config.proxies.route(self._config.url)).proxy is not None:
+            self._log.info("connections are made through the proxy %s (%s)", route.proxy, route.why)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
@@ -107,7 +128,7 @@ class Feed:
             Child("http", self.fetcher.run),
             Child("account", self.account_shell.run),
             *(
-                Child(connector.name, partial(self._run_connector, connector), grace=CONNECTOR_GRACE)
+                Child(connector.name, partial(_run_connector, connector), grace=CONNECTOR_GRACE)
                 for connector in self.connectors
             ),
         ]
@@ -115,15 +136,6 @@ class Feed:
         made = Supervisor(self.name, children, intensity=allowed, period=CRASH_PERIOD, together=True)
         self.supervisors = [made]
         return made
-
-    async def _run_connector(self, connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:
-        """Run a connector. The supervisor starts each child after the one before has started, so a short pause here
-        spreads the connects of all connectors.
-        """
-        if connector is not self.connectors[0]:
-            await trio.sleep(START_EVERY)
-        task_status.started()
-        await connector.run()
 
     def _plan(self, symbols: Sequence[str]) -> None:
         """Make a connector for each shard of the symbols."""
@@ -157,22 +169,23 @@ class Feed:
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
         rest = self.services["rest"]
+        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=rest,
+            rest=RestService(rest, tls, config.proxies.to(rest)),
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
-            tls=tls_context(config.ca_file) if rest.startswith("https:") else None,
             wall_ns=self._wall_ns,
         )
         while True:
             try:
                 symbols = (await fetch()).symbols
             except VenueError as error:
-                delay = backoff.failed(trio.current_time(), self.draw())
+                now = trio.current_time()
+                delay = max(backoff.failed(now, self.draw()), self.hold.left(now))
                 self._unlisted = f"no list of symbols: {error.cause}: {error}"
                 self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
                 self.first_attempt.set()
@@ -204,16 +217,51 @@ class Feed:
             self._notices.add(text)
             self._log.warning("%s", text)
 
-    async def login_turn(self, connector: Connector) -> None:
-        """Wait until this connector may try to log in."""
-        if not self.account_shell.is_ready.is_set():
-            self._show_account(connector)
-            await self.account_shell.is_ready.wait()
-        if self._login.refused is not None:
-            connector.set_state("refused", self._login.refused)
-        elif self._login.must_wait():
-            connector.set_state("waiting", connector.last_failure or "another connection logs in first")
-        await self._login.turn(connector)
+    async def connect_turn(self, connector: Connector) -> None:
+        """Wait until this connector may try to connect and log in: for the account, for the login of another one, and
+        for the budget of connects. What it has waited for may be over when the next has come; then it begins again.
+        """
+        while True:
+            if not self.account_shell.is_ready.is_set():
+                self._show_account(connector)
+                await self.account_shell.is_ready.wait()
+            if self._login.refused is not None:
+                connector.set_state("refused", self._login.refused)
+            elif self._login.must_wait():
+                connector.set_state("waiting", connector.last_failure or "another connection logs in first")
+            await self._login.turn(connector)
+            self._show_budget(connector)
+            self._queued.add(connector)
+            try:
+                await self.connects.take()
+            finally:
+                self._queued.discard(connector)
+            if self.account_shell.is_ready.is_set() and self._login.may_try(connector):
+                return
+
+    def _show_budget(self, connector: Connector) -> None:
+        """Show on a connector that it waits for its turn to connect, and log once a minute that somebody does."""
+        now = trio.current_time()
+        reason = self.connects.reason(now)
+        if not reason:
+            return
+        connector.set_state("waiting", f"{connector.last_failure}; {reason}" if connector.last_failure else reason)
+        if not self.hold.left(now) and now - self._wait_logged >= LOG_WAITS_EVERY:
+            self._wait_logged = now
+            self._log.warning(
+                "%s waits to connect, and %d before it: %s", connector.name, self.connects.waiting, reason
+            )
+
+    def rate_limited(self, error: RateLimited) -> float:
+        """The venue wants us to come later. Returns the seconds for which nobody of this feed asks it anything."""
+        now = trio.current_time()
+        before = self.hold.left(now)
+        wait = self.hold.obey(error, now, self.draw())
+        if not before:
+            self._log.warning("the venue asked for a pause: nobody of this feed asks it anything for %.1f s", wait)
+            for connector in self._queued:
+                self._show_budget(connector)
+        return wait
 
     def _show_account(self, connector: Connector) -> None:
         """Show on a connector why it waits for the account."""
@@ -226,6 +274,7 @@ class Feed:
         """The venue accepted the credentials on a connection, so every connector may log in."""
         self.first_attempt.set()
         self._login.accept()
+        self.pauses.one_is_back()
 
     def login_refused(self, reason: str) -> None:
         """The venue refused the credentials on a connection."""
@@ -353,3 +402,9 @@ class Feed:
     def failures(self) -> Counter[str]:
         """How many attempts and connections have failed, by cause."""
         return sum((connector.failures for connector in self.connectors), Counter())
+
+
+async def _run_connector(connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:
+    """Run a connector, which counts as started at once: its first attempt may have to wait long for its turn."""
+    task_status.started()
+    await connector.run()

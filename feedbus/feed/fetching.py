@@ -2,7 +2,8 @@
 
 The client of each service is made when it is first needed, and then kept. Every Fetch is answered exactly once. The
 answer is an error when the request fails, when too many requests are waiting, or when this part is stopped while the
-request is under way. Requests that are waiting at a stop are sent when this part runs again.
+request is under way. Requests that are waiting at a stop are sent when this part runs again. While the venue wants
+nobody to ask (see Hold), requests wait.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
+from feedbus.feed.budgets import Hold
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -37,17 +40,24 @@ class Fetcher:
     def __init__(
         self,
         services: Mapping[str, str],
+        hold: Hold,
         *,
+        rate_limited: Callable[[RateLimited], object],
         ca_file: str | None = None,
+        proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`services` has the base URL of each service by its name. `ca_file` is a PEM file of the only certificate
-        authorities that are trusted, None for the system's.
+        """`services` has the base URL of each service by its name. `rate_limited` is called when the venue wants us to
+        come later, and makes the `hold` last until then. `ca_file` is a PEM file of the only certificate
+        authorities that are trusted, None for the system's. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
         self.failures: Counter[str] = Counter()
         self._services = services
+        self._hold = hold
+        self._rate_limited = rate_limited
         self._ca_file = ca_file
+        self._proxies = proxies
         self._tls: ssl.SSLContext | None = None
         self._wall_ns = wall_ns
         self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
@@ -69,12 +79,15 @@ class Fetcher:
 
     async def _work(self, clients: dict[str, http.HttpClient], stack: AsyncExitStack) -> None:
         async for fetch, answered in self._todo:
-            self.requests += 1
             try:
+                await self._hold.wait()
+                self.requests += 1
                 if fetch.service not in clients:
                     clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
                 got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
             except VenueError as error:
+                if isinstance(error, RateLimited):
+                    self._rate_limited(error)
                 self._failed(error, answered)
             except ConfigError as error:
                 self._failed(BadData("a request", str(error)), answered)
@@ -91,7 +104,7 @@ class Fetcher:
         from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
 
         base = self._services[service]
-        return http.client(base, tls=self._context(base))
+        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:

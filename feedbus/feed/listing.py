@@ -22,6 +22,7 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.proxies import Proxy
 from feedbus.text import time_span
 from feedbus.venues.protocol import Fetch, Listing, Lists
 
@@ -57,27 +58,34 @@ class _Copy(msgspec.Struct, frozen=True):
     answers: list[_KeptResponse]
 
 
+class RestService(msgspec.Struct, frozen=True):
+    """Where a venue's REST service is, and how it is reached: the arguments of feedbus.transport.http.client."""
+
+    base: str
+    tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
+
+
 async def symbols_of(
     account: Lists,
     boards: Sequence[str],
     *,
-    rest: str,
+    rest: RestService,
     cache_dir: str | Path,
     name: str,
     sample: int | None = None,
-    tls: ssl.SSLContext | None = None,
     wall_ns: Callable[[], int] = time.time_ns,
 ) -> Listed:
     """The symbols that these boards list, or a sample of at most `sample` of them, which is the same from day to day.
 
-    `rest` is the base URL of the venue's REST service. The copy in `cache_dir` has the name of the feed, `name`.
+    `rest` is the venue's REST service. The copy in `cache_dir` has the name of the feed, `name`.
     Raises VenueError when the venue gives no list and there is no usable copy; the caller should try again later.
     """
     log = logging.getLogger(f"feedbus.{name}")
     path = Path(cache_dir) / f"{name}.listing.json"
-    asked = _Copy(FORMAT, account.venue, rest, list(boards), wall_ns(), [])
+    asked = _Copy(FORMAT, account.venue, rest.base, list(boards), wall_ns(), [])
     try:
-        listing, answers = await _fetch(account.listing(boards), rest, tls, wall_ns)
+        listing, answers = await _fetch(account.listing(boards), rest, wall_ns)
     except VenueError as error:
         kept = await trio.to_thread.run_sync(_read, path, asked, log, abandon_on_cancel=True)
         replayed = None if kept is None else _replay(account.listing(boards), kept, path, log)
@@ -94,14 +102,14 @@ async def symbols_of(
 
 
 async def _fetch(
-    listing: Listing, rest: str, tls: ssl.SSLContext | None, wall_ns: Callable[[], int]
+    listing: Listing, rest: RestService, wall_ns: Callable[[], int]
 ) -> tuple[Listing, list[_KeptResponse]]:
     """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
     from feedbus.transport import http  # only a feed that wants boards starts with an HTTP library
 
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
-        async with http.client(rest, tls=tls) as client:
+        async with http.client(rest.base, tls=rest.tls, proxy=rest.proxy) as client:
             todo = deque(listing.requests())
             while todo:
                 fetch = todo.popleft()
@@ -109,10 +117,10 @@ async def _fetch(
                 todo.extend(listing.fetched(fetch, got.status, got.body, wall_ns()))
                 answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
                 if len(answers) + len(todo) > MAX_ANSWERS:
-                    raise BadData(rest, f"a list of more than {MAX_ANSWERS} pages")
+                    raise BadData(rest.base, f"a list of more than {MAX_ANSWERS} pages")
         listing.symbols()
         return listing, answers
-    raise TimedOut(f"{rest}: no whole list within {LIST_WITHIN:g} s")
+    raise TimedOut(f"{rest.base}: no whole list within {LIST_WITHIN:g} s")
 
 
 def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> Listing | None:

@@ -30,18 +30,31 @@ class LoginGate:
         """Whether another connector is trying, and its result has to be waited for."""
         return not self.accepted and self._holder is not None
 
+    def may_try(self, holder: object) -> bool:
+        """Whether this connector may still log in, which it had a turn for before."""
+        return self.accepted or self._holder is holder
+
     async def turn(self, holder: object) -> None:
-        """Wait until this connector may log in. After a refusal, one connector waits for the pause to end and then
-        tries.
+        """Wait until this connector may log in.
+
+        After a refusal, one connector waits for the pause to end and then tries. It looks at the state again whenever
+        that changes: a connection whose handshake was under way may be let in meanwhile, or be refused anew.
         """
         while not self.accepted:
             if self._holder is None:
                 self._holder = holder
-                if self.refused is not None:
-                    await trio.sleep_until(self.retry_at)
+            if self._holder is not holder:
+                await self._changed.wait()
+            elif self.refused is None or await self._waited():
                 return
-            await self._changed.wait()
         await trio.lowlevel.checkpoint()
+
+    async def _waited(self) -> bool:
+        """Wait out the pause after a refusal. Returns False when the state has changed before its end."""
+        with trio.move_on_at(self.retry_at):
+            await self._changed.wait()
+            return False
+        return True
 
     def accept(self) -> None:
         """The venue has accepted the credentials: from now on every connector may log in."""

@@ -61,7 +61,8 @@ _decode_events = msgspec.msgpack.Decoder(list[MarketData]).decode
 _decode_event = msgspec.msgpack.Decoder(MarketData).decode
 _split_events = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
 
-# What decoding foreign bytes raises: msgspec leaves text that isn't UTF-8, and nesting without end, to Python.
+# What decoding foreign bytes can raise. Besides its own error, msgspec lets through the ones that Python raises for
+# text that isn't UTF-8 and for arrays that are nested too deep.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 

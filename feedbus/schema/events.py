@@ -27,8 +27,8 @@ Level = tuple[float, float]
 """(price, size)"""
 
 OLD_PICTURE = 3_600_000_000_000
-"""Nanoseconds. An event so much older than its receipt tells how long the market has been still (a book of after the
-session), not how late a venue's data is."""
+"""Nanoseconds. Where an event is so much older than its receipt, the market has been still that long (a book that we
+get after the session has ended), and the age doesn't say how late the venue's data is."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="kind"):
@@ -87,9 +87,9 @@ class BookDelta(MarketEvent, frozen=True, array_like=True, gc=False, tag="delta"
 
 
 class Ticker(MarketEvent, frozen=True, array_like=True, gc=False, tag="ticker"):
-    """Statistics of the day. `volume` is in the unit that the venue's module names, `turnover` in quote
-    currency, `trades` a count, `status` the venue's own word for the trading phase ("T" on MOEX). `window_s`: the
-    statistics are of the last so many seconds, at any time, and sums may fall; None: of the day, from its begin."""
+    """The statistics of a day or of a rolling window. `volume` is in the unit that the venue's package names,
+    `turnover` in quote currency, `trades` a count, `status` the venue's own word for the trading phase ("T" on MOEX).
+    `window_s` is the length of a rolling window in seconds, whose sums may fall; None means since the day began."""
 
     WORD: ClassVar[str] = "ticker"
     bid: float | None = None
@@ -229,9 +229,9 @@ class Alert(MarketEvent, frozen=True, array_like=True, gc=False, tag="alert"):
 class Gap(Event, frozen=True, array_like=True, gc=False, tag="gap"):
     """Messages `first` to `last` (inclusive) of one stream did not arrive; made by the subscriber library.
 
-    A bound that isn't known is None, and so is `topic` "" when all of a publisher's topics may be concerned.
-    `cause`: lost (a hole in the numbers), heartbeat (a heartbeat is missing, so the heads that it carried are
-    unknown), restart (the publisher began a new epoch; what its old one still said is unknown).
+    A bound that isn't known is None. `topic` is "" when all topics of the publisher may be concerned. `cause` is
+    "lost" (numbers are missing), "heartbeat" (a heartbeat is missing, and with it the last numbers that it told) or
+    "restart" (the publisher began a new epoch, and nobody knows what it still sent in the old one).
     """
 
     topic: str
@@ -296,7 +296,12 @@ EVENT_TYPES: tuple[type[Event], ...] = AnyEvent.__args__
 
 def kind(event: Event) -> str:
     """The event's tag: `kind` in JSON, e.g. "book"."""
-    return str(event.__struct_config__.tag)
+    return kind_of(type(event))
+
+
+def kind_of(event_type: type[Event]) -> str:
+    """The tag of this type of event."""
+    return str(event_type.__struct_config__.tag)
 
 
 def has_price(event: Event) -> bool:

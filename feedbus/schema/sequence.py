@@ -1,13 +1,14 @@
-"""Holes in numbered streams: what a subscriber has been sent, what it got, and what is missing. Pure.
+"""Follows the numbers of the events that a subscriber receives, and finds the ones that are missing. Pure.
 
-A stream is (publisher, epoch, topic), numbered from 1 without holes. A stream is followed from the first message
-that arrives of it; from there on every hole becomes a Gap. A heartbeat names the heads that changed since the last
-one, so that a lost last message is known too; it travels behind the messages that it counts. What is followed is
-bounded: beyond the limits, a BusError.
+A stream is one publisher's events of one epoch on one topic. Its events are numbered from 1 without holes. We follow a
+stream from the first message of it that arrives, and from then on every hole becomes a Gap. A heartbeat names the head
+(the last number) of each stream that has sent something since the heartbeat before, and it is sent after the messages
+that it counts. So we notice even when the last message of a stream was lost. The number of streams is limited, and
+exceeding a limit raises BusError.
 
-A publisher's epochs only grow, so what comes of an older one is a straggler, or the work of a second publisher of the
-same name: it is counted and passed over. Only when OLDER_BEATS heartbeats of an older one have come with none of the
-newer between them is the newer one dead, and the older taken for a restart under a clock that was set back.
+The epochs of a publisher only grow. A message of an older epoch is late, or comes from a second publisher of the same
+name, so it is counted and ignored. If OLDER_BEATS heartbeats of an older epoch arrive with none of the newer epoch in
+between, the publisher was restarted while its clock was set back, and the older epoch becomes the present one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class _Publisher:
     """What is known of one publisher in its present epoch."""
 
     __slots__ = (
-        "beat", "begun", "epoch", "first_beat", "from_start", "heads", "joined_at", "older_beats", "part", "parts",
-        "streams",
+        "beat", "epoch", "first_beat", "first_beat_parts", "heads", "joined_at", "joined_at_start", "older_beats",
+        "part", "parts", "streams",
     )  # fmt: skip
 
     def __init__(self, epoch: int) -> None:
@@ -37,13 +38,14 @@ class _Publisher:
         self.streams: dict[str, dict[str, int]] = {}  # "word.venue" -> symbol -> the next sequence
         self.joined_at: Counter[str] = Counter()  # by word: the sum of the sequences at which topics were joined
         self.older_beats = 0  # heartbeats of an older epoch since the last one of this epoch
-        self.heads: dict[str, int] = {}  # of topics that no message has come of since we joined
-        self.first_beat = 0  # the first one that came; 0: none yet
+        self.heads: dict[str, int] = {}  # by topic, for topics of which no message has come since we joined
+        self.first_beat = 0  # the number of the first heartbeat that we received; 0 before it has come
         self.beat = 0
         self.part = 0
         self.parts = 0
-        self.begun = 0  # parts of beat 1 that came
-        self.from_start = False  # it came whole: a topic that it doesn't name began after we joined
+        self.first_beat_parts = 0  # how many parts of the publisher's heartbeat 1 we received
+        # Whether we received all parts of heartbeat 1. Then a topic that it doesn't name began after we joined.
+        self.joined_at_start = False
 
 
 class Sequences:
@@ -60,10 +62,11 @@ class Sequences:
         self.lost: dict[str, int] = {}  # by topic word; a gap whose begin isn't known counts as 1
 
     def streams(self, publisher: str, epoch: int, word_venue: str) -> tuple[dict[str, int] | None, Gap | None]:
-        """The next sequence by symbol, to be looked at and advanced by the caller; and the Gap of a new epoch.
+        """Returns the next sequence number of each symbol, which the caller advances, and a Gap if this message begins
+        a new epoch. Returns None instead of the numbers when the message belongs to an older epoch and must be ignored.
 
-        The caller's short cut: where `next.get(symbol) == first`, set it to `first + count` and be done. All
-        else goes through `arrived`. None instead: the message is of an older epoch, and to be passed over.
+        For speed, the caller handles the usual case itself: where the next number of the symbol is the first one of
+        the message, it sets it to `first + count`. In every other case it calls `arrived`.
         """
         known = self._publishers.get(publisher)
         if known is not None and known.epoch == epoch:
@@ -75,7 +78,7 @@ class Sequences:
         return self._of_word(self._publishers[publisher], word_venue), gap
 
     def published(self) -> dict[str, int]:
-        """By topic word: how many events were published from where topics were joined to where they stand now."""
+        """By topic word, how many events were published on the followed streams since we joined each of them."""
         published = Counter(self._published_before)
         for known in self._publishers.values():
             published.update(_published(known))
@@ -106,7 +109,9 @@ class Sequences:
     def arrived(
         self, publisher: str, epoch: int, word_venue: str, symbol: str, first: int, count: int
     ) -> tuple[int, Gap | None]:
-        """`count` events numbered from `first` came: (how many of them are repeats, the hole before them)."""
+        """Note that `count` events numbered from `first` arrived. Returns how many of them we already had, and a Gap
+        when some are missing before them.
+        """
         topic = f"{word_venue}.{symbol}"
         known = self._publishers[publisher]
         streams = known.streams[word_venue]
@@ -114,7 +119,7 @@ class Sequences:
         if expected is None:
             if len(streams) >= MAX_SYMBOLS:
                 raise BusError(f"more than {MAX_SYMBOLS} symbols of {word_venue} from one publisher")
-            # Not a gap before the first message, unless a heartbeat has told us since where the topic stood.
+            # What was sent before we joined is not missing, unless a heartbeat has told us where the topic stood then.
             expected = min(first, _unseen(known, topic) or first)
             known.joined_at[word_venue.partition(".")[0]] += expected
         repeats = max(0, min(expected - first, count))
@@ -125,7 +130,7 @@ class Sequences:
         return 0, self._lost(topic, publisher, epoch, expected, first - 1)
 
     def heartbeat(self, beat: Heartbeat) -> list[Gap]:
-        """The holes that a heartbeat, or one that is missing, shows."""
+        """Returns the gaps that this heartbeat reveals, among them the one of a heartbeat that is missing before it."""
         streams, gap = self.streams(beat.publisher, beat.epoch, f"heartbeat.{beat.publisher}")
         if streams is None:
             gap = self._older_beat(beat)
@@ -140,11 +145,11 @@ class Sequences:
         if known.first_beat and not _follows(known, beat):
             gaps.append(self._count(Gap("", beat.publisher, beat.epoch, None, None, "heartbeat")))
         if beat.beat == 1:
-            known.begun += 1
-            known.from_start = known.begun == beat.parts
+            known.first_beat_parts += 1
+            known.joined_at_start = known.first_beat_parts == beat.parts
         known.beat, known.part, known.parts = beat.beat, beat.part, beat.parts
         known.first_beat = known.first_beat or beat.beat
-        joined = beat.beat > known.first_beat  # what our first beat counts may be older than our joining
+        joined = beat.beat > known.first_beat  # our first heartbeat may count events from before we joined
         for topic, head in beat.heads:
             gap = self._head(known, beat, topic, head, joined=joined)
             if gap is not None:
@@ -193,15 +198,15 @@ def _published(known: _Publisher) -> Counter[str]:
 
 
 def _unseen(known: _Publisher, topic: str) -> int | None:
-    """The first sequence that we should have been sent of a topic that nothing has come of; None: not known."""
+    """Returns the first number we should have received on a topic that has sent us nothing yet; None when unknown."""
     head = known.heads.pop(topic, None)
     if head is not None:
         return head + 1
-    return 1 if known.from_start else None
+    return 1 if known.joined_at_start else None
 
 
 def _follows(known: _Publisher, beat: Heartbeat) -> bool:
-    """True when `beat` is the very next part after the last one that came."""
+    """Whether `beat` is the very next part after the last one that came."""
     if beat.beat == known.beat:
         return beat.part == known.part + 1
     return beat.beat == known.beat + 1 and beat.part == 1 and known.part == known.parts

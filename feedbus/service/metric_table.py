@@ -126,6 +126,40 @@ FEED: Sequence[MetricSeries[Feed]] = (
         lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,
         by="cause",
     ),
+    MetricSeries(
+        "feedbus_feed_budget_waiting",
+        "How many wait now because the venue may not be asked so often, by budget.",
+        lambda feed: {name: budget.waiting for name, budget in feed.budgets.items()},
+        by="budget",
+    ),
+    MetricSeries(
+        "feedbus_feed_budget_turns_total",
+        "Turns taken, by budget.",
+        lambda feed: {name: budget.taken for name, budget in feed.budgets.items()},
+        by="budget",
+    ),
+    MetricSeries(
+        "feedbus_feed_budget_waits_total",
+        "Turns for which somebody had to wait for a second or longer, by budget.",
+        lambda feed: {name: budget.waits for name, budget in feed.budgets.items()},
+        by="budget",
+    ),
+    MetricSeries(
+        "feedbus_feed_budget_waited_seconds_total",
+        "Seconds waited for turns, by budget.",
+        lambda feed: {name: budget.waited for name, budget in feed.budgets.items()},
+        by="budget",
+    ),
+    MetricSeries(
+        "feedbus_feed_pauses_asked_total",
+        "Answers by which the venue wanted the whole feed to come later.",
+        lambda feed: feed.hold.asked,
+    ),
+    MetricSeries(
+        "feedbus_feed_pauses_shortened_total",
+        "Pauses between two attempts to connect that were cut short because another connection was back.",
+        lambda feed: feed.pauses.shortened,
+    ),
 )
 
 CONNECTION: Sequence[MetricSeries[Connector]] = (

@@ -78,12 +78,14 @@ class Service:
                 addresses=sockets.subscribed,
                 publisher=by_name.get(name),
                 stalled_bytes=config.bus.stalled_bytes,
+                proxies=config.proxies,
             )
             for name, options in config.actors.items()
             if name in process.names
         ]
         self.started = trio.current_time()
         self._lag = LoopLag()
+        self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
         groups = {
             "publishers": _group("publishers", [Child(each.name, partial(_publish, each)) for each in self.publishers]),
@@ -138,7 +140,7 @@ class Service:
         """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
-        return [*self._supervisors(), *self.publishers, *accounts, *connectors]
+        return [*self._supervisors(), *self.publishers, *self._rounds, *self.actors, *accounts, *connectors]
 
     def _not_up(self) -> list[str]:
         return [reason for feed in self.feeds for reason in feed.not_up()]
@@ -259,6 +261,7 @@ def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) ->
     return DialOptions(
         subprotocols=tuple(account.subprotocols),
         tls=tls_context(feed.ca_file) if feed.url.startswith("wss:") else None,
+        proxy=feed.proxies.to(feed.url),
         connect_timeout=feed.connect_timeout,
         ping_interval=feed.ping_interval,
         ping_timeout=feed.ping_timeout,

@@ -1,7 +1,8 @@
 """The simulated venues, found by name: each is a package in this folder. Pure.
 
-What such a package exports is written down in feedbus.sim.seam. Nothing else has to be edited to add a venue: a package
-that is put into this folder can be simulated.
+What such a package exports is written down in feedbus.sim.seam. A package that is put into this folder can be
+simulated by name. Two places know single venues: feedbus/cli.py offers the options that only one venue has, and
+feedbus/commands/demo.py says which venues the demo shows.
 """
 
 from __future__ import annotations

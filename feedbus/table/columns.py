@@ -14,9 +14,11 @@ import msgspec
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.connection_table import SECOND
 from feedbus.table.market_table import MAX_DECIMALS, RowView, Sort
-from feedbus.text import replaced
+from feedbus.text import plain_decimal, replaced
 
 NOTHING = "-"
+MAX_WRITTEN_OUT = 20
+"""Characters of a number that isn't shortened by an exponent."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -36,14 +38,20 @@ class Column(msgspec.Struct, frozen=True):
     sort: Sort | None = None
 
 
+def number_text(number: float, digits: int) -> str:
+    """A number with so many significant digits, written out unless that takes more room than a column has."""
+    text = plain_decimal(number, digits)
+    return text if len(text) <= MAX_WRITTEN_OUT else f"{number:.{digits}g}"
+
+
 def price_text(price: float | None, decimals: int) -> str:
-    """A price with this many decimals. It is written with an exponent when the decimals would all be zeros, or when it
-    has more than 12 digits before the point."""
+    """A price with this many decimals, or with six digits where these decimals would all be zeros or there are more
+    than 12 digits before the point."""
     if price is None:
         return NOTHING
     if price == 0 or 10**-decimals <= abs(price) < 10**12:
         return f"{price:.{decimals}f}"
-    return f"{price:.6g}"
+    return number_text(price, 6)
 
 
 def volume_text(volume: float | None) -> str:
@@ -51,7 +59,7 @@ def volume_text(volume: float | None) -> str:
     if volume is None:
         return NOTHING
     if abs(volume) < 1:
-        return f"{volume:.4g}"
+        return number_text(volume, 4)
     if abs(volume) >= 10**15:
         return f"{volume:.6g}"
     return f"{volume:,.0f}" if volume % 1 == 0 else f"{volume:,.2f}"
@@ -72,7 +80,7 @@ def percent_text(share: float | None) -> str:
     if share is None:
         return NOTHING
     percent = share * 100
-    return f"{percent:.3f}" if abs(percent) < 1000 else f"{percent:.3g}"
+    return f"{percent:.3f}" if abs(percent) < 1000 else number_text(percent, 3)
 
 
 def share_text(share: float | None) -> str:

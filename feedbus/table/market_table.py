@@ -136,6 +136,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     bars: BarsSeen | None
     alerts: list[AlertView] | None
 
+    @property
+    def anything(self) -> bool:
+        """True when any event that the table shows has ever come."""
+        return bool(self.updates or self.gaps or self.feed.connections or self.bars or self.alerts is not None)
+
 
 ORDER = Order()
 

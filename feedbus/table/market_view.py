@@ -8,6 +8,7 @@ change, nothing wraps, and it takes about a third of the time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
@@ -60,17 +61,21 @@ def age_style(age_ns: int) -> str:
 FORWARDS, BACKWARDS = "▼", "▲"
 
 
-def render(snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None) -> Group:
+def render(
+    snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None, why: str = ""
+) -> Group:
     """The table for a screen of `height` lines and `width` cells.
 
     The last line says which rows are shown, what the keys do, and `foot`. `view` is the one whose order the snapshot
-    was taken with; None when there are no keys.
+    was taken with; None when there are no keys. `why` is shown where nothing has come: the reason.
     """
     above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
     above += alert_lines(snapshot.alerts, width)
     room = height - len(above) - TITLES - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
     table = _table(snapshot, rows, width, view or View()) if room > 0 else []
+    if not rows and why:
+        table += [Text(line) for line in wrap(replaced(why), width)[: max(0, room - 1)]]
     lines = [*above, *table, _foot(snapshot, len(rows), foot, view)]
     for line in lines:
         line.truncate(width, overflow="ellipsis")
@@ -146,7 +151,7 @@ def connection_lines(feed: FeedView, width: int) -> list[Text]:
     if not away:
         return [first, _line([("not online: none" if feed.connections else "no connection has spoken yet", "dim")])]
     label = f"not online {len(away):,}: "
-    return [first, Text(label, "red").append(_away_text(away, width - len(label)), "default")]
+    return [first, Text(label, "red").append(_offline_text(away, width - len(label)), "default")]
 
 
 def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
@@ -167,13 +172,13 @@ def alert_lines(alerts: Sequence[AlertView] | None, width: int) -> list[Text]:
     return [Text(label, style).append(text, "default")]
 
 
-def _away_text(away: Sequence[ConnectionView], room: int) -> str:
+def _offline_text(away: Sequence[ConnectionView], room: int) -> str:
     """The names of connections with their reasons. That every name is seen matters more than whole reasons, so reasons
     are cut before names are left out.
     """
     groups: dict[str, list[str]] = {}
     for connection in away:
-        groups.setdefault(_why(connection), []).append(replaced(connection.name))
+        groups.setdefault(_reason_offline(connection), []).append(replaced(connection.name))
     items: list[tuple[str, int]] = []
     for longest in REASON_LENGTHS:
         items = [(f"{' '.join(fold(names))} {_shorten(why, longest)}", len(names)) for why, names in groups.items()]
@@ -188,7 +193,7 @@ def _shorten(text: str, cells: int) -> str:
     return text if cell_len(text) <= cells else set_cell_size(text, max(0, cells - 1)).rstrip() + "…"
 
 
-def _why(connection: ConnectionView) -> str:
+def _reason_offline(connection: ConnectionView) -> str:
     """Why a connection isn't online."""
     if connection.silent_s is not None:
         seconds = connection.silent_s

@@ -27,6 +27,8 @@ from feedbus.table.terminal import has_keys, single_keys, wait_key
 TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert"]
 PLAIN_EVERY = 5
 """How many redraw intervals there are from one plain summary to the next."""
+SILENT_FOR = 2
+"""Seconds from the start without anything, after which a screen says why."""
 PLAIN_ROWS = 5
 """How many instruments a plain summary shows."""
 
@@ -55,6 +57,9 @@ class Messages(Protocol):
     def messages(self) -> AsyncIterator[tuple[HasPublisher, Sequence[Event]]]:
         """The messages, each as its header and its events in order; Gaps are among the events."""
 
+    def why_silent(self) -> str:
+        """Why nothing has come yet, for people."""
+
 
 async def run_monitor(
     subscription: Messages,
@@ -77,7 +82,7 @@ async def run_monitor(
     table = table or MarketTable(time.time_ns())
     fd = _keyboard() if keys else None
     typed = None if fd is None else Keys()
-    with _keys_of(fd), _display(table, console, typed, _foot(title, last_log)) as display:
+    with _keys_of(fd), _display(table, console, typed, _foot(title, last_log), subscription.why_silent) as display:
         with trio.move_on_after(math.inf if seconds is None else seconds):
             async with trio.open_nursery() as nursery:
                 key = Wakeup()
@@ -159,7 +164,13 @@ def _foot(title: str, last_log: Callable[[], str] | None) -> Callable[[], str]:
 
 
 @contextmanager
-def _display(table: MarketTable, console: Console, typed: Keys | None, foot: Callable[[], str]) -> Iterator[Display]:
+def _display(
+    table: MarketTable,
+    console: Console,
+    typed: Keys | None,
+    foot: Callable[[], str],
+    why_silent: Callable[[], str],
+) -> Iterator[Display]:
     """The whole screen of a terminal; for other outputs plain lines, with a last summary on leaving."""
     if not console.is_terminal:
         plain = PlainLog(table, console)
@@ -168,20 +179,27 @@ def _display(table: MarketTable, console: Console, typed: Keys | None, foot: Cal
             plain.write()
         return
     with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        yield Screen(table, console, live, typed, foot)
+        yield Screen(table, console, live, typed, foot, why_silent)
 
 
 class Screen:
     """The table on a terminal. `typed` is None when no keys can be read."""
 
     def __init__(
-        self, table: MarketTable, console: Console, live: Live, typed: Keys | None, foot: Callable[[], str]
+        self,
+        table: MarketTable,
+        console: Console,
+        live: Live,
+        typed: Keys | None,
+        foot: Callable[[], str],
+        why_silent: Callable[[], str],
     ) -> None:
         self._table = table
         self._console = console
         self._live = live
         self._typed = typed
         self._foot = foot
+        self._why_silent = why_silent
 
     def draw(self) -> None:
         """End an interval, and show the table after it."""
@@ -195,7 +213,9 @@ class Screen:
         view = None if self._typed is None else self._typed.view
         width, height = self._console.size
         snapshot = self._table.snapshot(time.time_ns(), height, (view or View()).order)
-        self._live.update(render(snapshot, width, height, self._foot(), view), refresh=True)
+        silent = not snapshot.anything and snapshot.uptime_s >= SILENT_FOR
+        why = self._why_silent() if silent else ""
+        self._live.update(render(snapshot, width, height, self._foot(), view, why), refresh=True)
 
 
 class PlainLog:

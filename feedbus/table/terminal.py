@@ -7,9 +7,10 @@ block, and the whole event loop with it.
 from __future__ import annotations
 
 import os
+import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,6 +20,30 @@ LONGEST_KEY = 64
 """Bytes that are read at once; the sequence of any special key is shorter."""
 IFLAG = 0
 """The index of the input flags in the list that termios.tcgetattr returns."""
+
+NORMAL_SCREEN = b"\x1b[?1049l\x1b[?25h"
+"""Leaves the alternate screen and shows the cursor (xterm's control sequences)."""
+
+
+def as_it_is() -> Callable[[], None]:
+    """Note the mode of the terminal at standard input, and return a function that sets it again and leaves the whole
+    screen that the table fills. The function is for a process that is ended too suddenly for `single_keys` to do it. It
+    does nothing where there is no terminal.
+    """
+    modes: list[tuple[int, list[Any]]] = []
+    with suppress(AttributeError, OSError, ValueError, termios.error):
+        fd = sys.stdin.fileno()
+        modes.append((fd, termios.tcgetattr(fd)))
+
+    def restore() -> None:
+        for fd, mode in modes:
+            with suppress(termios.error):
+                termios.tcsetattr(fd, termios.TCSANOW, mode)
+        with suppress(AttributeError, OSError, ValueError):
+            if sys.stdout.isatty():
+                os.write(sys.stdout.fileno(), NORMAL_SCREEN)
+
+    return restore
 
 
 def has_keys(fd: int) -> bool:

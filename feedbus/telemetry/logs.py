@@ -40,6 +40,13 @@ def to_stderr(level: int = logging.INFO, style: Style = "auto") -> None:
     _install(handler, level)
 
 
+def to_user() -> None:
+    """Show warnings on standard error as a command's own errors are shown, for commands that print something else."""
+    handler = _Stderr(sys.stderr)
+    handler.setFormatter(TextFormatter("feedbus: %(message)s"))
+    _install(handler, logging.WARNING)
+
+
 def to_table() -> LastLine:
     """Keep the last warning only, for the live table, which lines on standard error would spoil."""
     handler = LastLine(logging.WARNING)

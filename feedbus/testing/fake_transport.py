@@ -59,6 +59,7 @@ class FakeDial:
         self.attempts: list[float] = []
         """The time of each attempt, in seconds of trio's clock."""
         self.connections: list[FakeConnection] = []
+        self.opened = trio.Event()  # set when a connection is opened; a test may replace it to wait for the next one
         self.refuse = refuse
 
     @asynccontextmanager
@@ -72,6 +73,7 @@ class FakeDial:
             raise error
         connection = FakeConnection(url, options)
         self.connections.append(connection)
+        self.opened.set()
         try:
             yield connection
         finally:

@@ -14,7 +14,7 @@ from typing import TypeVar
 import trio
 
 from feedbus.bus.receiver import Batch, Receiver
-from feedbus.bus.subscriber import EventReader
+from feedbus.bus.subscriber import DRAIN, EventReader
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema import codec
 from feedbus.schema.events import Event
@@ -40,14 +40,24 @@ class MemorySubscription(EventReader):
             self.mailbox.put_nowait(message)
 
     async def next_batch(self) -> Batch:
-        """The next batch. Raises trio.ClosedResourceError once the subscription has ended and all has been read."""
+        """Wait for the next batch of which nothing has been taken.
+
+        Raises trio.ClosedResourceError once the subscription has ended and all has been read.
+        """
         while not self._batches:
+            self._waiting = True
             try:
-                received = [self._receiver.receive(message) for message in await self.mailbox.get_batch()]
+                received = [self._receiver.receive(message) for message in await self.mailbox.get_batch(DRAIN)]
             except trio.EndOfChannel:
                 raise trio.ClosedResourceError("the subscription is closed") from None
+            finally:
+                self._waiting = False
             self._batches.extend(batch for batch in received if batch is not None)
+        self._taken += 1
         return self._batches.popleft()
+
+    def _has_unread(self) -> bool:
+        return bool(self._batches or len(self.mailbox))
 
 
 class MemoryBus:

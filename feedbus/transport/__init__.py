@@ -1,8 +1,8 @@
 """The seam between a connector and a WebSocket library: what every transport must offer.
 
 A transport is a Dial: an async context manager that opens one connection and yields it as a Connection. Failures of the
-peer and of the network are raised as a VenueError (ConnectFailed, TimedOut, BadData or ClosedByPeer). No exception of a
-library leaves a transport, so that a connector treats all transports alike.
+peer and of the network are raised as a VenueError (ConnectFailed, RateLimited, TimedOut, BadData or ClosedByPeer). No
+exception of a library leaves a transport, so that a connector treats all transports alike.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from feedbus.proxies import Proxy
 from feedbus.transport.rounds import Rounds
 
 
@@ -22,7 +23,8 @@ class DialOptions(msgspec.Struct, frozen=True):
 
     subprotocols      offered to the server, which chooses one of them or none (RFC 6455, section 1.9)
     tls               for wss:// only; None trusts the system's certificate authorities
-    connect_timeout   bounds the whole opening: name lookup, TCP, TLS and WebSocket handshake
+    proxy             the proxy that the connection is made through; None connects directly
+    connect_timeout   bounds the whole opening: name lookup, TCP, TLS and WebSocket handshake. A proxy has half of it
     ping_interval     the time between two of our pings; infinity means that no ping is sent
     ping_timeout      how late a pong may be before the connection is ended with TimedOut
     close_timeout     how long leaving a connection may wait for the peer's close frame
@@ -35,6 +37,7 @@ class DialOptions(msgspec.Struct, frozen=True):
 
     subprotocols: tuple[str, ...] = ()
     tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
     connect_timeout: float = 10.0
     ping_interval: float = 20.0
     ping_timeout: float = 20.0

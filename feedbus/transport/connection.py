@@ -64,27 +64,40 @@ class WebSocketConnection:
         self._answering = False
         self._reading = False
         self._pong = trio.Event()
-        self._early = (self._feed(opened.early), opened.ts_recv) if opened.early else ([], 0)
+        self._ts_recv = opened.ts_recv  # the time of the last read
+        self.bytes_received += len(opened.early)
+        self._early = self._take(opened.early) if opened.early else []
 
     async def receive(self) -> tuple[list[Message], int]:
-        """Return the messages of one socket read, and the time of the read."""
-        if self._early[0]:
+        """Return messages of one socket read, and the time of the read. A read of many frames is returned in parts."""
+        if self._early:
             await trio.lowlevel.checkpoint()  # before anything is taken, so that cancelling here loses nothing
-            early, self._early = self._early, ([], 0)
-            return early
-        while self._failure is None:
-            self._reading = True
-            try:
-                data = await self._stream.receive_some(READ_SIZE)
-            except STREAM_ERRORS as error:
-                raise self._end(ClosedByPeer(ABNORMAL, why(error))) from error
-            finally:
-                self._reading = False
-            ts_recv = time.time_ns()
-            messages = self._feed(data)
+            early, self._early = self._early, []
+            return early, self._ts_recv
+        while self._failure is None or self._reader.more:
+            if self._reader.more:
+                await trio.lowlevel.checkpoint()  # other tasks get their turn before the rest of the last read
+                messages = self._take(b"")
+            else:
+                messages = await self._read()
             if messages:
-                return messages, ts_recv
+                return messages, self._ts_recv
         raise self._failure
+
+    async def _read(self) -> list[Message]:
+        """Wait for data. Returns the messages of the first turn of one read."""
+        self._reading = True
+        try:
+            data = await self._stream.receive_some(READ_SIZE)
+        except STREAM_ERRORS as error:
+            raise self._end(ClosedByPeer(ABNORMAL, why(error))) from error
+        finally:
+            self._reading = False
+        self._ts_recv = time.time_ns()
+        if not data:
+            self._reader.eof()
+        self.bytes_received += len(data)
+        return self._take(data)
 
     async def send(self, messages: Sequence[Message | str]) -> None:
         """Write these messages in one write. One that is cancelled half-way ends the connection."""
@@ -136,10 +149,7 @@ class WebSocketConnection:
             self._end(ClosedByPeer(ABNORMAL, "closed on our side"))
             await abandon(self._stream)
 
-    def _feed(self, data: Message) -> list[Message]:
-        if not data:
-            self._reader.eof()
-        self.bytes_received += len(data)
+    def _take(self, data: Message) -> list[Message]:
         messages = self._reader.feed(data)
         self.messages_received += len(messages)
         if self._reader.attention:
@@ -225,6 +235,10 @@ class WebSocketConnection:
     async def _await_close(self) -> None:
         """Read until the peer's close frame or the end of the stream. All other data is discarded."""
         while self._protocol.close_rcvd is None:
+            if self._reader.more:
+                await trio.lowlevel.checkpoint()
+                self._reader.feed(b"")
+                continue
             data = await self._stream.receive_some(READ_SIZE)
             if not data:
                 return

@@ -5,9 +5,14 @@ cut out of the bytes here, which takes 0.4 µs where the protocol object takes 3
 fragments, compressed frames, and whatever violates RFC 6455, section 5.2) are handed to the protocol object, which
 judges them. It gets one frame at a time and never a plain one, so that whenever a plain frame comes it stands between
 two frames.
+
+One read of 64 KiB can hold 32,768 frames, or compressed ones that inflate to a thousand times their size. So the frames
+are taken in turns of a bounded size, between which other tasks run.
 """
 
 from __future__ import annotations
+
+from itertools import repeat
 
 from websockets.exceptions import PayloadTooBig, ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
@@ -19,6 +24,20 @@ from feedbus.text import one_line
 PLACE = "websocket"  # where a BadData of the protocol itself was found
 ABNORMAL = int(CloseCode.ABNORMAL_CLOSURE)  # 1006: no close frame came (RFC 6455, section 7.1.5)
 NOT_UTF8 = "a text message is not UTF-8"
+
+FRAMES_PER_TURN = 256
+"""How many frames are taken before other tasks get their turn. A venue's frames have 100 bytes and more, so nearly
+every read is one turn."""
+
+INFLATED_PER_TURN = 256 * 1024
+"""How many bytes of compressed and fragmented messages are taken before other tasks get their turn, counted after they
+are inflated. The message that exceeds it is the last one of its turn."""
+
+FRAGMENT_COST = 64
+"""Bytes of memory that a library needs for each fragment, however short it is."""
+
+SPARE_FRAGMENTS = 1024
+"""How many fragments a message may have in any case, so that a low limit on its size doesn't forbid fragments."""
 
 TEXT = 0x80 | Opcode.TEXT
 PLAIN = frozenset({0x80 | Opcode.BINARY, TEXT})
@@ -32,6 +51,16 @@ HEADER_SIZE = bytes([2] * 126 + [4, 10] + [2] * 128)
 Message = bytes | bytearray
 
 
+def most_fragments(max_message_size: int) -> int:
+    """Return how many fragments a message may have."""
+    return max_message_size // FRAGMENT_COST + SPARE_FRAGMENTS
+
+
+def too_many_fragments(most: int) -> str:
+    """Say why a message in more fragments than this ends the connection."""
+    return f"a message comes in more than {most} fragments"
+
+
 class FrameReader:
     """The receiving half of one open connection.
 
@@ -39,12 +68,14 @@ class FrameReader:
     attention     becomes True when the protocol object may have bytes to send, when `failure` was set, or when a pong
                   has come. So the caller checks one flag per read, and resets it
     awaited_pong  the payload of our last ping, None once its pong has come
+    more          whether the turn ended before all frames that have come were taken; `feed(b"")` takes the next turn
     """
 
     def __init__(self, protocol: Protocol, max_message_size: int) -> None:
         self.failure: VenueError | None = None
         self.attention = False
         self.awaited_pong: bytes | None = None
+        self.more = False
         self._protocol = protocol
         self._limit = max_message_size
         self._rest = bytearray()  # the beginning of a frame, of which the protocol object has seen nothing
@@ -52,16 +83,23 @@ class FrameReader:
         # The type of the message whose fragments are coming; None between two messages.
         self._fragmented: Opcode | None = None
         self._fragments = bytearray()
+        self._fragment_count = 0
+        self._most_fragments = most_fragments(max_message_size)
+        self._inflated = 0  # bytes of the payloads that the protocol object has returned in this turn
 
     def feed(self, data: Message) -> list[Message]:
         """Take in the bytes of one read. Returns the messages that have become complete, in the order received.
 
-        It raises nothing: a failure is noted in `failure`, so that the messages before it are not lost.
+        It takes one turn: when more frames have come, `more` is True, and the next turns must be taken before the
+        next read. It raises nothing: a failure is noted in `failure`, so that the messages before it are not lost.
         """
         if self._rest:
             self._rest += data
             data = self._rest
         messages: list[Message] = []
+        self.more = False
+        self._inflated = 0
+        handed_over = 0
         at = self._hand_over(data, 0, messages) if self._frame_left else 0
         while not self._frame_left and self.failure is None:
             at = self._cut_plain(data, at, messages)
@@ -72,6 +110,10 @@ class FrameReader:
                 # would refuse it, unless it forgets that it is inside a message.
                 self._protocol.current_size = None
             at = self._hand_over(data, at, messages)
+            handed_over += 1
+            if handed_over + len(messages) >= FRAMES_PER_TURN or self._inflated >= INFLATED_PER_TURN:
+                self.more = not self._frame_left and self.failure is None and at < len(data)
+                break
         self._keep(data, at)
         return messages
 
@@ -83,12 +125,15 @@ class FrameReader:
             self._fail(ClosedByPeer(ABNORMAL, f"the stream ended {where}"))
 
     def _cut_plain(self, data: Message, at: int, messages: list[Message]) -> int:
-        """Append plain messages until the data ends or another kind of frame begins. Returns where that is.
+        """Append plain messages until the data ends, another kind of frame begins, or the turn is over. Returns where
+        that is.
 
         For a frame of another kind, its size is in `_frame_left` then.
         """
         end = len(data)
-        while at + 2 <= end:
+        for _ in repeat(None, FRAMES_PER_TURN - len(messages)):  # counting this way costs the least
+            if at + 2 > end:
+                break
             second = length = data[at + 1]
             start = at + HEADER_SIZE[second]
             if start > end:
@@ -108,6 +153,8 @@ class FrameReader:
                 self._refuse_text(messages)
                 break
             at = stop
+        else:
+            self.more = at < end
         return at
 
     def _hand_over(self, data: Message, at: int, messages: list[Message]) -> int:
@@ -134,8 +181,15 @@ class FrameReader:
         elif frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
             if frame.opcode is not Opcode.CONT:
                 self._fragmented = frame.opcode
+                self._fragment_count = 0
             self._fragments += frame.data
-            if frame.fin:
+            self._fragment_count += 1
+            self._inflated += len(frame.data)
+            if self._fragment_count > self._most_fragments:
+                reason = too_many_fragments(self._most_fragments)
+                self._protocol.fail(CloseCode.MESSAGE_TOO_BIG, reason)
+                self._fail(BadData(PLACE, reason))
+            elif frame.fin:
                 self._complete(messages)
 
     def _complete(self, messages: list[Message]) -> None:

@@ -2,7 +2,8 @@
 
 The library's reader can end in one way only: a read raises the VenueError that ends the connection. So the library
 never sees the end of the stream, a broken stream, or more bytes than the limits permit, and all of these are reported
-in the same way as by the other transport.
+in the same way as by the other transport. The library takes whatever a read returns in one go, so a read returns no
+more than FRAMES_PER_TURN frames, and the rest of what came is kept for the next reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import trio
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, VenueError
 from feedbus.text import one_line
-from feedbus.transport.frames import ABNORMAL, PLACE
+from feedbus.transport.frames import ABNORMAL, FRAMES_PER_TURN, PLACE
 from feedbus.transport.reasons import why
 from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
@@ -64,6 +65,8 @@ class GuardedStream(trio.abc.Stream):
         self._frames = FrameWatch(max_message_size)
         self._library: LibraryConnection | None = None
         self._attached = trio.Event()
+        self._rest = b""  # what came in the last read and hasn't been passed on yet
+        self._ts_recv = 0  # the time of the last read
         self._write_lock = trio.Lock()
         self._writing_since = 0.0
         self._held: list[bytes] = []
@@ -83,13 +86,16 @@ class GuardedStream(trio.abc.Stream):
         if self._head is None:
             await self._attached.wait()
             self._raise_if_ended()
+        if self._rest:
+            await trio.lowlevel.checkpoint()  # other tasks get their turn
+            return self._pass_on(self._rest, 0)
         try:
             data = await self._stream.receive_some(max_bytes or READ_SIZE)
         except trio.ClosedResourceError as error:
             raise self.write_failure or self._ended(why(error)) from error
         except trio.BrokenResourceError as error:
             raise self._ended(why(error)) from error
-        ts_recv = time.time_ns()
+        self._ts_recv = time.time_ns()
         if not data:
             raise self._ended(None)
         start = 0
@@ -98,15 +104,19 @@ class GuardedStream(trio.abc.Stream):
             if stop is None:
                 return bytes(data)
             self._head, start = None, stop
-        return bytes(data[: start + self._feed(data[start:], ts_recv)])
+        self.bytes_received += len(data) - start
+        return self._pass_on(bytes(data), start)
 
-    def _feed(self, data: bytes | bytearray, ts_recv: int) -> int:
-        """Check frames, and note the time of each message. Returns how many of these bytes the library may have."""
+    def _pass_on(self, data: bytes, start: int) -> bytes:
+        """Check the frames from `start` on, note the time of each message, and keep what is for the next turns.
+
+        Returns the bytes that the library may have now.
+        """
         before = self._frames.messages
-        self.bytes_received += len(data)
-        size = self._frames.feed(data)
-        self.times.extend([ts_recv] * (self._frames.messages - before))
-        return size
+        stop = start + self._frames.feed(data[start:], FRAMES_PER_TURN)
+        self._rest = data[stop:] if self._frames.failure is None else b""
+        self.times.extend([self._ts_recv] * (self._frames.messages - before))
+        return data[:stop]
 
     def _raise_if_ended(self) -> None:
         """Raise the failure if what was read before ended the connection. The library has processed all of it by now,

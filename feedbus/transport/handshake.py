@@ -14,10 +14,11 @@ from websockets.protocol import OPEN
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
-from feedbus.errors import ConfigError, ConnectFailed
+from feedbus.errors import ConfigError, ConnectFailed, VenueError
 from feedbus.text import one_line
 from feedbus.transport import DialOptions
 from feedbus.transport.reasons import why
+from feedbus.transport.refusals import refusal
 
 # The offer accepts any window size. memLevel 5 makes our compressor take 144 KiB instead of 256, since we send little.
 _DEFLATE = ClientPerMessageDeflateFactory(compress_settings={"memLevel": 5})
@@ -84,7 +85,8 @@ class Handshake:
         """Take in the next bytes of the response; none mean that the stream has ended.
 
         Returns None while the response is incomplete, and then the bytes that came behind it, which are the first
-        frames. Raises ConnectFailed when the response is anything but an acceptable 101.
+        frames. Raises ConnectFailed when the response is anything but an acceptable 101, and RateLimited when it asks
+        us to come later.
         """
         if not data:
             raise ConnectFailed(f"{self._place}: the stream ended during the handshake")
@@ -102,14 +104,13 @@ class Handshake:
             return self._head[stop:]
         if end >= 0:
             # The head is whole and the protocol object still waits: for the body of an error page, which may never end.
-            # The status stands behind "HTTP/1.1 ".
-            raise ConnectFailed(f"{self._place}: HTTP {self._head[9:12].decode('ascii', 'replace')}")
+            raise refusal(self._place, self._head[:end])
         return None
 
-    def _failed(self, error: Exception) -> ConnectFailed:
+    def _failed(self, error: Exception) -> VenueError:
         match error:
             case InvalidStatus():
-                reason = f"HTTP {error.response.status_code}"
+                return refusal(self._place, self._head.partition(END_OF_HEAD)[0])
             case InvalidMessage():
                 reason = f"no WebSocket server: {why(error)}"
             case NegotiationError():

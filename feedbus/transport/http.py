@@ -2,9 +2,9 @@
 
 An HttpClient sends requests to one host. Certificates are verified, and each response is bounded in time and size. No
 redirect is followed, so that a request, with its credentials, never goes to another host. A response is returned
-whatever its status, except 429 (Too Many Requests), which raises RateLimited. Failures of the peer and of the network
-are raised as a VenueError, never as an exception of httpx. Proxies and passwords in the environment (HTTPS_PROXY,
-.netrc) are ignored.
+whatever its status, except those that ask us to come later (see refusals.py), which raise RateLimited. Failures of the
+peer and of the network are raised as a VenueError, never as an exception of httpx. Nothing is read from the environment
+here: a proxy is an argument, and passwords in .netrc are ignored.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import httpx
 import msgspec
 import trio
 
-from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, ProxyFailed, TimedOut, VenueError
+from feedbus.proxies import Proxy
 from feedbus.text import one_line
 from feedbus.transport.reasons import why
+from feedbus.transport.refusals import rate_limited
+from feedbus.transport.streams import PROXY_SHARE
 from feedbus.transport.tls import system_tls_context
 
 MAX_SIZE = 8 * 1024 * 1024  # bytes of a response, unless the caller sets another limit
-RATE_LIMITED = 429  # Too Many Requests (RFC 6585, section 4)
+PARTS_PER_TURN = 64  # parts of a body, each of any size from 1 byte, that are taken before other tasks get their turn
 
 # httpx logs every URL at INFO, and the query of a URL may hold a token.
 for _name in ("httpx", "httpcore"):
@@ -59,10 +62,10 @@ class HttpClient:
     ) -> HttpResponse:
         """Return the response to one request of `path`, which includes the query. `content_type` is that of `body`.
 
-        Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429) or BadData (the
-        response isn't HTTP or is larger than `max_size` bytes). The texts of these errors contain neither the query nor
-        the body. After any of them but ConnectFailed and RateLimited the venue may have executed the request: so
-        nothing is sent a second time here.
+        Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429, 418, or 503 with a
+        Retry-After) or BadData (the response isn't HTTP or is larger than `max_size` bytes). The texts of these errors
+        contain neither the query nor the body. After any of them but ConnectFailed and RateLimited the venue may have
+        executed the request: so nothing is sent a second time here.
         """
         place = self._base + (path.partition("?")[0] if self._show_paths else "")
         headers = {"content-type": content_type} if body else None
@@ -74,6 +77,8 @@ class HttpClient:
                     answer = HttpResponse(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
+            except ProxyFailed as error:
+                raise ProxyFailed(f"{place}: {error}") from None
             except httpx.HTTPError as error:
                 raise _venue_error(error, place, quote=self._show_paths) from None
             except UnicodeError:
@@ -82,10 +87,10 @@ class HttpClient:
                 raise BadData(place, "a host name that can't be written") from None
             except httpx.InvalidURL as error:
                 raise ConfigError(f"{place}: {one_line(str(error)) if self._show_paths else 'not a URL'}") from None
-            if answer.status == RATE_LIMITED:
-                wait = _retry_after(response)
-                asked = "" if wait is None else f", to be asked again in {wait} s"
-                raise RateLimited(f"{place}: HTTP {RATE_LIMITED}{asked}", wait)
+            headers_of = response.headers.get
+            limited = rate_limited(place, answer.status, headers_of("retry-after", ""), headers_of("date", ""))
+            if limited is not None:
+                raise limited
             return answer
         raise TimedOut(self._late(place))
 
@@ -101,8 +106,13 @@ class HttpClient:
             shown = one_line(coding) if self._show_paths else "of some kind"
             raise BadData(place, f"content-encoding {shown}, which we didn't ask for")
         body = bytearray()
+        parts = 0
         try:
             async for part in response.aiter_raw():
+                parts += 1
+                if parts % PARTS_PER_TURN == 0:
+                    # One read of the socket may hold thousands of parts, for which httpx doesn't wait.
+                    await trio.lowlevel.checkpoint()
                 if len(body) <= self._max_size:
                     body += part
                     if len(body) > self._max_size:
@@ -139,6 +149,7 @@ async def client(
     base: str,
     *,
     tls: ssl.SSLContext | None = None,
+    proxy: Proxy | None = None,
     answer_within: float = 10.0,
     max_size: int = MAX_SIZE,
     show_paths: bool = True,
@@ -147,7 +158,8 @@ async def client(
 
     A whole response may take `answer_within` seconds and have `max_size` bytes. Errors don't contain the path when
     `show_paths` is False, because a path may be a secret, as that of a webhook is. `tls` is for https:// only; None
-    trusts the system's certificate authorities. Raises ConfigError for any other URL.
+    trusts the system's certificate authorities. With `proxy`, all connections are made through it, and it has half of
+    the time for each. Raises ConfigError for any other URL.
     """
     secure = base.startswith("https://")
     if not secure and not base.startswith("http://"):
@@ -156,8 +168,18 @@ async def client(
     # trusts nobody costs nothing.
     context = (tls or system_tls_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     headers = {"user-agent": "feedbus", "accept-encoding": "identity"}
+    transport = None
+    if proxy is not None:
+        from feedbus.transport import proxied  # few need it: the others start without its libraries
+
+        transport = proxied.HttpTransport(context, proxy, answer_within * PROXY_SHARE)
     async with httpx.AsyncClient(
-        verify=context, headers=headers, timeout=answer_within, follow_redirects=False, trust_env=False
+        verify=context,
+        headers=headers,
+        timeout=answer_within,
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport,
     ) as http:
         yield HttpClient(http, base, answer_within, max_size, show_paths)
 
@@ -175,9 +197,3 @@ def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueErr
             return ClosedByPeer(1006, f"{place}: {reason}")
         case _:
             return BadData(place, reason if quote else type(error).__name__)
-
-
-def _retry_after(response: httpx.Response) -> int | None:
-    """Return the seconds of Retry-After (RFC 9110, section 10.2.3), or None when it is missing or a date."""
-    wanted = response.headers.get("retry-after", "")
-    return int(wanted) if wanted.isascii() and wanted.isdigit() and len(wanted) < 8 else None

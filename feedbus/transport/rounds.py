@@ -23,6 +23,8 @@ import trio
 # RDHUP: the peer has finished writing. HUP and ERR come unasked when the connection is closed or broken.
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+OVERDUE_AFTER = 5.0
+"""Seconds by which a round may be late before the rounds count as stuck."""
 
 
 class WatchedSocket:
@@ -36,8 +38,8 @@ class WatchedSocket:
         # The peer has finished. The kernel reports this only once, perhaps together with the last data, so it is kept:
         # after the last data the next read must not wait, but find the end.
         self._ended = False
+        self.fd = fd  # its descriptor's number, which belongs to it only until the socket is closed
         self._rounds = rounds
-        self._fd = fd
 
     async def readable(self) -> None:
         """Wait for a round in which this socket may have something to read. Cancelling loses nothing.
@@ -68,8 +70,11 @@ class WatchedSocket:
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
-        """Stop watching the socket, just before it is closed. A task that waits is woken, and finds it closed."""
-        self._rounds.forget(self._fd)
+        """Stop watching the socket, just before it is closed. A task that waits is woken, and finds it closed.
+
+        A second call does no harm, even when the system has given the number of the descriptor to a new socket by then.
+        """
+        self._rounds.forget(self)
         self.wake(ended=True)
         self._rounds.leave(self)  # otherwise the open round would wait for a task that reads no more
 
@@ -88,17 +93,22 @@ class Rounds:
         self._watched: dict[int, WatchedSocket] = {}
         self._reading: set[WatchedSocket] = set()  # their tasks were woken by the open round and don't wait again yet
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
+        self._held = 0  # how many rounds have been held
+        # How many had been held when a call of `overdue` first found that a socket has something, and its time.
+        self._stands = (0, inf)
 
     def watch(self, fd: int) -> WatchedSocket:
-        """Begin to watch a connected, non-blocking socket."""
-        watched = self._watched[fd] = WatchedSocket(self, fd)
+        """Begin to watch a connected, non-blocking socket. Raises OSError when the kernel can't watch any more."""
         self._epoll.register(fd, EVENTS)
+        watched = self._watched[fd] = WatchedSocket(self, fd)
         return watched
 
-    def forget(self, fd: int) -> None:
-        """Stop watching the socket with this descriptor. Calling it twice does no harm."""
-        if self._watched.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
+    def forget(self, watched: WatchedSocket) -> None:
+        """Stop watching this socket. It does no harm when it is not watched any more, or when the rounds are closed."""
+        # The number alone doesn't tell whose it is: a new socket gets the number of one that was closed.
+        if self._watched.get(watched.fd) is watched:
+            del self._watched[watched.fd]
+            self._epoll.unregister(watched.fd)
 
     # How far the present round has come
 
@@ -153,12 +163,28 @@ class Rounds:
                 return
             due = trio.current_time() + self._gather
 
+    def overdue(self, now: float) -> str | None:
+        """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
+
+        A round is overdue when no call has found one held for OVERDUE_AFTER seconds, although sockets have data. So
+        this has to be called every few seconds.
+        """
+        poll = select.poll()
+        poll.register(self._epoll.fileno(), select.POLLIN)
+        if not poll.poll(0):  # milliseconds
+            self._stands = (self._held, inf)
+        elif self._stands[0] != self._held or self._stands[1] == inf:
+            self._stands = (self._held, now)
+        return "rounds: the sockets are not read" if now > self._stands[1] + OVERDUE_AFTER else None
+
     def close(self) -> None:
-        """Close the epoll's descriptor."""
+        """Close the epoll's descriptor. Sockets that are still watched may be forgotten later."""
+        self._watched.clear()
         self._epoll.close()
 
     def _round(self) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
+        self._held += 1
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)

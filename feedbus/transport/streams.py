@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import trio
 
-from feedbus.errors import ConnectFailed, TimedOut
+from feedbus.errors import ConnectFailed, ProxyFailed, TimedOut
 from feedbus.transport import DialOptions
 from feedbus.transport.handshake import Address
 from feedbus.transport.reasons import why
@@ -16,6 +16,10 @@ from feedbus.transport.tls import system_tls_context
 
 STREAM_ERRORS = (trio.BrokenResourceError, trio.ClosedResourceError)
 """What a trio stream raises when the peer or the network broke it, and when another task of ours has closed it."""
+
+PROXY_SHARE = 0.5
+"""The share of the time for a connection in which a proxy must have made it. A proxy that is late is told from a venue
+that is late by this."""
 
 
 async def abandon(stream: trio.abc.Stream) -> None:
@@ -37,11 +41,15 @@ def time_limit(address: Address, options: DialOptions) -> Iterator[None]:
 
 
 async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream:
-    """Open a TCP connection, and encrypt it when the URL is wss://. Raises ConnectFailed."""
+    """Open a TCP connection, through the proxy if there is one, and encrypt it when the URL is wss://. The certificate
+    must be the venue's, with or without a proxy. Raises ConnectFailed.
+    """
     uri = address.uri
+    connected = await _open_tcp(address, options)
     try:
-        stream = TcpStream(await trio.open_tcp_stream(uri.host, uri.port), options.rounds)
-    except (OSError, UnicodeError) as error:
+        stream = TcpStream(connected, options.rounds)
+    except OSError as error:  # the kernel watches a limited number of sockets for each user, see epoll(7)
+        await abandon(connected)
         raise ConnectFailed(f"{address.place}: {why(error)}") from error
     if not uri.secure:
         return stream
@@ -52,6 +60,20 @@ async def open_stream(address: Address, options: DialOptions) -> trio.abc.Stream
         encrypted = trio.SSLStream(stream, context, server_hostname=uri.host, https_compatible=True)
         await encrypted.do_handshake()
     return encrypted
+
+
+async def _open_tcp(address: Address, options: DialOptions) -> trio.SocketStream:
+    host, port = address.uri.host, address.uri.port
+    try:
+        if options.proxy is None:
+            return await trio.open_tcp_stream(host, port)
+        from feedbus.transport import proxied  # few need it: the others start without its libraries
+
+        return await proxied.open_tcp_stream(options.proxy, host, port, options.connect_timeout * PROXY_SHARE)
+    except ProxyFailed as error:
+        raise ProxyFailed(f"{address.place}: {error}") from error
+    except (OSError, UnicodeError) as error:
+        raise ConnectFailed(f"{address.place}: {why(error)}") from error
 
 
 @asynccontextmanager

@@ -35,19 +35,21 @@ class TcpStream(trio.abc.Stream):
         size = max_bytes or READ_SIZE
         watched = self._watched
         while True:
+            # Only the read itself is in a `try`: an error of anything that runs while we wait is a bug of its own, and
+            # must not look like an error of this socket.
+            if watched is not None:
+                await watched.readable()
+            elif self._fileno() >= 0:
+                await trio.lowlevel.wait_readable(self._fileno())
+            # Ask for the descriptor's number again: another task may have closed the socket since it became readable,
+            # and the system may have given the same number to a new socket. A closed socket has the number -1, for
+            # which the system says EBADF.
             try:
-                if watched is None:
-                    await trio.lowlevel.wait_readable(self._fileno())
-                else:
-                    await watched.readable()
-                # Ask for the descriptor's number again: another task may have closed the socket since it became
-                # readable, and the system may have given the same number to a new socket.
                 data = os.read(self._fileno(), size)
             except BlockingIOError:
                 continue  # the wake-up was spurious: there is nothing to read
-            except (ValueError, OSError) as error:
-                # A closed socket has the number -1, for which trio raises ValueError and the system says EBADF.
-                if isinstance(error, ValueError) or error.errno == errno.EBADF:
+            except OSError as error:
+                if error.errno == errno.EBADF:
                     raise trio.ClosedResourceError("the socket is closed") from None
                 raise trio.BrokenResourceError("the socket is broken") from error
             if watched is not None and len(data) == size:

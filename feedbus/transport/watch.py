@@ -10,16 +10,12 @@ of later frames means nothing.
 from __future__ import annotations
 
 import re
+from math import inf
 
 from feedbus.errors import BadData, ConnectFailed, VenueError
-from feedbus.transport.frames import PLACE
+from feedbus.transport.frames import PLACE, most_fragments, too_many_fragments
 from feedbus.transport.handshake import END_OF_HEAD
-
-FRAGMENT_COST = 64
-"""Bytes of memory that the library needs for each fragment, however short it is."""
-
-SPARE_FRAGMENTS = 1024
-"""How many fragments a message may have in any case, so that a low limit on its size doesn't forbid fragments."""
+from feedbus.transport.refusals import refusal
 
 MAX_HEAD = 65536
 """Bytes that the head of the HTTP response may have."""
@@ -41,7 +37,7 @@ class HeadWatch:
     def feed(self, data: bytes | bytearray) -> int | None:
         """Take in the next bytes. Returns how many of them belong to the head, or None while the head is incomplete.
 
-        Raises ConnectFailed for anything that isn't the head of a response with status 101.
+        Raises ConnectFailed, or RateLimited, for anything that isn't the head of a response with status 101.
         """
         before = len(self._head)
         self._head += data
@@ -55,9 +51,8 @@ class HeadWatch:
             if len(self._head) > MAX_HEAD:
                 raise ConnectFailed(f"{self._place}: bad answer to the handshake: its head is too long")
             return None
-        status = self._head[9:12].decode("ascii", "replace")
-        if status != "101":
-            raise ConnectFailed(f"{self._place}: HTTP {status}")
+        if self._head[9:12] != b"101":
+            raise refusal(self._place, self._head[:end])
         return end + len(END_OF_HEAD) - before
 
 
@@ -75,7 +70,8 @@ class FrameWatch:
         self.close: bytes | None = None
         self._closing = bytearray()
         self._limit = max_message_size
-        self._max_fragments = max_message_size // FRAGMENT_COST + SPARE_FRAGMENTS
+        self._most_fragments = most_fragments(max_message_size)
+        self._frames_left = inf  # frames that may still be taken in this turn
         self._header = bytearray()
         self._left = 0  # bytes that are missing of the current frame's payload
         self._size = self._fragments = 0  # bytes and frames so far of the message that is being received
@@ -85,10 +81,14 @@ class FrameWatch:
         """Whether the bytes so far end in the middle of a frame."""
         return bool(self._header)
 
-    def feed(self, data: bytes | bytearray) -> int:
-        """Take in the next bytes. Returns how many of them the library may have: all, unless there is a failure."""
+    def feed(self, data: bytes | bytearray, frames: float = inf) -> int:
+        """Take in the next bytes, but no more of them after the end of so many frames.
+
+        Returns how many bytes the library may have now. There is a failure when it may have none of the rest.
+        """
         at = 0
-        while at < len(data) and self.failure is None:
+        self._frames_left = frames
+        while at < len(data) and self.failure is None and self._frames_left > 0:
             if self.close is not None:
                 return len(data)
             if self._left:
@@ -117,8 +117,8 @@ class FrameWatch:
         self._fragments += 1
         if self._size > self._limit:
             self.failure = BadData(PLACE, f"a message is larger than {self._limit} bytes")
-        elif self._fragments > self._max_fragments:
-            self.failure = BadData(PLACE, f"a message comes in more than {self._max_fragments} fragments")
+        elif self._fragments > self._most_fragments:
+            self.failure = BadData(PLACE, too_many_fragments(self._most_fragments))
 
     def _payload(self, data: bytes | bytearray) -> int:
         if self._header[0] & 0x0F == _CLOSE:
@@ -130,6 +130,7 @@ class FrameWatch:
 
     def _end(self) -> None:
         """A frame is complete."""
+        self._frames_left -= 1
         opcode = self._header[0] & 0x0F
         if opcode == _CLOSE:
             self.close = bytes(self._closing)

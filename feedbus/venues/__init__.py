@@ -1,17 +1,19 @@
 """The venues, found by name: each is a package in this folder. Pure.
 
-A venue's package exports the class `Account` of feedbus.venues.protocol, and no venue imports another. Nothing else has
-to be edited to add one: a package that is put into this folder is a venue.
+A venue's package exports the class `Account` of feedbus.venues.protocol, and no venue imports another. A package that
+is put into this folder is a venue. Nothing else is edited to add one, but for its name in the contract of
+pyproject.toml that no venue imports another.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import cast
 
 from feedbus.errors import ConfigError
+from feedbus.venues import trading_days
 from feedbus.venues.protocol import Account
 
 
@@ -36,3 +38,9 @@ def units(name: str) -> Mapping[str, str]:
 def closed_statuses(name: str) -> Collection[str]:
     """The trading statuses at which this venue says that an instrument isn't traded. Empty for an unknown venue."""
     return account_class(name).closed_statuses if name in names() else ()
+
+
+def trading_day(name: str) -> Callable[[int], int]:
+    """The function that tells on which trading day of this venue a time lies. For an unknown venue it is the date in
+    UTC."""
+    return account_class(name).trading_day if name in names() else trading_days.utc

@@ -16,9 +16,15 @@ DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that decoding a foreign message may raise."""
 
 LARGEST = 1e100
-"""A price or a size beyond it is garbage. Sums of products of those below it stay finite."""
+"""A price or a size of it or more is garbage. Sums of products of those below it stay finite."""
 
 Price = Annotated[float, Meta(gt=0, lt=LARGEST)]
+"""A price. No venue's price of 0 is one, it stands for none; and what may fall below 0, such as a spread of futures or
+a yield, isn't published as a price."""
+
+Size = Annotated[float, Meta(gt=0, lt=LARGEST)]
+"""The size of a level of a whole book. A level without a size is none."""
+
 Amount = Annotated[float, Meta(ge=0, lt=LARGEST)]
 """A size, a volume, a turnover: or a price where the venue writes 0 for none."""
 

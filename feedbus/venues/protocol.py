@@ -23,6 +23,7 @@ import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import Instrument, MarketData
+from feedbus.venues import trading_days
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
@@ -204,15 +205,29 @@ class Listing(Protocol):
         """What an operator should know about the list, one line for each thing."""
 
 
+class Rate(msgspec.Struct, frozen=True):
+    """At most `count` in any `per_s` seconds."""
+
+    count: int
+    per_s: float
+
+
+USUAL_CONNECTS = Rate(300, 60.0)
+"""How often we connect to a venue that publishes no limit. It is our own choice: half of it, 150 connections, may be
+made at once, and then two or three a second."""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What the venue allows, or None where it says nothing.
 
     `connections` is how many an account may have open at a time; `subscriptions` is how many a connection may carry,
-    where each channel of each symbol counts as one.
+    where each channel of each symbol counts as one. `connects` is how often a feed connects, failed attempts included,
+    unless its configuration says otherwise.
     """
 
     connections: int | None = None
     subscriptions: int | None = None
+    connects: Rate = USUAL_CONNECTS
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -226,7 +241,8 @@ class Account(Protocol):
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
     a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault.
+    instrument isn't traded for some time, so that no data is no fault. `trading_day` numbers the trading days, at each
+    of which the sums of a ticker begin anew: on which of them a time lies, in nanoseconds since the epoch.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -239,6 +255,10 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """Returns on which trading day a time lies. Later days have higher numbers."""
 
     @property
     def channels(self) -> Sequence[str]:
@@ -304,6 +324,11 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """The date in UTC."""
+        return trading_days.utc(time)
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connections may be made at once."""

@@ -43,7 +43,7 @@ class SubscribingSession(NoFetches, Generic[T]):
         """The connection is open. Without a login, the venue accepts requests at once."""
         self.subscriptions.is_open = True
         yield Ready()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def tick(self, now: float) -> Iterator[Effect]:
         """Retries and the next requests; a request that isn't answered in time ends the connection."""
@@ -54,18 +54,18 @@ class SubscribingSession(NoFetches, Generic[T]):
                 within = self.subscriptions.pace.answer_within
                 yield Close(TimedOut(f"no answer to {what} within {within:g} s"))
                 return
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too, on every channel."""
         self.subscriptions.want(symbols)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Give these symbols up; what still comes for them is counted and passed over."""
         for tracked in self.subscriptions.give_up(symbols):
             self.dropped(tracked)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def closing(self) -> Iterable[Effect]:
         """Most venues need no message before a connection is closed."""
@@ -99,9 +99,9 @@ class SubscribingSession(NoFetches, Generic[T]):
         """Data came that doesn't follow from what we have: get the subscription anew."""
         yield Skipped(error)
         yield from self.subscriptions.resync(tracked, error.reason, now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
-    def go_on(self, now: float) -> Iterator[Effect]:
+    def send_due(self, now: float) -> Iterator[Effect]:
         """Send what may go out now, and ask to be woken when the next thing is due."""
         if self.may_send(now):
             yield from self.subscriptions.send(now)

@@ -201,7 +201,7 @@ class Subscriptions(Generic[T]):
                     dropped.append(tracked)
         return dropped
 
-    def end(self, leaving: Leaving) -> None:
+    def ask_to_end(self, leaving: Leaving) -> None:
         """Ask the venue, or ask it once more, to end something that isn't wanted."""
         self._leaving[leaving] = None
 
@@ -209,7 +209,7 @@ class Subscriptions(Generic[T]):
         """True while the venue is still to be asked to end this subscription, which was given up."""
         return Leaving(tracked.subscription, tracked.request) in self._leaving
 
-    def ask(self, kind: str) -> None:
+    def ask_own(self, kind: str) -> None:
         """Send a request of the venue's own, before all others and at most one of each kind at a time."""
         if kind not in self._own and not any(request.kind == kind for request in self._pending.values()):
             self._own.append(kind)
@@ -249,7 +249,7 @@ class Subscriptions(Generic[T]):
         request = tracked.request
         if not tracked.move("resync"):
             return ()
-        self.end(Leaving(tracked.subscription, request))
+        self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
         turn = times[0] + RESYNC_PERIOD if len(times) == RESYNCS else now
         times.append(max(turn, now))
@@ -267,7 +267,7 @@ class Subscriptions(Generic[T]):
         """The request of this number was answered: returns it, or None when no such request is under way."""
         return self._pending.pop(number, None) if isinstance(number, int) else None
 
-    def only(self) -> int | None:
+    def sole_number(self) -> int | None:
         """The number of the request under way, when there is exactly one. Some venues don't say what they answer."""
         return next(iter(self._pending)) if len(self._pending) == 1 else None
 
@@ -281,7 +281,7 @@ class Subscriptions(Generic[T]):
                 late.append(request)
         return late
 
-    def late(self) -> list[Request[T]]:
+    def still_overdue(self) -> list[Request[T]]:
         """All requests under way that have been found overdue."""
         return [request for request in self._pending.values() if request.deadline == inf]
 
@@ -347,7 +347,7 @@ class Subscriptions(Generic[T]):
 
     def _end(self, tracked: T) -> None:
         if tracked.state in ("sent", "confirmed", "live"):
-            self.end(Leaving(tracked.subscription, tracked.request))
+            self.ask_to_end(Leaving(tracked.subscription, tracked.request))
 
     def _retry(self, tracked: T, when: float) -> None:
         tracked.live_since = inf

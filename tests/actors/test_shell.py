@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from feedbus import actors as subscribers
 from feedbus.actors import shell as actors
 from feedbus.actors.shell import ActorShell, Stuck
+from feedbus.bus import subscriber
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.runtime.child import Child
@@ -51,6 +53,8 @@ class Actor:
             async for event in subscription:
                 self.seen += 1
                 now = self.context.wall_ns()
+                if self.options.how == "hangs":
+                    await trio.sleep_forever()
                 self.context.publish([Alert("x", event.symbol, 0, now, "r", "info", "firing", None, "")])
     def overdue(self, now):
         return self.late
@@ -179,3 +183,26 @@ async def test_it_is_fed_by_the_bus_and_publishes_there(lives: list[Any], tmp_pa
     received = made.received()
     assert set(received) == {"messages", "bytes", "events", "gaps", "lost"}
     assert received["messages"] >= received["events"] >= 1
+
+
+async def test_one_that_no_longer_reads_the_bus_is_overdue_and_started_again(
+    lives: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr(subscriber, "READ_WITHIN", 0.01)
+    sink = PubSocket(f"ipc://{tmp_path}/bus", inside="inproc://test.hanging")
+    feed = Publisher("feed", sink, linger=0)
+    made = shell("hangs", ("inproc://test.hanging",), Publisher("toyworker", MemoryBus(), linger=0))
+    with trio.fail_after(10), trio.CancelScope() as scope, closing(sink):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(ended_as, made, Stuck, "^toyworker: the bus is not read$", scope))
+            for _ in range(4):  # it waits for messages, which is no fault
+                await trio.sleep(actors.CHECK_EVERY)
+                assert made.overdue(trio.current_time()) is None
+            while not lives[0].seen:
+                feed.publish([Trade("v", "A", 1, 2, 1.5, 1.0, None, None)])
+                await trio.sleep(0.01)
+            while made.overdue(trio.current_time()) is None:
+                await trio.lowlevel.checkpoint()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import pytest
@@ -10,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.alerts import AlertEngine, Rule
-from feedbus.schema.events import Alert, Bar, BookDelta, BookSnapshot, MarketEvent, Quote, Ticker, Trade
+from feedbus.schema.events import (
+    Alert,
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    FeedState,
+    FeedStatus,
+    MarketEvent,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -114,7 +126,7 @@ def trade(seconds: float, price: float, size: float = 1.0) -> Trade:
 
 @pytest.mark.parametrize(
     ("of", "threshold", "text", "value"),
-    [("size", 50, "trade sell 50 at 10", 50), ("notional", 500, "trade sell 50 at 10 = 500", 500)],
+    [("size", 50, "trade sell 50 at 10", 50), ("notional", 500, "trade sell 50 at 10 = 500 (price times size)", 500)],
 )
 def test_a_trade_at_the_threshold_fires_and_resolves_by_itself(
     of: str, threshold: float, text: str, value: float
@@ -132,6 +144,24 @@ def test_a_trade_of_the_past_fires_nothing() -> None:
     )
     events = [msgspec.structs.replace(trade(0, 10, 1), ts_event=at(0)), wrong, past, live]
     assert told(play(Rule("large_trade", 50), events)) == [("firing", 3)]
+
+
+@pytest.mark.parametrize(
+    ("of", "size", "price", "text"),
+    [
+        ("size", 15e9, 0.00001234, "trade buy 15000000000 lots at 0.00001234"),
+        ("notional", 20_000.0, 300.0, "trade buy 20000 lots at 300 = 6000000 (price times lots)"),
+    ],
+)
+def test_a_large_trade_says_its_units_in_plain_decimals(
+    of: Literal["size", "notional"], size: float, price: float, text: str
+) -> None:
+    event = Trade("moex", "A", 1, 2, price, size, "buy", None)
+    rule = Rule("large_trade", 1000, of=of)
+    (alert,) = AlertEngine([rule], units=lambda venue: {"moex": {"trades": "lots"}}[venue]).add(event, 2)
+    assert alert.text == text
+    (alert,) = AlertEngine([rule]).add(event, 2)
+    assert alert.text == text.replace(" lots at", " at").replace("lots", "size")
 
 
 # price_jump
@@ -184,6 +214,55 @@ def test_a_ticker_s_last_is_a_price_when_somebody_has_traded(
     events: list[MarketEvent], expected: list[tuple[str, float]]
 ) -> None:
     assert told(play(Rule("price_jump", 10, window=16), events)) == expected
+
+
+def status(seconds: float, state: FeedState, up: int) -> FeedStatus:
+    return FeedStatus("moex", "moex/0", 0, at(seconds), state, "", up, 2, {}, 0.0, None, 1)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([trade(0, 100), status(1, "waiting", 1), status(3, "online", 2), trade(4, 111), trade(5, 112)], []),
+        ([trade(0, 100), status(1, "waiting", 1), trade(4, 111), trade(5, 90)], [("firing", 5)]),  # still down
+        ([traded(0, 90), traded(1, 100), status(2, "waiting", 1), traded(9, 111), trade(10, 111)], []),
+        ([trade(0, 100), status(1, "online", 2), trade(4, 111)], [("firing", 4)]),
+        ([status(0, "online", 2), trade(1, 100), trade(16.5, 111)], []),  # the feed fell silent at 15
+        ([status(0, "online", 2), trade(1, 100), trade(14.5, 111)], [("firing", 14.5)]),
+    ],
+    ids=["over", "during", "tickers", "none", "silent", "not yet silent"],
+)
+def test_a_price_is_not_compared_with_one_before_an_outage(
+    events: list[MarketEvent], expected: list[tuple[str, float]]
+) -> None:
+    assert told(play(Rule("price_jump", 10, window=64), events)) == expected
+
+
+def test_an_outage_lets_a_jump_end_with_the_next_price() -> None:
+    events = [trade(0, 100), trade(1, 111), status(2, "waiting", 1), trade(3, 112)]
+    assert told(play(Rule("price_jump", 10, window=16), events)) == [("firing", 1), ("resolved", 3)]
+
+
+def timed(seconds: float, ts_event: int, price: float = 120.0) -> Trade:
+    return Trade("moex", "A", ts_event, at(seconds), price, 50.0, "buy", None)
+
+
+@pytest.mark.parametrize("rule", [Rule("price_jump", 10, window=60), Rule("large_trade", 50)], ids=["jump", "large"])
+@pytest.mark.parametrize(
+    ("ts_event", "fires"),
+    [(at(0.5), True), (at(-50), True), (at(-60), False), (at(-9999), False), (0, True), (at(9999), True)],
+)
+def test_an_event_that_is_older_than_the_window_of_its_rule_fires_nothing(
+    rule: Rule, ts_event: int, fires: bool
+) -> None:
+    first = msgspec.structs.replace(timed(0, at(0), 100.0), size=1.0)
+    alerts = play(rule, [first, timed(1, ts_event)])
+    assert [alert.state for alert in alerts] == ["firing"] * fires
+
+
+def test_one_time_in_the_future_makes_no_history_of_what_follows() -> None:
+    events = [timed(0, at(9999), 100.0), timed(1, at(1), 100.0), timed(2, at(2), 120.0)]
+    assert told(play(Rule("price_jump", 10, window=60), events)) == [("firing", 2)]
 
 
 def test_one_wrong_price_is_a_jump_there_and_one_back() -> None:
@@ -276,6 +355,9 @@ def test_a_bar_of_the_past_counts_for_the_mean_alone() -> None:
 
 def test_a_spike_says_what_it_is_compared_with() -> None:
     (alert, resolved) = play(SPIKE, [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 45)])
+    unit = AlertEngine([SPIKE], units=lambda _: {"trades": "lots"})
+    texts = [alert.text for event in [*map(bar, (1, 2, 3), (10, 10, 10)), bar(4, 45)] for alert in unit.add(event, 1)]
+    assert texts[0] == "volume 45 lots is 4.5 times the mean 10 of 3 bars of 60 s"
     assert alert.text == "volume 45 is 4.5 times the mean 10 of 3 bars of 60 s"
     assert resolved.state == "resolved"
 

@@ -89,14 +89,16 @@ def test_a_pattern_means_a_symbol_or_all_that_begin_alike(
         ([Rule("connection_down")], ["feed"]),
         ([Rule("large_trade", 1)], ["trade"]),
         ([Rule("volume_spike", 2)], ["bar"]),
-        ([Rule("price_jump", 2)], ["ticker", "trade"]),
+        ([Rule("price_jump", 2)], ["feed", "ticker", "trade"]),
+        ([Rule("price_jump", 2, symbols=("moex:A.B",))], ["feed.moex.", "ticker.moex.A.B", "trade.moex.A.B"]),
+        ([Rule("price_jump", 2, symbols=("A.B",))], ["feed", "ticker", "trade"]),
         ([Rule("wide_spread", 2)], ["book", "quote", "ticker"]),
         ([Rule("stale", 2)], ["book", "quote", "ticker", "trade"]),
         ([Rule("large_trade", 1, symbols=("A",))], ["trade"]),
         ([Rule("large_trade", 1, symbols=("moex:A.B", "moex:A.*"))], ["trade.moex.A.", "trade.moex.A.B"]),
         ([Rule("large_trade", 1, symbols=("moex:A.B*",))], ["trade.moex.A."]),
         ([Rule("large_trade", 1, symbols=("moex:A*",))], ["trade.moex."]),
-        ([Rule("large_trade", 1, symbols=("moex:A",)), Rule("price_jump", 1)], ["ticker", "trade"]),
+        ([Rule("large_trade", 1, symbols=("moex:A",)), Rule("price_jump", 1)], ["feed", "ticker", "trade"]),
     ],
 )
 def test_what_is_subscribed_to_is_what_the_rules_need(rules: list[Rule], expected: list[str]) -> None:

@@ -19,6 +19,8 @@ from feedbus.schema.events import (
     BookDelta,
     BookMetrics,
     BookSnapshot,
+    FeedState,
+    FeedStatus,
     Gap,
     MarketData,
     Quote,
@@ -122,6 +124,143 @@ def test_a_gap_concerns_everybody_when_there_are_too_many_publishers_to_remember
     assert len(concerned(with_two_of_each(), gap("", "nobody"))) == 8
 
 
+# Outages
+
+
+class Outages:
+    """A model with bars of a minute, empty ones too. Times are seconds since START."""
+
+    def __init__(self) -> None:
+        self.model = Aggregates(Options(periods=(60,), indicators=(), empty=True))
+        self.bars: dict[int, Bar] = {}  # the newest version, by the number of its minute
+
+    def at(self, now: float, *events: MarketData) -> None:
+        self.model.add("fake", events, now)
+        self.take(now)
+
+    def take(self, now: float) -> None:
+        for event in self.model.take(now):
+            assert isinstance(event, Bar)
+            if event.venue == "other":
+                assert event.complete or not event.final or event.start == START
+                continue
+            self.bars[(event.start - START) // SECOND // 60] = event
+
+    def volumes(self) -> dict[int, float]:
+        """The volumes of the minutes in which something was traded."""
+        return {minute: bar.volume for minute, bar in self.bars.items() if bar.volume}
+
+    def complete(self) -> list[int]:
+        """The minutes whose bar says that it is complete."""
+        return [minute for minute, bar in sorted(self.bars.items()) if bar.final and bar.complete]
+
+
+def status(state: FeedState, up: int, wanted: int = 1, name: str = "fake/0", generation: int = 1) -> FeedStatus:
+    return FeedStatus("fake", name, 0, START, state, "", up, wanted, {}, 0.0, None, generation)
+
+
+def minute_ticker(minute: int, volume: float, last: float = 10.0) -> Ticker:
+    ts = START + minute * 60 * SECOND
+    return Ticker("fake", "A", ts, ts, last=last, volume=volume)
+
+
+def test_no_bar_that_an_outage_touches_is_complete() -> None:
+    rig = Outages()
+    for at in (-70, -5, 5):
+        rig.at(at, trade(at))
+    rig.at(20, status("waiting", 0))
+    rig.at(150, status("online", 1))
+    rig.at(160, trade(160))
+    rig.at(185, trade(185))
+    rig.at(250, status("online", 1))
+    rig.take(250)
+    assert rig.complete() == [-1, 3]
+    assert rig.model.counters.outages == 1
+
+
+def test_a_bar_that_ended_just_before_the_outage_was_noticed_is_published_again() -> None:
+    rig = Outages()
+    for at in (-5, 30):
+        rig.at(at, trade(at))
+    rig.take(65)
+    assert rig.complete() == [0]
+    rig.at(100, status("waiting", 0))
+    assert rig.complete() == []
+
+
+def test_while_any_connection_is_down_no_bar_of_the_venue_is_complete() -> None:
+    rig = Outages()
+    rig.at(0, status("online", 2, 2), status("online", 2, 2, "fake/1"))
+    for minute in range(8):
+        if minute == 2:
+            rig.at(110, status("waiting", 1, 2, "fake/1"))
+        if minute == 5:
+            rig.at(290, status("online", 2, 2, "fake/1", 2))
+        at = minute * 60 + 5
+        rig.at(at, status("online", 1 if 110 <= at < 290 else 2, 2), trade(at), trade(at, "other", "B"))
+    assert rig.complete() == [6]
+
+
+def test_an_instrument_that_hasnt_spoken_since_the_outage_is_incomplete() -> None:
+    rig = Outages()
+    for at in (-5, 5):
+        rig.at(at, trade(at))
+    rig.at(20, status("waiting", 0))
+    rig.at(30, status("online", 1))
+    for at in range(60, 400, 10):
+        rig.at(at, status("online", 1))
+    assert len(rig.bars) > 5
+    assert rig.complete() == []
+
+
+def test_what_was_traded_during_an_outage_is_in_no_bar_of_tickers() -> None:
+    rig = Outages()
+    for minute in range(3):
+        rig.at(minute * 60, minute_ticker(minute, 100.0 + 10 * minute, 10.0 + minute))
+    rig.at(130, status("waiting", 0))
+    rig.at(31 * 60, status("online", 1), minute_ticker(31, 3100.0, 20.0))  # a snapshot
+    for minute in range(32, 36):
+        rig.at(minute * 60, status("online", 1), minute_ticker(minute, 3100.0 + 10 * (minute - 31)))
+    assert rig.volumes() == dict.fromkeys((1, 2, 32, 33, 34, 35), 10.0)
+    assert rig.complete() == [31, 32, 33, 34]
+
+
+def test_what_a_second_connection_misses_while_another_is_down_is_in_no_bar_either() -> None:
+    rig = Outages()
+    rig.at(0, status("waiting", 1, 2, "fake/1"), minute_ticker(0, 100.0))
+    rig.at(60, minute_ticker(1, 110.0))  # while the other connection is down, this one counts on
+    rig.at(70, status("waiting", 0, 2))
+    rig.at(600, status("online", 1, 2, "fake/0", 2), minute_ticker(10, 5000.0))
+    rig.at(660, minute_ticker(11, 5010.0))
+    assert rig.volumes() == {1: 10.0, 11: 10.0}
+
+
+def test_a_feed_that_falls_silent_is_an_outage_like_any_other() -> None:
+    rig = Outages()
+    for at in (-70, 5):
+        rig.at(at, trade(at))
+    rig.at(10, status("online", 1))
+    assert rig.model.next_due() <= 25.0
+    for at in (25, 61, 130):
+        rig.take(at)
+    rig.at(140, status("connecting", 0, generation=2))
+    rig.at(141, status("online", 1, generation=2), trade(141))
+    rig.at(190, trade(190))
+    rig.take(200)
+    rig.at(250, trade(250))
+    assert rig.complete() == [-1, 3]
+
+
+def test_a_gap_is_an_outage_of_the_sums_too() -> None:
+    rig = Outages()
+    rig.at(0, minute_ticker(0, 100.0))
+    rig.at(60, minute_ticker(1, 110.0))
+    rig.model.add("fake", [Gap("", "fake", 1, None, None, "restart")], 70)
+    rig.at(1860, minute_ticker(31, 3100.0))
+    rig.at(1920, minute_ticker(32, 3110.0))
+    assert rig.volumes() == {1: 10.0, 32: 10.0}
+
+
 NUMBERS = st.sampled_from([0.0, 1.0, 2.5, -1.0, 1e300, float("inf"), float("nan")])
 TIMES = st.sampled_from([0, START, START + 61 * SECOND, START + 3 * 3600 * SECOND, 2**63, -5])
 SYMBOLS = st.sampled_from(["A", "B"])
@@ -140,6 +279,8 @@ ANY_INPUT = st.one_of(
     st.builds(Quote, VENUES, SYMBOLS, TIMES, TIMES, SIZES, SIZES, SIZES, SIZES, st.none()),
     st.builds(gap, st.sampled_from(["", "trade.fake.A", "book.fake.A", "ticker.fake.B", "quote", "trade."])),
     events(Gap),
+    st.builds(status, st.sampled_from(["online", "waiting", "stopped"]), st.integers(0, 2)),
+    events(FeedStatus),
     events(Trade),
     events(Ticker),
     events(Quote),

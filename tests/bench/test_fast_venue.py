@@ -42,7 +42,7 @@ class Running:
             peer.sendall(REQUEST + masked(json.dumps({"subscribe": names}).encode(), frames.TEXT))
         stack.callback(self.close)
         while len(self.venue.clients) < what.connections or not all(client.blocks for client in self.venue.clients):
-            self.venue.look(timeout_ms=None)
+            self.venue.serve_ready(timeout_ms=None)
         self.heads = [self.read(peer) for peer in self.peers]
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ def test_subscribed_means_all_tickers_of_all_connections(
 
 def test_a_warm_up_is_one_event_of_every_ticker_with_the_number(running: ExitStack) -> None:
     found = Running(running, orders())
-    found.venue.obey(["warm", "7"])
+    found.venue.carry_out(["warm", "7"])
     got = [trade for peer in found.peers for trade in trades(found.read(peer))]
     assert {trade["s"] for trade in got} == {f"S{number}-{at}" for number in range(2) for at in range(3)}
     assert [trade["i"] for trade in got] == [7] * 6
@@ -116,10 +116,10 @@ def test_pings_are_answered_and_a_client_that_leaves_is_forgotten(running: ExitS
     found = Running(running, orders(connections=1))
     peer = found.peers[0]
     peer.sendall(masked(b"hi", frames.PING))
-    found.venue.look(timeout_ms=None)
+    found.venue.serve_ready(timeout_ms=None)
     assert found.read(peer) == frames.frame(b"hi", frames.PONG)
     peer.sendall(masked(b"", frames.CLOSE))
-    found.venue.look(timeout_ms=None)
+    found.venue.serve_ready(timeout_ms=None)
     assert found.venue.clients == []
     assert found.read(peer) == frames.frame(b"", frames.CLOSE)
 

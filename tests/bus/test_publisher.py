@@ -260,7 +260,7 @@ def test_who_begins_again_says_what_is_pending_and_numbers_anew_in_a_later_epoch
     publisher.beat()
     first = publisher.epoch
     publisher.publish([trade(3)])
-    publisher.begin_again()
+    publisher.begin_epoch()
     publisher.publish([trade(4)])
     publisher.beat()
     assert publisher.epoch > first
@@ -432,9 +432,14 @@ async def test_a_publisher_is_overdue_when_its_heartbeat_is_and_only_while_it_ru
     assert publisher.overdue(1e9) is None
     async with trio.open_nursery() as nursery:
         await nursery.start(publisher.run)
-        await trio.sleep(10)
+        await trio.sleep(9.5)
         assert publisher.overdue(trio.current_time()) is None
         assert publisher.overdue(trio.current_time() + 7) == "moex: no heartbeat is published"
+        publisher.publish([trade(1), trade(2)])
+        publisher.publish([trade(3)])  # it waits for the timer
+        assert publisher.overdue(trio.current_time() + 5.25) == "moex: events that wait aren't sent"
+        await trio.sleep(0.1)
+        assert publisher.overdue(trio.current_time() + 5.25) is None
         nursery.cancel_scope.cancel()
     assert publisher.overdue(1e9) is None
 

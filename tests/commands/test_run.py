@@ -162,7 +162,9 @@ async def test_it_runs_until_a_signal_and_returns_the_final_statistics(tmp_path:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(run)
-            await collect(subscription, lambda events: any(isinstance(event, Ticker) for event in events))
+            await collect(
+                subscription, lambda events: any(isinstance(e, FeedStatus) and e.connections_up == 2 for e in events)
+            )
             signal.raise_signal(signal.SIGTERM)
             await trio.sleep_forever()
     assert "connections      2 of 2 were up" in summaries[0]

@@ -18,7 +18,7 @@ def refused(*venues: str, **changed: Any) -> str:
         "listen": ("127.0.0.1", 0),
         "rest": None,
         "options": {"seed": 1, "start_ns": None, "rate": None},
-        "moex_options": {},
+        "own_options": {},
         "log_format": "text",
         "on_start": lambda *_: None,
     }

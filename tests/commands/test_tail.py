@@ -21,6 +21,7 @@ from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Header
 from feedbus.commands import tail
+from feedbus.commands.signals import STOP_SIGNALS
 from feedbus.schema import codec
 from feedbus.schema.events import BookSnapshot, Gap, Trade
 
@@ -129,7 +130,7 @@ async def test_starts_before_its_publisher_and_ends_after_count_events_gaps_not_
     assert list(lines[0]) == ["topic", "kind", "publisher", "epoch", "seq", *Trade.__struct_fields__]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", STOP_SIGNALS)
 async def test_signal_ends_it_cleanly(ipc: str, stop: signal.Signals) -> None:
     with tailing("--bus", ipc) as process, closing(PubSocket(ipc)) as sink:
         await joined(sink)

@@ -23,18 +23,19 @@ from feedbus.errors import ConfigError
 HERE = Path(__file__).with_name("broken")
 FILES = sorted([*HERE.glob("*.yaml"), *HERE.glob("*.env")])
 SOURCES = [path for path in Path(config.__file__).parent.glob("*.py") if path.name != "files.py"]  # it has no words
-ENVIRON = {"EMPTY": ""}
+ENVIRON = {"EMPTY": "", "HTTP_PROXY": "ftp://hunter2@proxy", "NO_PROXY": "h"}
 # Two venues of our own, so that no rule depends on what a real one can do.
 VENUE = """\
 from msgspec import Struct
 from feedbus.errors import ConfigError
-from feedbus.venues.protocol import Limits
-class Account:
+from feedbus.venues.protocol import Limits, OpenAccount
+class Account(OpenAccount):
     class Options(Struct):
         depth: int = 10
     venue = {name!r}
-    subprotocols = ()
+    services = dict()
     limits = Limits(connections=99, subscriptions=999)
+    services = dict()
     units = dict()
     def __init__(self, credentials, channels, options=None):
         for channel in channels:
@@ -47,6 +48,8 @@ class Account:
         self.channels = channels or ("orderbooks",)
     def check_symbol(self, symbol):
         return None
+    def session(self, symbols):
+        raise NotImplementedError
 """
 ACTOR = """\
 from typing import Annotated, ClassVar
@@ -62,6 +65,8 @@ class Options(Struct):
     rules: Annotated[tuple[Rule, ...], Meta(max_length=2)] = ()
     twice: bool = False
     listen: str = "127.0.0.1:1"
+    threshold: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
+    resolve_at: Annotated[float, Meta(ge=0, le=1e-5)] | None = None
 class Actor:
     Options = Options
     publishes = True
@@ -69,10 +74,12 @@ class Actor:
         if options.twice and not options.rules:
             raise ConfigError("twice: there is nothing to do twice")
 """
-CHECK_BOARD = """
+LISTS = """
     @staticmethod
     def check_board(board):
         return None if board.isupper() else "not written in capitals"
+    def listing(self, boards):
+        raise NotImplementedError
 """
 
 
@@ -93,7 +100,7 @@ def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def toy_venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """`toyplain`, and `toylisting`, which lists boards."""
     folder = tmp_path_factory.mktemp("venues")
-    for name, text in (("toyplain", ""), ("toylisting", CHECK_BOARD)):
+    for name, text in (("toyplain", ""), ("toylisting", LISTS)):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text(VENUE.format(name=name) + text)
     with pytest.MonkeyPatch.context() as patch:

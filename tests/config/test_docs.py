@@ -13,6 +13,8 @@ from feedbus import config
 from feedbus.config.model import (
     BackoffConfig,
     BoardsConfig,
+    BudgetConfig,
+    BudgetsConfig,
     BusConfig,
     Config,
     FeedConfig,
@@ -24,7 +26,7 @@ from tests.places import DOCS
 
 TEXT = (DOCS / "configuration.md").read_text()
 # What the file doesn't say by that name: its own path, a feed's key, and what `symbols` is made of.
-ELSEWHERE = {Config: {"path"}, FeedConfig: {"name", "boards"}}
+ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "boards"}}
 # Said in words.
 SYMBOLIC = {
     "cache_dir",
@@ -32,12 +34,15 @@ SYMBOLIC = {
     "channels",
     "sharding",
     "backoff",
+    "budgets",
+    "connects",
     "actors",
     "telemetry",
     "sample",
     "ca_file",
     "rest",
     "auth",
+    "proxy",
     "options",
 }
 
@@ -51,11 +56,22 @@ def table(name: str) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    "cls", [Config, BusConfig, TelemetryConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig]
+    "cls",
+    [
+        Config,
+        BusConfig,
+        TelemetryConfig,
+        FeedConfig,
+        BoardsConfig,
+        ShardingConfig,
+        BackoffConfig,
+        BudgetsConfig,
+        BudgetConfig,
+    ],
 )
 def test_the_tables_name_every_key_with_its_default(cls: type[msgspec.Struct]) -> None:
     rows = table(cls.__name__)
-    fields = {field.name: field for field in msgspec.structs.fields(cls)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
     assert set(rows) == set(fields) - ELSEWHERE.get(cls, set())
     for name, row in rows.items():
         if fields[name].required:
@@ -68,7 +84,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig])
+@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig, BudgetConfig])
 def test_the_tables_say_what_numbers_may_be(cls: type[msgspec.Struct]) -> None:
     rows, info = table(cls.__name__), msgspec.inspect.type_info(cls)
     assert isinstance(info, msgspec.inspect.StructType)

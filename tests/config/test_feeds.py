@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from feedbus.config import feeds
-from feedbus.config.model import BoardsConfig, FeedConfig
+from feedbus.config.model import BoardsConfig, BudgetConfig, BudgetsConfig, FeedConfig
 from feedbus.config.yaml_text import YamlReader, compose
 
 FEED = "moex: {venue: moex, url: 'wss://h/', symbols: [TQBR.SBER]}"
@@ -36,3 +36,9 @@ def test_a_ca_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> Non
 def test_every_transport_is_taken() -> None:
     assert read(FEED.replace("}", ", transport: trio-websocket}"))[0].transport == "trio-websocket"
     assert read(FEED.replace("}", ", transport: sansio, compression: True}"))[0].compression is True
+
+
+def test_a_budget_replaces_the_venues() -> None:
+    feed = read(FEED.replace("}", ", budgets: {connects: {count: 300, per_s: 300}}}"))[0]
+    assert feed.budgets == BudgetsConfig(BudgetConfig(300, 300.0))
+    assert read(FEED)[0].budgets.connects is None

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from feedbus.errors import ClosedByPeer, ConnectFailed, TimedOut, VenueError
+from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.feed.connector import Connector
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import BookSnapshot, MarketData
@@ -49,8 +49,14 @@ class FakeOwner:
     def notice(self, text: str) -> None:
         self.notices.append(text)
 
-    async def login_turn(self, connector: Connector) -> None:
+    async def connect_turn(self, connector: Connector) -> None:
         await trio.lowlevel.checkpoint()
+
+    async def pause(self, connector: Connector, seconds: float) -> None:
+        await trio.sleep(seconds)
+
+    def rate_limited(self, error: RateLimited) -> float:
+        return error.retry_after or 0.0
 
     def login_accepted(self) -> None:
         self.logins.append("accepted")

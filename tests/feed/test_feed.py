@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import trio
@@ -11,7 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from feedbus.bus.publisher import Publisher
 from feedbus.config import FeedConfig, ShardingConfig
-from feedbus.errors import ClosedByPeer, ConnectFailed, VenueError
+from feedbus.config.model import BackoffConfig, BudgetConfig, BudgetsConfig
+from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, VenueError
 from feedbus.feed.feed import Feed
 from feedbus.feed.fetching import Answered
 from feedbus.schema import codec
@@ -42,7 +44,7 @@ class ListSink:
 class Stage:
     """A feed of ten symbols over three connections."""
 
-    def __init__(self, dial: FakeDial, login_retry: float = 900.0) -> None:
+    def __init__(self, dial: FakeDial, login_retry: float = 900.0, **more: Any) -> None:
         self.dial = dial
         self.sink = ListSink()
         config = FeedConfig(
@@ -53,6 +55,7 @@ class Stage:
             channels=("orderbooks",),
             sharding=ShardingConfig(3, 4),
             login_retry=login_retry,
+            **more,
         )
         publisher = Publisher("moex", self.sink, linger=0)
         self.feed = Feed(config, publisher, dial, DialOptions(), draw=lambda: 0.5, wall_ns=lambda: 42)
@@ -135,6 +138,80 @@ async def test_a_refused_login_stops_all_and_is_tried_again_by_one(
     assert [record.getMessage() for record in refusals] == [
         "login refused: Access denied; the next attempt is in 15 min"
     ] * 2
+
+
+async def test_nobody_connects_or_asks_over_http_before_the_time_that_the_venue_gave(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage(
+        FakeDial(lambda number: RateLimited("HTTP 429, to be asked again in 60 s", 60.0) if number == 3 else None)
+    )
+    async with stage.running():
+        await stage.all_online()
+        stage.sink.statuses()
+        for connection in stage.dial.connections:
+            connection.fail(ClosedByPeer(1001))
+        await trio.sleep(30)
+        assert len(stage.dial.attempts) == 4, "the first that tried again was told to wait, and the others with it"
+        reasons = {status.symbol: status.reason for status in stage.sink.statuses()}
+        assert sum("the venue asked for a pause, which ends in" in reason for reason in reasons.values()) == 2
+        assert [connector.failures["rate_limited"] for connector in stage.feed.connectors].count(1) == 1
+        with trio.move_on_after(20):
+            await stage.feed.hold.wait()
+            raise AssertionError("over HTTP nothing may be asked, either")
+        told = stage.dial.attempts[3]
+        await trio.sleep(13)
+        assert [at for at in stage.dial.attempts if told < at < told + 60] == []
+        assert len(stage.dial.attempts) == 7
+    assert "the venue asked for a pause: nobody of this feed asks it anything for 60.5 s" in caplog.messages
+
+
+async def test_all_attempts_to_connect_the_first_ones_too_keep_to_the_budget(autojump_clock: MockClock) -> None:
+    def refuse(_: int) -> VenueError:
+        return ClosedByPeer(1008, "too many")
+
+    stage = Stage(FakeDial(refuse), budgets=BudgetsConfig(BudgetConfig(6, 60.0)), backoff=BackoffConfig(0.1, 1.0))
+    async with stage.running():
+        await trio.sleep(595)
+        assert 31 <= len(stage.dial.attempts) <= 33, "three at once, and one in 20 s"
+        assert all(
+            later - earlier > 60 - 1e-6
+            for earlier, later in zip(stage.dial.attempts, stage.dial.attempts[6:], strict=False)
+        )
+        assert {connector.state for connector in stage.feed.connectors} == {"waiting"}
+        reasons = [connector.reason for connector in stage.feed.connectors]
+        assert any("the connect budget (6 in 60 s) is used up; a turn comes in about" in reason for reason in reasons)
+        assert stage.feed.connects.taken == len(stage.dial.attempts)
+
+
+async def test_a_wait_for_the_budget_that_outlives_the_login_does_not_try_refused_credentials(
+    autojump_clock: MockClock,
+) -> None:
+    stage = Stage(FakeDial(), budgets=BudgetsConfig(BudgetConfig(2, 60.0)))
+    async with stage.running():
+        await trio.sleep(1)
+        await stage.let_in(stage.dial.connections[0])
+        await trio.sleep(1)
+        assert len(stage.dial.attempts) == 1, "the others wait for their turns"
+        stage.feed.login_refused("Access denied")
+        await trio.sleep(890)
+        assert len(stage.dial.attempts) == 1
+
+
+async def test_when_one_connection_is_back_the_others_are_soon(autojump_clock: MockClock) -> None:
+    away = True
+    stage = Stage(FakeDial(lambda _: ConnectFailed("no route") if away else None), backoff=BackoffConfig(0.5, 600.0))
+    async with stage.running():
+        await trio.sleep(600)
+        away = False
+        before = len(stage.dial.attempts)
+        stage.dial.opened = trio.Event()
+        await stage.dial.opened.wait()
+        await stage.let_in(stage.dial.connections[0])
+        back = trio.current_time()
+        await trio.sleep(5)
+        assert len(stage.dial.attempts) == before + 3
+        assert max(stage.dial.attempts) - back <= 2.1
 
 
 async def test_credentials_refused_later_leave_live_connections_alone(stage: Stage, autojump_clock: MockClock) -> None:
@@ -371,3 +448,11 @@ async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_
         await trio.sleep(1005)
         await stage.answer(FetchResponse(403, b"", 1))
         assert stage.states() == {("online", "")}
+
+
+async def test_without_a_budget_of_its_own_a_feed_has_its_venues(autojump_clock: MockClock) -> None:
+    config = FeedConfig(name="b", venue="binance", url="ws://venue/", symbols=("BTCUSDT",))
+    feed = Feed(config, Publisher("b", ListSink()), FakeDial(), DialOptions())
+    for _ in range(180):
+        await feed.connects.take()
+    assert 57 <= trio.current_time() <= 61, "150 at once, and one in two seconds"

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.feed.budgets import Hold
 from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -23,6 +24,8 @@ class Place:
     def __init__(self, serve: Serve) -> None:
         self.requests: list[bytes] = []
         self.answers: list[tuple[str, FetchResponse | VenueError]] = []
+        self.limited: list[RateLimited] = []
+        self.hold = Hold()
         self._serve = serve
         self._came = trio.Event()
 
@@ -50,7 +53,12 @@ async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     (server or nursery).start_soon(partial(trio.serve_listeners, place.connection, listeners))
     port = listeners[0].socket.getsockname()[1]
-    fetcher = Fetcher({"rest": f"http://127.0.0.1:{port}/base", **services}, wall_ns=lambda: 42)
+    fetcher = Fetcher(
+        {"rest": f"http://127.0.0.1:{port}/base", **services},
+        place.hold,
+        rate_limited=place.limited.append,
+        wall_ns=lambda: 42,
+    )
     await nursery.start(fetcher.run)
     return fetcher
 
@@ -109,7 +117,21 @@ async def test_what_comes_of_no_answer_is_told_and_counted_and_the_next_is_asked
             nursery.cancel_scope.cancel()
     kinds = [type(answer) for _, answer in place.answers]
     assert kinds == [RateLimited, BadData, ConnectFailed, BadData, FetchResponse]
+    assert [error.retry_after for error in place.limited] == [7.0]
     assert fetcher.failures == {"rate_limited": 1, "bad_data": 2, "connect_failed": 1}
+
+
+async def test_nothing_is_asked_while_the_venue_wants_a_pause() -> None:
+    place = Place(hello)
+    begun = trio.current_time()
+    place.hold.until = begun + 0.2
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            (await begin(nursery, place)).fetch(Fetch("/"), partial(place.answered, ""))
+            await place.wait_for(1)
+            nursery.cancel_scope.cancel()
+    assert trio.current_time() - begun >= 0.2
+    assert len(place.requests) == 1
 
 
 async def test_only_some_are_under_way_and_only_so_many_wait() -> None:

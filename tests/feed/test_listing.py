@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from feedbus.errors import BadData, ConnectFailed, TimedOut
 from feedbus.feed import listing
-from feedbus.feed.listing import Listed, sampled, symbols_of
+from feedbus.feed.listing import Listed, RestService, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.rest import Failure, MoexRest
@@ -44,7 +44,9 @@ async def iss(failure: Failure = "none") -> AsyncIterator[str]:
 
 
 async def ask(url: str, cache: Path, now: int = TODAY, boards: list[str] = BOARDS, **more: Any) -> Listed:
-    return await symbols_of(ACCOUNT, boards, rest=url, cache_dir=cache, name="moex", wall_ns=lambda: now, **more)
+    return await symbols_of(
+        ACCOUNT, boards, rest=RestService(url), cache_dir=cache, name="moex", wall_ns=lambda: now, **more
+    )
 
 
 async def kept(cache: Path) -> str:

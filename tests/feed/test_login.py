@@ -44,6 +44,34 @@ async def test_after_a_refusal_one_tries_when_the_pause_is_over(autojump_clock: 
         nursery.cancel_scope.cancel()
 
 
+async def test_who_waits_out_a_refusal_goes_on_at_once_when_another_is_let_in(autojump_clock: MockClock) -> None:
+    gate = LoginGate(900.0, lambda: 0.5)
+    gate.refuse("Access denied", trio.current_time())  # by one connection, while b has its handshake under way
+    turns: list[tuple[str, float]] = []
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "c"):
+            nursery.start_soon(note_turn, gate, name, turns)
+            await wait_all_tasks_blocked()
+        await trio.sleep(2)
+        gate.accept()  # b was let in
+    assert sorted(turns) == [("a", 2.0), ("c", 2.0)]
+
+
+async def test_a_second_refusal_while_one_waits_still_lets_only_one_try(autojump_clock: MockClock) -> None:
+    gate = LoginGate(900.0, lambda: 0.5)
+    gate.refuse("Access denied", trio.current_time())
+    turns: list[tuple[str, float]] = []
+    async with trio.open_nursery() as nursery:
+        for name in ("a", "c"):
+            nursery.start_soon(note_turn, gate, name, turns)
+            await wait_all_tasks_blocked()
+        await trio.sleep(100)
+        gate.refuse("Access denied", trio.current_time())
+        await trio.sleep(2000)
+        assert [at for _, at in turns] == [1000.0]
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_pause_is_jittered_by_a_tenth() -> None:
     assert LoginGate(900.0, lambda: 0.0).refuse("no", 0.0) == 810.0
     assert round(LoginGate(900.0, lambda: 1.0).refuse("no", 0.0), 6) == 990.0

@@ -201,6 +201,20 @@ def test_a_feeds_requests_over_http_are_series() -> None:
     assert None not in failures
 
 
+def test_what_a_feed_waits_for_is_a_series() -> None:
+    scene = Scene()
+    budget = scene.feed.connects
+    budget.taken, budget.waits, budget.waited = 7, 2, 12.5
+    scene.feed.hold.asked, scene.feed.pauses.shortened = 3, 4
+    labels = {"feed": "moex", "budget": "connects"}
+    assert scene.value("feedbus_feed_budget_waiting", **labels) == 0
+    assert scene.value("feedbus_feed_budget_turns_total", **labels) == 7
+    assert scene.value("feedbus_feed_budget_waits_total", **labels) == 2
+    assert scene.value("feedbus_feed_budget_waited_seconds_total", **labels) == 12.5
+    assert scene.value("feedbus_feed_pauses_asked_total", feed="moex") == 3
+    assert scene.value("feedbus_feed_pauses_shortened_total", feed="moex") == 4
+
+
 def test_a_supervisors_counters_are_series() -> None:
     scene = Scene()
     scene.supervisor.crashes["moex"] = 2

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trio
 
 import feedbus
+from feedbus import config as configuration
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import Escalated, StartFailed
 from feedbus.feed import feed as feed_module
@@ -21,6 +24,7 @@ from feedbus.sim import rest as rest_sim
 from feedbus.sim.moex import server as moex_sim
 from feedbus.sim.moex.rest import MoexRest
 from feedbus.telemetry.series import CollectorRegistry
+from tests.transport.proxy import ProxyServer, proxying
 
 TIMEOUT = 20
 
@@ -46,7 +50,7 @@ async def simulated(nursery: trio.Nursery) -> str:
     return url
 
 
-async def books_of(subscription: feedbus.Subscription, count: int) -> set[str]:
+async def books_of(subscription: feedbus.BusSubscription, count: int) -> set[str]:
     """The symbols of the books that come, until there are so many."""
     symbols: set[str] = set()
     async for event in subscription:
@@ -91,6 +95,46 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
             nursery.cancel_scope.cancel()
     assert found[0] == found[1]
     assert any("using the copy" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("named", ["by the environment", "by the feed"])
+async def test_rest_and_websocket_go_through_the_proxy_that_is_named(
+    named: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            url = await simulated(nursery)
+            rest = await nursery.start(partial(rest_sim.serve, MoexRest(), "127.0.0.1", 0))
+            server = ProxyServer({"feed.venue": netloc(url), "iss.venue": netloc(rest)}, login=("jo", "s3cr3t"))
+            async with proxying(server, "socks5h") as proxy:
+                written = f"socks5h://jo:s3cr3t@{proxy.place}"
+                text = f"""
+                    bus: {{publish: "ipc://{tmp_path}/events.ipc"}}
+                    cache_dir: cache
+                    feeds:
+                      moex:
+                        venue: moex
+                        url: {url.replace(netloc(url), "feed.venue")}
+                        rest: http://iss.venue
+                        proxy: {written if named == "by the feed" else ""}
+                        symbols: {{boards: [TQBR, TQTF], sample: 3}}
+                        channels: [orderbooks]
+                    """
+                environ = {"ALL_PROXY": written} if named == "by the environment" else {"NO_PROXY": "*"}
+                config = configuration.parse(text, name="c", directory=tmp_path, environ=environ)
+                reader = feedbus.subscribe(config.bus.publish, topics="book")
+                async with reader as subscription, services.running(config):
+                    assert len(await books_of(subscription, 3)) == 3
+            nursery.cancel_scope.cancel()
+    assert server.asked == [("iss.venue", 80), ("feed.venue", 80)]
+    name = "ALL_PROXY" if named == "by the environment" else "proxy"
+    assert f"connections are made through the proxy {proxy} ({name})" in caplog.messages
+    assert "s3cr3t" not in f"{caplog.text} {config!r}"
+
+
+def netloc(url: str) -> str:
+    return urlsplit(url).netloc
 
 
 async def test_without_a_list_the_feed_says_why_and_asks_again(

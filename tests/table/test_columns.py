@@ -42,7 +42,8 @@ def test_spans_are_told_in_their_largest_unit(seconds: float, text: str) -> None
 @pytest.mark.parametrize(
     ("price", "decimals", "text"),
     [(306.1, 1, "306.1"), (306.0, 2, "306.00"), (None, 2, "-"), (0.07525, 5, "0.07525"), (0.0, 2, "0.00"),
-     (1e-12, 8, "1e-12"), (1e300, 0, "1e+300"), (-37.63, 2, "-37.63"), (123456789.5, 1, "123456789.5"),
+     (1e-12, 8, "0.000000000001"), (1.5e13, 2, "15000000000000"), (1e-20, 8, "1e-20"),
+     (1e300, 0, "1e+300"), (-37.63, 2, "-37.63"), (123456789.5, 1, "123456789.5"),
      (float("nan"), 0, "nan"), (float("inf"), 0, "inf")],
 )  # fmt: skip
 def test_prices_are_written_with_the_instruments_decimals(price: float | None, decimals: int, text: str) -> None:

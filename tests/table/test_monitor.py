@@ -18,8 +18,8 @@ from trio.testing import MockClock
 
 from feedbus.schema.events import Alert, Bar, Event, FeedStatus, Gap, Trade
 from feedbus.table import monitor
-from feedbus.table.market_table import READERS
-from feedbus.table.monitor import TOPICS, run_monitor
+from feedbus.table.market_table import READERS, MarketTable
+from feedbus.table.monitor import SILENT_FOR, TOPICS, run_monitor
 
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 
@@ -51,8 +51,11 @@ class FakeSubscription:
         if not self._ends:
             await trio.sleep_forever()
 
+    def why_silent(self) -> str:
+        return "nobody listens at ipc:///x"
 
-class BrokenSubscription:
+
+class BrokenSubscription(FakeSubscription):
     async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Event]]]:
         await trio.lowlevel.checkpoint()
         yield Header(), [trade()]
@@ -119,6 +122,18 @@ async def test_the_last_log_line_is_in_the_foot(autojump_clock: MockClock) -> No
         FakeSubscription(), console=console, keys=False, title="ipc:///x", seconds=0.5, last_log=lambda: "moex/3 lost"
     )
     assert "ipc:///x  moex/3 lost" in output(console)
+
+
+async def test_a_screen_on_which_nothing_comes_says_why_until_something_does(autojump_clock: MockClock) -> None:
+    console = screen()
+    began = MarketTable(time.time_ns() - SILENT_FOR * 10**9)
+    subscription = FakeSubscription((1.5, [trade()]))
+    await run_monitor(subscription, console=console, keys=False, title="", seconds=3.5, table=began)
+    heads = output(console).split("feedbus  ")[1:]
+    assert ["nobody listens at ipc:///x" in head for head in heads] == [True, True, False, False]
+    fresh = screen()
+    await run_monitor(FakeSubscription(), console=fresh, keys=False, title="", seconds=0.5)
+    assert "nobody listens" not in output(fresh), "there was no time to connect yet"
 
 
 async def test_a_redraw_that_comes_late_is_not_made_up_for(

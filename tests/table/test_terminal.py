@@ -1,6 +1,7 @@
 """Keys, on a real pseudo-terminal."""
 
 import os
+import sys
 import termios
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from feedbus.table.terminal import has_keys, single_keys, wait_key
+from feedbus.table.terminal import NORMAL_SCREEN, as_it_is, has_keys, single_keys, wait_key
 
 Pty = tuple[int, int]
 LFLAG = 3
@@ -104,3 +105,22 @@ def test_a_pipe_a_closed_file_and_another_sessions_terminal_have_no_keys(pty: Pt
     os.close(readable)
     assert not has_keys(readable)
     assert not has_keys(pty[1])
+
+
+def test_what_was_noted_is_restored_although_the_keys_are_still_read(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> None:
+    user, program = pty
+    with open(program, "r+b", buffering=0, closefd=False) as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        monkeypatch.setattr("sys.stdout", terminal)
+        restore, before = as_it_is(), local_mode(program)
+        with single_keys(program):
+            restore()
+            assert local_mode(program) == before
+    assert os.read(user, 100) == NORMAL_SCREEN
+
+
+def test_where_there_is_no_terminal_nothing_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    monkeypatch.setattr("sys.stdout", None)
+    as_it_is()()
+    assert sys.stdout is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from math import inf
 from pathlib import Path
 
@@ -14,8 +14,9 @@ import pytest
 import trio
 import trustme
 
-from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut, VenueError
+from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.transport import Connection, Dial, DialOptions, trio_ws, websocket
+from feedbus.transport.frames import most_fragments
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.streams import background
 from feedbus.transport.tls import tls_context
@@ -209,6 +210,10 @@ BROKEN = {
     "too large by one byte": (frame(BINARY, b"x" * (LIMIT + 1)), 1009),
     "too large in bytes, not in characters": (frame(TEXT, "я".encode() * (LIMIT // 2 + 1)), 1009),
     "too large in fragments": (frame(BINARY, b"x" * LIMIT, fin=False) + frame(CONTINUED, b"x"), 1009),
+    "too many fragments": (
+        frame(BINARY, fin=False) + frame(CONTINUED, b"x", fin=False) * most_fragments(LIMIT),
+        1009,
+    ),
     "announces 2^40 bytes": (b"\x82\x7f" + (1 << 40).to_bytes(8), 1009),
     "announces 2^40 bytes as a fragment": (frame(TEXT, b"", fin=False) + b"\x00\x7f" + (1 << 40).to_bytes(8), 1009),
     **{
@@ -593,6 +598,34 @@ async def test_another_answer_is_refused_at_once_with_a_reason(dial: Dial, name:
 
     options = DialOptions(subprotocols=("STOMP",), connect_timeout=inf)
     assert (await refused(dial, handler, options)).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wait"),
+    [
+        ([b"HTTP/1.1 429 Too Many Requests", b"Retry-After: 30", b"Content-Length: 0"], 30.0),
+        ([b"HTTP/1.1 418 Banned", b"retry-after: 120", b"Content-Length: 9", b"", b"go away.."], 120.0),
+        (
+            [b"HTTP/1.1 429 X", b"Retry-After: Sun, 29 Nov 2026 12:00:07 GMT", b"Date: Sun, 29 Nov 2026 12:00:00 GMT"],
+            7.0,
+        ),
+        ([b"HTTP/1.1 429 X", b"Content-Type: text/html", b"", b"<html>"], None),
+    ],
+)
+async def test_an_answer_that_asks_us_to_come_later_is_rate_limited(
+    dial: Dial, lines: list[bytes], wait: float | None
+) -> None:
+    async def handler(peer: Peer) -> None:
+        await peer.read_request()
+        with suppress(trio.BrokenResourceError):
+            await peer.say(b"\r\n".join(lines) + (b"" if b"" in lines else b"\r\n\r\n"))
+            await peer.heard()  # the client leaves first
+
+    with trio.fail_after(PATIENCE):
+        async with listening(handler) as place:
+            with pytest.raises(RateLimited, match=f"^{place}: HTTP 4") as caught:
+                await dial(f"ws://{place}/", DialOptions(connect_timeout=inf)).__aenter__()
+    assert caught.value.retry_after == wait
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from trio.testing import MockClock, lockstep_stream_pair, memory_stream_pair, wa
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, TimedOut
 from feedbus.transport import Connection, DialOptions, trio_ws, websocket
-from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Frame, Peer, closing, dialled, frame
+from feedbus.transport.frames import FRAMES_PER_TURN
+from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, dialled, frame
 
 URL = "ws://venue.example/feed"
 TRANSPORTS = {"sansio": websocket, "trio-websocket": trio_ws}
@@ -44,6 +45,50 @@ async def answer_all(peer: Peer) -> None:
             await peer.say(frame(PONG, heard.data))
         elif heard.opcode == CLOSE:
             await peer.say(frame(CLOSE, heard.data))
+
+
+FLOODS = {
+    "messages": frame(BINARY),
+    "pongs": frame(PONG),
+    "pings": frame(PING),
+    "fragments": frame(TEXT, fin=False) + frame(CONTINUED, fin=False) * 8 + frame(CONTINUED),
+}
+FLOOD = 60_000  # bytes, which come in one read
+
+
+@pytest.mark.parametrize("name", FLOODS)
+async def test_other_tasks_run_while_a_flood_of_tiny_frames_is_taken(
+    transport: ModuleType, name: str, autojump_clock: MockClock
+) -> None:
+    flood = FLOODS[name] * (FLOOD // len(FLOODS[name]))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with connected(transport, DialOptions(ping_interval=inf)) as (connection, peer):
+        await peer.say(flood, frame(BINARY, b"last"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            messages: list[bytes | bytearray] = []
+            while not messages or messages[-1] != b"last":
+                messages += (await connection.receive())[0]
+            nursery.cancel_scope.cancel()
+        assert turns >= FLOOD // 2 // FRAMES_PER_TURN
+        await connection.send([b"still open"])
+
+
+async def test_a_connection_is_left_at_once_although_a_flood_came_before_the_close_frame(
+    transport: ModuleType, autojump_clock: MockClock
+) -> None:
+    async with connected(transport) as (_, peer):
+        await peer.say(frame(PONG) * 5000, closing(1001))
+        start = trio.current_time()
+    assert trio.current_time() == start
+    assert await peer.heard_close() is not None
 
 
 async def test_no_pong_in_time_ends_a_blocked_receive(transport: ModuleType, autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
 from feedbus.errors import BadData, ClosedByPeer
-from feedbus.transport.frames import FrameReader
+from feedbus.transport.frames import FRAMES_PER_TURN, FrameReader, most_fragments
 
 LIMIT = 200_000
 
@@ -27,7 +28,13 @@ class Side(NamedTuple):
     protocol: ClientProtocol
 
     def feed(self, *chunks: bytes) -> list[bytes]:
-        return [bytes(message) for chunk in chunks for message in self.reader.feed(chunk)]
+        return [bytes(message) for chunk in chunks for turn in self.turns(chunk) for message in turn]
+
+    def turns(self, chunk: bytes) -> Iterator[list[bytes | bytearray]]:
+        """The messages of each turn that one read takes."""
+        yield self.reader.feed(chunk)
+        while self.reader.more:
+            yield self.reader.feed(b"")
 
     def sent(self) -> list[Frame]:
         """What the protocol object wants to have written, unmasked."""
@@ -111,6 +118,30 @@ def test_many_empty_fragments_take_no_memory() -> None:
     assert us.feed(frame(Opcode.CONT, b"b")) == [b"ab"]
 
 
+FLOODS = {
+    "messages": binary(b""),
+    "texts": frame(Opcode.TEXT, b"x"),
+    "pings": frame(Opcode.PING),
+    "pongs": frame(Opcode.PONG, b"unasked"),
+    "fragments": frame(Opcode.BINARY, fin=False) + frame(Opcode.CONT, fin=False) * 3 + frame(Opcode.CONT, b"x"),
+    "messages and pings": binary(b"x") + frame(Opcode.PING) + frame(Opcode.PONG),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_of_tiny_frames_is_taken_in_turns(name: str) -> None:
+    count = 20 * FRAMES_PER_TURN
+    flood = FLOODS[name]
+    us = side()
+    turns = list(us.turns(flood * count + binary(b"last") + b"\x82"))
+    assert max(map(len, turns)) <= FRAMES_PER_TURN
+    assert count // FRAMES_PER_TURN <= len(turns) <= 7 * count // FRAMES_PER_TURN
+    expected = side().feed(flood) * count + [b"last"]
+    assert [bytes(message) for turn in turns for message in turn] == expected
+    assert us.feed(b"\x00") == [b""]
+    assert us.reader.failure is None
+
+
 BROKEN = {
     "opcode 3": (b"\x83\x00", 1002, "invalid opcode"),
     "opcode 15": (b"\x8f\x00", 1002, "invalid opcode"),
@@ -131,6 +162,11 @@ BROKEN = {
         frame(Opcode.BINARY, b"x" * LIMIT, fin=False) + frame(Opcode.CONT, b"x"),
         1009,
         f"a message is larger than {LIMIT} bytes",
+    ),
+    "too many fragments": (
+        frame(Opcode.BINARY, fin=False) + frame(Opcode.CONT, fin=False) * most_fragments(LIMIT),
+        1009,
+        f"a message comes in more than {most_fragments(LIMIT)} fragments",
     ),
     "text not UTF-8": (frame(Opcode.TEXT, b"\xff"), 1007, "a text message is not UTF-8"),
     "text cut inside a character": (frame(Opcode.TEXT, "я".encode()[:1]), 1007, "a text message is not UTF-8"),

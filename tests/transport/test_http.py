@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import httpx
 import pytest
 import trio
 import trustme
 
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, RateLimited, TimedOut, VenueError
-from feedbus.transport.http import HttpResponse, client
+from feedbus.transport.http import MAX_SIZE, PARTS_PER_TURN, HttpClient, HttpResponse, client
 
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 
@@ -219,7 +220,7 @@ async def test_the_largest_answer_is_allowed() -> None:
         ("", "HTTP 429", None),
         ("Retry-After: 30", "HTTP 429, to be asked again in 30 s", 30),
         ("Retry-After: soon", "HTTP 429", None),
-        ("Retry-After: 123456789", "HTTP 429", None),
+        ("Retry-After: 123456789", "HTTP 429, to be asked again in 3 d", 259_200),
     ],
 )
 async def test_too_many_requests_is_rate_limited(header: str, complaint: str, wait: int | None) -> None:
@@ -321,3 +322,31 @@ async def test_a_certificate_of_an_unknown_authority_is_refused() -> None:
         async with served(Script(answer(b"unsafe"), tls=server), "https") as base, client(base, tls=tls) as http:
             with pytest.raises(ConnectFailed, match="certificate verify failed"):
                 await http.get("/")
+
+
+class TinyParts(httpx.AsyncBaseTransport, httpx.AsyncByteStream):
+    """A venue whose answer comes in one read, cut into 10,000 parts."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=self)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(10_000):
+            yield b"x"
+
+
+async def test_other_tasks_run_while_a_body_of_many_tiny_parts_is_taken() -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with httpx.AsyncClient(transport=TinyParts()) as http, trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        answered = await HttpClient(http, "http://venue.example", 10.0, MAX_SIZE, show_paths=True).get("/x")
+        nursery.cancel_scope.cancel()
+    assert answered == HttpResponse(200, b"x" * 10_000)
+    assert turns >= 10_000 // PARTS_PER_TURN - 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +11,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus.transport.rounds import Rounds, WatchedSocket
+from feedbus.transport.rounds import OVERDUE_AFTER, Rounds, WatchedSocket
 
 HOUR = 3600.0
 
@@ -162,6 +163,31 @@ async def test_who_waits_for_a_forgotten_socket_is_woken() -> None:
         await settle(lambda: play.woken == [0])
 
 
+async def test_forgetting_a_socket_again_leaves_the_new_one_with_its_number_alone() -> None:
+    async with stage() as (play, _):
+        old, _far = play.pair()
+        old.forget()
+        near, far = socket.socketpair()
+        os.dup2(near.fileno(), old.fd)
+        play.sockets += [near, far]
+        new = play.rounds.watch(old.fd)
+        old.forget()
+        await new.readable()
+        far.send(b"x")
+        with trio.fail_after(30):
+            await new.readable()
+
+
+async def test_a_socket_may_be_forgotten_after_the_rounds_are_closed() -> None:
+    play = Stage(0.0)
+    watched, _far = play.pair()
+    play.rounds.close()
+    watched.forget()
+    for end in play.sockets:
+        end.close()
+    assert not play.rounds.is_open()
+
+
 async def test_a_round_ends_when_all_whom_it_woke_wait_again() -> None:
     async with stage(0.01) as (play, nursery):
         ended = trio.Event()
@@ -268,3 +294,21 @@ async def test_an_event_is_set_at_one_end_alone_and_not_once_it_was_let_sleep() 
         play.rounds.cancel_wake(later)
         watched.forget()
         assert [event.is_set() for event in (ended, asleep, later)] == [True, False, False]
+
+
+async def test_rounds_are_overdue_when_none_is_held_although_a_socket_has_data() -> None:
+    play = Stage(0.0)
+    watched, far = play.pair()
+    late = OVERDUE_AFTER + 1
+    assert [play.rounds.overdue(time) for time in (0, late, 2 * late)] == [None] * 3  # nothing has come
+    far.send(b"x")
+    said = [play.rounds.overdue(time) for time in (100, 100 + late)]
+    assert said == [None, "rounds: the sockets are not read"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(play.rounds.run)
+        await settle(lambda: watched.ready and play.rounds.overdue(200) is None)
+        nursery.cancel_scope.cancel()
+    assert play.rounds.overdue(200 + late) is None
+    play.rounds.close()
+    for end in play.sockets:
+        end.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 import trio
 from trio.testing import MockClock, memory_stream_pair
@@ -9,6 +12,7 @@ from trio.testing import MockClock, memory_stream_pair
 from feedbus.errors import ConnectFailed, TimedOut
 from feedbus.transport import DialOptions
 from feedbus.transport.handshake import parse_address
+from feedbus.transport.rounds import Rounds, WatchedSocket
 from feedbus.transport.streams import abandon, background, closed_on_failure, open_stream, time_limit
 
 ADDRESS = parse_address("wss://venue.example/feed?token=hush")
@@ -61,6 +65,24 @@ async def test_a_cancelled_tls_handshake_closes_the_socket() -> None:
                 async for _ in peer:
                     pass
     await listener.aclose()
+
+
+class FullRounds(Rounds):
+    """Rounds whose kernel watches no more sockets."""
+
+    def watch(self, fd: int) -> WatchedSocket:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_socket_that_can_not_be_watched_is_closed_and_that_is_a_failed_attempt() -> None:
+    rounds = FullRounds(0.001)
+    async with (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0] as listener:
+        port = listener.socket.getsockname()[1]
+        with pytest.raises(ConnectFailed, match="No space left on device"):
+            await open_stream(parse_address(f"ws://127.0.0.1:{port}/"), DialOptions(rounds=rounds))
+        async with await listener.accept() as peer:
+            assert await peer.receive_some(1) == b""
+    rounds.close()
 
 
 async def test_what_the_body_raises_leaves_as_itself_and_ends_the_background() -> None:

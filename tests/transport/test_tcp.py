@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus.transport.rounds import Rounds
+from feedbus.transport.rounds import Rounds, WatchedSocket
 from feedbus.transport.tcp import READ_SIZE, TcpStream
 
 Pair = tuple[TcpStream, trio.SocketStream]
@@ -121,6 +121,25 @@ async def test_an_end_that_came_together_with_the_last_data_is_told_after_it(pai
     with trio.fail_after(5):
         assert await near.receive_some() == b"last words"
         assert await near.receive_some() == b""
+
+
+class BrokenRounds(Rounds):
+    """Rounds with a bug, which shows when a socket has been read and its task waits again."""
+
+    def leave(self, watched: WatchedSocket) -> None:
+        raise ValueError("a bug elsewhere")
+
+
+async def test_a_bug_of_what_runs_while_a_socket_waits_is_not_taken_for_a_closed_socket() -> None:
+    listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    async with listener:
+        connected = await trio.open_tcp_stream(*listener.socket.getsockname())
+        rounds = BrokenRounds(0.001)
+        async with connected:
+            near = TcpStream(connected, rounds)
+            with pytest.raises(ValueError, match="a bug elsewhere"):
+                await near.receive_some()
+    rounds.close()
 
 
 async def receive_nothing(stream: TcpStream) -> bytes | None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.errors import BadData, ConnectFailed
-from feedbus.transport.watch import FRAGMENT_COST, MAX_HEAD, SPARE_FRAGMENTS, FrameWatch, HeadWatch
+from feedbus.transport.frames import FRAGMENT_COST, SPARE_FRAGMENTS
+from feedbus.transport.watch import MAX_HEAD, FrameWatch, HeadWatch
 from tests.transport.peer import BINARY, CLOSE, CONTINUED, PING, TEXT, closing, frame
 
 HEAD = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"

@@ -16,6 +16,7 @@ from trio.testing import memory_stream_pair
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed
 from feedbus.transport import Connection, DialOptions, websocket
+from feedbus.transport.frames import INFLATED_PER_TURN
 from tests.transport.peer import BINARY, CONTINUED, PING, PONG, TEXT, Frame, Peer, closing, dialled, frame
 
 LIMIT = 100_000
@@ -100,6 +101,19 @@ async def test_compressed_messages_come_out_as_they_were() -> None:
         await peer.say(frame(BINARY, third[:cut], fin=False, rsv=RSV1), frame(PONG), frame(CONTINUED, third[cut:]))
         assert await receive(connection, 5) == [words, words, b"not compressed", b"", b"\xff" * LIMIT]
         assert await peer.heard() == Frame(PONG, b"?")
+
+
+async def test_small_messages_that_inflate_to_large_ones_are_taken_in_turns() -> None:
+    deflate = Deflate()
+    bomb = bytes(LIMIT)
+    async with connected() as (connection, peer):
+        await peer.say(*(frame(BINARY, deflate(bomb), rsv=RSV1) for _ in range(100)))
+        received = 0
+        while received < 100:
+            messages, _ = await connection.receive()
+            assert all(message == bomb for message in messages)
+            assert len(messages) * LIMIT < INFLATED_PER_TURN + LIMIT
+            received += len(messages)
 
 
 @pytest.mark.parametrize("parameters", [b"", b"; client_no_context_takeover; client_max_window_bits=9"])

@@ -137,33 +137,33 @@ def test_what_failed_before_goes_in_smaller_requests_and_in_the_end_alone(attemp
 def test_answers_are_awaited_and_a_late_one_is_told_once() -> None:
     made = machine("A", "B", pace=RequestPace(requests=1, every=1.0))
     sent(made, 0.0)
-    assert made.only() == 1
+    assert made.sole_number() == 1
     sent(made, 1.0)
-    assert made.only() is None
+    assert made.sole_number() is None
     assert list(made.schedule()) == [WakeAt(10.0)]
     assert made.overdue(9.9) == []
     assert [request.number for request in made.overdue(10.0)] == [1]
     assert made.overdue(10.5) == []
     assert [request.number for request in made.overdue(11.0)] == [2]
-    assert [request.number for request in made.late()] == [1, 2]
-    assert all(request.is_open for request in made.late())
+    assert [request.number for request in made.still_overdue()] == [1, 2]
+    assert all(request.is_open for request in made.still_overdue())
     first = made.under_way(1)
     assert made.answered(1) is first is not None
     assert made.answered(1) is made.answered("2") is made.answered(None) is made.under_way("2") is None
     made.confirm(made.tracked[B])
-    assert not made.late()[0].is_open
+    assert not made.still_overdue()[0].is_open
 
 
 def test_a_request_of_the_venues_own_goes_first_and_once_at_a_time() -> None:
     own = frozenset({"subscribe", "list"})
     made = machine("A", pace=RequestPace(requests=1, every=0.0, answered=own))
-    made.ask("list")
-    made.ask("list")
+    made.ask_own("list")
+    made.ask_own("list")
     assert sent(made, 0.0) == ["1 list"]
-    made.ask("list")
+    made.ask_own("list")
     assert sent(made, 1.0) == ["2 subscribe A"]
     made.answered(1)
-    made.ask("list")
+    made.ask_own("list")
     assert sent(made, 2.0) == ["3 list"]
 
 

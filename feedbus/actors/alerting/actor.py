@@ -70,9 +70,12 @@ class Actor:
         if not options.rules:
             raise ConfigError("rules: there are none, so nothing can fire")
         self.engine = AlertEngine(
-            options.rules, max_instruments=options.max_instruments, closed_statuses=venues.closed_statuses
+            options.rules,
+            max_instruments=options.max_instruments,
+            closed_statuses=venues.closed_statuses,
+            units=venues.units,
         )
-        self.webhook = Webhook(options.webhook) if options.webhook else None
+        self.webhook = Webhook(options.webhook, proxies=context.proxies) if options.webhook else None
         self._topics = topics(options.rules)
         self._context = context
         self._alert_log = AlertLog(options.log_per_minute)

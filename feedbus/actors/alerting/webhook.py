@@ -23,6 +23,7 @@ import trio
 from msgspec import Meta
 
 from feedbus.errors import BadData, ConfigError, RateLimited, VenueError
+from feedbus.proxies import DIRECT, Proxies
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema.events import Alert
@@ -41,7 +42,7 @@ MAX_DELAY = 30.0
 """The longest delay in seconds, before jitter."""
 MAX_RETRY_AFTER = 300.0
 """The longest time in seconds that a receiver may have us wait by `Retry-After`."""
-# The statuses after which a retry may succeed (RFC 9110). 429 is one too, but arrives as a RateLimited error.
+# The statuses after which a retry may succeed (RFC 9110). 429 and 418 are too, but arrive as a RateLimited error.
 RETRYABLE = frozenset({408, 425, *range(500, 600)})
 
 log = logging.getLogger("feedbus.alerting")
@@ -102,9 +103,11 @@ class Webhook:
         *,
         draw: Callable[[], float] = random.random,
         tls: ssl.SSLContext | None = None,
+        proxies: Proxies = DIRECT,
     ) -> None:
         """`draw` returns a random number from 0 to 1 for the jitter. `tls` replaces the system's certificate
-        authorities. Raises ConfigError for a URL that can't be used."""
+        authorities. `proxies` says through which proxy the receiver is reached. Raises ConfigError for a URL that can't
+        be used, and for a proxy that can't."""
         self.attempts = 0
         self.attempts_failed = 0
         self.delivered = 0
@@ -119,6 +122,7 @@ class Webhook:
         self._options = options
         self._draw = draw
         self._tls = tls
+        self._proxy = proxies.to(self._origin)
         self._mailbox = Mailbox[Alert](options.queue)
         self._in_flight = 0
         self._backoff = Backoff(FIRST_DELAY, MAX_DELAY, reset_after=0)
@@ -147,7 +151,12 @@ class Webhook:
         from feedbus.transport import http  # alerting without a webhook starts without an HTTP library
 
         async with http.client(
-            self._origin, tls=self._tls, answer_within=self._options.timeout, max_size=MAX_ANSWER, show_paths=False
+            self._origin,
+            tls=self._tls,
+            proxy=self._proxy,
+            answer_within=self._options.timeout,
+            max_size=MAX_ANSWER,
+            show_paths=False,
         ) as client:
             while True:
                 batch = await self._mailbox.get_batch(BATCH)

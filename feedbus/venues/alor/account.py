@@ -8,6 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from feedbus.errors import ConfigError, VenueError
+from feedbus.venues import trading_days
 from feedbus.venues.alor.payloads import VENUE
 from feedbus.venues.alor.requests import CHANNELS, LEAST_FREQUENCY, Options
 from feedbus.venues.alor.session import Session
@@ -19,7 +20,11 @@ REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
 
 
 class Account:
-    """Credentials, options, channels and the access token, shared by all connections."""
+    """Credentials, options, channels and the access token, shared by all connections.
+
+    The venue allows 10 connections at a time and 5000 subscriptions on each, and says nothing of how often one may
+    connect. Source: alor.dev (usage, limits and recommendations).
+    """
 
     Options: ClassVar[type[msgspec.Struct]] = Options
     venue = VENUE
@@ -39,6 +44,11 @@ class Account:
         self.channels = chosen_channels(channels, CHANNELS, CHANNELS)
         self._options = _checked(Options() if options is None else options)
         self._tokens = AccessTokens(secret)
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """The trading day of the Moscow Exchange."""
+        return trading_days.moscow(time)
 
     def clean(self, text: str) -> str:
         """Without the refresh token and whatever looks like an access token."""

@@ -44,9 +44,9 @@ class Session(SubscribingSession[AlorSubscription]):
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=self._build, sent=self._note_sent), symbols)
         self._tokens = tokens
-        self._token = Token("", 0)  # what the requests of this call carry
+        self._token = Token("", 0)  # the token of the requests that are sent during the present call
         self._by_guid: dict[str, AlorSubscription] = {}
-        self._live: dict[bytes, AlorSubscription] = {}  # those of them that need no more than their events made
+        self._live: dict[bytes, AlorSubscription] = {}  # the live ones, whose frames only have to be decoded
         self._ending: dict[str, EndingSubscription] = {}  # given up, and not acknowledged yet
         self._pings = Pings()
         self._open = False
@@ -59,7 +59,7 @@ class Session(SubscribingSession[AlorSubscription]):
         """Send the first requests if there is a token. Otherwise `tick` will, which is called once the Account has
         one."""
         self._open = True
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a subscription that is live."""
@@ -114,9 +114,18 @@ class Session(SubscribingSession[AlorSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: late_frames (of what was given up), unknown_guids, existing_trades (of the past, not published),
-        unauthorized (401), refused_requests (to give something up), unnamed_answers, forgotten (given up, and never
-        acknowledged), pongs; pings, pings_unanswered."""
+        """Totals since the session began:
+
+        late_frames       frames of subscriptions that were given up
+        unknown_guids     frames that name no subscription of ours
+        existing_trades   trades of before the subscription, which are not published
+        unauthorized      answers with code 401
+        refused_requests  requests to end a subscription that the venue refused
+        unnamed_answers   answers that don't say which request they belong to
+        forgotten         ended subscriptions that the venue never acknowledged
+        pings, pongs      sent and received
+        pings_unanswered  pings to which no pong came in time
+        """
         return {**self.counts, "pings": self._pings.sent, "pings_unanswered": self._pings.unanswered}
 
     # Frames
@@ -195,8 +204,8 @@ class Session(SubscribingSession[AlorSubscription]):
             return
         if code == 401 and not ending.retried:
             ending.retried = True
-            self.subscriptions.end(ending.leaving)
-            yield from self.go_on(now)
+            self.subscriptions.ask_to_end(ending.leaving)
+            yield from self.send_due(now)
             return
         del self._ending[ending.guid]
         self.counts["refused_requests"] += code != 200
@@ -294,7 +303,7 @@ class Session(SubscribingSession[AlorSubscription]):
             self._forget_guid(tracked)
             self.subscriptions.repeat(tracked)
             yield from self._token_refused(tracked.serial)
-            yield from self.go_on(now)
+            yield from self.send_due(now)
             return
         self.counts["unauthorized"] += 1
         if self._tokens.granted:
@@ -310,7 +319,7 @@ class Session(SubscribingSession[AlorSubscription]):
     def _refuse(self, tracked: AlorSubscription, reason: str, now: float) -> Iterator[Effect]:
         self._forget_guid(tracked)
         yield from self.subscriptions.refuse(tracked, reason, now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _forget_guid(self, tracked: AlorSubscription) -> bool:
         """Stop routing frames by this guid: what still comes for it counts as late. False when it wasn't known."""

@@ -26,11 +26,11 @@ from feedbus.venues.protocol import AccountEffect, Fatal, Fetch, FetchResponse, 
 
 USUAL_LIFE = 1800.0  # seconds, where the token doesn't say
 LONGEST_LIFE = 30 * 86400.0
-RENEW_AFTER = 2 / 3  # of its life
+RENEW_AFTER = 2 / 3  # the part of a token's life after which it is renewed
 LEAST_BETWEEN = 10.0  # seconds between two requests for a token
 RETRY_FIRST = 2.0  # seconds until a failed request is made again; doubles
 RETRY_CAP = 300.0
-LONGEST_PAUSE = 3600.0  # that the service may ask for
+LONGEST_PAUSE = 3600.0  # seconds; the longest pause that the service can ask us to make
 MAX_TOKEN = 16384
 
 REFUSALS = (400, 401, 403)  # of /refresh: the refresh token is wrong, expired or revoked

@@ -9,15 +9,19 @@ import msgspec
 from feedbus.venues.binance.channels import chosen, symbol_problem
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
-from feedbus.venues.protocol import Limits, OpenAccount, Subscription, check_credentials
+from feedbus.venues.protocol import Limits, OpenAccount, Rate, Subscription, check_credentials
 
 
 class Account(OpenAccount):
-    """Channels, and the rules for symbols, shared by all connections. There are no credentials."""
+    """Channels, and the rules for symbols, shared by all connections. There are no credentials.
+
+    The venue allows 300 attempts to connect in five minutes from one IP address, and 1024 streams on a connection.
+    Source: web-socket-streams.md of https://github.com/binance/binance-spot-api-docs.
+    """
 
     venue = VENUE
     services: Mapping[str, str] = {"rest": "https://api.binance.com"}
-    limits = Limits(subscriptions=MAX_STREAMS)
+    limits = Limits(subscriptions=MAX_STREAMS, connects=Rate(300, 300.0))
     units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
 
     def __init__(

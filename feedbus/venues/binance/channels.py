@@ -41,7 +41,8 @@ _ALIKE = (
     (DEPTHS, "book"),
     (("miniTicker", "ticker"), "ticker"),
 )
-_SYMBOL = re.compile(r"[\w.-]{1,50}")
+_SYMBOL = re.compile(r"[^\W_]{1,50}")
+_PAIR = re.compile(r"([^\W_]{1,25})[/_: -]([^\W_]{1,25})")  # as other venues write it: BTC-USDT, BTC/USDT
 
 
 def chosen(channels: Sequence[str]) -> tuple[str, ...]:
@@ -62,10 +63,12 @@ def chosen(channels: Sequence[str]) -> tuple[str, ...]:
 
 def symbol_problem(symbol: str) -> str | None:
     """Returns why this symbol can't be subscribed, or None when it can."""
+    if pair := _PAIR.fullmatch(symbol):
+        return f"written without a sign between the two: did you mean {''.join(pair.groups()).upper()}?"
     if not _SYMBOL.fullmatch(symbol):
-        return "not 1 to 50 letters, digits, dots, - and _, like BTCUSDT"
+        return "not 1 to 50 letters and digits, like BTCUSDT"
     if symbol != symbol.upper():
-        return f"write it {symbol.upper()}"
+        return f"written in capitals: did you mean {symbol.upper()}?"
     if symbol.lower().upper() != symbol:
         return "can't be told from its lower case, which names of streams have"
     return None

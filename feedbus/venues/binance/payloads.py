@@ -38,8 +38,8 @@ from feedbus.venues.fields import Amount, Price, Whole
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
-WINDOW_S = 86_400  # of tickers: the last 24 hours, at any time
-MAX_LEVELS = 20  # of a side
+WINDOW_S = 86_400  # seconds; the tickers tell of the last 24 hours
+MAX_LEVELS = 20  # the most levels of one side of a book
 MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or April 1970 in microseconds
 
 Read = Callable[[bytes | Raw, int], MarketData]
@@ -146,8 +146,9 @@ _decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
 
 
 class Revisions:
-    """How often the bars of one subscription were published; of the two that came last. It outlives the subscription
-    to them, so that a connection made anew counts on."""
+    """Counts how often each of the last two bars of one symbol and period was published.
+
+    It outlives the connection, so that the count goes on after a reconnect."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}

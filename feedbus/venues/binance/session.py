@@ -70,8 +70,8 @@ class Session(SubscribingSession[BinanceSubscription]):
                 self.subscriptions.answered(request.number)
                 self.counts["unanswered"] += 1
             else:
-                self.subscriptions.ask(LIST)
-        yield from self.go_on(now)
+                self.subscriptions.ask_own(LIST)
+        yield from self.send_due(now)
 
     def dropped(self, tracked: BinanceSubscription) -> None:
         """Data of the stream may still be on its way. Its name is remembered until the venue has confirmed the end."""
@@ -160,13 +160,13 @@ class Session(SubscribingSession[BinanceSubscription]):
             self._given_up.pop(stream_name(leaving.subscription), None)
         if request.kind == LIST:
             yield from self._listed(names, now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:
         """An error belongs to the request with its id. Without an id it belongs to the request under way, if there is
         exactly one."""
         self.counts["errors"] += 1
-        request = self.subscriptions.answered(self.subscriptions.only() if number is None else number)
+        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number)
         if request is None:
             yield from self._notice(f"an error about no request of ours: {failure}")
         elif request.kind == LIST:
@@ -176,11 +176,11 @@ class Session(SubscribingSession[BinanceSubscription]):
             yield from self._notice(f"UNSUBSCRIBE refused: {failure}")
         else:
             yield from self.settle(request, str(failure), now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _listed(self, names: Collection[str], now: float) -> Iterator[Effect]:
         """The list of what is subscribed settles all requests that the venue hasn't answered."""
-        for request in self.subscriptions.late():
+        for request in self.subscriptions.still_overdue():
             self.subscriptions.answered(request.number)
             self.counts["unanswered"] += 1
             for leaving in request.leaving:
@@ -201,7 +201,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         if name not in names:
             self._given_up.pop(name, None)
         elif name not in self._by_name:
-            self.subscriptions.end(leaving)
+            self.subscriptions.ask_to_end(leaving)
 
     def _notice(self, text: str) -> Iterator[Effect]:
         if self._notices < MAX_NOTICES:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from feedbus.venues import trading_days
 from feedbus.venues.moex.candles import NewestBars
 from feedbus.venues.moex.channels import CHANNELS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem
@@ -35,6 +36,11 @@ class Account(OpenAccount):
         self._credentials = {**GUEST, **credentials}
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
         self._kept: dict[Subscription, NewestBars] = {}
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """The trading day of the Moscow Exchange."""
+        return trading_days.moscow(time)
 
     def clean(self, text: str) -> str:
         """The text without the passcode, unless that is the guest's, which everybody knows."""

@@ -36,7 +36,17 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Bar
 from feedbus.text import quoted
-from feedbus.venues.moex.tables import VENUE, Cell, MoexTable, OutOfStep, ReadCell, column, number, read_table, size_of
+from feedbus.venues.moex.tables import (
+    VENUE,
+    Cell,
+    MoexTable,
+    OutOfStep,
+    ReadCell,
+    column,
+    price_of,
+    read_table,
+    size_of,
+)
 from feedbus.venues.problems import Problems
 
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
@@ -50,10 +60,10 @@ _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (Moscow's, like the times that 
 _YEARS = range(1971, 2200)  # whose nanoseconds fit 64 bits
 _NO_TIME = "not a time that can be used"
 _CELLS: dict[str, tuple[str, ReadCell]] = {
-    "OPEN": ("open", number),
-    "HIGH": ("high", number),
-    "LOW": ("low", number),
-    "CLOSE": ("close", number),
+    "OPEN": ("open", price_of),
+    "HIGH": ("high", price_of),
+    "LOW": ("low", price_of),
+    "CLOSE": ("close", price_of),
     "VOLUME": ("volume", size_of),
     "VALUE": ("turnover", size_of),
 }
@@ -102,6 +112,7 @@ class Candles:
         self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self.values_left_out = self.levels_left_out = 0
         self._period = PERIODS[channel]
         self._kept = kept
         self._begun = False
@@ -117,6 +128,7 @@ class Candles:
             raise OutOfStep(error.place, error.reason) from None
         if problems:
             self.problems = problems.errors()
+        self.values_left_out += problems.values
         ts_event = table.properties.timestamp * 1_000_000
         return [self._bar(start, candle, ts_event, ts_recv) for start, candle in changes]
 

@@ -17,7 +17,6 @@ now and then.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,19 +25,17 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
 from feedbus.text import quoted
-from feedbus.venues.fields import DECODE_ERRORS, too_dear
-from feedbus.venues.moex.symbols import MARKETS, symbol_problem
+from feedbus.venues.fields import DECODE_ERRORS, LARGEST, too_dear
+from feedbus.venues.moex.symbols import BOARD, MARKETS, symbol_problem
 from feedbus.venues.moex.tables import VENUE, Cell, ReadCell, number
 from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Fetch
 
 PAGE = 1000  # the most rows that the venue gives at once; it may give fewer
-MAX_PAGES = 200  # of one board
+MAX_PAGES = 200  # the most pages that are fetched of one board
 MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
 MAX_INSTRUMENTS = 50_000
 MAX_TEXT = 64
-
-_BOARD = re.compile(r"[A-Z0-9_]{1,12}")
 
 
 class _Block(msgspec.Struct, gc=False):
@@ -57,10 +54,10 @@ def board_problem(board: str) -> str | None:
     """Why the instruments of this board can't be listed, or None."""
     if board in MARKETS:
         return "a market, not a board"
-    if _BOARD.fullmatch(board):
+    if BOARD.fullmatch(board):
         return None
-    if _BOARD.fullmatch(board.upper()):
-        return f"write it in capitals: {board.upper()}"
+    if BOARD.fullmatch(board.upper()):
+        return f"a board is written in capitals: did you mean {board.upper()}?"
     return "not the code of a board, like TQBR"
 
 
@@ -175,8 +172,8 @@ def _securities(status: int, body: bytes, place: str) -> _Block:
 
 def _positive(cell: Cell, name: str, problems: Problems) -> float | None:
     value = number(cell, name, problems)
-    if value is not None and value <= 0:
-        problems.note(name, "not above zero", cell)
+    if value is not None and not 0 < value < LARGEST:
+        problems.note(name, "not above zero, or absurd", cell)
         return None
     return value
 

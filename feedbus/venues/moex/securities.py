@@ -20,7 +20,7 @@ from feedbus.venues.moex.tables import (
     ReadCell,
     column,
     count_of,
-    number,
+    price_of,
     read_table,
     size_of,
     word_of,
@@ -28,12 +28,12 @@ from feedbus.venues.moex.tables import (
 from feedbus.venues.problems import Problems
 
 _CELLS: dict[str, tuple[str, ReadCell]] = {
-    "BID": ("bid", number),
-    "OFFER": ("ask", number),
-    "LAST": ("last", number),
-    "HIGH": ("high", number),
-    "LOW": ("low", number),
-    "PREVPRICE": ("previous_close", number),
+    "BID": ("bid", price_of),
+    "OFFER": ("ask", price_of),
+    "LAST": ("last", price_of),
+    "HIGH": ("high", price_of),
+    "LOW": ("low", price_of),
+    "PREVPRICE": ("previous_close", price_of),
     "VOLTODAY": ("volume", size_of),
     "VALTODAY": ("turnover", size_of),
     "NUMTRADES": ("trades", count_of),
@@ -56,6 +56,7 @@ class Securities:
         self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self.values_left_out = self.levels_left_out = 0
         self._begun = False
         self._key: str | None = None
         self._row: dict[str, Any] = {}
@@ -79,6 +80,7 @@ class Securities:
         changed = self._merge(kind, *self._read_rows(table, problems))
         if problems:
             self.problems = problems.errors()
+        self.values_left_out += problems.values
         self._note_seqnum(table.properties.seqnum)
         if not changed:
             return None

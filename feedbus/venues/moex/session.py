@@ -30,6 +30,7 @@ CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
 # The venue asks for small pauses between SUBSCRIBEs. It doesn't answer an UNSUBSCRIBE.
 PACE = RequestPace(requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}))
 MAX_NOTICED_COMMANDS = 8
+DECODER_TOTALS = ("seqnum_regressions", "values_left_out", "levels_left_out")
 
 
 def without_passcode(text: str, credentials: Mapping[str, str]) -> str:
@@ -89,13 +90,13 @@ class Session(SubscribingSession[MoexSubscription]):
             what = f"RECEIPT for {late[0].wanted[0].subscription}" if late else "CONNECTED"
             yield Close(TimedOut(f"no {what} within {CONFIRM_WITHIN:g} s"))
             return
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
         self.subscriptions.want(symbols)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def dropped(self, tracked: MoexSubscription) -> None:
         """Forget everything about a subscription that was given up, except its totals."""
@@ -111,9 +112,11 @@ class Session(SubscribingSession[MoexSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions."""
-        regressions = sum(tracked.decoder.seqnum_regressions for tracked in self.subscriptions.tracked.values())
-        return {**self.counts, "seqnum_regressions": self.counts["seqnum_regressions"] + regressions}
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions; values_left_out
+        (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a size)."""
+        decoders = [tracked.decoder for tracked in self.subscriptions.tracked.values()]
+        totals = {name: sum(getattr(decoder, name) for decoder in decoders) for name in DECODER_TOTALS}
+        return {**self.counts, **{name: self.counts[name] + total for name, total in totals.items()}}
 
     def deadlines(self) -> Sequence[float]:
         """The time by which CONNECTED has to come; infinity once it has."""
@@ -176,7 +179,7 @@ class Session(SubscribingSession[MoexSubscription]):
         except BadData as error:
             yield Skipped(error)
         yield from self._report_unnamed()
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
     def _report_unnamed(self) -> Iterator[Effect]:
         """Report streams that the catalogue doesn't name. They are subscribed nevertheless: the catalogue may be
@@ -255,8 +258,9 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def _retire_decoder(self, tracked: MoexSubscription) -> None:
         """Add a decoder's totals to those of the session, before the decoder is replaced."""
-        self.counts["seqnum_regressions"] += tracked.decoder.seqnum_regressions
-        tracked.decoder.seqnum_regressions = 0
+        for name in DECODER_TOTALS:
+            self.counts[name] += getattr(tracked.decoder, name)
+            setattr(tracked.decoder, name, 0)
 
 
 def _id(number: int) -> bytes:

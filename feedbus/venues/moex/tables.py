@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.errors import BadData
-from feedbus.venues.fields import DECODE_ERRORS, AnyArray, AnyObject, Milliseconds, Scalar
+from feedbus.venues.fields import DECODE_ERRORS, LARGEST, AnyArray, AnyObject, Milliseconds, Scalar
 from feedbus.venues.problems import Problems
 
 VENUE = "moex"
@@ -97,13 +97,16 @@ def number(cell: Cell, name: str, problems: Problems) -> float | None:
     return None
 
 
-def size_of(cell: Cell, name: str, problems: Problems) -> float | None:
-    """A number that isn't negative, or null."""
+def price_of(cell: Cell, name: str, problems: Problems) -> float | None:
+    """A price, or null."""
     value = number(cell, name, problems)
-    if value is not None and value < 0:
-        problems.note(name, "negative", cell)
-        return None
-    return value
+    return value if value is None or 0 < value < LARGEST else problems.price(value, name)
+
+
+def size_of(cell: Cell, name: str, problems: Problems) -> float | None:
+    """A size, a volume or a turnover, or null."""
+    value = number(cell, name, problems)
+    return value if value is None or 0 <= value < LARGEST else problems.amount(value, name)
 
 
 def count_of(cell: Cell, name: str, problems: Problems) -> int | None:

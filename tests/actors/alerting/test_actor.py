@@ -187,7 +187,7 @@ async def test_a_change_is_a_line(autojump_clock: trio.testing.MockClock, caplog
         await bench.put(trade())
         await trio.sleep(60)
     assert [(record.name, record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("feedbus.alerting", "CRITICAL", "critical whale firing: moex:A: trade buy 50 at 10"),
+        ("feedbus.alerting", "CRITICAL", "critical whale firing: moex:A: trade buy 50 lots at 10"),
         ("feedbus.alerting", "INFO", "critical whale resolved: moex:A: 5 s have passed since"),
     ]
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 import h11
 import pytest
@@ -21,8 +22,10 @@ from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import Rule
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import ConfigError, ConnectFailed, RateLimited
+from feedbus.proxies import from_environment
 from feedbus.schema.events import Alert, MarketData, Trade
 from feedbus.testing.memory_bus import MemoryBus
+from tests.transport.proxy import ProxyServer, proxying
 
 SECRET = "s3cret"
 START = 1_700_000_000_123_456_789
@@ -350,6 +353,19 @@ async def test_the_actor_goes_on_while_its_webhook_hangs(heard: Heard) -> None:
     counters = actor.counters()
     assert (counters["fired"], counters["webhook_offered"], counters["webhook_dropped"]) == (6, 12, 8)
     assert SECRET not in repr(counters)
+
+
+async def test_it_goes_through_the_proxy_of_the_environment() -> None:
+    async with served(Receiver()) as receiver:
+        server = ProxyServer({"hooks.example": urlsplit(receiver.url).netloc})
+        async with proxying(server, "http") as proxy:
+            options = WebhookOptions("http://hooks.example/s3cret", insecure=True)
+            webhook = Webhook(options, proxies=from_environment({"HTTP_PROXY": f"{proxy}"}))
+            async with posting(webhook):
+                webhook.offer([alert()])
+                await receiver.asked(1)
+    assert server.asked == [("hooks.example", 80)]
+    assert webhook.counts()["attempts_failed"] == 0
 
 
 async def test_stopping_it_ends_a_post_at_once() -> None:

@@ -78,7 +78,9 @@ def test_what_it_says_of_itself() -> None:
     account = Account(SECRET, [])
     assert account.services == {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     assert account.limits == Limits(connections=10, subscriptions=5000)
-    assert account.check_symbol("TQBR:SBER") == "begins with no exchange: there are MOEX and SPBX"
+    assert account.check_symbol("TQBR:SBER") == (
+        "begins with no exchange, of which there are MOEX and SPBX: did you mean MOEX:SBER:TQBR?"
+    )
     assert SECRET["refresh_token"] not in repr(account) + repr(account.session(["SBER"])) + repr(vars(Account))
 
 

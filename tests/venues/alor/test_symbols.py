@@ -18,6 +18,8 @@ from feedbus.venues.alor.symbols import AlorSymbol, parse_symbol, symbol_problem
         ("MOEX", AlorSymbol("MOEX", "MOEX", None)),  # the exchange's own shares
         ("MOEX:MOEX:TQBR", AlorSymbol("MOEX", "MOEX", "TQBR")),
         ("BRK.B@US/x_1", AlorSymbol("MOEX", "BRK.B@US/x_1", None)),
+        ("RTSI", AlorSymbol("MOEX", "RTSI", None)),  # an index, which a board is named after
+        ("Si-12.26", AlorSymbol("MOEX", "Si-12.26", None)),
         ("X" * 32, AlorSymbol("MOEX", "X" * 32, None)),
     ],
 )
@@ -37,9 +39,16 @@ def test_a_bare_code_is_of_the_exchange_that_is_usual() -> None:
         ("", "has no code"),
         ("MOEX:", "has no code"),
         ("MOEX::TQBR", "has no code"),
-        ("TQBR:SBER", "begins with no exchange: there are MOEX and SPBX"),
+        ("TQBR:SBER", "begins with no exchange, of which there are MOEX and SPBX: did you mean MOEX:SBER:TQBR?"),
+        ("SBER:TQBR", "begins with no exchange, of which there are MOEX and SPBX: did you mean MOEX:SBER:TQBR?"),
+        ("tqbr.sber", "a code begins with a capital letter or a digit: did you mean MOEX:SBER:TQBR?"),
+        ("TQBR.SBER", "a board stands where the code has to be: did you mean MOEX:SBER:TQBR?"),
+        ("MOEX:TQBR:SBER", "a board stands where the code has to be: did you mean MOEX:SBER:TQBR?"),
+        ("MOEX:SBER:tqbr", "its board is not written in A-Z, 0-9 and _: did you mean MOEX:SBER:TQBR?"),
+        ("sber", "a code begins with a capital letter or a digit: did you mean SBER?"),
+        ("si-12.26", "a code begins with a capital letter or a digit: did you mean Si-12.26?"),
         (":SBER", "begins with no exchange"),
-        ("moex:SBER", "begins with no exchange"),
+        ("moex:SBER", "begins with no exchange, of which there are MOEX and SPBX: did you mean MOEX:SBER?"),
         ("MOEX:SBER:TQBR:1", "not CODE, EXCHANGE:CODE or EXCHANGE:CODE:BOARD, like MOEX:SBER:TQBR"),
         ("MOEX:SBER:", "its board is not written in A-Z, 0-9 and _"),
         ("MOEX:SBER:tqbr", "its board is not written in A-Z, 0-9 and _"),

@@ -10,4 +10,4 @@ def test_an_account_says_what_its_connections_may_do() -> None:
     assert account.limits.subscriptions == 1024
     assert account.limits.connections is None
     assert account.services == {"rest": "https://api.binance.com"}
-    assert account.check_symbol("btcusdt") == "write it BTCUSDT"
+    assert account.check_symbol("btcusdt") == "written in capitals: did you mean BTCUSDT?"

@@ -203,8 +203,8 @@ def test_columns_are_read_in_every_message_and_an_update_may_name_some() -> None
         (3, [1.5, "2"], "high", "HIGH: not a number"),
         (4, True, "low", "LOW: not a number: True"),
         (5, {"a": "\n"}, "close", "CLOSE: not a number"),
-        (6, [-0.01, 2], "turnover", "VALUE: negative"),
-        (7, -1, "volume", "VOLUME: negative: -1"),
+        (6, [-0.01, 2], "turnover", "VALUE: not a size: -0.01"),
+        (7, -1, "volume", "VOLUME: not a size: -1.0"),
     ],
 )
 def test_a_cell_that_can_not_be_read_becomes_none_and_is_reported(

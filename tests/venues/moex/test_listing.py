@@ -160,7 +160,7 @@ def test_a_board_that_lists_nothing_is_bad_data() -> None:
     [
         (row(None), "ISS TQBR from row 0 row 1: not text: None"),
         (row(7), "row 1: not text: 7"),
-        (row(""), "row 1: not BOARD.SECID, like TQBR.SBER: ''"),
+        (row(""), "row 1: not BOARD.SECID, like TQBR.SBER"),
         (row("A B"), "row 1: holds a character that a selector can't carry: 'A B'"),
         (row('A"B\n'), "holds a character that a selector can't carry"),
         (row("ABCDEFGHIJKLMNOPQ"), "longer than 25 characters as MXSE.TQBR.ABCDEFGHIJKLMNOPQ"),
@@ -180,8 +180,8 @@ def test_a_row_that_is_no_paper_is_passed_over_and_reported(bad: list[Any], prob
     ("column", "cell", "field", "problem"),
     [
         ("LOTSIZE", "x", "lot", "LOTSIZE: not a number: 'x'"),
-        ("LOTSIZE", 0, "lot", "LOTSIZE: not above zero: 0"),
-        ("MINSTEP", -0.5, "tick_size", "MINSTEP: not above zero: -0.5"),
+        ("LOTSIZE", 0, "lot", "LOTSIZE: not above zero, or absurd: 0"),
+        ("MINSTEP", -0.5, "tick_size", "MINSTEP: not above zero, or absurd: -0.5"),
         ("DECIMALS", 2.0, "decimals", "DECIMALS: not a number of decimals: 2.0"),
         ("DECIMALS", -1, "decimals", "DECIMALS: not a number of decimals: -1"),
         ("ISIN", 7, "isin", "ISIN: not a short text: 7"),
@@ -217,7 +217,7 @@ def test_reported_rows_are_bounded_and_counted() -> None:
     [
         ("TQBR", None),
         ("SPEQ_2", None),
-        ("tqbr", "write it in capitals: TQBR"),
+        ("tqbr", "a board is written in capitals: did you mean TQBR?"),
         ("", "not the code of a board, like TQBR"),
         ("TQBR/../x", "not the code of a board"),
         ("TQBR?start=0", "not the code of a board"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feedbus.venues.moex.symbols import MARKETS, destination, selector, symbol_problem, ticker
 from feedbus.venues.protocol import Subscription
@@ -32,6 +36,18 @@ def test_a_symbol_is_board_and_secid(symbol: str) -> None:
         ("TQBR.A\0", "selector can't carry"),
         ("TQBR.\ud800", "selector can't carry"),
         ("TQBR.SBER,TQBR.GAZP", "selector can't carry"),
+        ("SBER", "not BOARD.SECID, like TQBR.SBER: did you mean TQBR.SBER?"),
+        ("gazp", "did you mean TQBR.GAZP?"),
+        ("tqbr.sber", "a market and a board are written in A-Z, 0-9 and _: did you mean TQBR.SBER?"),
+        ("TQBR.sber", "a SECID of the market MXSE is written in capitals: did you mean TQBR.SBER?"),
+        ("SBER.TQBR", "the board comes before the SECID: did you mean TQBR.SBER?"),
+        ("sber.tqbr", "did you mean TQBR.SBER?"),
+        ("MOEX:SBER:TQBR", "did you mean TQBR.SBER?"),
+        ("TQBR:SBER", "did you mean TQBR.SBER?"),
+        ("TQBR SBER", "did you mean TQBR.SBER?"),
+        ("MXSE.TQBR.SBER", "did you mean TQBR.SBER?"),
+        ("FORTS.SiZ6.RFUD", "the board comes before the SECID: did you mean FORTS.RFUD.SiZ6?"),
+        ("forts.rfud.SiZ6", "did you mean FORTS.RFUD.SiZ6?"),
         ("TQBR.ABCDEFGHIJKLMNOP", "longer than 25 characters as MXSE.TQBR.ABCDEFGHIJKLMNOP"),
     ],
 )
@@ -59,3 +75,14 @@ def test_a_selector_names_the_ticker_and_the_interval_of_candles() -> None:
     assert selector(Subscription("orderbooks", "TQBR.SBER")) == 'TICKER="MXSE.TQBR.SBER"'
     assert selector(Subscription("candles.M1", "TQBR.SBER")) == 'TICKER="MXSE.TQBR.SBER" and interval="M1"'
     assert selector(Subscription("candles.D1", "FORTS.RFUD.SiZ6")) == 'TICKER="FORTS.RFUD.SiZ6" and interval="D1"'
+
+
+@pytest.mark.parametrize("symbol", ["BTC-USDT", "СБЕР", "", "TQBR.A\nB", "FORTS.SiZ6"])
+def test_where_nothing_is_near_nothing_is_proposed(symbol: str) -> None:
+    assert "did you mean" not in str(symbol_problem(symbol))
+
+
+@given(st.text(alphabet="TQBRSEtqbrse.:- MXFO\n", max_size=16))
+def test_what_is_proposed_can_be_subscribed(symbol: str) -> None:
+    for proposed in re.findall(r"did you mean (.*)\?$", symbol_problem(symbol) or ""):
+        assert symbol_problem(proposed) is None

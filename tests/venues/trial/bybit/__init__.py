@@ -176,11 +176,11 @@ class Session(SubscribingSession[BybitSubscription]):
 
     def _answer(self, message: Envelope, now: float) -> Iterator[Effect]:
         number = int(message.req_id) if message.req_id.isascii() and message.req_id.isdigit() else None
-        request = self.subscriptions.answered(self.subscriptions.only() if number is None else number)
+        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number)
         if request is not None and message.op != "ping":
             there = message.success or "already subscribed" in message.ret_msg
             yield from self.settle(request, "" if there else one_line(message.ret_msg, empty="no reason"), now)
-        yield from self.go_on(now)
+        yield from self.send_due(now)
 
 
 class Account(OpenAccount):

@@ -1,0 +1,40 @@
+"""What the thresholds of rules about sizes count, for the operator to read at the start and in `feedbus check`.
+
+Venues count sizes in different units: on MOEX and ALOR a size is in lots, and price times lots isn't an amount of money
+until it is multiplied by what a lot holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from feedbus import venues
+from feedbus.actors.alerting.actor import Options
+from feedbus.alerts.rules import Pattern, Rule
+from feedbus.config import Config
+from feedbus.text import plain_decimal
+
+
+def threshold_units(config: Config) -> list[str]:
+    """Returns a line for each rule of the kind large_trade: what its threshold counts at each of the venues that it may
+    be about."""
+    used = sorted({feed.venue for feed in config.feeds})
+    rules = [rule for options in config.actors.values() if isinstance(options, Options) for rule in options.rules]
+    return [line for rule in rules if rule.kind == "large_trade" for line in _line(rule, used)]
+
+
+def _line(rule: Rule, used: list[str]) -> Iterator[str]:
+    of_venues = {pattern.venue for pattern in map(Pattern, rule.symbols)}
+    concerned = [venue for venue in used if not of_venues or "" in of_venues or venue in of_venues]
+    by_unit: dict[str, list[str]] = {}
+    for venue in concerned:
+        by_unit.setdefault(venues.units(venue).get("trades", "the venue's unit of size"), []).append(venue)
+    counted = [f"{_what(rule, unit)} on {' and '.join(of)}" for unit, of in by_unit.items()]
+    if counted:
+        yield f"rule {rule.name}: its threshold {plain_decimal(rule.threshold)} counts {', '.join(counted)}"
+
+
+def _what(rule: Rule, unit: str) -> str:
+    if rule.of == "size":
+        return unit
+    return f"price times {unit} (not multiplied by what a lot holds)" if unit == "lots" else f"price times {unit}"
