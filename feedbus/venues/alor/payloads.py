@@ -50,10 +50,11 @@ class Envelope(msgspec.Struct, gc=False):
     guid: str | int | None = None
     about: str | int | None = field(name="requestGuid", default=None)
     code: Annotated[int, Meta(ge=0, lt=10_000)] | None = field(name="httpCode", default=None)
-    message: Any = None
+    message: msgspec.Raw = NO_DATA
 
 
 decode_envelope = msgspec.json.Decoder(Envelope).decode
+decode_text = msgspec.json.Decoder(str).decode
 
 
 class _SimpleLevel(msgspec.Struct, gc=False):
@@ -108,7 +109,7 @@ class SlimTrade(msgspec.Struct, gc=False):
 class SimpleQuotes(msgspec.Struct, gc=False):
     """The best prices and the day's statistics; any of them may be null."""
 
-    symbol: Any
+    symbol: str | None
     bid: float | None = None
     ask: float | None = None
     bid_size: _Size | None = field(name="bid_vol", default=None)
@@ -126,7 +127,7 @@ class SimpleQuotes(msgspec.Struct, gc=False):
 class SlimQuotes(msgspec.Struct, gc=False):
     """The best prices and the day's statistics, without the previous close."""
 
-    symbol: Any = field(name="sym")
+    symbol: str | None = field(name="sym")
     bid: float | None = None
     ask: float | None = None
     bid_size: _Size | None = field(name="bv", default=None)

@@ -12,13 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import Raw
+
 from feedbus.errors import BadData, TimedOut
 from feedbus.venues.alor import requests
-from feedbus.venues.alor.payloads import NO_DATA, decode_envelope
+from feedbus.venues.alor.payloads import NO_DATA, decode_envelope, decode_text
 from feedbus.venues.alor.ping import SILENCE, Pings
 from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
-from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, too_dear
 from feedbus.venues.protocol import AccountDue, Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
@@ -62,6 +64,8 @@ class Session(SubscribingSession[AlorSubscription]):
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a subscription that is live."""
         self._pings.frame_received(now)
+        if len(data) > LARGE and (reason := too_dear(data)):
+            return (self._skip("frame", reason),)
         at = data.rfind(GUID, -TAIL)
         if at < 0:
             return list(self._any_frame(data, ts_recv, now))
@@ -226,8 +230,12 @@ class Session(SubscribingSession[AlorSubscription]):
     def _skip(self, place: str, reason: str) -> Skipped:
         return Skipped(BadData(place, self._tokens.clean(reason)))
 
-    def _text(self, message: Any) -> str:
-        return self._tokens.clean(message if isinstance(message, str) else "")
+    def _text(self, message: Raw) -> str:
+        """The text of an answer; a message that isn't text says nothing."""
+        try:
+            return self._tokens.clean(decode_text(message) if message else "")
+        except DECODE_ERRORS:
+            return self._tokens.clean("")
 
     def _notice(self, text: str) -> Iterator[Effect]:
         """Report a text once, and at most MAX_NOTICES different ones."""

@@ -9,17 +9,16 @@ request isn't answered in time, LIST_SUBSCRIPTIONS tells what became of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import NoneType
 
 from msgspec import UNSET, Raw
 
 from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
-from feedbus.venues.binance.messages import Failure, Message, parse
+from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
 from feedbus.venues.binance.payloads import AllRevisions, Read
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
-from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, too_dear
 from feedbus.venues.protocol import Close, Effect, Notice, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Subscriptions
@@ -47,6 +46,8 @@ class Session(SubscribingSession[BinanceSubscription]):
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a stream that is live, written as the venue writes it."""
+        if len(data) > LARGE and (reason := too_dear(data)):
+            return (Skipped(BadData("message", reason)),)
         text = data if type(data) is bytes else bytes(data)
         begin, _, rest = text.partition(_DATA)
         read = self._live.get(begin)
@@ -102,7 +103,7 @@ class Session(SubscribingSession[BinanceSubscription]):
             elif (failure := message.failure) is not None:
                 yield from self._error(failure, message.id, now)
             elif message.result is not UNSET:
-                yield from self._answer(message, now)
+                yield from self._answer(message.id, message.result, now)
             else:
                 raise BadData("message", "neither data of a stream that it names, nor an answer")
         except BadData as error:
@@ -141,20 +142,26 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield Notice("the venue shuts the server of a connection down")
         yield Close(VenueError("the venue shuts this server down"))
 
-    def _answer(self, message: Message, now: float) -> Iterator[Effect]:
+    def _answer(self, number: int | str | None, result: Raw, now: float) -> Iterator[Effect]:
         self.counts["answers"] += 1
-        request = self.subscriptions.under_way(message.id)
+        request = self.subscriptions.under_way(number)
         if request is None:
             self.counts["unknown_ids"] += 1
             return
-        if not isinstance(message.result, list if request.kind == LIST else NoneType):
-            raise BadData(request.kind.upper(), "the result is of another shape")  # its deadline decides
+        names: Collection[str] = ()
+        try:
+            if request.kind == LIST:
+                names = {name for name in decode_list(result) if isinstance(name, str)}
+            else:
+                decode_nothing(result)
+        except DECODE_ERRORS:
+            raise BadData(request.kind.upper(), "the result is of another shape") from None  # its deadline decides
         self.subscriptions.answered(request.number, now)
         yield from self.settle(request, "", now)
         for leaving in request.leaving:
             self._given_up.pop(stream_name(leaving.subscription), None)
         if request.kind == LIST:
-            yield from self._listed({name for name in message.result or () if isinstance(name, str)}, now)
+            yield from self._listed(names, now)
         yield from self.send_due(now)
 
     def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:
