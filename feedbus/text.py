@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
@@ -29,7 +30,7 @@ def one_line(text: str, limit: int = MAX_LINE, *, empty: str = "") -> str:
     Every run of white space and of characters that can't be printed becomes one space. No more than the first
     twice `limit` characters are looked at, so the cost is bounded whatever a peer sends.
     """
-    printed = "".join(char if char.isprintable() else " " for char in text[: 2 * limit])
+    printed = replaced(text[: 2 * limit], " ")
     return " ".join(printed.split())[:limit] or empty
 
 
@@ -38,9 +39,27 @@ def shortened(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+class _BoundedRepr(reprlib.Repr):
+    """Python's repr with bounds: of a list its first items, of a long text its begin and end, nothing below level 2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 2
+
+    def repr_int(self, x: int, level: int) -> str:
+        """Python refuses to write a number of more than 4300 digits."""
+        return super().repr_int(x, level) if x.bit_length() < 1024 else f"<a number of {x.bit_length()} bits>"
+
+
+_bounded_repr = _BoundedRepr().repr
+
+
 def quoted(value: object, limit: int = 40) -> str:
-    """Foreign data as Python writes it, on one line, cut after `limit` characters."""
-    return repr(value[: limit + 1] if isinstance(value, str | bytes) else value)[:limit]
+    """Foreign data as Python writes it, on one line, cut after `limit` characters.
+
+    What is long or nested is shortened first, so the cost is bounded whatever the value is.
+    """
+    return (repr(value[: limit + 1]) if isinstance(value, str | bytes) else _bounded_repr(value))[:limit]
 
 
 def plain_decimal(value: float, digits: int | None = None) -> str:

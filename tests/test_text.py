@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,28 @@ def test_json_keeps_its_value(value: dict[str, str]) -> None:
     line = escaped_json(json.dumps(value, ensure_ascii=False))
     assert line.isprintable()
     assert json.loads(line) == value
+
+
+def nested(depth: int) -> list[object]:
+    found: list[object] = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def test_any_value_is_quoted_in_little_time_however_large_or_nested_it_is() -> None:
+    for value, shown in (
+        ([1.5, "x\a"], r"[1.5, 'x\x07']"),
+        ("y" * 1_000_000, "'" + "y" * 39),
+        (["y" * 1_000_000] * 1_000_000, "['yyyyyyyyyyyy...yyyyyyyyyyyyy', 'yyyyyy"),
+        ({at: nested(9) for at in range(100_000)}, "{0: [[...]], 1: [[...]], 2: [[...]], 3: "),
+        (nested(100_000), "[[[...]]]"),
+        (10**5000, "<a number of 16610 bits>"),
+        (7, "7"),
+    ):
+        begin = time.process_time()
+        assert quoted(value) == shown
+        assert time.process_time() - begin < 0.1
 
 
 def test_what_is_cut_says_so() -> None:

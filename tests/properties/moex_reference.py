@@ -12,7 +12,8 @@ from math import isfinite
 from typing import Any
 
 from feedbus.errors import BadData
-from feedbus.schema.events import BookSnapshot, Level
+from feedbus.schema.events import BookSnapshot
+from feedbus.venues.fields import LARGEST
 from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
 
 SYMBOL = "TQBR.SBER"
@@ -63,19 +64,22 @@ class Reference:
         if about["type"] != "snapshot":
             raise Refused(OutOfStep)
         require(all(name in columns for name in USUAL[:3]))
-        self.sides: dict[str, list[Level]] = {"B": [], "S": []}
+        self.sides: dict[str, list[Any]] = {"B": [], "S": []}
         for row in data:
             side, price, size = (row[columns.index(name)] for name in USUAL[:3])
+            require(type(side) is str and side in self.sides)
             level = self.number(price), self.number(size)
-            require(type(side) is str and side in self.sides and level[1] >= 0)
-            self.sides[side].append(level)
+            if all(part is not None and 0 < part < LARGEST for part in level):
+                self.sides[side].append(level)
         self.seqnum, self.timestamp = about.get("seqnum", 0), about.get("timestamp", 0)
         require(self.seqnum < 2**64)
 
-    def number(self, cell: Any) -> float:
-        """[value, decimals] or a plain number."""
+    def number(self, cell: Any) -> float | None:
+        """[value, decimals] or a plain number, or null for none."""
         if type(cell) is list and len(cell) == 2 and type(cell[1]) is Number and cell[1].whole:
             cell = cell[0]
+        if cell is None:
+            return None
         require(type(cell) is Number)
         self.huge = self.huge or (cell.whole and abs(int(cell)) >= 2**63)
         return float(cell.value)
@@ -145,11 +149,15 @@ def texts(value: Any) -> list[str]:
 
 
 def rows(value: Any) -> list[list[Any]]:
-    """Every cell is looked at, also one of a column that nobody needs."""
+    """Every cell is looked at, also one of a column that nobody needs. What is in an object, or in a list within the
+    list of a cell, is passed over; an object within the list of a cell is none of the venue's shapes."""
     require(type(value) is list and all(type(row) is list for row in value))
-    for part in all_texts(value):
-        require(NOT_UTF8 not in part)
-    check_numbers(value)
+    cells = [cell for row in value for cell in row]
+    parts = [part for cell in cells for part in (cell if type(cell) is list else [cell])]
+    require(not any(type(part) is Pairs for cell in cells if type(cell) is list for part in cell))
+    seen = [part for part in parts if not isinstance(part, list)]
+    require(not any(NOT_UTF8 in part for part in seen if isinstance(part, str)))
+    check_numbers(seen)
     return list(value)
 
 

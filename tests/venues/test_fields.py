@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from feedbus.venues.fields import DECODE_ERRORS, Amount, Milliseconds, Price, Whole
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, MAX_EXPONENTS, Amount, Milliseconds, Price, Whole, too_dear
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ def test_only_numbers_that_are_sound_are_read(field: Any, good: list[str], bad: 
     for text in bad:
         with pytest.raises(DECODE_ERRORS):
             decode(text)
+
+
+def test_a_large_message_with_many_exponents_is_too_dear_to_be_decoded() -> None:
+    few, many = (b"[" + b",".join([b"1E+308"] * count) + b"]" for count in (MAX_EXPONENTS, MAX_EXPONENTS + 1))
+    assert (too_dear(few), too_dear(many)) == ("", f"more than {MAX_EXPONENTS} numbers with an exponent")
+    assert too_dear(many[:LARGE]) == too_dear(b"the e of a text, 10 times 2 " * LARGE) == ""

@@ -12,14 +12,14 @@ All of them come on one socket, and only their keys tell them apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from feedbus.errors import BadData
 from feedbus.text import one_line
-from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.fields import DECODE_ERRORS, AnyArray, Scalar
 
 NO_MESSAGE = "no message"
 
@@ -49,7 +49,7 @@ class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}
     symbol: str | UnsetType = UNSET
     kline: _KlineInterval | UnsetType = UNSET
     id: int | str | None = None
-    result: Any = UNSET
+    result: Raw | UnsetType = UNSET
     error: Failure | UnsetType = UNSET
     code: _Code | UnsetType = UNSET
     msg: str = ""
@@ -78,6 +78,8 @@ _CHANNEL_OF = {
     "24hrTicker": "ticker",
 }
 _decode = msgspec.json.Decoder(Message).decode
+decode_list = msgspec.json.Decoder(list[Scalar | AnyArray]).decode
+decode_nothing = msgspec.json.Decoder(None).decode
 _encode = msgspec.json.encode
 
 

@@ -19,7 +19,7 @@ no trade in the window): it becomes None. Times are milliseconds since the epoch
 the connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
 
 A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. Which symbol a
-payload is about is known from its stream: `s` isn't read, and some payloads have none.
+payload is about is known from its stream. Most payloads say it too, as `s`; `mark` and `check_symbol` compare the two.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from msgspec import Meta, Raw
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.venues.binance.channels import DEPTHS, PERIODS
-from feedbus.venues.fields import Amount, Price, Whole
+from feedbus.venues.fields import Amount, OtherInstrument, Price, Whole
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
@@ -79,6 +79,10 @@ class _BookTicker(
     bid_size: Amount
     ask: Amount
     ask_size: Amount
+
+
+class _Named(msgspec.Struct, gc=False, rename={"symbol": "s"}):
+    symbol: str = ""
 
 
 class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
@@ -139,6 +143,7 @@ class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
 
 # With strict=False msgspec reads numbers out of texts itself, which takes half the time of calling float() here.
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
+_decode_symbol = msgspec.json.Decoder(_Named).decode
 _decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
 _decode_mini_ticker = msgspec.json.Decoder(_MiniTicker, strict=False).decode
@@ -202,6 +207,19 @@ def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: by
     bar = read(payload, ts_recv)
     bars.note(bar)
     return bar
+
+
+def mark(subscription: Subscription) -> bytes:
+    """Returns what each payload of this subscription holds, as the venue writes it; b"" where it doesn't say its
+    symbol."""
+    return b"" if subscription.channel in DEPTHS else b'"s":"%b"' % subscription.symbol.encode()
+
+
+def check_symbol(payload: bytes | Raw, symbol: str) -> None:
+    """Raises OtherInstrument for a payload that names another symbol: whichever of the two is right, a price may not be
+    published under the wrong one."""
+    if (named := _decode_symbol(payload).symbol) not in ("", symbol):
+        raise OtherInstrument(named)
 
 
 def nanoseconds(time: int) -> int:

@@ -9,17 +9,16 @@ request isn't answered in time, LIST_SUBSCRIPTIONS tells what became of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from types import NoneType
 
 from msgspec import UNSET, Raw
 
 from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
-from feedbus.venues.binance.messages import Failure, Message, parse
-from feedbus.venues.binance.payloads import AllRevisions, Read
+from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
+from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
-from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.protocol import Close, Effect, Notice, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Subscriptions
@@ -38,7 +37,8 @@ class Session(SubscribingSession[BinanceSubscription]):
     def __init__(self, channels: Sequence[str], symbols: Sequence[str], revisions: AllRevisions) -> None:
         self._revisions = revisions
         self._by_name: dict[str, BinanceSubscription] = {}  # all that are wanted
-        self._live: dict[bytes, Read] = {}  # by the bytes with which their messages begin
+        # Their readers, and what their payloads hold, by the bytes with which their messages begin.
+        self._live: dict[bytes, tuple[Read, bytes]] = {}
         self._given_up: dict[str, None] = {}  # names that the venue may still send data of
         self._notices = 0
         super().__init__(Subscriptions(channels, PACE, track=self._track, build=build), symbols)
@@ -47,12 +47,14 @@ class Session(SubscribingSession[BinanceSubscription]):
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always data of a stream that is live, written as the venue writes it."""
+        if len(data) > LARGE and (reason := too_dear(data)):
+            return (Skipped(BadData("message", reason)),)
         text = data if type(data) is bytes else bytes(data)
         begin, _, rest = text.partition(_DATA)
-        read = self._live.get(begin)
-        if read is not None and rest and rest[-1] == _END:
+        live = self._live.get(begin)
+        if live is not None and rest and rest[-1] == _END and live[1] in rest:
             try:
-                return (read(rest[:-1], ts_recv),)
+                return (live[0](rest[:-1], ts_recv),)
             except DECODE_ERRORS:
                 pass  # another shape, or nothing that can be used: the long way says which
         return list(self._any_message(text, ts_recv, now))
@@ -87,7 +89,9 @@ class Session(SubscribingSession[BinanceSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events."""
+        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events, and
+        other_instruments (payloads that name another symbol than their stream).
+        """
         return dict(self.counts)
 
     # Messages
@@ -102,7 +106,7 @@ class Session(SubscribingSession[BinanceSubscription]):
             elif (failure := message.failure) is not None:
                 yield from self._error(failure, message.id, now)
             elif message.result is not UNSET:
-                yield from self._answer(message, now)
+                yield from self._answer(message.id, message.result, now)
             else:
                 raise BadData("message", "neither data of a stream that it names, nor an answer")
         except BadData as error:
@@ -118,12 +122,14 @@ class Session(SubscribingSession[BinanceSubscription]):
             return
         yield from self.subscriptions.confirm(tracked, now)
         try:
+            check_symbol(payload, tracked.subscription.symbol)
             event = tracked.read(payload, ts_recv)
         except DECODE_ERRORS as error:
+            self.counts["other_instruments"] += isinstance(error, OtherInstrument)
             raise BadData(str(tracked.subscription), one_line(str(error))) from None
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
-            self._live[tracked.key] = tracked.read
+            self._live[tracked.key] = (tracked.read, tracked.mark)
         # The first data on a connection always comes here, and ends the bar whose end fell between two connections.
         bars = self._revisions.get(tracked.subscription)
         if bars is not None and (cut_off := bars.take_cut_off()) is not None:
@@ -145,20 +151,26 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield Notice("the venue shuts the server of a connection down")
         yield Close(VenueError("the venue shuts this server down"))
 
-    def _answer(self, message: Message, now: float) -> Iterator[Effect]:
+    def _answer(self, number: int | str | None, result: Raw, now: float) -> Iterator[Effect]:
         self.counts["answers"] += 1
-        request = self.subscriptions.under_way(message.id)
+        request = self.subscriptions.under_way(number)
         if request is None:
             self.counts["unknown_ids"] += 1
             return
-        if not isinstance(message.result, list if request.kind == LIST else NoneType):
-            raise BadData(request.kind.upper(), "the result is of another shape")  # its deadline decides
+        names: Collection[str] = ()
+        try:
+            if request.kind == LIST:
+                names = {name for name in decode_list(result) if isinstance(name, str)}
+            else:
+                decode_nothing(result)
+        except DECODE_ERRORS:
+            raise BadData(request.kind.upper(), "the result is of another shape") from None  # its deadline decides
         self.subscriptions.answered(request.number, now)
         yield from self.settle(request, "", now)
         for leaving in request.leaving:
             self._given_up.pop(stream_name(leaving.subscription), None)
         if request.kind == LIST:
-            yield from self._listed({name for name in message.result or () if isinstance(name, str)}, now)
+            yield from self._listed(names, now)
         yield from self.send_due(now)
 
     def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:

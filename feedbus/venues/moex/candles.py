@@ -30,29 +30,40 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Bar
 from feedbus.text import quoted
-from feedbus.venues.moex.tables import VENUE, MoexTable, OutOfStep, column, number, read_table, size_of
+from feedbus.venues.moex.tables import (
+    VENUE,
+    Cell,
+    MoexTable,
+    OutOfStep,
+    ReadCell,
+    column,
+    price_of,
+    read_table,
+    size_of,
+)
+from feedbus.venues.problems import Problems
 
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""
 
 BARS_KEPT = 2
-MAX_PROBLEMS = 8  # how many unreadable cells of one message are reported
+_TOO_OLD = f"a change to a candle before the newest {BARS_KEPT}"
 
 _MOSCOW_AHEAD = 3 * 3600  # seconds
 _EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 (Moscow's, like the times that are counted from it)
 _YEARS = range(1971, 2200)  # whose nanoseconds fit 64 bits
-_CELLS = {
-    "OPEN": ("open", number),
-    "HIGH": ("high", number),
-    "LOW": ("low", number),
-    "CLOSE": ("close", number),
+_NO_TIME = "not a time that can be used"
+_CELLS: dict[str, tuple[str, ReadCell]] = {
+    "OPEN": ("open", price_of),
+    "HIGH": ("high", price_of),
+    "LOW": ("low", price_of),
+    "CLOSE": ("close", price_of),
     "VOLUME": ("volume", size_of),
     "VALUE": ("turnover", size_of),
 }
@@ -101,26 +112,27 @@ class Candles:
         self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self.values_left_out = self.levels_left_out = 0
         self._period = PERIODS[channel]
         self._kept = kept
         self._begun = False
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> list[Bar]:
         """The bars that are new or have changed, oldest first. Raises OutOfStep."""
-        problems: list[BadData] = []
-        self.problems = problems
+        problems = Problems(self.place)
+        self.problems = ()
         try:
             table = read_table(body, self.place)
             changes = self._take(table, problems)
         except BadData as error:
             raise OutOfStep(error.place, error.reason) from None
-        if len(problems) > MAX_PROBLEMS:
-            more = BadData(self.place, f"{len(problems) - MAX_PROBLEMS + 1} more of its cells can't be used")
-            problems[MAX_PROBLEMS - 1 :] = [more]
+        if problems:
+            self.problems = problems.errors()
+        self.values_left_out += problems.values
         ts_event = table.properties.timestamp * 1_000_000
         return [self._bar(start, candle, ts_event, ts_recv) for start, candle in changes]
 
-    def _take(self, table: MoexTable, problems: list[BadData]) -> list[tuple[int, CandleState]]:
+    def _take(self, table: MoexTable, problems: Problems) -> list[tuple[int, CandleState]]:
         """Applies one message to the bars that are kept, and returns those to publish. When it raises BadData, nothing
         has changed."""
         kind = table.properties.type
@@ -140,9 +152,7 @@ class Candles:
             kept.clear()
         return self._changes(kind, rows, problems)
 
-    def _changes(
-        self, kind: str, rows: Mapping[int, CandleRow], problems: list[BadData]
-    ) -> list[tuple[int, CandleState]]:
+    def _changes(self, kind: str, rows: Mapping[int, CandleRow], problems: Problems) -> list[tuple[int, CandleState]]:
         kept = self._kept.candles
         oldest, newest = min(kept, default=0), max([*rows, *kept], default=0)
         changes = []
@@ -150,7 +160,7 @@ class Candles:
             before = kept.get(start)
             if before is None and start < oldest:
                 if kind == "updates":
-                    problems.append(BadData(self.place, f"a change to a candle before the newest {BARS_KEPT}"))
+                    problems.note("", _TOO_OLD)
                 continue
             candle = self._merged(start, before, rows.get(start), whole=kind == "snapshot", final=start < newest)
             self._kept.keep(start, candle)
@@ -177,34 +187,26 @@ class Candles:
         changed = (values, final, complete) != (before.values, before.final, before.complete)
         return CandleState(values, till, final, complete, before.revision + changed)
 
-    def _read_rows(self, table: MoexTable, problems: list[BadData]) -> dict[int, CandleRow]:
+    def _read_rows(self, table: MoexTable, problems: Problems) -> dict[int, CandleRow]:
         """Returns the rows by their start. When two rows have the same FROM, the later one counts."""
         from_at = column(table, "FROM", self.place)
         till_at = table.columns.index("TILL") if "TILL" in table.columns else None
-        known = [(at, *_CELLS[name], f"{self.place} {name}") for at, name in enumerate(table.columns) if name in _CELLS]
-        place = f"{self.place} FROM"
+        known = [(at, *_CELLS[name], name) for at, name in enumerate(table.columns) if name in _CELLS]
         rows: dict[int, CandleRow] = {}
         for cells in table.data:
-            start = _moscow_time(cells[from_at], place)
-            values: dict[str, float | None] = {}
-            for at, field, read, cell_place in known:
-                try:
-                    values[field] = read(cells[at], cell_place)
-                except BadData as error:
-                    problems.append(error)
-                    values[field] = None
+            start = _moscow_time(cells[from_at])
+            if start is None:
+                raise BadData(f"{self.place} FROM", f"{_NO_TIME}: {quoted(cells[from_at])}")
+            values = {field: read(cells[at], name, problems) for at, field, read, name in known}
             till = None if till_at is None else self._till(cells[till_at], problems)
             rows[start] = CandleRow(values, till)
         return rows
 
-    def _till(self, cell: Any, problems: list[BadData]) -> int | None:
-        if cell is None:
-            return None
-        try:
-            return _moscow_time(cell, f"{self.place} TILL")
-        except BadData as error:
-            problems.append(error)
-            return None
+    def _till(self, cell: Cell, problems: Problems) -> int | None:
+        till = _moscow_time(cell)
+        if till is None and cell is not None:
+            problems.note("TILL", _NO_TIME, cell)
+        return till
 
     def _bar(self, start: int, candle: CandleState, ts_event: int, ts_recv: int) -> Bar:
         value = candle.values.get
@@ -235,12 +237,9 @@ class Candles:
 _REMOVED = CandleRow({field: None for field, _ in _CELLS.values()}, None)
 
 
-def _moscow_time(cell: Any, place: str) -> int:
-    """Nanoseconds since the epoch, UTC, of "2026-01-22 09:58:52" in Moscow. Raises BadData."""
-    time = _parsed(cell) if type(cell) is str and len(cell) == 19 else None
-    if time is None:
-        raise BadData(place, f"not a time that can be used: {quoted(cell)}")
-    return time
+def _moscow_time(cell: Cell) -> int | None:
+    """Nanoseconds since the epoch, UTC, of "2026-01-22 09:58:52" in Moscow; None for anything else."""
+    return _parsed(cell) if type(cell) is str and len(cell) == 19 else None
 
 
 @lru_cache(maxsize=8192)

@@ -17,7 +17,7 @@ now and then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,21 +25,22 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
 from feedbus.text import quoted
+from feedbus.venues.fields import DECODE_ERRORS, LARGEST, too_dear
 from feedbus.venues.moex.symbols import BOARD, MARKETS, symbol_problem
-from feedbus.venues.moex.tables import VENUE, number
+from feedbus.venues.moex.tables import VENUE, Cell, ReadCell, number
+from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Fetch
 
 PAGE = 1000  # the most rows that the venue gives at once; it may give fewer
 MAX_PAGES = 200  # the most pages that are fetched of one board
 MAX_ROWS = 5000  # of one page, from a server that ignores `limit`
 MAX_INSTRUMENTS = 50_000
-MAX_PROBLEMS = 8
 MAX_TEXT = 64
 
 
 class _Block(msgspec.Struct, gc=False):
     columns: list[str]
-    data: list[list[Any]]
+    data: list[list[Cell]]
 
 
 class _ListingPage(msgspec.Struct, gc=False):
@@ -68,8 +69,7 @@ class MoexListing:
         self._instruments: dict[str, dict[str, Instrument]] = {board: {} for board in self._boards}
         self._asked: dict[Fetch, tuple[str, int, int]] = {}  # board, start, page
         self._seen: set[tuple[str, str]] = set()  # board and SECID of every row that has come
-        self._problems: list[str] = []
-        self._problem_count = 0
+        self._problems = Problems("ISS")
 
     def requests(self) -> list[Fetch]:
         """The first page of every board."""
@@ -78,9 +78,9 @@ class MoexListing:
     def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Fetch]:
         """Takes one page in, and returns the request for the next one, if there is any. Raises BadData."""
         board, start, page = self._asked.pop(fetch)
-        place = f"ISS {board} from row {start}"
+        place = _place(board, start)
         block = _securities(status, body, place)
-        fresh = self._take(block, board, place, ts_recv)
+        fresh = self._take(block, board, start, ts_recv)
         if not fresh:
             return []
         if page == MAX_PAGES or len(self._seen) > MAX_INSTRUMENTS:
@@ -102,8 +102,7 @@ class MoexListing:
 
     def problems(self) -> list[str]:
         """Rows and cells that were passed over, and why."""
-        more = self._problem_count - len(self._problems)
-        return [*self._problems, f"ISS: {more} more rows or cells were passed over"] if more else list(self._problems)
+        return list(map(str, self._problems.errors()))
 
     def _ask(self, board: str, start: int, page: int) -> Fetch:
         query = f"iss.meta=off&iss.only=securities&start={start}&limit={PAGE}"
@@ -111,9 +110,10 @@ class MoexListing:
         self._asked[fetch] = (board, start, page)
         return fetch
 
-    def _take(self, block: _Block, board: str, place: str, ts_recv: int) -> bool:
+    def _take(self, block: _Block, board: str, start: int, ts_recv: int) -> bool:
         """Takes in the instruments of one page. Returns False when all of them had come before."""
-        columns = {name: at for at, name in enumerate(block.columns)}
+        place = _place(board, start)
+        columns = {name: at for at, name in enumerate(block.columns) if name in _READ}
         for name in ("SECID", "BOARDID"):
             if name not in columns:
                 raise BadData(place, f"column {name} is missing")
@@ -126,34 +126,28 @@ class MoexListing:
             if key not in self._seen:
                 self._seen.add(key)
                 fresh = True
-                self._add(row, board, f"{place} row {index}", ts_recv)
+                self._add(row, board, f"{board} from row {start} row {index}", ts_recv)
         return fresh
 
-    def _add(self, row: dict[str, Any], board: str, place: str, ts_recv: int) -> None:
+    def _add(self, row: Mapping[str, Cell], board: str, where: str, ts_recv: int) -> None:
         """Takes in one row. A row that isn't an instrument is passed over, and a cell that can't be read becomes
         None."""
         secid = row["SECID"]
-        symbol = f"{board}.{secid}"
-        reason = "not text" if type(secid) is not str else symbol_problem(symbol)
+        symbol = f"{board}.{secid[: MAX_TEXT + 1]}" if type(secid) is str else ""
+        reason = symbol_problem(symbol) if symbol else "not text"
         if row["BOARDID"] != board:
-            reason = f"of another board: {quoted(row['BOARDID'])}"
+            reason = f"of another board, {quoted(row['BOARDID'])}"
         if reason is not None:
-            self._note(f"{place}: {quoted(secid)}: {reason}")
+            self._problems.note(where, reason, secid)
             return
-        cells = {field: self._cell(row.get(name), read, f"{place} {name}") for name, (field, read) in _CELLS.items()}
+        cells: dict[str, Any] = {
+            field: read(row.get(name), f"{where} {name}", self._problems) for name, (field, read) in _CELLS.items()
+        }
         self._instruments[board][symbol] = Instrument(VENUE, symbol, 0, ts_recv, board=board, **cells)
 
-    def _cell(self, cell: Any, read: Callable[[Any, str], Any], place: str) -> Any:
-        try:
-            return read(cell, place)
-        except BadData as error:
-            self._note(str(error))
-            return None
 
-    def _note(self, problem: str) -> None:
-        self._problem_count += 1
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(problem)
+def _place(board: str, start: int) -> str:
+    return f"ISS {board} from row {start}"
 
 
 def _securities(status: int, body: bytes, place: str) -> _Block:
@@ -165,35 +159,40 @@ def _securities(status: int, body: bytes, place: str) -> _Block:
         raise BadData(place, f"HTTP {status}: {reason}")
     if status != 200:
         raise BadData(place, f"HTTP {status}")
+    if reason := too_dear(body):
+        raise BadData(place, reason)
     try:
         block = _decode(body).securities
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except DECODE_ERRORS as error:
         raise BadData(place, str(error)) from None
     if len(block.data) > MAX_ROWS:
         raise BadData(place, f"{len(block.data)} rows, more than {MAX_ROWS}")
     return block
 
 
-def _positive(cell: Any, place: str) -> float | None:
-    value = number(cell, place)
-    if value is not None and value <= 0:
-        raise BadData(place, f"not above zero: {quoted(cell)}")
+def _positive(cell: Cell, name: str, problems: Problems) -> float | None:
+    value = number(cell, name, problems)
+    if value is not None and not 0 < value < LARGEST:
+        problems.note(name, "not above zero, or absurd", cell)
+        return None
     return value
 
 
-def _decimals(cell: Any, place: str) -> int | None:
+def _decimals(cell: Cell, name: str, problems: Problems) -> int | None:
     if cell is None or (type(cell) is int and 0 <= cell <= 18):
         return cell
-    raise BadData(place, f"not a number of decimals: {quoted(cell)}")
+    problems.note(name, "not a number of decimals", cell)
+    return None
 
 
-def _text(cell: Any, place: str) -> str | None:
+def _text(cell: Cell, name: str, problems: Problems) -> str | None:
     if cell is None or (type(cell) is str and len(cell) <= MAX_TEXT and cell.isprintable()):
         return cell
-    raise BadData(place, f"not a short text: {quoted(cell)}")
+    problems.note(name, "not a short text", cell)
+    return None
 
 
-_CELLS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+_CELLS: dict[str, tuple[str, ReadCell]] = {
     "ISIN": ("isin", _text),
     "LOTSIZE": ("lot", _positive),
     "MINSTEP": ("tick_size", _positive),
@@ -202,3 +201,4 @@ _CELLS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
     "SECTYPE": ("type", _text),
     "STATUS": ("status", _text),
 }
+_READ = frozenset({"SECID", "BOARDID", *_CELLS})

@@ -4,22 +4,22 @@
     "columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],
     "data":[["B",[327.95,2],1044,null],["S",[328.05,2],1947,null]]}
 
-Every message is the full book. Nearly all messages have these columns and are decoded straight into structs. Messages
-with other columns take the slow path, which looks each column up.
+Every message is the full book. Nearly all messages have these columns and sound numbers, and are decoded straight into
+structs. All others take the slow path, which looks each column up. There a row without a price or a size, such as one
+for market orders at an auction, is left out and counted, because it is no level of the book.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot, Level
 from feedbus.text import quoted
-from feedbus.venues.fields import DECODE_ERRORS
+from feedbus.venues.fields import DECODE_ERRORS, Price, Size
 from feedbus.venues.moex.tables import (
     MAX_INT,
     MAX_ROWS,
@@ -29,12 +29,10 @@ from feedbus.venues.moex.tables import (
     column,
     number,
     read_table,
-    size_of,
 )
+from feedbus.venues.problems import Problems
 
 COLUMNS = ("BUYSELL", "PRICE", "QUANTITY", "REPOVALUE")
-
-_Size = Annotated[float, Meta(ge=0)]
 
 
 class _SnapshotProperties(Properties, gc=False):
@@ -42,8 +40,12 @@ class _SnapshotProperties(Properties, gc=False):
 
 
 class _FixedCell(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
-    value: float
+    value: Price
     decimals: int
+
+
+class _RepoCell(msgspec.Struct, array_like=True, gc=False):
+    """REPOVALUE as a `fixed`. Nothing in it is read."""
 
 
 class _BookRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=False):
@@ -51,8 +53,8 @@ class _BookRow(msgspec.Struct, array_like=True, forbid_unknown_fields=True, gc=F
 
     side: Literal["B", "S"]
     price: _FixedCell
-    size: _Size
-    repo_value: Any
+    size: Size
+    repo_value: _RepoCell | float | None
 
 
 class _UsualBook(msgspec.Struct, gc=False):
@@ -73,13 +75,15 @@ class Orderbook:
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.place = f"orderbooks {symbol}"
-        self.problems: Sequence[BadData] = ()  # a book is taken whole or not at all
+        self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self.values_left_out = self.levels_left_out = 0
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
         """Returns the book. Raises BadData, and OutOfStep for a type other than `snapshot`, since the rows of a book
         have no key by which they could be merged."""
+        self.problems = ()
         try:
             message = _decode_book(body)
         except DECODE_ERRORS:
@@ -95,16 +99,23 @@ class Orderbook:
         if table.properties.type != "snapshot":
             raise OutOfStep(self.place, f"type {quoted(table.properties.type)}, where every book is a snapshot")
         side_at, price_at, size_at = (column(table, name, self.place) for name in COLUMNS[:3])
-        sides: dict[Any, list[Level]] = {"B": [], "S": []}
+        sides: dict[str, list[Level]] = {"B": [], "S": []}
+        unreadable, problems = Problems(self.place), Problems(self.place)
         for index, row in enumerate(table.data):
-            place = f"{self.place} row {index}"
-            price, size = number(row[price_at], f"{place} PRICE"), size_of(row[size_at], f"{place} QUANTITY")
-            if price is None or size is None:
-                raise BadData(place, "PRICE or QUANTITY is null")
-            if row[side_at] not in ("B", "S"):
-                raise BadData(place, f"BUYSELL is neither B nor S: {quoted(row[side_at])}")
-            sides[row[side_at]].append((price, size))
-        return self._book(table.properties, sides["B"], sides["S"], ts_recv)
+            where = f"row {index}"
+            price = number(row[price_at], f"{where} PRICE", unreadable)
+            size = number(row[size_at], f"{where} QUANTITY", unreadable)
+            if unreadable:  # the venue's rows may be of another shape now, and a book in part would be wrong
+                raise unreadable.errors()[0]
+            side = row[side_at]
+            if type(side) is not str or side not in sides:
+                raise BadData(f"{self.place} {where}", f"BUYSELL is neither B nor S: {quoted(side)}")
+            if price is not None and size is not None and problems.level(price, size, where):
+                sides[side].append((price, size))
+        book = self._book(table.properties, sides["B"], sides["S"], ts_recv)
+        self.problems = problems.errors()
+        self.levels_left_out += len(table.data) - len(book.bids) - len(book.asks)
+        return book
 
     def _book(self, properties: Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:
         seqnum = properties.seqnum

@@ -7,36 +7,43 @@ A snapshot brings every cell of the one row, updates bring the cells that change
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Ticker
 from feedbus.text import quoted
+from feedbus.venues.moex.symbols import ticker as ticker_of
 from feedbus.venues.moex.tables import (
     VENUE,
     MoexTable,
     OutOfStep,
+    ReadCell,
     column,
     count_of,
-    number,
+    price_of,
     read_table,
     size_of,
     word_of,
 )
+from feedbus.venues.problems import Problems
 
-_CELLS = {
-    "BID": ("bid", number),
-    "OFFER": ("ask", number),
-    "LAST": ("last", number),
-    "HIGH": ("high", number),
-    "LOW": ("low", number),
-    "PREVPRICE": ("previous_close", number),
+_CELLS: dict[str, tuple[str, ReadCell]] = {
+    "BID": ("bid", price_of),
+    "OFFER": ("ask", price_of),
+    "LAST": ("last", price_of),
+    "HIGH": ("high", price_of),
+    "LOW": ("low", price_of),
+    "PREVPRICE": ("previous_close", price_of),
     "VOLTODAY": ("volume", size_of),
     "VALTODAY": ("turnover", size_of),
     "NUMTRADES": ("trades", count_of),
     "TRADINGSTATUS": ("status", word_of),
 }
+
+
+class OtherTicker(OutOfStep):
+    """A row is about another instrument than the one subscribed."""
 
 
 class Securities:
@@ -54,6 +61,8 @@ class Securities:
         self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
+        self.values_left_out = self.levels_left_out = 0
+        self._ticker = ticker_of(symbol).casefold()
         self._begun = False
         self._key: str | None = None
         self._row: dict[str, Any] = {}
@@ -63,17 +72,23 @@ class Securities:
         self.problems = ()
         try:
             return self._decode(body, ts_recv)
+        except OtherTicker:
+            raise
         except BadData as error:
             raise OutOfStep(error.place, error.reason) from None
 
     def _decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
         table = read_table(body, self.place)
+        problems = Problems(self.place)
         kind = table.properties.type
         if kind not in ("snapshot", "updates", "removal"):
             raise BadData(self.place, f"unknown type {quoted(kind)}")
         if kind != "snapshot" and not self._begun:
             raise BadData(self.place, f"{kind} before a snapshot")
-        changed = self._merge(kind, *self._read_rows(table))
+        changed = self._merge(kind, *self._read_rows(table, problems))
+        if problems:
+            self.problems = problems.errors()
+        self.values_left_out += problems.values
         self._note_seqnum(table.properties.seqnum)
         if not changed:
             return None
@@ -81,8 +96,6 @@ class Securities:
 
     def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
         """Applies one message to the row. Returns False when the message has no row."""
-        if kind != "snapshot" and None not in (key, self._key) and key != self._key:
-            raise BadData(self.place, f"a row of another TICKER: {quoted(key)}")
         held = self._key is not None
         self._begun = True
         if kind == "snapshot":
@@ -97,26 +110,22 @@ class Securities:
             self._key, self._row = None, {}
         return True
 
-    def _read_rows(self, table: MoexTable) -> tuple[str | None, dict[str, Any]]:
+    def _read_rows(self, table: MoexTable, problems: Problems) -> tuple[str | None, dict[str, Any]]:
         """Returns the TICKER of the rows, and the cells that we know. Of several rows the later ones count."""
         key_at = column(table, "TICKER", self.place)
         key: str | None = None
         cells: dict[str, Any] = {}
         for row in table.data:
-            if type(row[key_at]) is not str or (key is not None and row[key_at] != key):
+            ticker = row[key_at]
+            if type(ticker) is not str or (key is not None and ticker != key):
                 raise BadData(self.place, "TICKER is not the same text in every row")
-            key = row[key_at]
+            key = ticker
             for name, cell in zip(table.columns, row, strict=True):
                 if (known := _CELLS.get(name)) is not None:
-                    cells[known[0]] = self._cell(known[1], cell, f"{self.place} {name}")
+                    cells[known[0]] = known[1](cell, name, problems)
+        if key is not None and key.casefold() != self._ticker:
+            raise OtherTicker(self.place, f"a row of another TICKER: {quoted(key)}")
         return key, cells
-
-    def _cell(self, read: Callable[[Any, str], Any], cell: Any, place: str) -> Any:
-        try:
-            return read(cell, place)
-        except BadData as error:
-            self.problems = (*self.problems, error)
-            return None
 
     def _note_seqnum(self, seqnum: int) -> None:
         if seqnum < self.last_seqnum:

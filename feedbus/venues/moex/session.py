@@ -15,9 +15,11 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.mask import Mask
 from feedbus.schema.events import Event, MarketData
 from feedbus.text import one_line
+from feedbus.venues.fields import LARGE, too_dear
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
+from feedbus.venues.moex.securities import OtherTicker
 from feedbus.venues.moex.symbols import destination, selector
 from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
@@ -31,6 +33,7 @@ CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
 # The venue asks for small pauses between SUBSCRIBEs. It doesn't answer an UNSUBSCRIBE.
 PACE = RequestPace(requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}))
 MAX_NOTICED_COMMANDS = 8
+DECODER_TOTALS = ("seqnum_regressions", "values_left_out", "levels_left_out")
 
 
 def mask_of(credentials: Mapping[str, str]) -> Mask:
@@ -73,6 +76,8 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def frame(self, data: bytes | bytearray, ts_recv: int, now: float) -> Sequence[Effect]:
         """One WebSocket message; nearly always one MESSAGE of a subscription that is live."""
+        if len(data) > LARGE and (reason := too_dear(data)):
+            return (Skipped(BadData("frame", reason)),)
         usual = stomp.split_message(data)
         if usual is not None:
             tracked = self._by_id.get(usual[0])
@@ -112,9 +117,14 @@ class Session(SubscribingSession[MoexSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions."""
-        regressions = sum(tracked.decoder.seqnum_regressions for tracked in self.subscriptions.tracked.values())
-        return {**self.counts, "seqnum_regressions": self.counts["seqnum_regressions"] + regressions}
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions,
+        other_instruments (messages about another TICKER than the one subscribed, after which it is subscribed anew);
+        values_left_out (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a
+        size).
+        """
+        decoders = [tracked.decoder for tracked in self.subscriptions.tracked.values()]
+        totals = {name: sum(getattr(decoder, name) for decoder in decoders) for name in DECODER_TOTALS}
+        return {**self.counts, **{name: self.counts[name] + total for name, total in totals.items()}}
 
     def deadlines(self) -> Sequence[float]:
         """The time by which CONNECTED has to come; infinity once it has."""
@@ -223,6 +233,7 @@ class Session(SubscribingSession[MoexSubscription]):
         try:
             found = tracked.decoder.decode(body, ts_recv)
         except OutOfStep as error:
+            self.counts["other_instruments"] += isinstance(error, OtherTicker)
             self.subscriptions.answered(tracked.request, now)
             self._forget_id(tracked)
             return tuple(self.out_of_step(tracked, error, now))
@@ -256,8 +267,9 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def _retire_decoder(self, tracked: MoexSubscription) -> None:
         """Add a decoder's totals to those of the session, before the decoder is replaced."""
-        self.counts["seqnum_regressions"] += tracked.decoder.seqnum_regressions
-        tracked.decoder.seqnum_regressions = 0
+        for name in DECODER_TOTALS:
+            self.counts[name] += getattr(tracked.decoder, name)
+            setattr(tracked.decoder, name, 0)
 
 
 def _id(number: int) -> bytes:

@@ -28,7 +28,8 @@ _MESSAGE = re.compile(
     rb"(?:X-gateway-stamp:[0-9]{1,20}\n)?\n"
 ).match
 _LINE_ENDS = re.compile(rb"[\r\n]*")
-_ESCAPES = {"r": "\r", "n": "\n", "c": ":", "\\": "\\"}
+_ESCAPES = {r"\r": "\r", r"\n": "\n", r"\c": ":"}
+_BACKSLASH = "\ud800"
 
 
 class StompFrame(msgspec.Struct, frozen=True):
@@ -137,14 +138,11 @@ def _body_end(raw: bytes, body_at: int, command: str, length: str | None) -> int
 
 
 def _unescape(value: str) -> str:
+    r"""Undo the escapes, from left to right. Each step is one pass over the text, however many there are; a surrogate,
+    which no UTF-8 decodes to, stands for `\\` meanwhile."""
     if "\\" not in value:
         return value
-    parts = iter(value)
-    out = []
-    for char in parts:
-        if char == "\\":
-            escaped = next(parts, "")
-            out.append(_ESCAPES.get(escaped, "\\" + escaped))
-        else:
-            out.append(char)
-    return "".join(out)
+    value = value.replace("\\\\", _BACKSLASH)
+    for escape, char in _ESCAPES.items():
+        value = value.replace(escape, char)
+    return value.replace(_BACKSLASH, "\\")

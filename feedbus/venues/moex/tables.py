@@ -6,24 +6,30 @@
 
 `columns` may differ in every message and is read in every message. A `fixed` cell is [value, decimals], a missing one
 is null. Times are milliseconds since the epoch, UTC. `seqnum` is a uint64 that jumps, so a hole in it doesn't mean that
-a message was lost. Anything of another shape raises BadData. Source: https://moexalgo.github.io (docs/websocket), and
+a message was lost. Anything of another shape raises BadData; a single cell that can't be read becomes None, and is
+noted among the message's Problems. Source: https://moexalgo.github.io (docs/websocket), and
 frames as recorded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from feedbus.errors import BadData
-from feedbus.text import quoted
-from feedbus.venues.fields import DECODE_ERRORS, Milliseconds
+from feedbus.venues.fields import DECODE_ERRORS, LARGEST, AnyArray, AnyObject, Milliseconds, Scalar
+from feedbus.venues.problems import Problems
 
 VENUE = "moex"
 MAX_ROWS = 2000  # a book has 20 rows, a table of securities one, a snapshot of candles 256
+MAX_CELLS = 16_384  # the widest table has 41 columns and one row, the longest 8 columns and 256 rows
 MAX_INT = 2**63
+
+Cell = Scalar | list[Scalar | AnyArray] | AnyObject
+"""A cell: the venue writes scalars and lists of them. What is nested deeper isn't built, since that costs the most."""
 
 
 class Properties(msgspec.Struct, gc=False):
@@ -39,7 +45,11 @@ class MoexTable(msgspec.Struct, gc=False):
 
     properties: Properties
     columns: list[str]
-    data: list[list[Any]]
+    data: list[list[Cell]]
+
+
+ReadCell = Callable[[Cell, str, Problems], Any]
+"""(cell, the name of its column, the message's Problems) -> its value, None for null and for what can't be read."""
 
 
 class OutOfStep(BadData):
@@ -58,6 +68,8 @@ def read_table(body: bytes | bytearray, place: str) -> MoexTable:
     if len(table.data) > MAX_ROWS:
         raise BadData(place, f"{len(table.data)} rows, more than {MAX_ROWS}")
     width = len(table.columns)
+    if len(table.data) * width > MAX_CELLS:
+        raise BadData(place, f"{len(table.data)} rows of {width} columns, more than {MAX_CELLS} cells")
     for index, row in enumerate(table.data):
         if len(row) != width:
             raise BadData(place, f"row {index} has {len(row)} cells for {width} columns")
@@ -72,8 +84,8 @@ def column(table: MoexTable, name: str, place: str) -> int:
         raise BadData(place, f"column {name} is missing") from None
 
 
-def number(cell: Any, place: str) -> float | None:
-    """A `fixed` [value, decimals], a plain number, or null. Raises BadData for anything else."""
+def number(cell: Cell, name: str, problems: Problems) -> float | None:
+    """A `fixed` [value, decimals], a plain number, or null. Anything else is a problem, and None."""
     value = cell[0] if type(cell) is list and len(cell) == 2 and type(cell[1]) is int else cell
     if value is None:
         return None
@@ -81,29 +93,36 @@ def number(cell: Any, place: str) -> float | None:
         return value
     if type(value) is int and abs(value) < MAX_INT:
         return float(value)
-    raise BadData(place, f"not a number: {quoted(cell)}")
+    problems.note(name, "not a number", cell)
+    return None
 
 
-def size_of(cell: Any, place: str) -> float | None:
-    """A number that isn't negative, or null. Raises BadData."""
-    value = number(cell, place)
-    if value is not None and value < 0:
-        raise BadData(place, f"negative: {quoted(cell)}")
-    return value
+def price_of(cell: Cell, name: str, problems: Problems) -> float | None:
+    """A price, or null."""
+    value = number(cell, name, problems)
+    return value if value is None or 0 < value < LARGEST else problems.price(value, name)
 
 
-def count_of(cell: Any, place: str) -> int | None:
-    """A whole number that isn't negative, or null. Raises BadData."""
-    value = number(cell, place)
+def size_of(cell: Cell, name: str, problems: Problems) -> float | None:
+    """A size, a volume or a turnover, or null."""
+    value = number(cell, name, problems)
+    return value if value is None or 0 <= value < LARGEST else problems.amount(value, name)
+
+
+def count_of(cell: Cell, name: str, problems: Problems) -> int | None:
+    """A whole number that isn't negative, or null."""
+    value = number(cell, name, problems)
     if value is None:
         return None
     if not (0 <= value < MAX_INT and value.is_integer()):
-        raise BadData(place, f"not a count: {quoted(cell)}")
+        problems.note(name, "not a count", cell)
+        return None
     return int(value)
 
 
-def word_of(cell: Any, place: str) -> str | None:
-    """A short printable text, or null. Raises BadData."""
+def word_of(cell: Cell, name: str, problems: Problems) -> str | None:
+    """A short printable text, or null."""
     if cell is None or (type(cell) is str and len(cell) <= 16 and cell.isprintable()):
         return cell
-    raise BadData(place, f"not a short text: {quoted(cell)}")
+    problems.note(name, "not a short text", cell)
+    return None

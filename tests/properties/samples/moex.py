@@ -1,9 +1,13 @@
 """One conversation with MOEX, as the simulated exchange has it: what the properties of every Session begin with.
 
-SYMBOLS are subscribed on CHANNELS, FRAMES are the venue's part of it in order, OTHERS are frames that turn it.
+SYMBOLS are subscribed on CHANNELS, FRAMES are the venue's part of it in order, OTHERS are frames that turn it. LISTED
+is a page of the list of BOARD. `body` and `with_body` take a frame apart, `heavy` makes the frames that cost the most.
 """
 
 from __future__ import annotations
+
+import json
+from collections.abc import Iterator
 
 from feedbus.sim.moex import catalogue
 from feedbus.sim.moex.conversation import MoexConversation
@@ -51,3 +55,51 @@ OTHERS = [
     *(frame.replace(b'"type":"snapshot"', b'"type":"updates"') for frame in FRAMES[-2:]),
     *(frame.replace(b'"type":"updates"', b'"type":"removal"') for frame in FRAMES[-2:]),
 ]
+
+BOARD = "TQBR"
+LISTED = (
+    b'{"securities":{"columns":["SECID","BOARDID","LOTSIZE","STATUS","DECIMALS","MINSTEP","ISIN","SECTYPE"],'
+    b'"data":[["SBER","TQBR",1,"A",2,0.01,"RU0009029540","1"]]}}'
+)
+
+
+def body(frame: bytes) -> bytes:
+    """What a frame carries behind its headers."""
+    return frame.partition(b"\n\n")[2].rstrip(b"\0")
+
+
+def with_body(frame: bytes, body: bytes) -> bytes:
+    """The frame with another body."""
+    head = frame.partition(b"\n\n")[0].decode()
+    command, *lines = head.split("\n")
+    headers = dict(line.split(":", 1) for line in lines)
+    return build(command, headers | {"content-length": str(len(body))}, body)
+
+
+def heavy(size: int) -> Iterator[tuple[str, bytes]]:
+    """Frames of about `size` bytes that are the most work for a parser of STOMP, or of tables."""
+
+    def frames(head: str, count: int, fill: str) -> bytes:
+        room = max(0, size // count - len(head) - 4) // len(fill)
+        return f"{head}{fill * room}\n\n\0".encode() * count
+
+    yield "escapes in many errors", frames("ERROR\nmessage:", 1024, "\\n")
+    yield "backslashes in many errors", frames("ERROR\nmessage:", 1024, "\\\\")
+    yield "many headers", frames("MESSAGE\n" + "a:b\n" * 63, size // 16_000 + 1, "c")
+    yield "many colons", frames("MESSAGE\n", size // 16_000 + 1, ":")
+    yield "many unknown commands", frames("", size // 8 + 1, "X")
+    yield "nothing but line ends", b"\n" * size
+    yield "nothing but line ends and returns", b"\r\n" * (size // 2)
+    tables = {of.partition(b"columns")[2][:9]: of for of in FRAMES if of.startswith(b"MESSAGE")}
+    for of in tables.values():
+        table = json.loads(body(of))
+        columns, row = table["columns"], table["data"][0]
+        for label, bad in (("texts", "?"), ("numbers", -1), ("lists", [[]])):
+            for rows in (1, 1999):
+                times = size // rows // (len(json.dumps(bad)) + 2) // 2
+                wide = {**table, "columns": columns + columns[1:2] * times, "data": [row + [bad] * times] * rows}
+                yield f"{rows} rows of unreadable {label}", with_body(of, json.dumps(wide).encode())
+        broken = [row[0], *(["?"] * (len(row) - 1))]
+        many = {**table, "data": [broken] * min(size // len(json.dumps(broken)), 2000)}
+        yield "2000 rows without a cell that can be read", with_body(of, json.dumps(many).encode())
+        yield "many small tables", (with_body(of, json.dumps({**table, "data": [broken] * 5}).encode()) * 1024)[:size]

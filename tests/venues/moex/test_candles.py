@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
-from feedbus.venues.moex.candles import BARS_KEPT, MAX_PROBLEMS, Candles, NewestBars
+from feedbus.venues.moex.candles import BARS_KEPT, Candles, NewestBars
 from feedbus.venues.moex.tables import OutOfStep
+from feedbus.venues.problems import MAX_PROBLEMS
 
 TIME = 1769065132000
 COLUMNS = ["FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME"]
@@ -202,8 +203,8 @@ def test_columns_are_read_in_every_message_and_an_update_may_name_some() -> None
         (3, [1.5, "2"], "high", "HIGH: not a number"),
         (4, True, "low", "LOW: not a number: True"),
         (5, {"a": "\n"}, "close", "CLOSE: not a number"),
-        (6, [-0.01, 2], "turnover", "VALUE: negative"),
-        (7, -1, "volume", "VOLUME: negative: -1"),
+        (6, [-0.01, 2], "turnover", "VALUE: not a size: -0.01"),
+        (7, -1, "volume", "VOLUME: not a size: -1.0"),
     ],
 )
 def test_a_cell_that_can_not_be_read_becomes_none_and_is_reported(
@@ -232,7 +233,8 @@ def test_reported_problems_are_bounded_and_counted() -> None:
     made = candles()
     made.decode(body("snapshot", *[["2026-01-22 10:00:00", *["x"] * 7]] * 100), 7)
     assert len(made.problems) == MAX_PROBLEMS
-    assert str(made.problems[-1]) == f"candles.M1 TQBR.SBER: {700 - MAX_PROBLEMS + 1} more of its cells can't be used"
+    more = f"{700 - MAX_PROBLEMS + 1} more of its rows or cells can't be used"
+    assert str(made.problems[-1]) == f"candles.M1 TQBR.SBER: {more}"
 
 
 @pytest.mark.parametrize(

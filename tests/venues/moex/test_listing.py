@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
-from feedbus.venues.moex.listing import MAX_PAGES, MAX_PROBLEMS, MAX_ROWS, MoexListing, board_problem
+from feedbus.venues.moex.listing import MAX_PAGES, MAX_ROWS, MoexListing, board_problem
+from feedbus.venues.problems import MAX_PROBLEMS
 from feedbus.venues.protocol import Fetch
 from tests.places import CAPTURES
 
@@ -157,14 +158,14 @@ def test_a_board_that_lists_nothing_is_bad_data() -> None:
 @pytest.mark.parametrize(
     ("bad", "problem"),
     [
-        (row(None), "ISS TQBR from row 0 row 1: None: not text"),
-        (row(7), "row 1: 7: not text"),
-        (row(""), "row 1: '': not BOARD.SECID, like TQBR.SBER"),
-        (row("A B"), "row 1: 'A B': holds a character that a selector can't carry"),
+        (row(None), "ISS TQBR from row 0 row 1: not text: None"),
+        (row(7), "row 1: not text: 7"),
+        (row(""), "row 1: not BOARD.SECID, like TQBR.SBER"),
+        (row("A B"), "row 1: holds a character that a selector can't carry: 'A B'"),
         (row('A"B\n'), "holds a character that a selector can't carry"),
         (row("ABCDEFGHIJKLMNOPQ"), "longer than 25 characters as MXSE.TQBR.ABCDEFGHIJKLMNOPQ"),
-        (row("B", "TQTF"), "row 1: 'B': of another board: 'TQTF'"),
-        (row("B", None), "of another board: None"),
+        (row("B", "TQTF"), "row 1: of another board, 'TQTF': 'B'"),
+        (row("B", None), "of another board, None"),
     ],
 )
 def test_a_row_that_is_no_paper_is_passed_over_and_reported(bad: list[Any], problem: str) -> None:
@@ -179,8 +180,8 @@ def test_a_row_that_is_no_paper_is_passed_over_and_reported(bad: list[Any], prob
     ("column", "cell", "field", "problem"),
     [
         ("LOTSIZE", "x", "lot", "LOTSIZE: not a number: 'x'"),
-        ("LOTSIZE", 0, "lot", "LOTSIZE: not above zero: 0"),
-        ("MINSTEP", -0.5, "tick_size", "MINSTEP: not above zero: -0.5"),
+        ("LOTSIZE", 0, "lot", "LOTSIZE: not above zero, or absurd: 0"),
+        ("MINSTEP", -0.5, "tick_size", "MINSTEP: not above zero, or absurd: -0.5"),
         ("DECIMALS", 2.0, "decimals", "DECIMALS: not a number of decimals: 2.0"),
         ("DECIMALS", -1, "decimals", "DECIMALS: not a number of decimals: -1"),
         ("ISIN", 7, "isin", "ISIN: not a short text: 7"),
@@ -207,8 +208,8 @@ def test_missing_columns_and_nulls_are_none() -> None:
 
 def test_reported_rows_are_bounded_and_counted() -> None:
     listing = listing_of(row("A"), *[row(f"B {number}") for number in range(20)])
-    assert len(listing.problems()) == MAX_PROBLEMS + 1
-    assert listing.problems()[-1] == f"ISS: {20 - MAX_PROBLEMS} more rows or cells were passed over"
+    assert len(listing.problems()) == MAX_PROBLEMS
+    assert listing.problems()[-1] == f"ISS: {20 - MAX_PROBLEMS + 1} more of its rows or cells can't be used"
 
 
 @pytest.mark.parametrize(

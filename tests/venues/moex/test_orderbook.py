@@ -20,10 +20,13 @@ TIME = 1719825533789
 USUAL = json.dumps(COLUMNS)
 
 
-def book(data: str, columns: str = USUAL, kind: str = "snapshot") -> BookSnapshot:
+def body(data: str, columns: str = USUAL, kind: str = "snapshot") -> bytes:
     properties = f'{{"type":{json.dumps(kind)},"seqnum":{SEQNUM},"published":{TIME},"timestamp":{TIME}}}'
-    body = f'{{"properties":{properties},\n"columns":{columns},\n"data":{data}}}'.encode()
-    return Orderbook("TQBR.SBER").decode(body, 7)
+    return f'{{"properties":{properties},\n"columns":{columns},\n"data":{data}}}'.encode()
+
+
+def book(data: str, columns: str = USUAL, kind: str = "snapshot") -> BookSnapshot:
+    return Orderbook("TQBR.SBER").decode(body(data, columns, kind), 7)
 
 
 BID = '["B",[327.95,2],1044,null]'
@@ -41,10 +44,8 @@ def test_a_book_is_a_whole_event() -> None:
     ("data", "columns", "complaint"),
     [
         ('[["X",[1,0],1,null]]', USUAL, "orderbooks TQBR.SBER row 0: BUYSELL is neither B nor S"),
-        (f'[{BID},["B",null,1,null]]', USUAL, "row 1: PRICE or QUANTITY is null"),
         ('[["B","1.5",1,null]]', USUAL, "row 0 PRICE: not a number: '1.5'"),
         ('[["B",[1.5,"x\\u0007"],1,null]]', USUAL, "row 0 PRICE: not a number: [1.5, 'x\\x07']"),
-        ('[["B",[1,0],-1,null]]', USUAL, "row 0 QUANTITY: negative: -1"),
         ('[["B",[1,0],1e400,null]]', USUAL, "Number out of range"),
         ('[["B",[1,0],"' + "9" * 100 + '",null]]', USUAL, "QUANTITY: not a number: '" + "9" * 39),
         ('[["B",[1,0],1]]', USUAL, "row 0 has 3 cells for 4 columns"),
@@ -72,3 +73,30 @@ def test_a_book_that_is_no_snapshot_is_out_of_step_whatever_it_holds(data: str, 
     with pytest.raises(OutOfStep, match="where every book is a snapshot") as caught:
         book(data, columns=columns, kind=kind)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ('["S",[0,2],9,null]', None),
+        ('["B",[0,2],9,null]', None),
+        ('["B",null,10,null]', None),
+        ('["B",[null,2],10,null]', None),
+        ('["B",[330,2],0,null]', None),
+        ('["B",[330,2],null,null]', None),
+        ('["S",[-0.0,2],9,null]', None),
+        ('["S",[-1.5,2],9,null]', "row 1: not a level: (-1.5, 9.0)"),
+        ('["B",[330,2],-9,null]', "row 1: not a level: (330.0, -9.0)"),
+        ('["B",[1e308,2],9,null]', "row 1: not a level: (1e+308, 9.0)"),
+        ('["B",[330,2],1e100,null]', "row 1: not a level: (330.0, 1e+100)"),
+    ],
+)
+@pytest.mark.parametrize("columns", [USUAL, USUAL.replace("REPOVALUE", "X")])
+def test_a_row_that_is_no_level_is_left_out_alone_and_counted(bad: str, said: str | None, columns: str) -> None:
+    decoder = Orderbook("TQBR.SBER")
+    expected = BookSnapshot("moex", "TQBR.SBER", TIME * 1_000_000, 7, [(327.95, 1044.0)], [(328.05, 1947.0)], SEQNUM)
+    assert decoder.decode(body(f"[{BID},{bad},{ASK}]", columns), 7) == expected
+    assert decoder.levels_left_out == 1
+    assert [str(error) for error in decoder.problems] == ([f"orderbooks TQBR.SBER {said}"] if said else [])
+    assert decoder.decode(body(f"[{BID},{ASK}]", columns), 7) == expected
+    assert (decoder.levels_left_out, len(decoder.problems)) == (1, 0)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Ticker
-from feedbus.venues.moex.securities import Securities
+from feedbus.venues.moex.securities import OtherTicker, Securities
 from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
 
 SEQNUM = 569811206658952028
@@ -132,10 +132,10 @@ def test_before_a_snapshot_all_else_is_out_of_step(kind: str) -> None:
     assert tick(decoder, SNAPSHOT) == NUMBERS
 
 
-@pytest.mark.parametrize("kind", ["updates", "removal"])
+@pytest.mark.parametrize("kind", ["snapshot", "updates", "removal"])
 def test_a_row_of_another_ticker_is_out_of_step(kind: str) -> None:
     decoder = begun()
-    with pytest.raises(OutOfStep, match=r"a row of another TICKER: 'MXSE\.TQBR\.SBERP'"):
+    with pytest.raises(OtherTicker, match=r"a row of another TICKER: 'MXSE\.TQBR\.SBERP'"):
         decoder.decode(row("TICKER LAST", '["MXSE.TQBR.SBERP",1.5]', kind), 7)
     assert tick(decoder, row("TICKER", '["MXSE.TQBR.SBER"]')) == NUMBERS
 
@@ -168,8 +168,8 @@ def test_a_row_that_can_not_be_read_is_out_of_step_and_changes_nothing(
     ("column", "cell", "field", "complaint"),
     [
         ("LAST", '"1.5"', "last", "securities TQBR.SBER LAST: not a number: '1.5'"),
-        ("VOLTODAY", "-1", "volume", "VOLTODAY: negative: -1"),
-        ("VALTODAY", "[-0.01,2]", "turnover", "VALTODAY: negative"),
+        ("VOLTODAY", "-1", "volume", "VOLTODAY: not a size: -1.0"),
+        ("VALTODAY", "[-0.01,2]", "turnover", "VALTODAY: not a size: -0.01"),
         ("NUMTRADES", "1.5", "trades", "NUMTRADES: not a count: 1.5"),
         ("NUMTRADES", "1e308", "trades", "NUMTRADES: not a count: 1e+308"),
         ("TRADINGSTATUS", '"\\u001b[2J"', "status", "not a short text: '\\x1b[2J'"),
@@ -200,7 +200,7 @@ def test_a_step_back_of_the_seqnum_of_a_row_is_counted() -> None:
 
 
 CELLS = {
-    "LAST": st.floats(-1e9, 1e9) | st.none(),
+    "LAST": st.floats(0, 1e9, exclude_min=True) | st.none(),
     "VOLTODAY": st.integers(0, 10**12) | st.none(),
     "NUMTRADES": st.integers(0, 10**9) | st.none(),
     "TRADINGSTATUS": st.sampled_from("NOCTL") | st.none(),
@@ -223,3 +223,16 @@ def test_merging_is_that_of_a_plain_dict(messages: list[tuple[str, dict[str, Any
         held = kind != "removal"
         data = json.dumps(["K", *cells.values()]).replace('"K"', '"MXSE.TQBR.SBER"')
         assert tick(decoder, row(" ".join(["TICKER", *cells]), data, kind)) == (None if says_nothing else model)
+
+
+@pytest.mark.parametrize(
+    ("cell", "problems"), [("[0,2]", 0), ("0.0", 0), ("[-37.63,2]", 1), ("[1e100,2]", 1), ("1e308", 1)]
+)
+@pytest.mark.parametrize("column", ["BID", "OFFER", "LAST", "HIGH", "LOW", "PREVPRICE"])
+def test_what_is_no_price_becomes_none_and_is_counted(column: str, cell: str, problems: int) -> None:
+    decoder = begun()
+    event = tick(decoder, row(f"TICKER {column}", f'["MXSE.TQBR.SBER",{cell}]'))
+    assert event is not None
+    assert [value for value in event.values() if value is not None and value in (0, -37.63, 1e100, 1e308)] == []
+    assert sum(value is None for value in event.values()) == sum(value is None for value in NUMBERS.values()) + 1
+    assert (decoder.values_left_out, len(decoder.problems)) == (1, problems)
