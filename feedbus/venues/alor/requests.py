@@ -45,7 +45,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlorSubscription(TrackedSubscription):
     """A subscription with what reads its data. `guid` and `serial` (the token's) are those of the last request."""
 
-    __slots__ = ("acked", "decode", "events", "guid", "place", "serial", "symbol", "unauthorized", "wire")
+    __slots__ = ("acked", "code", "decode", "events", "guid", "place", "serial", "symbol", "unauthorized", "wire")
 
     def __init__(self, subscription: Subscription, options: Options) -> None:
         super().__init__(subscription)
@@ -54,6 +54,8 @@ class AlorSubscription(TrackedSubscription):
         self.wire = _request(subscription, options)
         self.decode = DECODERS[subscription.channel, options.format]
         self.events = _EVENTS[subscription.channel]
+        # What the data has to name; "" on the channel whose data names nothing.
+        self.code: str = "" if subscription.channel == "orderbook" else self.wire["code"]
         self.guid = ""
         self.serial = 0
         self.acked = False  # the request was answered, if only after its data

@@ -18,7 +18,7 @@ from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
 from feedbus.venues.binance.payloads import AllRevisions, Read
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
-from feedbus.venues.fields import DECODE_ERRORS, LARGE, too_dear
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.protocol import Close, Effect, Notice, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Subscriptions
@@ -88,7 +88,9 @@ class Session(SubscribingSession[BinanceSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events."""
+        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events, and
+        other_instruments (payloads that name another symbol than their stream).
+        """
         return dict(self.counts)
 
     # Messages
@@ -121,6 +123,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         try:
             event = tracked.read(payload, ts_recv)
         except DECODE_ERRORS as error:
+            self.counts["other_instruments"] += isinstance(error, OtherInstrument)
             raise BadData(str(tracked.subscription), one_line(str(error))) from None
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
