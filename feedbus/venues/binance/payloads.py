@@ -19,7 +19,8 @@ no trade in the window): it becomes None. Times are milliseconds since the epoch
 the connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
 
 A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. Which symbol a
-payload is about is known from its stream. Most payloads say it too, as `s`; `mark` and `check_symbol` compare the two.
+payload is about is known from its stream. Where the payload names another one, as `s`, OtherInstrument is raised:
+whichever of the two is right, a price may not be published under the wrong symbol.
 """
 
 from __future__ import annotations
@@ -49,10 +50,16 @@ _Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds 
 _Side = Annotated[list[tuple[Price, Amount]], Meta(max_length=MAX_LEVELS)]
 
 
-# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one.
+# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one. A payload
+# need not say its symbol.
 
 
-class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+_FILL_KEYS = {"symbol": "s", "price": "p", "size": "q", "time": "T", "sold": "m"}
+_BEST_KEYS = {"update": "u", "symbol": "s", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+
+
+class _Trade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "t", **_FILL_KEYS}):
+    symbol: str = ""
     number: Whole
     price: Price
     size: Amount
@@ -60,7 +67,8 @@ class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "siz
     sold: bool  # the buyer was the maker
 
 
-class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+class _AggTrade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "a", **_FILL_KEYS}):
+    symbol: str = ""
     number: Whole
     price: Price
     size: Amount
@@ -71,10 +79,9 @@ class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "
 _Fill = _Trade | _AggTrade
 
 
-class _BookTicker(
-    msgspec.Struct, gc=False, rename={"update": "u", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
-):
+class _BookTicker(msgspec.Struct, gc=False, kw_only=True, rename=_BEST_KEYS):
     update: Whole
+    symbol: str = ""
     bid: Amount
     bid_size: Amount
     ask: Amount
@@ -95,7 +102,9 @@ _KLINE_KEYS = {
     "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
     "turnover": "q", "bought": "V",
 }  # fmt: skip
-_MINI_KEYS = {"time": "E", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q"}
+_MINI_KEYS = {
+    "time": "E", "symbol": "s", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q",
+}  # fmt: skip
 _TICKER_KEYS = {**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades": "n"}
 
 
@@ -112,13 +121,15 @@ class _Kline(msgspec.Struct, gc=False, rename=_KLINE_KEYS):
     bought: Amount  # by takers
 
 
-class _KlineEvent(msgspec.Struct, gc=False, rename={"time": "E", "kline": "k"}):
+class _KlineEvent(msgspec.Struct, gc=False, kw_only=True, rename={"time": "E", "symbol": "s", "kline": "k"}):
     time: _Time
+    symbol: str = ""
     kline: _Kline
 
 
-class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
+class _MiniTicker(msgspec.Struct, gc=False, kw_only=True, rename=_MINI_KEYS):
     time: _Time
+    symbol: str = ""
     last: Amount
     open: Amount
     high: Amount
@@ -127,8 +138,9 @@ class _MiniTicker(msgspec.Struct, gc=False, rename=_MINI_KEYS):
     turnover: Amount
 
 
-class _Ticker(msgspec.Struct, gc=False, rename=_TICKER_KEYS):
+class _Ticker(msgspec.Struct, gc=False, kw_only=True, rename=_TICKER_KEYS):
     time: _Time
+    symbol: str = ""
     previous: Amount
     last: Amount
     bid: Amount
@@ -229,6 +241,8 @@ def nanoseconds(time: int) -> int:
 
 def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     time = raw.time
     ts_event = time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000  # `nanoseconds`, without a call
     side: Side = "sell" if raw.sold else "buy"
@@ -237,6 +251,8 @@ def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes |
 
 def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     raw = _decode_book_ticker(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     bid, ask = raw.bid, raw.ask
     if bid and ask:
         return Quote(VENUE, symbol, 0, ts_recv, bid, raw.bid_size, ask, raw.ask_size, raw.update)
@@ -254,6 +270,8 @@ def _book(symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
 
 def _bar(symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
     raw = _decode_kline(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     kline = raw.kline
     start = nanoseconds(kline.start)
     vwap = kline.turnover / kline.volume if kline.volume else None
@@ -284,6 +302,8 @@ def _bar(symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, t
 
 def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = _decode_mini_ticker(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     return Ticker(
         VENUE,
         symbol,
@@ -301,6 +321,8 @@ def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
 
 def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = _decode_ticker(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     return Ticker(
         VENUE,
         symbol,
