@@ -10,15 +10,17 @@ The exit status is 0 after a clean stop (also by SIGINT, SIGTERM or SIGHUP), 2 f
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import feedbus
 from feedbus import sim
-from feedbus.errors import BadAddress, CantServe, ConfigError, FeedbusError
+from feedbus.commands import streams
+from feedbus.errors import READER_GONE, BadAddress, CantServe, ConfigError, FeedbusError
+from feedbus.mask import MAX_TEXT
 
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
@@ -28,36 +30,56 @@ OWN_OPTIONS = {"moex": ("unsubscribe_reply", "late_messages", "connect_headers",
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that these arguments name (None: those of the process), and return the exit status."""
-    arguments = _parser().parse_args(argv)
+    streams.prepare()
+    debug = False
     try:
+        arguments = _parser().parse_args(argv)
+        debug = arguments.debug
         arguments.command(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return 0
-    except BrokenPipeError:
-        # Whoever read our output has closed the pipe. Python would fail again when it flushes the rest at its exit,
-        # so that goes to /dev/null.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
-        if arguments.debug:
-            traceback.print_exception(error)
-        return _failed(error)
+        first = _first(error)
+        if isinstance(first, OSError) and first.errno in READER_GONE:
+            return 0
+        if debug:
+            streams.tell(_hidden("".join(traceback.format_exception(error)).rstrip()))
+        return _failed(first)
+    finally:
+        streams.finish()
     return 0
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error itself, or the first one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _failed(error: BaseException) -> int:
     """Print what went wrong as one line on standard error, and return the exit status for it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
     if isinstance(error.__cause__, ConfigError | CantServe):
         error = error.__cause__  # "the service can't start" alone wouldn't tell the operator what to change
     if isinstance(error, ConfigError | BadAddress):
-        print(f"feedbus: {error}", file=sys.stderr)
+        streams.tell(f"feedbus: {error}")
         return 2
-    known = isinstance(error, FeedbusError | OSError)
-    text = str(error) if known else f"{type(error).__name__}: {error} (a bug; --debug shows where)"
-    print(f"feedbus: {text}", file=sys.stderr)
+    if isinstance(error, OSError) and error.strerror:
+        text = ": ".join(str(part) for part in (error.filename, error.strerror) if part is not None)
+    elif isinstance(error, FeedbusError | OSError):
+        text = str(error)
+    else:
+        text = f"{type(error).__name__}: {error} (a bug; --debug shows where)"
+    streams.tell(f"feedbus: {_hidden(text)}")
     return 1
+
+
+def _hidden(text: str) -> str:
+    """The text without the secrets of the service that ran, if one did."""
+    from feedbus.telemetry import logs
+
+    return logs.hidden(text[-MAX_TEXT:])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -233,7 +255,8 @@ def _sim(arguments: argparse.Namespace) -> None:
     from feedbus.commands.simulate import simulate
 
     def on_start(name: str, url: str, rest_url: str) -> None:
-        print(f"{name}: {url}\n{name} rest: {rest_url}", flush=True)
+        with suppress(BrokenPipeError):  # the venues are of use also where nobody reads this
+            print(f"{name}: {url}\n{name} rest: {rest_url}", flush=True)
 
     print(
         simulate(

@@ -10,7 +10,8 @@ A proxy's login is a secret: neither an error nor the text form of anything here
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
@@ -100,6 +101,15 @@ class Proxies(msgspec.Struct, frozen=True):
             return Route(parse(self.variables[name]), name.upper())
         except ConfigError as error:
             raise ConfigError(f"{name.upper()}: {error}") from None
+
+    def logins(self) -> Iterator[str]:
+        """The user names and passwords of all proxies, which are secrets."""
+        named = [self.chosen.proxy] if self.chosen is not None else []
+        for name, text in self.variables.items():
+            with suppress(ConfigError):
+                named += [parse(text)] if text and name != _BYPASS else []
+        for proxy in filter(None, named):
+            yield from filter(None, (proxy.user, proxy.password))
 
     def to(self, url: str) -> Proxy | None:
         """The proxy that leads to `url`, or None when it is reached directly. Raises what `route` raises."""

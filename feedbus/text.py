@@ -1,4 +1,4 @@
-"""Text for people. Foreign text is made printable, put on one line, bounded, and freed of our secrets. Pure.
+"""Text for people. Foreign text is made printable, put on one line, and bounded. Pure.
 
 What a venue, a client or a library wrote ends up in log lines, in the status that systemd shows, on terminals and in
 the errors that we raise. It passes through here on its way, so that no control character moves a cursor, no line feed
@@ -11,14 +11,11 @@ import math
 import re
 import reprlib
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 
 MAX_LINE = 200
 """Characters of foreign text that are quoted in an error or a log line, where nothing else is said."""
-
-HIDDEN = "***"
-"""What a secret is replaced by."""
 
 _LOOKALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХԚԜавезѕіјкмнорсԁтухԛԝΑΒΕΖΗΙΚΜΝΟΡΤΥΧαικνορυχ",
@@ -123,14 +120,6 @@ def escaped_json(text: str) -> str:
     The JSON must have no line feeds or tabs between its parts, because they would be escaped too.
     """
     return _escape(text, _json_escape)
-
-
-def masked(text: str, secrets: Iterable[str]) -> str:
-    """The text with `***` in place of each of these secrets; an empty secret hides nothing."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, HIDDEN)
-    return text
 
 
 def _escape(text: str, how: Callable[[str], str]) -> str:

@@ -21,7 +21,7 @@ from feedbus.errors import ConfigError
 from feedbus.urls import usual_bus
 
 ROOT = Path(__file__).parents[1]
-SECRETS = {"MOEX_LOGIN": "s3cr3t-l0gin", "MOEX_PASSCODE": "s3cr3t-p4ss", "WORD": "s3cr3t"}
+SECRETS = {"MOEX_DOMAIN": "passport", "MOEX_LOGIN": "s3cr3t-l0gin", "MOEX_PASSCODE": "s3cr3t-p4ss", "WORD": "s3cr3t"}
 VALID = """\
 bus:
   publish: "ipc://${XDG_RUNTIME_DIR:-/run}/feedbus/events.ipc"
@@ -77,7 +77,7 @@ def test_every_key_is_read() -> None:
                 name="moex",
                 venue="moex",
                 url="wss://iss.moex.com/infocx/v3/websocket",
-                credentials={"domain": "DEMO", "login": "s3cr3t-l0gin", "passcode": "s3cr3t-p4ss"},
+                credentials={"domain": "passport", "login": "s3cr3t-l0gin", "passcode": "s3cr3t-p4ss"},
                 channels=("orderbooks", "securities"),
                 symbols=("TQBR.SBER", "TQBR.GAZP"),
                 sharding=ShardingConfig(30, 50),

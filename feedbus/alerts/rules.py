@@ -29,10 +29,13 @@ WORDS: dict[str, tuple[str, ...]] = {
     "connection_down": ("feed",),
     "wide_spread": ("quote", "book", "ticker"),
     "large_trade": ("trade",),
-    "price_jump": ("trade", "ticker", "feed"),
+    "price_jump": ("trade", "ticker"),
     "volume_spike": ("bar",),
 }
-"""The topic words that each kind of rule needs."""
+"""The topic words of the events that each kind of rule judges."""
+
+KNOWS_OUTAGES = frozenset({"price_jump"})
+"""The kinds of rules that read the word `feed` besides, because they compare nothing over an outage."""
 
 # The keys that only some kinds of rules take, and these kinds. Other keys are for every kind.
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
@@ -127,9 +130,13 @@ class Pattern:
 def topics(rules: Iterable[Rule]) -> list[str]:
     """Returns the topics that these rules need, sorted. Where one rule needs all of a topic word, the narrower topics
     of that word are left out."""
-    wanted = {topic for rule in rules for word in WORDS[rule.kind] for topic in _topics(rule, word)}
+    wanted = {topic for rule in rules for word in _words(rule) for topic in _topics(rule, word)}
     bare = {topic for topic in wanted if "." not in topic}
     return sorted(bare | {topic for topic in wanted if topic.partition(".")[0] not in bare})
+
+
+def _words(rule: Rule) -> tuple[str, ...]:
+    return (*WORDS[rule.kind], "feed") if rule.kind in KNOWS_OUTAGES else WORDS[rule.kind]
 
 
 def _topics(rule: Rule, word: str) -> list[str]:

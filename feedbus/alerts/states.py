@@ -82,7 +82,7 @@ class Timers:
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units")
+    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units", "unusable")
 
     def __init__(
         self,
@@ -90,6 +90,8 @@ class SharedState:
         units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
         self.timers = Timers()
+        self.unusable = 0
+        """How many prices, sizes and volumes weren't judged, because no market has such numbers."""
         self.connections = Connections(second=SECOND)
         """Which venues are up, and how often they weren't."""
         self.closed_statuses = closed_statuses

@@ -11,5 +11,6 @@ day_changes         what was traded between two tickers
 indicators          the moving averages
 book_metrics_maker  the book metrics of all instruments, and when they are published
 book_metrics        the formulas of the book metrics
+decimals            differences and means of prices as plain decimal numbers
 pacing              the limit on how often one thing is published
 """

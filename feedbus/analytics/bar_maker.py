@@ -28,6 +28,9 @@ MAX_NUMBER = 1e100
 MAX_AHEAD = 60 * SECOND
 """A venue time that is further ahead of the receipt is taken for wrong. If a single one were accepted, all events up to
 that time would look late."""
+MAX_SURPRISE = 10 * SECOND
+"""Where a venue time seems wrong by our wall clock, it is right if it is ahead of what the venue's clock should show by
+now by no more than this."""
 LATEST = 2**62
 """A time in the year 2116. Later ones are taken for wrong, so that no time computed from them overflows the bus."""
 GAP_DETECTION_TIME = 10 * SECOND
@@ -136,7 +139,7 @@ class BarMaker:
             return
         event_time = trade.ts_event
         if not 0 < event_time < LATEST or event_time - trade.ts_recv > MAX_AHEAD:
-            event_time = self._receipt_time(trade)
+            event_time = self._time_of(trade, instrument, now)
         if instrument.source == "ticker":
             self._switch_to_trades(instrument)
         if event_time >= instrument.newest_time:
@@ -160,7 +163,7 @@ class BarMaker:
             return
         event_time = ticker.ts_event
         if not 0 < event_time < LATEST or event_time - ticker.ts_recv > MAX_AHEAD:
-            event_time = self._receipt_time(ticker)
+            event_time = self._time_of(ticker, instrument, now)
         if event_time < instrument.newest_time:
             self._counters.stale += 1
             return
@@ -255,10 +258,18 @@ class BarMaker:
         instrument.series = self._new_series("trades")
         instrument.newest_time = 0  # tickers may be timed ahead of trades
 
-    def _receipt_time(self, event: MarketEvent) -> int:
-        """Returns the time of receipt, which stands in where the venue gives no time or one that can't be right."""
-        self._counters.odd_times += event.ts_event != 0
-        return min(max(0, event.ts_recv), LATEST)
+    def _time_of(self, event: MarketEvent, instrument: InstrumentState, now: float) -> int:
+        """Returns the time of an event that has none, or one that is too far ahead of its receipt: the time of receipt.
+
+        The receipt is stamped by our wall clock. When that is set back, the venue's times only seem to be ahead, and
+        times of receipt repeat. What the venue's clock should show by now, which doesn't depend on it, tells that.
+        """
+        event_time, receipt = event.ts_event, min(max(0, event.ts_recv), LATEST)
+        expected = instrument.venue_time(now) if instrument.newest_time else receipt
+        if 0 < event_time < LATEST and event_time <= expected + MAX_SURPRISE:
+            return event_time
+        self._counters.odd_times += event_time != 0
+        return receipt if receipt >= expected - MAX_AHEAD else expected
 
     def _taint_instrument(self, instrument: InstrumentState, now: float, detection_time: int) -> None:
         instrument.day_changes.restart()

@@ -15,7 +15,8 @@ liquidity        the sum of price * size over the first max(levels) levels of bo
 
 Prices, and so spread, mid and microprice, are in the quote currency; depths are in the venue's unit of size; liquidity
 is in the product of both units. The first four are None when a side is empty and when the book is crossed (bid > ask),
-as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite.
+as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite. Spread, mid and
+microprice are rounded to the decimals that prices of their size may have (decimals.py): 0.01, not 0.009999999999990905.
 
 The module is pure: events go in, a BookMetrics event comes out.
 """
@@ -23,8 +24,9 @@ The module is pure: events go in, a BookMetrics event comes out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import frexp, inf
 
+from feedbus.analytics.decimals import NOT_ROUNDED, ROUNDS, SCALES
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 MAX_NUMBER = 1e100
@@ -86,10 +88,18 @@ def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> TopOfBo
     spread = ask - bid
     mid = (bid + ask) / 2
     size = bid_size + ask_size
-    relative = spread / mid if mid > 0 else None
-    # A weighted mean lies between its two prices; rounding may carry it over by the last digit.
-    micro = min(max((bid * ask_size + ask * bid_size) / size, bid), ask) if size > 0 else None
-    return spread, relative, mid, micro
+    micro = (bid * ask_size + ask * bid_size) / size if size > 0 else mid
+    # Written out, and without calls where it can be, since this runs for each book that is published.
+    largest = ask if bid >= 0 else max(ask, -bid)
+    limit, below, above = SCALES.get(frexp(largest)[1], NOT_ROUNDED)
+    if scale := below if largest < limit else above:
+        spread = (spread * scale + ROUNDS - ROUNDS) / scale
+        mid = (mid * scale + ROUNDS - ROUNDS) / scale
+        micro = (micro * scale + ROUNDS - ROUNDS) / scale
+    # A mean lies between its two prices; rounding may carry it over by the last digit.
+    mid = bid if mid < bid else min(mid, ask)
+    micro = bid if micro < bid else min(micro, ask)
+    return spread, spread / mid if mid > 0 else None, mid, micro if size > 0 else None
 
 
 def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 import msgspec
 
+from feedbus.analytics.decimals import difference
 from feedbus.schema.events import Ticker
 
 N = TypeVar("N", int, float)
@@ -99,7 +100,8 @@ class DayChanges:
             self._day = day
             self._sums = (0.0, 0.0, 0)
         volume, turnover, trades = self._sums
-        return _rise(volume, sums[0]), _rise(turnover, sums[1]), _rise(trades, sums[2])
+        count = None if trades is None or sums[2] is None or sums[2] < trades else sums[2] - trades
+        return _rise(volume, sums[0]), _rise(turnover, sums[1]), count
 
     def _change_in_rolling_window(self, ticker: Ticker) -> Change | None:
         """The change that another last price shows: its amounts are unknown."""
@@ -115,8 +117,8 @@ def _differ(before: Amounts, now: Amounts) -> bool:
     return any(one is not None and other is not None and one != other for one, other in zip(before, now, strict=True))
 
 
-def _rise(before: N | None, now: N | None) -> N | None:
-    return None if before is None or now is None or now < before else now - before
+def _rise(before: float | None, now: float | None) -> float | None:
+    return None if before is None or now is None or now < before else difference(now, before)
 
 
 def _lower(before: N | None, now: N | None) -> N | None:

@@ -7,20 +7,23 @@ must not be used in a process that was forked after this module was imported, be
 
 from __future__ import annotations
 
-import os
 import select
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Iterable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pynng
 
+from feedbus.bus.ipc_file import IpcFile
 from feedbus.errors import BadAddress, BusError
 
 RECV_MAX_SIZE = 1024 * 1024  # bytes of the largest message that a subscriber accepts
 MESSAGE_SIZE = 16 * 1024  # bytes; events are packed into messages of at most this size, unless one event is larger
 STALLED_BYTES = 64 * 1024 * 1024  # bytes that may wait for a subscriber that doesn't read
 QUEUE_LIMIT = 8192  # messages in the longest queue that nng permits
+MAX_LISTENERS = 4
+"""How often a socket whose file was deleted is bound while all its subscribers stay. Each time costs a descriptor."""
 REDIAL_MS = 100  # milliseconds after which a missing publisher is dialled again at the latest
 
 _NOW = pynng.lib.NNG_FLAG_NONBLOCK
@@ -43,15 +46,41 @@ class PubSocket:
         instance because it is in use.
         """
         self.address = address
+        self._file = IpcFile(Path(address.removeprefix("ipc://"))) if address.startswith("ipc://") else None
         self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
+        self._listeners: deque[pynng.Listener] = deque()  # those at `address`, the newest last
         try:
-            with _private_ipc(address):
-                self._socket.listen(address)
+            self._listen()
             if inside is not None:
                 self._socket.listen(inside)
+        except pynng.NNGException as error:
+            self.close()
+            raise BusError(f"can't publish at {inside}: {error}") from None
+        except BusError:
+            self.close()
+            raise
+
+    def lost(self) -> str | None:
+        """Return why nobody can join at the address any more, for people; None while all is well. Only the file of an
+        ipc:// address can be lost."""
+        return self._file.lost() if self._file is not None else None
+
+    def bind_again(self) -> None:
+        """Bind the address again, whose file was deleted. Those who have joined stay. Raises BusError, for instance
+        when another process has taken the address."""
+        self._listen()
+        if len(self._listeners) > MAX_LISTENERS and self._file is not None:
+            with self._file.put_aside():
+                self._listeners.popleft().close()  # whoever has joined there dials again
+
+    def _listen(self) -> None:
+        before = self._socket.listeners
+        try:
+            with self._file.binding() if self._file is not None else nullcontext():
+                self._socket.listen(self.address)
         except (pynng.NNGException, OSError) as error:
-            self._socket.close()
-            raise BusError(f"can't publish at {address}: {error}") from None
+            raise BusError(f"can't publish at {self.address}: {_words(error)}") from None
+        self._listeners += [each for each in self._socket.listeners if each not in before]
 
     def send(self, message: bytes) -> None:
         """Hand a message to nng, which queues it for each subscriber. Raises BusError when the socket is closed."""
@@ -61,7 +90,8 @@ class PubSocket:
 
     def close(self) -> None:
         """Close the socket. What is still queued for subscribers is lost to them."""
-        self._socket.close()
+        with self._file.closing() if self._file is not None else nullcontext():
+            self._socket.close()
 
 
 class SubSocket:
@@ -146,26 +176,6 @@ def _why(failure: int) -> str:
     return str(pynng.ffi.string(pynng.lib.nng_strerror(failure)).decode())
 
 
-@contextmanager
-def _private_ipc(address: str) -> Iterator[None]:
-    """Make the socket file of an ipc:// address, and its directory when that is missing, accessible to our user alone.
-
-    Whoever may write to the socket may subscribe, and nng makes the file with the permissions that the umask leaves. So
-    the umask is changed while the body listens. Our group keeps its access when our umask lets a group write (007,
-    say).
-    """
-    if not address.startswith("ipc://"):
-        yield
-        return
-    path = Path(address.removeprefix("ipc://"))
-    before = os.umask(0o077)
-    hidden = 0o077 if before & 0o020 else 0o007
-    try:
-        os.umask(hidden)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_socket():
-            raise FileExistsError("a file that isn't a socket is there")  # nng would delete that file
-        os.umask(hidden | 0o111)
-        yield
-    finally:
-        os.umask(before)
+def _words(error: Exception) -> str:
+    """What went wrong, without the number of an OSError and its path, which the address shows already."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

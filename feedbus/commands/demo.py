@@ -24,7 +24,7 @@ from rich.console import Console
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.receiver import Stats
 from feedbus.commands.addresses import addresses
-from feedbus.commands.monitor import watch
+from feedbus.commands.monitor import standard_output, watch
 from feedbus.commands.signals import before_sudden_end, run_until_stopped, stop_signal
 from feedbus.config import Config, parse
 from feedbus.errors import BusError, ConfigError
@@ -89,7 +89,7 @@ def demo(*, seconds: float | None, apart: bool, log_format: logs.Style, on_start
     address of the bus and with the arguments that `feedbus monitor` needs to follow it. On a terminal the newest log
     line is shown beneath the table; elsewhere logs go to standard error in `log_format`. Returns the final statistics.
     """
-    console = Console()
+    console = standard_output()
     last_log = None
     if console.is_terminal:
         kept = logs.to_table()

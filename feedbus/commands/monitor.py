@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -19,10 +21,20 @@ from feedbus.telemetry import logs
 
 def monitor(addresses: Sequence[str]) -> None:
     """Show the live table on standard output until q is typed or a signal asks it to stop."""
-    console = Console()
+    console = standard_output()
     if not console.is_terminal:
         logs.to_user()
     run_until_stopped(_until_stopped, addresses, console)
+
+
+def standard_output() -> Console:
+    """The console at standard output: a terminal that the table may fill, or else an output for plain lines, as a
+    terminal without control sequences is one too.
+
+    Rich alone would take a pipe for a terminal where the environment asks for colours (FORCE_COLOR).
+    """
+    fills = sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in ("", "dumb", "unknown")
+    return Console(force_terminal=fills, force_interactive=fills)
 
 
 async def _until_stopped(addresses: Sequence[str], console: Console) -> None:
@@ -47,7 +59,7 @@ async def watch(
     """
     title = title or (addresses[0] if len(addresses) == 1 else f"{len(addresses)} addresses")
     warn_after = None if console.is_terminal else WARN_AFTER
-    table = MarketTable(time.time_ns())
+    table = MarketTable(time.monotonic_ns())
     with before_sudden_end(as_it_is()):
         async with (
             subscribe(addresses, topics=TOPICS, warn_after=warn_after) as subscription,

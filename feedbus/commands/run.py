@@ -8,9 +8,11 @@ from pathlib import Path
 
 from feedbus.commands.signals import run_until_stopped, stop_signal
 from feedbus.commands.thresholds import threshold_units
-from feedbus.config import Config, environment, load
+from feedbus.config import Config, credentials, environment, load
+from feedbus.mask import Mask
 from feedbus.service.tree import running
 from feedbus.telemetry import logs
+from feedbus.venues import account_class
 
 log = logging.getLogger("feedbus")
 
@@ -22,8 +24,13 @@ def run(path: str, only: Collection[str], *, log_format: logs.Style) -> str:
     started.
     """
     config = load(path, environment(Path.cwd()))
-    logs.to_stderr(style=log_format)
+    logs.to_stderr(style=log_format, mask=mask_of(config))
     return run_until_stopped(serve, config, only)
+
+
+def mask_of(config: Config) -> Mask:
+    """What hides the secrets of all feeds."""
+    return Mask(secret for feed in config.feeds for secret in credentials.secrets(feed, account_class(feed.venue)))
 
 
 async def serve(config: Config, only: Collection[str] = ()) -> str:

@@ -78,14 +78,16 @@ def run_until_stopped(command: Callable[..., Awaitable[T]], *arguments: object) 
     """Run a command in trio, which learns by `stop_signal` that it has to end, and return its result.
 
     Before and after the command's own handling the first signal does nothing: before it is only noted, and afterwards
-    the process prints its final words and ends anyway.
+    the process prints its final words and ends anyway. trio's time is that of a RunningClock.
     """
     import trio
+
+    from feedbus.runtime.running_clock import RunningClock
 
     handler = _handler() or StopHandler()
     handler.install()  # trio puts a handler of its own in place of Python's
     handler.ask = _note
-    return trio.run(command, *arguments)
+    return trio.run(command, *arguments, clock=RunningClock())
 
 
 @contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from feedbus.config.alert_rules import refuse_unmet_rules
 from feedbus.config.model import Config, FeedConfig
-from feedbus.config.yaml_text import Node, Place, YamlMapping
+from feedbus.config.yaml_text import Node, Place, place_of
 from feedbus.text import plain_decimal
 from feedbus.urls import Endpoint, collide, endpoint
 from feedbus.venues import account_class
@@ -19,9 +20,10 @@ def refuse_contradictions(config: Config, document: Node) -> None:
     for feed in config.feeds:
         _within_feed(feed, document)
         if feed.name in config.actors:
-            raise _place(document, "actors", feed.name).error("is also the name of a feed")
+            raise place_of(document, "actors", feed.name).error("is also the name of a feed")
     _shared_accounts(config, document)
     _addresses(config, document)
+    refuse_unmet_rules(config, document)
     if not config.cache_dir and any(feed.boards for feed in config.feeds):
         reason = "is missing: lists of boards are kept in it, and CACHE_DIRECTORY, XDG_CACHE_HOME and HOME are not set"
         raise document.place.key("cache_dir").error(reason)
@@ -33,9 +35,9 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
     backoff = feed.backoff
     if backoff.first > backoff.cap:
         reason = f"first ({plain_decimal(backoff.first)} s) is above cap ({plain_decimal(backoff.cap)} s)"
-        raise _place(document, *at, "backoff").error(reason)
+        raise place_of(document, *at, "backoff").error(reason)
     if feed.compression and feed.transport == "trio-websocket":
-        raise _place(document, *at, "compression").error("transport trio-websocket has no compression: use sansio")
+        raise place_of(document, *at, "compression").error("transport trio-websocket has no compression: use sansio")
     asked = [feed.rest or "", feed.auth or ""]
     over_tls = [
         feed.url.startswith("wss:"),
@@ -43,10 +45,10 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
         feed.boards and not feed.rest,
     ]
     if feed.ca_file and not any(over_tls):
-        raise _place(document, *at, "ca_file").error(
+        raise place_of(document, *at, "ca_file").error(
             "has no effect: no address of this feed is encrypted (wss:// or https://)"
         )
-    _carried(feed, _place(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
+    _carried(feed, place_of(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
 
 
 def _carried(feed: FeedConfig, place: Place) -> None:
@@ -70,7 +72,7 @@ def _shared_accounts(config: Config, document: Node) -> None:
         if allowed is not None and wanted[account] > allowed:
             used = f"its feeds up to this one want {wanted[account]}"
             reason = f"the venue allows an account {allowed} connections, and {used}"
-            raise _place(document, "feeds", feed.name, "sharding").error(reason)
+            raise place_of(document, "feeds", feed.name, "sharding").error(reason)
 
 
 def _addresses(config: Config, document: Node) -> None:
@@ -79,26 +81,17 @@ def _addresses(config: Config, document: Node) -> None:
     if config.telemetry is not None:
         listen = endpoint(f"tcp://{config.telemetry.listen}")
         if collide(listen, ours["bus.publish"]):
-            raise _place(document, "telemetry", "listen").error("is also the address of bus.publish")
+            raise place_of(document, "telemetry", "listen").error("is also the address of bus.publish")
         ours["telemetry.listen"] = listen
     for name, options in config.actors.items():
         if (written := getattr(options, "listen", None)) is not None:
             listen = endpoint(f"tcp://{written}")
             taken = next((key for key, other in ours.items() if collide(listen, other)), None)
             if taken is not None:
-                raise _place(document, "actors", name, "listen").error(f"is also the address of {taken}")
+                raise place_of(document, "actors", name, "listen").error(f"is also the address of {taken}")
             ours[f"actors.{name}.listen"] = listen
     for feed in config.feeds:
         for key, url in (("url", feed.url), ("rest", feed.rest), ("auth", feed.auth)):
             for name, listens in ours.items():
                 if url is not None and collide(endpoint(url), listens):
-                    raise _place(document, "feeds", feed.name, key).error(f"is the address of {name}")
-
-
-def _place(node: Node, *keys: str) -> Place:
-    """Where a key is written. When the file doesn't have it, the place of the innermost mapping that could hold it."""
-    for key in keys:
-        if not isinstance(node, YamlMapping) or key not in node.entries:
-            break
-        node = node.entries[key]
-    return node.place
+                    raise place_of(document, "feeds", feed.name, key).error(f"is the address of {name}")

@@ -6,12 +6,13 @@ Errors quote neither a value nor a key that the venue doesn't know: either may b
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from feedbus.config.files import read_regular, reason_of
-from feedbus.config.model import Credentials
+from feedbus.config.model import Credentials, FeedConfig
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
 from feedbus.text import mistaken
@@ -70,6 +71,14 @@ def _in_file(path: Path, place: Place) -> str:
     if not text.isprintable():
         raise place.error("the file holds a control character, or more than one line")
     return text
+
+
+def secrets(feed: FeedConfig, cls: type[Account]) -> Iterator[str]:
+    """What must not be shown of a feed whose venue has this Account: its credentials, but those that everybody knows,
+    and the logins of its proxies.
+    """
+    yield from (value for value in feed.credentials.values() if value not in cls.public)
+    yield from feed.proxies.logins()
 
 
 def check_keys(cls: type[Account], node: Node) -> None:

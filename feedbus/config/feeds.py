@@ -56,6 +56,8 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: P
     wanted: symbols.Wanted = values["symbols"]
     channels: dict[str, YamlScalar] = values.get("channels", {})
     account = _account(reader.table(node), values, channels)
+    if (reason := account.check_url(values["url"])) is not None:
+        raise reader.table(node)["url"].place.error(reason)
     _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
     made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}

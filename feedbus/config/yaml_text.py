@@ -93,6 +93,20 @@ class YamlMapping(msgspec.Struct, frozen=True):
 Node = YamlScalar | YamlSequence | YamlMapping
 
 
+def place_of(node: Node, *keys: str | int) -> Place:
+    """Where a key, or an item by its number, is written. When the file doesn't have it, the place of the innermost
+    mapping or list that could hold it.
+    """
+    for key in keys:
+        if isinstance(node, YamlMapping) and key in node.entries:
+            node = node.entries[str(key)]
+        elif isinstance(node, YamlSequence) and isinstance(key, int) and key < len(node.nodes):
+            node = node.nodes[key]
+        else:
+            break
+    return node.place
+
+
 def read_text(path: Path, file: str) -> str:
     """The text of a UTF-8 file of at most MAX_BYTES, which errors call `file`.
 

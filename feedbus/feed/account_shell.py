@@ -28,6 +28,9 @@ class AccountOwner(Protocol):
     def fetch(self, fetch: Fetch, answered: Answered) -> None:
         """Ask the venue over HTTP; `answered` is called once, later, with the answer or an error."""
 
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our secrets."""
+
     def notice(self, text: str) -> None:
         """Log a text that an operator should read, once."""
 
@@ -106,7 +109,7 @@ class AccountShell:
         """Tell the feed that an answer has come, and whether it was of no use."""
         judged = any(isinstance(effect, Ready | Fatal) for effect in effects)
         if isinstance(answer, VenueError):
-            self._owner.account_failed(self._account.clean(f"{answer.cause}: {answer}"))
+            self._owner.account_failed(self._owner.clean(f"{answer.cause}: {answer}"))
         elif not judged and (answer.status >= 300 or not self.is_ready.is_set()):
             self._owner.account_failed(f"an answer that can't be used (HTTP {answer.status})")
         self._owner.account_changed()
@@ -124,11 +127,11 @@ class AccountShell:
                 case Ready():
                     self.is_ready.set()
                 case Notice(text):
-                    self._owner.notice(self._account.clean(text))
+                    self._owner.notice(self._owner.clean(text))
                 case Fatal(reason):
                     if self.is_ready.is_set():
                         self.is_ready = trio.Event()
-                    return self._owner.account_refused(self._account.clean(reason))
+                    return self._owner.account_refused(self._owner.clean(reason))
         return None
 
     def _answered(self, life: int, fetch: Fetch, answer: FetchResponse | VenueError) -> None:

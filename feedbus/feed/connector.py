@@ -2,7 +2,7 @@
 
 It carries out the effects of the Session, publishes the events of one socket read together, and tells its feed of every
 change of state. Failures of the venue and of the network come as a VenueError and end an attempt: each is counted and
-logged in one line, and the next attempt follows after a back-off. Any other exception is a bug and leaves `run`.
+logged by the feed, and the next attempt follows after a back-off. Any other exception is a bug and leaves `run`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Protocol
 import trio
 
 from feedbus.errors import BadData, LoginRefused, RateLimited, VenueError
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import OLD_PICTURE, Event, FeedState, MarketData, has_price
 from feedbus.transport import Connection, Dial, DialOptions
@@ -48,6 +49,10 @@ GOODBYE = 0.5  # seconds for sending the last messages on a connection that we c
 class ConnectorOwner(Protocol):
     """What a connector needs of its feed."""
 
+    @property
+    def connection_log(self) -> ConnectionLog:
+        """Where the ends and the logins of the feed's connections are logged."""
+
     def publish(self, events: Sequence[MarketData]) -> None:
         """Publish events on the bus."""
 
@@ -59,6 +64,9 @@ class ConnectorOwner(Protocol):
 
     def changed(self, connector: Connector) -> None:
         """The connector's state, or the reason for it, has changed."""
+
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our secrets."""
 
     def notice(self, text: str) -> None:
         """Show an operator this text, once."""
@@ -211,16 +219,17 @@ class Connector:
                 await self._run_session(connection)
         except LoginRefused as error:
             self.failures[error.cause] += 1
-            self._owner.login_refused(self._account.clean(str(error)))
+            self._owner.login_refused(self._owner.clean(str(error)))
         except VenueError as error:
             self.failures[error.cause] += 1
             delay = self._backoff.failed(trio.current_time(), self._owner.draw())
             if isinstance(error, RateLimited):
                 delay = max(delay, self._owner.rate_limited(error))
             self._owner.login_unknown(self)
-            self.last_failure = f"{error.cause}: {self._account.clean(str(error))}"
+            self.last_failure = f"{error.cause}: {self._owner.clean(str(error))}"
             self.set_state("waiting", self.last_failure)
-            self._log.warning("%s; next attempt in %.1f s", self.last_failure, delay)
+            now = trio.current_time()
+            self._owner.connection_log.failed(self._log, error.cause, self.last_failure, delay, now)
             self._due = trio.current_time() + delay
             await self._owner.pause(self, delay)
         self._due = inf
@@ -332,13 +341,13 @@ class Connector:
             case Refused(subscription, reason):
                 self.refusals += 1
                 self.refused.add(subscription)
-                self._log.warning("the venue refused %s: %s", subscription, self._account.clean(reason))
+                self._log.warning("the venue refused %s: %s", subscription, self._owner.clean(reason))
             case Resync():
                 self.resyncs += 1
             case Skipped(error):
                 self._note_skipped(error)
             case Notice(text):
-                self._owner.notice(self._account.clean(text))
+                self._owner.notice(self._owner.clean(text))
             case Confirmed(subscription):
                 self.refused.discard(subscription)
 
@@ -347,14 +356,14 @@ class Connector:
         self.last_failure = ""
         self._owner.login_accepted()
         self.set_state("online", "")
-        self._log.info("online")
+        self._owner.connection_log.logged_in(self._log, trio.current_time())
 
     def _note_skipped(self, error: BadData) -> None:
         self.skipped += 1
         now = trio.current_time()
         if now - self._skipped_logged >= LOG_SKIPPED_EVERY:
             self._skipped_logged = now
-            self._log.warning("skipped bad data: %s (%d so far)", self._account.clean(str(error)), self.skipped)
+            self._log.warning("skipped bad data: %s (%d so far)", self._owner.clean(str(error)), self.skipped)
 
     async def _say_goodbye(self, session: Session, connection: Connection) -> None:
         """Send the Session's last messages, such as a logout, although we are being cancelled."""

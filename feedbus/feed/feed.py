@@ -17,27 +17,29 @@ from math import inf
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import FeedConfig
+from feedbus.config import FeedConfig, credentials
 from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import RestService, sampled, symbols_of
+from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
+from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.schema.events import FeedState, FeedStatus, MarketData
+from feedbus.schema.events import FeedState, FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
-from feedbus.transport.tls import tls_context
 from feedbus.venues import account_class
 from feedbus.venues.protocol import Lists
 
 STATUS_EVERY = 5.0  # seconds
+STATUSES_AT_ONCE = 50  # of them, before others may go on
 DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
 CONNECT_APART = 0.05  # seconds between two attempts to connect, so that not all of them come at the same moment
 LOG_WAITS_EVERY = 60.0  # seconds between two log lines about connections that wait for their turn
@@ -85,6 +87,7 @@ class Feed:
             wall_ns=wall_ns,
         )
         self.account_shell = AccountShell(self.account, self)
+        self._mask = Mask(credentials.secrets(config, cls))
         self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
@@ -99,6 +102,7 @@ class Feed:
         self._login = LoginGate(config.login_retry, draw)
         self.pauses = Pauses(draw)
         self.pause = self.pauses.wait
+        self._up: set[str] = set()  # the names of the connectors that are logged in
         self._queued: set[Connector] = set()  # those that wait for their turn to connect
         self._wait_logged = -inf
         self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
@@ -109,6 +113,7 @@ class Feed:
             str, tuple[float, int]
         ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
+        self.connection_log = ConnectionLog(self._log, self._standing)
         if config.boards is None:
             self._plan(config.symbols)
 
@@ -120,7 +125,10 @@ class Feed:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
             if not self.connectors:
-                self._plan(await self._listed())
+                async with trio.open_nursery() as asking:
+                    await asking.start(self.fetcher.run)
+                    self._plan(await self._listed())
+                    asking.cancel_scope.cancel()
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
@@ -168,13 +176,12 @@ class Feed:
         if config.boards is None or not isinstance(account, Lists):
             raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
         backoff = self._backoff()
-        rest = self.services["rest"]
-        tls = tls_context(config.ca_file) if rest.startswith("https:") else None
         fetch = partial(
             symbols_of,
             account,
             config.boards.boards,
-            rest=RestService(rest, tls, config.proxies.to(rest)),
+            rest=self.services["rest"],
+            get=self.fetcher.get,
             cache_dir=self._cache_dir,
             name=self.name,
             sample=config.boards.sample,
@@ -186,7 +193,7 @@ class Feed:
             except VenueError as error:
                 now = trio.current_time()
                 delay = max(backoff.failed(now, self.draw()), self.hold.left(now))
-                self._unlisted = f"no list of symbols: {error.cause}: {error}"
+                self._unlisted = self.clean(f"no list of symbols: {error.cause}: {error}")
                 self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
                 self.first_attempt.set()
                 await trio.sleep(delay)
@@ -209,7 +216,12 @@ class Feed:
 
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
+        (self._up.add if connector.state in UP else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
+
+    def clean(self, text: str) -> str:
+        """A text that came from outside, without our credentials and without what else the venue's Account hides."""
+        return self.account.clean(self._mask.hide(text))
 
     def notice(self, text: str) -> None:
         """Log a notice, once for all connections."""
@@ -327,19 +339,30 @@ class Feed:
     # What the feed reports
 
     async def _report(self) -> None:
-        """Publish the status of every connection every STATUS_EVERY seconds."""
-        while True:
-            self.publish(self._statuses())
-            await trio.sleep(STATUS_EVERY)
+        """Publish the status of every connection every STATUS_EVERY seconds, and sum up storms in the log."""
+        next_report = trio.current_time()
+        try:
+            while True:
+                next_report = max(next_report + STATUS_EVERY, trio.current_time())
+                await self._report_once()
+                await trio.sleep_until(next_report)
+        finally:
+            self.connection_log.end_minute()
 
-    def _statuses(self) -> Sequence[MarketData]:
+    async def _report_once(self) -> None:
         if not self.connectors:
-            return [self._unlisted_status()]
-        return [self.status(connector) for connector in self.connectors]
+            self.publish([self._unlisted_status()])
+        for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
+            self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
+            await trio.lowlevel.checkpoint()
+        self.connection_log.end_minute(trio.current_time())
+
+    def _standing(self) -> str:
+        return f"{self.connections_up()} of {self.connections_wanted()} connections are up"
 
     def connections_up(self) -> int:
         """Connections that are logged in."""
-        return sum(connector.state in UP for connector in self.connectors)
+        return len(self._up)
 
     def connections_wanted(self) -> int:
         """Connections of the shard plan. Until there is one, as many as the configuration allows."""

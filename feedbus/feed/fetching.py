@@ -69,6 +69,21 @@ class Fetcher:
         except trio.WouldBlock:
             self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} other requests are waiting already"), answered)
 
+    async def get(self, fetch: Fetch) -> FetchResponse:
+        """Send a request and wait for the response. Raises the error with which it is answered otherwise."""
+        came = trio.Event()
+        answers: list[FetchResponse | VenueError] = []
+
+        def answered(answer: FetchResponse | VenueError) -> None:
+            answers.append(answer)
+            came.set()
+
+        self.fetch(fetch, answered)
+        await came.wait()
+        if isinstance(answers[0], VenueError):
+            raise answers[0]
+        return answers[0]
+
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:

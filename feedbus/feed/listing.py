@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import ssl
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,15 +21,19 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.proxies import Proxy
 from feedbus.text import time_span
-from feedbus.venues.protocol import Fetch, Listing, Lists
+from feedbus.venues.protocol import Fetch, FetchResponse, Listing, Lists
 
 LIST_WITHIN = 60.0  # seconds in which all pages of all boards must have come
 MAX_ANSWERS = 1000  # pages of all boards
 MAX_COPY = 64 * 1024 * 1024  # bytes of a copy on disk
 
 FORMAT = 1  # the version of the copy's format
+
+
+Get = Callable[[Fetch], Awaitable[FetchResponse]]
+"""Asks the venue, and returns its answer. Raises VenueError. It is the Fetcher's, so every request is counted, goes
+through the same proxy, and waits while the venue wants a pause."""
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -58,19 +61,12 @@ class _Copy(msgspec.Struct, frozen=True):
     answers: list[_KeptResponse]
 
 
-class RestService(msgspec.Struct, frozen=True):
-    """Where a venue's REST service is, and how it is reached: the arguments of feedbus.transport.http.client."""
-
-    base: str
-    tls: ssl.SSLContext | None = None
-    proxy: Proxy | None = None
-
-
 async def symbols_of(
     account: Lists,
     boards: Sequence[str],
     *,
-    rest: RestService,
+    rest: str,
+    get: Get,
     cache_dir: str | Path,
     name: str,
     sample: int | None = None,
@@ -78,14 +74,15 @@ async def symbols_of(
 ) -> Listed:
     """The symbols that these boards list, or a sample of at most `sample` of them, which is the same from day to day.
 
-    `rest` is the venue's REST service. The copy in `cache_dir` has the name of the feed, `name`.
-    Raises VenueError when the venue gives no list and there is no usable copy; the caller should try again later.
+    `rest` is the base URL of the venue's REST service, and `get` asks it. The copy in `cache_dir` has the name of the
+    feed, `name`. Raises VenueError when the venue gives no list and there is no usable copy; the caller should try
+    again later.
     """
     log = logging.getLogger(f"feedbus.{name}")
     path = Path(cache_dir) / f"{name}.listing.json"
-    asked = _Copy(FORMAT, account.venue, rest.base, list(boards), wall_ns(), [])
+    asked = _Copy(FORMAT, account.venue, rest, list(boards), wall_ns(), [])
     try:
-        listing, answers = await _fetch(account.listing(boards), rest, wall_ns)
+        listing, answers = await _fetch(account.listing(boards), rest, get)
     except VenueError as error:
         kept = await trio.to_thread.run_sync(_read, path, asked, log, abandon_on_cancel=True)
         replayed = None if kept is None else _replay(account.listing(boards), kept, path, log)
@@ -101,26 +98,21 @@ async def symbols_of(
     return Listed(_chosen(listing, sample, log), from_cache=False, age=0.0)
 
 
-async def _fetch(
-    listing: Listing, rest: RestService, wall_ns: Callable[[], int]
-) -> tuple[Listing, list[_KeptResponse]]:
+async def _fetch(listing: Listing, rest: str, get: Get) -> tuple[Listing, list[_KeptResponse]]:
     """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
-    from feedbus.transport import http  # only a feed that wants boards starts with an HTTP library
-
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
-        async with http.client(rest.base, tls=rest.tls, proxy=rest.proxy) as client:
-            todo = deque(listing.requests())
-            while todo:
-                fetch = todo.popleft()
-                got = await client.get(fetch.path)
-                todo.extend(listing.fetched(fetch, got.status, got.body, wall_ns()))
-                answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
-                if len(answers) + len(todo) > MAX_ANSWERS:
-                    raise BadData(rest.base, f"a list of more than {MAX_ANSWERS} pages")
+        todo = deque(listing.requests())
+        while todo:
+            fetch = todo.popleft()
+            got = await get(fetch)
+            todo.extend(listing.fetched(fetch, got.status, got.body, got.ts_recv))
+            answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
+            if len(answers) + len(todo) > MAX_ANSWERS:
+                raise BadData(rest, f"a list of more than {MAX_ANSWERS} pages")
         listing.symbols()
         return listing, answers
-    raise TimedOut(f"{rest.base}: no whole list within {LIST_WITHIN:g} s")
+    raise TimedOut(f"{rest}: no whole list within {LIST_WITHIN:g} s")
 
 
 def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> Listing | None:

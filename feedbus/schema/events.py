@@ -186,12 +186,12 @@ class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"
     """A connection's life; the symbol is the connection's name ("moex/3"). Sent at each change and every 5 s.
 
     `state`: connecting; online (logged in); delayed (online, and events lag receipt by 60 s to an hour);
-    waiting (between two attempts); refused (the venue refuses our credentials); stopped.
+    waiting (between two attempts, or for a turn); refused (the venue refuses our credentials); stopped.
     `reason` says why it is not online, "" when it is. `connections_up` and `connections_wanted` are the whole
     feed's. `instruments` counts this connection's instruments by state: wanted (nothing sent yet), sent,
-    confirmed (no data yet), live (data seen on every channel), refused. `updates_per_s` is this connection's,
-    over the time since its last FeedStatus. `delay_s` is how far its events lag receipt, None when unknown.
-    `generation` counts the connection's attempts to connect, from 1.
+    confirmed (no data yet), live (data seen on every channel), refused. `updates_per_s` is how many events of any
+    kind this connection brought a second, over the time since its last FeedStatus. `delay_s` is how far its
+    events lag receipt, None when unknown. `generation` counts the connection's attempts to connect, from 1.
     """
 
     WORD: ClassVar[str] = "feed"
@@ -288,6 +288,10 @@ MarketData = (
     | Alert
 )
 """The kinds that `subscribe` yields, beside Gap."""
+
+UPDATES: frozenset[type[Event]] = frozenset({Trade, Quote, BookSnapshot, BookDelta, Ticker})
+"""The kinds that count as updates of an instrument, wherever updates are counted: what a venue says of its market. Bars
+and everything else are made of them, or are about connections."""
 
 AnyEvent = MarketData | Gap | Heartbeat | End | Marker
 

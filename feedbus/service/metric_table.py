@@ -42,11 +42,17 @@ class ProcessFigures:
     """What the whole process has one of: the timer that measures the event loop, the watchdog and the log."""
 
     def __init__(
-        self, lag: LoopLag, watchdog: Watchdog, log_lines: Callable[[], Mapping[str, int]], version: str
+        self,
+        lag: LoopLag,
+        watchdog: Watchdog,
+        log_lines: Callable[[], Mapping[str, int]],
+        log_lines_left_out: Callable[[], Mapping[str, int]],
+        version: str,
     ) -> None:
         self.lag = lag
         self.watchdog = watchdog
         self.log_lines = log_lines
+        self.log_lines_left_out = log_lines_left_out
         self.version = version
 
 
@@ -59,9 +65,10 @@ def registry(
     lag: LoopLag,
     watchdog: Watchdog,
     log_lines: Callable[[], Mapping[str, int]],
+    log_lines_left_out: Callable[[], Mapping[str, int]],
 ) -> CollectorRegistry:
     """A registry with every series of a service. Everything is read anew at each scrape, so the parts may change."""
-    process = ProcessFigures(lag, watchdog, log_lines, feedbus.__version__)
+    process = ProcessFigures(lag, watchdog, log_lines, log_lines_left_out, feedbus.__version__)
 
     def connections() -> Iterable[tuple[tuple[str, str], Connector]]:
         return (((feed.name, each.name), each) for feed in feeds for each in feed.connectors)
@@ -302,7 +309,23 @@ PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
         "The sum of the delays of a timer that is due every second.",
         lambda it: it.lag.seconds,
     ),
+    MetricSeries(
+        "feedbus_process_pauses_total",
+        "Times that the whole process stood still for seconds, as when it is stopped or the machine is suspended.",
+        lambda it: it.lag.pauses,
+    ),
+    MetricSeries(
+        "feedbus_process_paused_seconds_total",
+        "Seconds for which the whole process stood still; no deadline counts them.",
+        lambda it: it.lag.paused,
+    ),
     MetricSeries("feedbus_log_lines_total", "Log lines written, by level.", lambda it: it.log_lines(), by="level"),
+    MetricSeries(
+        "feedbus_log_lines_left_out_total",
+        "Log lines that were not written because they repeated others too often, by level.",
+        lambda it: it.log_lines_left_out(),
+        by="level",
+    ),
     MetricSeries("feedbus_watchdog_checks_total", "Checks of the parts' deadlines.", lambda it: it.watchdog.checks),
     MetricSeries(
         "feedbus_watchdog_withheld_total",

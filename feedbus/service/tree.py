@@ -2,8 +2,9 @@
 
     service
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
+    ├── bus socket   binds the bus again when its file was deleted
     ├── rounds       reads the sockets of all connections
-    ├── loop lag, telemetry
+    ├── loop lag, log, telemetry
     ├── actors       the actors, each independent of the others
     ├── feeds        each is a supervisor of its account and its connectors
     └── watchdog     tells systemd how the service is
@@ -31,10 +32,13 @@ from feedbus import venues
 from feedbus.actors.shell import ActorShell
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
+from feedbus.bus.socket_guard import SocketGuard
 from feedbus.config import Config
 from feedbus.feed.feed import Feed
 from feedbus.runtime.child import Child
+from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.events import UPDATES, kind_of
 from feedbus.service import processes
 from feedbus.service.processes import Process
 from feedbus.telemetry import logs
@@ -84,7 +88,8 @@ class Service:
             if name in process.names
         ]
         self.started = trio.current_time()
-        self._lag = LoopLag()
+        self._lag = LoopLag(stood_still)
+        self._guards = [SocketGuard(sockets.sink)] if sockets.sink is not None else []
         self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
         groups = {
@@ -95,8 +100,10 @@ class Service:
         telemetry = process.telemetry
         children = [
             *_child_of(groups["publishers"]),
+            *(Child("bus socket", each.run) for each in self._guards),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
             Child("loop lag", self._lag.run),
+            Child("log", logs.run),
             *([Child("telemetry", partial(self._serve, telemetry))] if telemetry else []),
             *_child_of(groups["actors"]),
             *_child_of(groups["feeds"]),
@@ -121,6 +128,7 @@ class Service:
             lag=self._lag,
             watchdog=self._watchdog,
             log_lines=logs.counts,
+            log_lines_left_out=logs.left_out,
         )
         server = Server(telemetry.host, telemetry.port, registry, self._not_up, self._watchdog.overdue)
         async with trio.open_nursery() as nursery:
@@ -140,7 +148,15 @@ class Service:
         """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
-        return [*self._supervisors(), *self.publishers, *self._rounds, *self.actors, *accounts, *connectors]
+        return [
+            *self._supervisors(),
+            *self.publishers,
+            *self._guards,
+            *self._rounds,
+            *self.actors,
+            *accounts,
+            *connectors,
+        ]
 
     def _not_up(self) -> list[str]:
         return [reason for feed in self.feeds for reason in feed.not_up()]
@@ -179,7 +195,7 @@ class Service:
     def _feed_lines(self) -> dict[str, str]:
         connectors = [connector for feed in self.feeds for connector in feed.connectors]
         kinds: Counter[str] = sum((Counter(publisher.counts()) for publisher in self.publishers), Counter())
-        updates = sum(count for kind, count in kinds.items() if kind not in ("feed", "heartbeat"))
+        updates = sum(kinds[kind_of(each)] for each in UPDATES)
         symbols = sum(len(connector.symbols) for connector in connectors)
         priced = symbols - sum(len(connector.unpriced) for connector in connectors)
         causes = sum((feed.failures() for feed in self.feeds), Counter[str]())

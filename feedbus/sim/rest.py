@@ -6,13 +6,15 @@ are limited, and whatever a client does affects its own connection only.
 
 from __future__ import annotations
 
-import time
+import logging
 from http import HTTPStatus
 
 import h11
 import trio
 
+from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import HTML, Handler, SimRequest, SimResponse
+from feedbus.telemetry.listening import PatientListener
 
 MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
 MAX_BODY = 64 * 1024  # bytes of a request's body
@@ -20,6 +22,8 @@ MAX_CONNECTIONS = 64
 REQUEST_WITHIN = 10.0  # seconds from the end of one answer to the end of the next
 FINISH_WITHIN = 1.0  # seconds for a client to stop sending, once it was told that nothing more will be read
 READ = 4096
+
+_log = logging.getLogger("feedbus.sim")
 
 
 class RestCounters:
@@ -43,7 +47,7 @@ async def serve(
     listeners = await trio.open_tcp_listeners(port, host=host)
     bound = listeners[0].socket.getsockname()[1]
     task_status.started(f"http://{f'[{host}]' if ':' in host else host}:{bound}")
-    await trio.serve_listeners(server.connection, listeners)
+    await trio.serve_listeners(server.connection, [PatientListener(each, _log) for each in listeners])
 
 
 class _RestServer:
@@ -127,7 +131,7 @@ async def _receive(http: h11.Connection, stream: trio.SocketStream) -> tuple[h11
 def _request(received: h11.Request, body: bytes) -> SimRequest:
     method = "GET" if received.method == b"HEAD" else received.method.decode("ascii")
     headers = {name.decode("ascii"): value.decode("latin-1") for name, value in received.headers}
-    return SimRequest(method, received.target.decode("ascii"), body, headers, time.time_ns())
+    return SimRequest(method, received.target.decode("ascii"), body, headers, now_ns())
 
 
 async def _send(http: h11.Connection, stream: trio.SocketStream, answer: SimResponse, *, head: bool) -> None:

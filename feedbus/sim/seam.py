@@ -88,7 +88,7 @@ class Conversation(Protocol):
         that were returned are sent first."""
 
     def receive(self, data: Frame, now_ns: int) -> Sequence[Frame]:
-        """Answer a message of the client. `now_ns` is the wall clock's time."""
+        """Answer a message of the client. `now_ns` is feedbus.sim.clock's time."""
 
     def due(self) -> Sequence[Frame]:
         """The frames that the market's newest step brings. The server leaves out steps for which the client is too
@@ -118,7 +118,8 @@ class ServerCounters:
 
 
 class SimRequest(msgspec.Struct, frozen=True):
-    """An HTTP request. A HEAD request comes as a GET; header names are in lower case; `now_ns` is the wall clock."""
+    """An HTTP request. A HEAD request comes as a GET; header names are in lower case; `now_ns` is the time of
+    feedbus.sim.clock."""
 
     method: str
     target: str

@@ -7,7 +7,7 @@ connection is cut if the venue does so.
 
 from __future__ import annotations
 
-import time
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,13 +17,15 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
+from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
+from feedbus.telemetry.listening import PatientListener
 
 __all__ = ["Converse", "Endpoint", "serve"]
 
 Converse = Callable[[str, int], Conversation | int | None]
-"""Makes the conversation with a client that asks for this target (path and query), at this time (ns by the wall clock).
-A number refuses the client with this HTTP status, None with 404."""
+"""Makes the conversation with a client that asks for this target (path and query), at this time (ns since the epoch, by
+feedbus.sim.clock). A number refuses the client with this HTTP status, None with 404."""
 
 OUTBOX = 4096
 """How many frames may wait for a client. When its outbox is full, steps are left out and nothing is read from it."""
@@ -35,6 +37,7 @@ HANDSHAKE_S = 10.0
 PONG_S = 60.0
 STUCK_S = 0.25
 """How long a client with a full outbox may take no frame before it is cut, if the venue does so."""
+_log = logging.getLogger("feedbus.sim")
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
@@ -68,12 +71,13 @@ async def serve(
     OSError when it can't listen there."""
     server = _WebSocketServer(market, converse, endpoint, counters or ServerCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
+    patient = [PatientListener(each, _log) for each in listeners]
     async with trio.open_nursery() as nursery:
         connections = await nursery.start(_outlive_cancellation)
         try:
             async with trio.open_nursery() as inner:
                 inner.start_soon(server.step_market)
-                accept = partial(trio.serve_listeners, server.connection, listeners, handler_nursery=connections)
+                accept = partial(trio.serve_listeners, server.connection, patient, handler_nursery=connections)
                 await inner.start(accept)
                 task_status.started(f"ws://{_authority(listeners[0], host)}{endpoint.path}")
         finally:
@@ -155,7 +159,7 @@ class _WebSocketServer:
             await trio.aclose_forcefully(stream)
 
     async def _answer(self, request: trio_websocket.WebSocketRequest) -> None:
-        conversation = self._begin(request.path, time.time_ns())
+        conversation = self._begin(request.path, now_ns())
         if conversation is None or isinstance(conversation, int):
             await request.reject(conversation or 404)
             return
@@ -284,7 +288,7 @@ class _ClientConnection:
             except trio_websocket.ConnectionClosed:
                 self.stop()
                 return
-            self._put(self.conversation.receive(data, time.time_ns()))
+            self._put(self.conversation.receive(data, now_ns()))
             self._server.handled()
             while len(self._outbox) >= self._full:
                 self._room = trio.Event()

@@ -30,7 +30,7 @@ from feedbus.schema.events import (
     Trade,
 )
 from feedbus.table.alert_table import AlertTable, AlertView
-from feedbus.table.bar_table import BarsSeen, BarTable, BarView
+from feedbus.table.bar_table import BarsSeen, BarTable, BarView, change
 from feedbus.table.connection_table import SECOND, ConnectionTable, FeedView
 from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
 
@@ -47,8 +47,9 @@ LAG_IS_KNOWN_FOR = 10 * SECOND
 class InstrumentRow(msgspec.Struct, gc=False):
     """What is known of one instrument.
 
-    `best_at` and `best_from` say when (ts_recv) and by which kind of event bid and ask were set, `last_at` and
-    `last_from` the same of the last price. `decimals` is how many the prices are shown with.
+    `best_at` and `best_from` say when and by which kind of event bid and ask were set, `last_at` and `last_from` the
+    same of the last price, and `heard_at` when the last event came: all by the table's clock. `updated_at` is the
+    newest ts_recv. `decimals` is how many the prices are shown with.
     """
 
     venue: str
@@ -56,10 +57,11 @@ class InstrumentRow(msgspec.Struct, gc=False):
     bid: float | None = None
     ask: float | None = None
     last: float | None = None
-    volume: float | None = None
-    status: str | None = None
+    ticker: Ticker | None = None
+    """The newest one."""
     updates: int = 0
     updated_at: int = 0
+    heard_at: int = 0
     best_at: int = 0
     best_from: Literal["ticker", "quote", "book"] = "ticker"
     last_at: int = 0
@@ -93,8 +95,10 @@ class Order(msgspec.Struct, frozen=True):
 class RowView(msgspec.Struct, frozen=True):
     """One instrument at one moment.
 
-    `spread` is (ask - bid) / mid price. `age_ns` is the time since `updated_at`, the newest ts_recv of the instrument's
-    market data. `bar` is the newest bar; bars count neither as updates nor for the age.
+    `change` is last / previous close - 1, None when the venue doesn't say the previous close. `high`, `low` and
+    `volume` are of the day, or of the time over which the venue counts them. `spread` is (ask - bid) / mid price.
+    `age_ns` is the time since the instrument's last market data came, and `updated_at` the ts_recv of that. `bar` is
+    the newest bar; bars count neither as updates nor for the age.
     """
 
     venue: str
@@ -103,6 +107,9 @@ class RowView(msgspec.Struct, frozen=True):
     ask: float | None
     last: float | None
     decimals: int
+    change: float | None
+    high: float | None
+    low: float | None
     volume: float | None
     status: str | None
     updates: int
@@ -117,8 +124,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     `rate` is in updates a second. `with_data` and `with_price` are numbers of instruments. `not_shown` counts the
     events that were dropped because a limit of the table was reached. `delays` is by venue, in seconds (None: not
-    known). `matching` is the number of instruments that pass the filter, and `rows` are the first of them, as many as
-    were asked for. `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
+    known). `matching` is the number of instruments that pass the filter, and `rows` are as many of them as were asked
+    for, after the `above` first ones. `seen` are the OPTIONAL fields that any row that was asked for has ever had.
+    `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
     """
 
     uptime_s: int
@@ -135,6 +143,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     rows: list[RowView]
     bars: BarsSeen | None
     alerts: list[AlertView] | None
+    seen: frozenset[str]
+    above: int
 
     @property
     def anything(self) -> bool:
@@ -143,6 +153,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 ORDER = Order()
+OPTIONAL = frozenset({"change", "high", "low", "status"})
+"""The fields of a RowView that some venues never have."""
 
 
 class MarketTable:
@@ -159,15 +171,24 @@ class MarketTable:
         self._bars = BarTable()
         self._alerts = AlertTable()
         self._marks: deque[tuple[int, int]] = deque([(started_ns, 0)], maxlen=100)
+        self._seen: frozenset[str] = frozenset()
         self._least_lag: dict[str, int] = {}
         self._lag: dict[str, tuple[int, int]] = {}
 
-    def add(self, event: Event, publisher: str = "") -> None:
-        """Take in one event of this publisher. Kinds that the table doesn't show are ignored."""
+    def add(self, event: Event, publisher: str = "", now_ns: int | None = None) -> None:
+        """Take in one event of this publisher. Kinds that the table doesn't show are ignored.
+
+        `now_ns` is when it came, by the clock of `tick` and `snapshot`. Without it that clock is the one by which the
+        events were stamped.
+        """
         read = READERS.get(type(event))
         if read is not None:
-            self._add_update(cast(MarketEvent, event), read)
-        elif isinstance(event, Bar):
+            self._add_update(cast(MarketEvent, event), read, now_ns)
+            return
+        if now_ns is not None and isinstance(event, MarketEvent):
+            # What is old, and what is newest, is judged by when it came: the wall clock may have been set meanwhile.
+            event = msgspec.structs.replace(event, ts_recv=now_ns)
+        if isinstance(event, Bar):
             self._bars.add(event)
         elif isinstance(event, FeedStatus):
             self._connections.add(event)
@@ -178,7 +199,9 @@ class MarketTable:
             if event.cause == "restart":
                 self._alerts.restarted(event.publisher)
 
-    def _add_update(self, event: MarketEvent, read: Callable[[InstrumentRow, Any], None]) -> None:
+    def _add_update(
+        self, event: MarketEvent, read: Callable[[InstrumentRow, Any, int], None], now_ns: int | None
+    ) -> None:
         self.updates += 1
         key = (event.venue, event.symbol)
         row = self._rows.get(key)
@@ -189,34 +212,39 @@ class MarketTable:
             row = self._rows[key] = InstrumentRow(event.venue, event.symbol)
             row.words = f"{event.symbol}\n{event.venue}".casefold()
         row.updates += 1
-        at = event.ts_recv
-        if at > row.updated_at:
-            row.updated_at = at
+        at = event.ts_recv if now_ns is None else now_ns
+        if at >= row.heard_at:
+            row.heard_at, row.updated_at = at, event.ts_recv
         if event.ts_event:
-            lag = at - event.ts_event
+            lag = event.ts_recv - event.ts_event
             if lag < self._least_lag.get(event.venue, OLD_PICTURE):
                 self._least_lag[event.venue] = lag
-        read(row, event)
+        read(row, event, at)
 
     def tick(self, now_ns: int) -> None:
         """End an interval: the rate of updates and the lag of each venue are worked out of what has come in it."""
-        if now_ns <= self._marks[-1][0]:
-            self._marks.clear()  # the system's clock was set back
         self._marks.append((now_ns, self.updates))
         while len(self._marks) > 2 and self._marks[1][0] <= now_ns - RATE_WINDOW:
             self._marks.popleft()
         self._lag.update({venue: (lag, now_ns) for venue, lag in self._least_lag.items()})
         self._least_lag.clear()
 
-    def snapshot(self, now_ns: int, rows: int, order: Order = ORDER) -> Snapshot:
-        """The table at this time, with the first `rows` instruments of this order; by default, those with most
-        updates.
+    def snapshot(self, now_ns: int, rows: int, order: Order = ORDER, above: int = 0) -> Snapshot:
+        """The table at this time, with the first `rows` instruments of this order after the `above` first ones; by
+        default, those with most updates.
         """
         feed = self._connections.view(now_ns)
         matching: Collection[InstrumentRow] = self._rows.values()
         if order.text:
             text = order.text.casefold()
             matching = [row for row in matching if text in row.words]
+        shown = [
+            _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
+            for row in _first(above + rows, matching, order)[above:]
+        ]
+        for field in OPTIONAL - self._seen:
+            if any(getattr(row, field) is not None for row in shown):
+                self._seen |= {field}
         return Snapshot(
             uptime_s=max(0, now_ns - self._started_ns) // SECOND,
             updates=self.updates,
@@ -229,12 +257,11 @@ class MarketTable:
             delays=self._delays(feed, now_ns),
             feed=feed,
             matching=len(matching),
-            rows=[
-                _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
-                for row in _first(rows, matching, order)
-            ],
+            rows=shown,
             bars=self._bars.seen and msgspec.structs.replace(self._bars.seen),
             alerts=self._alerts.view(),
+            seen=self._seen,
+            above=above,
         )
 
     def totals(self, count: int) -> list[Total]:
@@ -257,14 +284,14 @@ class MarketTable:
         return delays
 
 
-def _read_book(row: InstrumentRow, book: BookSnapshot) -> None:
+def _read_book(row: InstrumentRow, book: BookSnapshot, at: int) -> None:
     bid = book.bids[0][0] if book.bids else None
     ask = book.asks[0][0] if book.asks else None
-    _set_best(row, bid, ask, book.ts_recv, "book")
+    _set_best(row, bid, ask, at, "book")
 
 
-def _read_quote(row: InstrumentRow, quote: Quote) -> None:
-    _set_best(row, quote.bid, quote.ask, quote.ts_recv, "quote")
+def _read_quote(row: InstrumentRow, quote: Quote, at: int) -> None:
+    _set_best(row, quote.bid, quote.ask, at, "quote")
 
 
 def _set_best(
@@ -274,29 +301,29 @@ def _set_best(
         row.bid, row.ask, row.best_at, row.best_from = bid, ask, at, source
 
 
-def _read_delta(row: InstrumentRow, delta: BookDelta) -> None:
+def _read_delta(row: InstrumentRow, _delta: BookDelta, at: int) -> None:
     """The table keeps no order books, so after a delta the best prices aren't known any more: the last ones may be
     wrong.
     """
     if row.best_from == "book":
-        _set_best(row, None, None, delta.ts_recv, "book")
+        _set_best(row, None, None, at, "book")
 
 
-def _read_trade(row: InstrumentRow, trade: Trade) -> None:
-    if trade.ts_recv >= row.last_at:
-        row.last, row.last_at, row.last_from = trade.price, trade.ts_recv, "trade"
+def _read_trade(row: InstrumentRow, trade: Trade, at: int) -> None:
+    if at >= row.last_at:
+        row.last, row.last_at, row.last_from = trade.price, at, "trade"
     trades = row.trades
     if trades is None:
         trades = row.trades = TradeTotals()
     trades.add(trade)
 
 
-def _read_ticker(row: InstrumentRow, ticker: Ticker) -> None:
+def _read_ticker(row: InstrumentRow, ticker: Ticker, at: int) -> None:
     """A None in a ticker clears only a value that a ticker gave. A value of a book or a trade stays: that the ticker
     lacks it says nothing then.
     """
     volume = ticker.volume
-    row.volume, row.status = volume, ticker.status
+    row.ticker = ticker
     if volume is not None and ticker.window_s is None:
         day = row.day
         if day is None:
@@ -305,16 +332,16 @@ def _read_ticker(row: InstrumentRow, ticker: Ticker) -> None:
             day.fell(ticker)
         else:
             day.newest = ticker
-    if ticker.ts_recv >= row.best_at:
+    if at >= row.best_at:
         alone = row.best_from == "ticker"
         row.bid = ticker.bid if alone or ticker.bid is not None else row.bid
         row.ask = ticker.ask if alone or ticker.ask is not None else row.ask
-        row.best_at = ticker.ts_recv
-    if ticker.ts_recv >= row.last_at and (row.last_from == "ticker" or ticker.last is not None):
-        row.last, row.last_at = ticker.last, ticker.ts_recv
+        row.best_at = at
+    if at >= row.last_at and (row.last_from == "ticker" or ticker.last is not None):
+        row.last, row.last_at = ticker.last, at
 
 
-READERS: dict[type[Event], Callable[[InstrumentRow, Any], None]] = {
+READERS: dict[type[Event], Callable[[InstrumentRow, Any, int], None]] = {
     BookSnapshot: _read_book,
     BookDelta: _read_delta,
     Quote: _read_quote,
@@ -336,8 +363,8 @@ VALUES: Mapping[Sort, Callable[[InstrumentRow], float | None]] = {
     "updates": lambda row: row.updates,
     "last": lambda row: row.last,
     "spread": lambda row: spread(row.bid, row.ask),
-    "volume": lambda row: row.volume,
-    "age": lambda row: -row.updated_at,
+    "volume": lambda row: None if row.ticker is None else row.ticker.volume,
+    "age": lambda row: -row.heard_at,
 }
 """The number that each sort order compares; the order by instrument compares names instead."""
 
@@ -364,17 +391,22 @@ def _name(row: InstrumentRow) -> tuple[str, str]:
     return row.symbol, row.venue
 
 
+NO_TICKER = Ticker("", "", 0, 0)
+
+
 def _widen(row: InstrumentRow) -> None:
     """Raise the row's decimals to what its prices need. They never shrink: a price would change its width as it
     moves.
     """
-    for price in (row.bid, row.ask, row.last):
+    ticker = row.ticker or NO_TICKER
+    for price in (row.bid, row.ask, row.last, ticker.high, ticker.low):
         if price is not None:
             row.decimals = max(row.decimals, decimals(price))
 
 
 def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
     _widen(row)
+    ticker = row.ticker or NO_TICKER
     return RowView(
         venue=row.venue,
         symbol=row.symbol,
@@ -382,10 +414,13 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
         ask=row.ask,
         last=row.last,
         decimals=row.decimals,
-        volume=row.volume,
-        status=row.status,
+        change=change(ticker.previous_close, row.last),
+        high=ticker.high,
+        low=ticker.low,
+        volume=ticker.volume,
+        status=ticker.status,
         updates=row.updates,
-        age_ns=max(0, now_ns - row.updated_at),
+        age_ns=max(0, now_ns - row.heard_at),
         updated_at=row.updated_at,
         spread=spread(row.bid, row.ask),
         bar=bar,

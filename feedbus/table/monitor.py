@@ -11,18 +11,19 @@ import math
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import trio
 from rich.console import Console
 from rich.live import Live
 
+from feedbus.errors import READER_GONE
 from feedbus.schema.events import Event
 from feedbus.table.keys import Keys, View
-from feedbus.table.market_table import MarketTable
-from feedbus.table.market_view import plain_lines, render
-from feedbus.table.terminal import has_keys, single_keys, wait_key
+from feedbus.table.market_table import MarketTable, Snapshot
+from feedbus.table.market_view import plain_lines, render, room_for_rows
+from feedbus.table.terminal import Foreground, foreground, has_keys, wait_key
 
 TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert"]
 PLAIN_EVERY = 5
@@ -37,7 +38,7 @@ class Display(Protocol):
     """Where the table is shown."""
 
     def draw(self) -> None:
-        """An interval is over: show what is new. Raises BrokenPipeError when the reader has closed the pipe."""
+        """An interval is over: show what is new. Raises OSError when the output can't be written to."""
 
     def look(self) -> None:
         """A key was typed: show the same data in the view that the keys ask for now."""
@@ -79,18 +80,27 @@ async def run_monitor(
     standard input. `interval` is the time between two redraws in seconds. The last line shows `title`, which says what
     is watched, and what `last_log` returns.
     """
-    table = table or MarketTable(time.time_ns())
+    table = table or MarketTable(time.monotonic_ns())
     fd = _keyboard() if keys else None
     typed = None if fd is None else Keys()
-    with _keys_of(fd), _display(table, console, typed, _foot(title, last_log), subscription.why_silent) as display:
-        with trio.move_on_after(math.inf if seconds is None else seconds):
-            async with trio.open_nursery() as nursery:
-                key = Wakeup()
-                nursery.start_soon(_redraw, display, interval, key, nursery.cancel_scope)
-                if fd is not None and typed is not None:
-                    nursery.start_soon(_read_keys, fd, typed, key, nursery.cancel_scope)
-                await _read(subscription, table)
-                nursery.cancel_scope.cancel()
+    key, back = Wakeup(), Wakeup()
+    token = trio.lowlevel.current_trio_token()
+
+    def taken() -> None:
+        for each in (key, back):
+            token.run_sync_soon(each.set)
+
+    with (
+        foreground(fd, _descriptor(console), taken) as terminal,
+        _display(table, console, typed, _foot(title, last_log), subscription.why_silent, terminal) as display,
+        trio.move_on_after(math.inf if seconds is None else seconds),
+    ):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_redraw, display, interval, key, nursery.cancel_scope)
+            if fd is not None and typed is not None:
+                nursery.start_soon(_read_keys, fd, typed, key, nursery.cancel_scope, terminal, back)
+            await _read(subscription, table)
+            nursery.cancel_scope.cancel()
     return table
 
 
@@ -117,18 +127,19 @@ def _keyboard() -> int | None:
     return fd if has_keys(fd) else None
 
 
-def _keys_of(fd: int | None) -> AbstractContextManager[None]:
-    """Read single keys while in this context: entered before the table is drawn, so that no typed key is echoed on
-    it.
-    """
-    return nullcontext() if fd is None else single_keys(fd)
+def _descriptor(console: Console) -> int | None:
+    """The file descriptor of a terminal that the table fills; None for other outputs."""
+    try:
+        return console.file.fileno() if console.is_terminal else None
+    except (OSError, ValueError):
+        return None
 
 
 async def _read(subscription: Messages, table: MarketTable) -> None:
     async for header, events in subscription.messages():
-        publisher = header.publisher
+        publisher, now = header.publisher, time.monotonic_ns()
         for event in events:
-            table.add(event, publisher)
+            table.add(event, publisher, now)
 
 
 async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.CancelScope) -> None:
@@ -146,12 +157,24 @@ async def _redraw(display: Display, interval: float, key: Wakeup, scope: trio.Ca
                 while True:
                     await key.wait()
                     display.look()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in READER_GONE:
+            raise
         scope.cancel()
 
 
-async def _read_keys(fd: int, typed: Keys, key: Wakeup, scope: trio.CancelScope) -> None:
-    while text := await wait_key(fd):
+async def _read_keys(
+    fd: int, typed: Keys, key: Wakeup, scope: trio.CancelScope, terminal: Foreground, back: Wakeup
+) -> None:
+    encoding = getattr(sys.stdin, "encoding", "utf-8")
+    while True:
+        await trio.lowlevel.wait_readable(fd)
+        if not terminal.here():  # the key was typed for another process, and reading it would stop this one
+            await back.wait()
+            continue
+        text = await wait_key(fd, encoding)
+        if not text:
+            return
         typed.type(text)
         if typed.quit:
             scope.cancel()
@@ -170,16 +193,20 @@ def _display(
     typed: Keys | None,
     foot: Callable[[], str],
     why_silent: Callable[[], str],
+    terminal: Foreground,
 ) -> Iterator[Display]:
     """The whole screen of a terminal; for other outputs plain lines, with a last summary on leaving."""
     if not console.is_terminal:
-        plain = PlainLog(table, console)
+        plain = PlainLog(table, console, terminal)
         yield plain
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             plain.write()
         return
-    with Live(console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False) as live:
-        yield Screen(table, console, live, typed, foot, why_silent)
+    screen = Screen(table, console, typed, foot, why_silent, terminal)
+    try:
+        yield screen
+    finally:
+        screen.close()
 
 
 class Screen:
@@ -189,33 +216,56 @@ class Screen:
         self,
         table: MarketTable,
         console: Console,
-        live: Live,
         typed: Keys | None,
         foot: Callable[[], str],
         why_silent: Callable[[], str],
+        terminal: Foreground,
     ) -> None:
         self._table = table
         self._console = console
-        self._live = live
+        self._live = Live(
+            console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
         self._typed = typed
         self._foot = foot
         self._why_silent = why_silent
+        self._terminal = terminal
+
+    def close(self) -> None:
+        """Leave the screen as it was before the first drawing. It is no error when the terminal is gone."""
+        with suppress(OSError):
+            self._live.stop()
 
     def draw(self) -> None:
         """End an interval, and show the table after it."""
-        self._table.tick(time.time_ns())
+        self._table.tick(time.monotonic_ns())
         self.look()
 
     def look(self) -> None:
-        """Show the table in the view that the keys ask for. Rates and delays are still those of the last whole
-        interval.
+        """Show the table in the view that the keys ask for, unless another process has the terminal. Rates and delays
+        are still those of the last whole interval.
         """
-        view = None if self._typed is None else self._typed.view
+        if not self._terminal.here():
+            return
+        self._live.start()
         width, height = self._console.size
-        snapshot = self._table.snapshot(time.time_ns(), height, (view or View()).order)
+        snapshot, view = self._snapshot(width, height)
         silent = not snapshot.anything and snapshot.uptime_s >= SILENT_FOR
         why = self._why_silent() if silent else ""
         self._live.update(render(snapshot, width, height, self._foot(), view, why), refresh=True)
+
+    def _snapshot(self, width: int, height: int) -> tuple[Snapshot, View | None]:
+        """The rows that the keys ask for, and the view that they are of."""
+        now = time.monotonic_ns()
+        if self._typed is None:
+            return self._table.snapshot(now, height), None
+        view = self._typed.view
+        snapshot = self._table.snapshot(now, height, view.order, view.above)
+        self._typed.fit(snapshot.matching, room_for_rows(snapshot, width, height))
+        if self._typed.view.above != view.above:
+            view = self._typed.view
+            snapshot = self._table.snapshot(now, height, view.order, view.above)
+        return snapshot, view
 
 
 class PlainLog:
@@ -223,15 +273,17 @@ class PlainLog:
     intervals.
     """
 
-    def __init__(self, table: MarketTable, console: Console) -> None:
+    def __init__(self, table: MarketTable, console: Console, terminal: Foreground) -> None:
         self._table = table
         self._console = console
+        self._terminal = terminal
         self._calls = 0
         self._priced = False
 
     def draw(self) -> None:
         """End an interval, and write a summary when it is time for one."""
-        now = time.time_ns()
+        self._terminal.here()  # the keys are ours again after `bg` and `fg`
+        now = time.monotonic_ns()
         self._table.tick(now)
         self._calls += 1
         first_price = not self._priced and self._table.snapshot(now, 0).with_price > 0
@@ -246,6 +298,6 @@ class PlainLog:
         """Write a summary. It isn't written through Rich, which would exit the program when the pipe's reader has
         gone.
         """
-        lines = plain_lines(self._table.snapshot(time.time_ns(), PLAIN_ROWS), PLAIN_ROWS)
+        lines = plain_lines(self._table.snapshot(time.monotonic_ns(), PLAIN_ROWS), PLAIN_ROWS)
         self._console.file.write("\n".join(lines) + "\n")
         self._console.file.flush()

@@ -75,29 +75,26 @@ class WebSocketConnection:
             early, self._early = self._early, []
             return early, self._ts_recv
         while self._failure is None or self._reader.more:
+            data: Message = b""
             if self._reader.more:
                 await trio.lowlevel.checkpoint()  # other tasks get their turn before the rest of the last read
-                messages = self._take(b"")
             else:
-                messages = await self._read()
+                # The read is no method of its own, because each call of a coroutine costs as much as cutting a frame.
+                self._reading = True
+                try:
+                    data = await self._stream.receive_some(READ_SIZE)
+                except STREAM_ERRORS as error:
+                    raise self._end(ClosedByPeer(ABNORMAL, why(error))) from error
+                finally:
+                    self._reading = False
+                self._ts_recv = time.time_ns()
+                self.bytes_received += len(data)
+                if not data:
+                    self._reader.eof()
+            messages = self._take(data)
             if messages:
                 return messages, self._ts_recv
         raise self._failure
-
-    async def _read(self) -> list[Message]:
-        """Wait for data. Returns the messages of the first turn of one read."""
-        self._reading = True
-        try:
-            data = await self._stream.receive_some(READ_SIZE)
-        except STREAM_ERRORS as error:
-            raise self._end(ClosedByPeer(ABNORMAL, why(error))) from error
-        finally:
-            self._reading = False
-        self._ts_recv = time.time_ns()
-        if not data:
-            self._reader.eof()
-        self.bytes_received += len(data)
-        return self._take(data)
 
     async def send(self, messages: Sequence[Message | str]) -> None:
         """Write these messages in one write. One that is cancelled half-way ends the connection."""

@@ -240,9 +240,13 @@ class Account(Protocol):
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
     bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
     `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair. `closed_statuses` are the values of a Ticker's `status` at which the
-    instrument isn't traded for some time, so that no data is no fault. `trading_day` numbers the trading days, at each
-    of which the sums of a ticker begin anew: on which of them a time lies, in nanoseconds since the epoch.
+    a day; a missing one is the venue's own affair. `public` are values of credentials that everybody knows, such as
+    those of a guest; every other value is a secret and is hidden wherever the venue repeats it.
+    `closed_statuses` are the values of a Ticker's `status` at which the instrument isn't traded for some time, so that
+    no data is no fault. `kinds` are the topic words of what a channel's frames become, by channel, and `bar_periods`
+    the seconds of a channel's bars; of a channel that isn't there nothing is known. A configuration is checked by them
+    for rules that nothing can ever meet. `trading_day` numbers the trading days, at each of which the sums of a ticker
+    begin anew: on which of them a time lies, in nanoseconds since the epoch.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -255,6 +259,9 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+    kinds: Mapping[str, Sequence[str]]
+    bar_periods: Mapping[str, int]
+    public: Collection[str]
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -276,8 +283,13 @@ class Account(Protocol):
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
 
+    def check_url(self, url: str) -> str | None:
+        """Returns why these channels can't be had at this URL of a WebSocket, or None when they can. The text doesn't
+        hold the URL, which may have a token in it."""
+
     def clean(self, text: str) -> str:
-        """A text that came from outside, such as a close reason or an answer, without our secrets in it."""
+        """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
+        knows, such as an access token. The feed hides the configured credentials by itself."""
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
@@ -324,6 +336,9 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+    kinds: Mapping[str, Sequence[str]] = {}
+    bar_periods: Mapping[str, int] = {}
+    public: Collection[str] = frozenset()
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -338,8 +353,12 @@ class OpenAccount(NoFetches):
         """There is no timer, so nothing is due."""
         return ()
 
+    def check_url(self, url: str) -> str | None:  # noqa: ARG002
+        """Every URL is as good."""
+        return None
+
     def clean(self, text: str) -> str:
-        """There is no secret, so the text stays as it is."""
+        """There is no secret besides the credentials, so the text stays as it is."""
         return text
 
 

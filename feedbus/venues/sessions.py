@@ -34,6 +34,11 @@ class SubscribingSession(NoFetches, Generic[T]):
         """Whether the venue accepts requests at this moment. A venue that needs a token for each overrides it."""
         return True
 
+    def asked_in_vain(self, tracked: T) -> None:
+        """The venue didn't answer, and a subscription will be asked for again. Where the venue knows it by the number
+        of its request, the Session ends that one, of which data may still come.
+        """
+
     def dropped(self, tracked: T) -> None:
         """A subscription was given up: the venue's Session forgets what it keeps about it."""
 
@@ -46,15 +51,29 @@ class SubscribingSession(NoFetches, Generic[T]):
         yield from self.send_due(now)
 
     def tick(self, now: float) -> Iterator[Effect]:
-        """Retries and the next requests; a request that isn't answered in time ends the connection."""
+        """Retries and the next requests. What isn't answered in time is asked for again; the connection is ended only
+        when nothing at all progresses and more is owed than is confirmed.
+        """
         self.subscriptions.tick(now)
-        for request in self.subscriptions.overdue(now):
-            if request.is_open:
-                what = ", ".join(str(tracked.subscription) for tracked in request.wanted[:3])
-                within = self.subscriptions.pace.answer_within
-                yield Close(TimedOut(f"no answer to {what} within {within:g} s"))
-                return
+        late = self.subscriptions.overdue(now, gently=True)
+        owed = [request for request in late if request.is_open]
+        if owed and self.subscriptions.stands_still(now):
+            what = ", ".join(str(tracked.subscription) for tracked in owed[0].wanted[:3])
+            within = self.subscriptions.pace.answer_within
+            yield Close(TimedOut(f"no answer to {what} within {within:g} s"))
+            return
+        for request in late:
+            yield from self.unanswered(request, now)
         yield from self.send_due(now)
+
+    def unanswered(self, request: Request[T], now: float) -> Iterator[Effect]:
+        """A request wasn't answered in time: what the venue still owes of it is asked for again, or counts as refused
+        when it has been asked for often enough.
+        """
+        self.counts["unanswered"] += 1
+        for tracked in self.subscriptions.owed(request):
+            self.asked_in_vain(tracked)
+        yield from self.subscriptions.unanswered(request, now)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too, on every channel."""
@@ -85,13 +104,13 @@ class SubscribingSession(NoFetches, Generic[T]):
         """The venue answered a request: it accepted all of it, or refused all of it for the reason in `refusal`."""
         for tracked in request.wanted:
             if not refusal:
-                yield from self.subscriptions.confirm(tracked)
+                yield from self.subscriptions.confirm(tracked, now)
             elif tracked.state == "sent":  # data may have confirmed it, or it was given up meanwhile
                 yield from self.subscriptions.refuse(tracked, refusal, now)
 
     def received(self, tracked: T, events: Iterable[Effect], now: float) -> Iterator[Effect]:
         """Usable data of a subscription came, which also confirms it if the venue hasn't yet."""
-        yield from self.subscriptions.confirm(tracked)
+        yield from self.subscriptions.confirm(tracked, now)
         self.subscriptions.data(tracked, now)
         yield from events
 

@@ -2,8 +2,13 @@
 
 A Session tells the machine which symbols are wanted (`want`, `give_up`) and what its venue said (`confirm`, `data`,
 `refuse`, `resync`, `answered`). The machine decides what to send and when: it gathers subscriptions into requests whose
-number, size and pace are bounded, watches the deadlines of their answers, and retries what was refused after pauses
-that grow. Only the Session knows what a request looks like: it passes `build`, which writes one down.
+number, size and pace are bounded, watches the deadlines of their answers, asks again for what wasn't answered, and
+retries what was refused after pauses that grow. Only the Session knows what a request looks like: it passes `build`,
+which writes one down.
+
+A slow venue isn't asked more because it is slow: a deadline runs from the last progress, which is any answer and any
+confirmation. When nothing progresses, one request is made again, then two, then four. Only a request that the venue has
+passed over, by answering later ones, is made again by itself.
 
     wanted ──asked──▶ sent ──confirmed──▶ confirmed ──data──▶ live
       ▲                 └───────────────refused─────────────────┘
@@ -30,6 +35,11 @@ RETRY_FIRST = 5.0
 
 RETRY_CAP = 900.0
 """The longest pause in seconds. A subscription that was live for longer than this begins with the shortest again."""
+
+ASK_AGAIN = 2
+"""How often a subscription that the venue didn't answer is asked for again, before it counts as refused."""
+
+ANY_NUMBER = 1 << 30
 
 RESYNCS = 3
 """How often one subscription may be made anew within RESYNC_PERIOD seconds because its data was out of step."""
@@ -65,21 +75,36 @@ TRANSITIONS: Mapping[State, Mapping[Happening, State]] = {
 PROGRESS: Sequence[State] = ("refused", "wanted", "sent", "confirmed", "live")
 """From the least advanced state to the most advanced. An instrument is as far as the least of its channels."""
 
+_RANK: Mapping[State, int] = {state: rank for rank, state in enumerate(PROGRESS)}
+
 
 class TrackedSubscription:
     """One subscription that is wanted. A venue that has more to remember about it makes a subclass, with `__slots__`.
 
     `request` is the number of the request by which it was last asked for, 0 before the first one. `attempts` counts the
-    requests that failed since it last was live for long.
+    requests that failed since it last was live for long, `unanswered` those that weren't answered since it last was
+    confirmed, and `together` is how many subscriptions such a request may hold at most.
     """
 
-    __slots__ = ("attempts", "live_since", "request", "resynced_at", "retry_at", "state", "subscription")
+    __slots__ = (
+        "attempts",
+        "live_since",
+        "request",
+        "resynced_at",
+        "retry_at",
+        "state",
+        "subscription",
+        "together",
+        "unanswered",
+    )
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription
         self.state: State = "wanted"
         self.request = 0
         self.attempts = 0
+        self.unanswered = 0
+        self.together = ANY_NUMBER
         self.live_since = inf
         self.retry_at = inf
         self.resynced_at: deque[float] = deque(maxlen=RESYNCS)
@@ -108,14 +133,15 @@ class Request(msgspec.Struct, Generic[T], eq=False):
     """One request to the venue. `number` is unique on this connection and counts from 1.
 
     `kind` is "subscribe" with `wanted`, "unsubscribe" with `leaving`, or a word of the venue's own with neither.
-    `deadline` is when its answer is due; infinite where none is expected, and once it has been found overdue.
+    It went out at `sent_at`; `late` says whether it has been found overdue.
     """
 
     number: int
     kind: str
     wanted: list[T] = []
     leaving: list[Leaving] = []
-    deadline: float = inf
+    sent_at: float = 0.0
+    late: bool = False
 
     @property
     def subscriptions(self) -> list[Subscription]:
@@ -131,14 +157,15 @@ class Request(msgspec.Struct, Generic[T], eq=False):
 class RequestPace(msgspec.Struct, frozen=True):
     """How fast a venue may be asked: `requests` at once every `every` seconds, `subscriptions` in one request.
 
-    A request has at most `max_bytes` bytes, unless a single subscription needs more. Its answer is due within
-    `answer_within` seconds; `answered` are the kinds of requests that are answered at all.
+    A request has at most `max_bytes` bytes, unless a single subscription needs more: venues have been seen to leave
+    requests of more than 4096 unanswered. Its answer is due within `answer_within` seconds of the last progress;
+    `answered` are the kinds of requests that are answered at all.
     """
 
     requests: int
     every: float
     subscriptions: int = 1
-    max_bytes: int = 1 << 30
+    max_bytes: int = 4000
     answer_within: float = 10.0
     answered: frozenset[str] = frozenset({"subscribe", "unsubscribe"})
 
@@ -171,11 +198,16 @@ class Subscriptions(Generic[T]):
         self._leaving: dict[Leaving, None] = {}  # to be ended, in this order
         self._own: deque[str] = deque()  # further requests of the venue's
         self._pending: dict[int, Request[T]] = {}  # sent, and not answered yet
-        self._deadlines: deque[tuple[float, int]] = deque()  # of the pending requests, the earliest first
+        self._order: deque[int] = deque()  # the pending requests that are in time and haven't been passed over
+        self._passed: deque[tuple[float, int]] = deque()  # those passed over: when each is late, the earliest first
+        self._progress = -inf  # when the venue last answered or confirmed anything
+        self._since = -inf  # deadlines run from here: the last progress, or when it was last found that there is none
+        self._probes = 1  # how many requests are made again when nothing progresses
         self._retries: list[tuple[float, Subscription]] = []  # a heap
         self._next_send = -inf
         self._last_number = 0
         self._wake = inf
+        self._counted: dict[str, int] | None = None  # what `instruments` returns, None once a state has changed
 
     # What is wanted
 
@@ -185,6 +217,7 @@ class Subscriptions(Generic[T]):
             for channel in self._channels:
                 subscription = Subscription(channel, symbol)
                 if subscription not in self.tracked:
+                    self._counted = None
                     self.tracked[subscription] = self._wanted[subscription] = self._track(subscription)
 
     def give_up(self, symbols: Iterable[str]) -> list[T]:
@@ -197,7 +230,7 @@ class Subscriptions(Generic[T]):
                 if tracked is not None:
                     self._wanted.pop(tracked.subscription, None)
                     self._end(tracked)
-                    tracked.move("dropped")
+                    self._move(tracked, "dropped")
                     dropped.append(tracked)
         return dropped
 
@@ -216,20 +249,31 @@ class Subscriptions(Generic[T]):
 
     # What the venue said
 
-    def confirm(self, tracked: T) -> Sequence[Effect]:
+    def confirm(self, tracked: T, now: float) -> Sequence[Effect]:
         """The venue confirmed a subscription, with an answer or by sending its data."""
-        return (Confirmed(tracked.subscription),) if tracked.move("confirmed") else ()
+        if not self._move(tracked, "confirmed"):
+            return ()
+        tracked.unanswered, tracked.together = 0, ANY_NUMBER
+        self._progressed(now)
+        return (Confirmed(tracked.subscription),)
 
     def data(self, tracked: T, now: float) -> None:
         """Usable data of a confirmed subscription came."""
-        if tracked.move("data"):
+        if self._move(tracked, "data"):
             tracked.live_since = now
+            self._progressed(now)
 
     def refuse(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
         """The venue refused a subscription, or ended it: it is asked for again after a pause."""
+        refused = self._refuse(tracked, reason, now)
+        if refused:
+            self._progressed(now)
+        return refused
+
+    def _refuse(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
         if now - tracked.live_since > RETRY_CAP:
             tracked.attempts = 0
-        if not tracked.move("refused"):
+        if not self._move(tracked, "refused"):
             return ()
         pause = min(RETRY_FIRST * 2 ** min(tracked.attempts, 16), RETRY_CAP)
         tracked.attempts += 1
@@ -238,8 +282,21 @@ class Subscriptions(Generic[T]):
 
     def repeat(self, tracked: T) -> None:
         """A request came to nothing for a reason that isn't this subscription's: ask for it again at once."""
-        if tracked.move("repeat"):
+        if self._move(tracked, "repeat"):
             self._wanted[tracked.subscription] = tracked
+
+    def unanswered(self, request: Request[T], now: float) -> Iterator[Effect]:
+        """Wait no longer for the answer to a request, and ask for what it still owes again, in requests half as large.
+        What wasn't answered more than ASK_AGAIN times counts as refused.
+        """
+        self.forget(request.number)
+        for tracked in self.owed(request):
+            tracked.unanswered += 1
+            tracked.together = max(1, len(request.wanted) // 2)
+            if tracked.unanswered > ASK_AGAIN:
+                yield from self._refuse(tracked, f"not answered {tracked.unanswered} times", now)
+            else:
+                self.repeat(tracked)
 
     def resync(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
         """What we have of a subscription isn't right: end it, and subscribe again at once.
@@ -247,7 +304,7 @@ class Subscriptions(Generic[T]):
         That happens at most RESYNCS times within RESYNC_PERIOD seconds; a further time waits until it is allowed.
         """
         request = tracked.request
-        if not tracked.move("resync"):
+        if not self._move(tracked, "resync"):
             return ()
         self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
@@ -263,27 +320,61 @@ class Subscriptions(Generic[T]):
         """The request of this number, if its answer is still to come."""
         return self._pending.get(number) if isinstance(number, int) else None
 
-    def answered(self, number: int | str | None) -> Request[T] | None:
+    def answered(self, number: int | str | None, now: float) -> Request[T] | None:
         """The request of this number was answered: returns it, or None when no such request is under way."""
+        request = self.forget(number)
+        if request is not None:
+            self._progressed(now)
+            while self._order and self._order[0] <= request.number:
+                self._passed.append((now + self.pace.answer_within, self._order.popleft()))
+        return request
+
+    def owed(self, request: Request[T]) -> list[T]:
+        """What the venue hasn't answered of a request, and not confirmed by data either."""
+        return [each for each in request.wanted if each.state == "sent" and each.request == request.number]
+
+    def forget(self, number: int | str | None) -> Request[T] | None:
+        """Wait no longer for the answer to the request of this number. Returns it, or None."""
         return self._pending.pop(number, None) if isinstance(number, int) else None
 
     def sole_number(self) -> int | None:
         """The number of the request under way, when there is exactly one. Some venues don't say what they answer."""
         return next(iter(self._pending)) if len(self._pending) == 1 else None
 
-    def overdue(self, now: float) -> list[Request[T]]:
-        """Requests whose answer has become late since the last call, the earliest first. They stay under way."""
+    def overdue(self, now: float, *, gently: bool) -> list[Request[T]]:
+        """Requests whose answer has become late since the last call. They stay under way.
+
+        Of those that wait because nothing progresses at all, `gently` gives one, and twice as many each further time;
+        the others are given their time once more.
+        """
         late = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            request = self._pending.get(self._deadlines.popleft()[1])
-            if request is not None:
-                request.deadline = inf
-                late.append(request)
+        while self._passed and self._passed[0][0] <= now:
+            late += self._under_way([self._passed.popleft()[1]])
+        waiting = self._under_way(self._order)
+        due = [request for request in waiting if self._due_at(request) <= now]
+        stuck = [request for request in due if request.is_open]
+        later = {request.number for request in stuck[self._probes :]} if gently else set()
+        late += [request for request in due if request.number not in later]
+        if stuck:
+            self._since = now
+            self._probes *= 2
+        for request in late:
+            request.late = True
+        self._order = deque(request.number for request in waiting if not request.late)
         return late
 
     def still_overdue(self) -> list[Request[T]]:
         """All requests under way that have been found overdue."""
-        return [request for request in self._pending.values() if request.deadline == inf]
+        return [request for request in self._pending.values() if request.late]
+
+    def stands_still(self, now: float) -> bool:
+        """Whether the venue has answered and confirmed nothing within the time for an answer, and owes us more than it
+        has confirmed. A new connection makes us ask for all of that again, and then costs less than it may bring.
+        """
+        if now - self._progress < self.pace.answer_within:
+            return False
+        states = Counter(tracked.state for tracked in self.tracked.values())
+        return states["sent"] > states["confirmed"] + states["live"]
 
     # What is to be done
 
@@ -306,7 +397,7 @@ class Subscriptions(Generic[T]):
             if tracked is None or tracked.retry_at > now:
                 continue
             tracked.retry_at = inf
-            if tracked.move("retry") or tracked.state == "wanted":
+            if self._move(tracked, "retry") or tracked.state == "wanted":
                 self._wanted[tracked.subscription] = tracked
 
     def send(self, now: float) -> Iterator[Effect]:
@@ -322,10 +413,13 @@ class Subscriptions(Generic[T]):
 
     def schedule(self, *others: float) -> Sequence[Effect]:
         """A WakeAt for whatever comes first, the Session's `others` included; nothing when that hasn't changed."""
-        while self._deadlines and self._deadlines[0][1] not in self._pending:
-            self._deadlines.popleft()
+        while self._passed and self._passed[0][1] not in self._pending:
+            self._passed.popleft()
+        while self._order and self._order[0] not in self._pending:
+            self._order.popleft()
         wake = min(
-            self._deadlines[0][0] if self._deadlines else inf,
+            self._passed[0][0] if self._passed else inf,
+            self._due_at(self._pending[self._order[0]]) if self._order else inf,
             self._retries[0][0] if self._retries else inf,
             self._next_send if self.is_open and (self._wanted or self._leaving or self._own) else inf,
             *others,
@@ -337,13 +431,32 @@ class Subscriptions(Generic[T]):
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state; a symbol counts as its least advanced channel."""
-        states: dict[str, State] = {}
+        if self._counted is not None:
+            return dict(self._counted)
+        least: dict[str, int] = {}
         for subscription, tracked in self.tracked.items():
-            known = states.get(subscription.symbol, tracked.state)
-            states[subscription.symbol] = min(known, tracked.state, key=PROGRESS.index)
-        return dict(Counter(states.values()))
+            rank = _RANK[tracked.state]
+            if rank < least.get(subscription.symbol, len(_RANK)):
+                least[subscription.symbol] = rank
+        self._counted = {PROGRESS[rank]: count for rank, count in Counter(least.values()).items()}
+        return dict(self._counted)
 
     # Inside
+
+    def _move(self, tracked: T, happening: Happening) -> bool:
+        self._counted = None
+        return tracked.move(happening)
+
+    def _progressed(self, now: float) -> None:
+        self._progress = self._since = now
+        self._probes = 1
+
+    def _due_at(self, request: Request[T]) -> float:
+        """When a request is late that hasn't been passed over."""
+        return max(request.sent_at, self._since) + self.pace.answer_within
+
+    def _under_way(self, numbers: Iterable[int]) -> list[Request[T]]:
+        return [request for number in numbers if (request := self._pending.get(number)) is not None]
 
     def _end(self, tracked: T) -> None:
         if tracked.state in ("sent", "confirmed", "live"):
@@ -372,18 +485,17 @@ class Subscriptions(Generic[T]):
             wanted = self._batch()
         else:
             return None
-        deadline = now + pace.answer_within if kind in pace.answered else inf
-        request = Request(self.new_number(), kind, wanted, leaving, deadline)
+        request = Request(self.new_number(), kind, wanted, leaving, now)
         message = self._bounded(request)
         for item in request.leaving:
             del self._leaving[item]
         for tracked in request.wanted:
             del self._wanted[tracked.subscription]
             tracked.request = request.number
-            tracked.move("asked")
+            self._move(tracked, "asked")
         if kind in pace.answered:
             self._pending[request.number] = request
-            self._deadlines.append((deadline, request.number))
+            self._order.append(request.number)
         self._sent(request)
         return message
 
@@ -394,8 +506,10 @@ class Subscriptions(Generic[T]):
         for in a request that is half as large, so that one bad name doesn't keep the others out.
         """
         batch: list[T] = []
+        most = self.pace.subscriptions
         for tracked in self._wanted.values():
-            if len(batch) >= max(1, self.pace.subscriptions >> min(tracked.attempts, 32)):
+            most = min(most, tracked.together, self.pace.subscriptions >> min(tracked.attempts, 32))
+            if len(batch) >= max(1, most):
                 break
             batch.append(tracked)
         return batch

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import inf, nan
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,6 +281,38 @@ def test_the_clock_of_tickers_is_not_that_of_trades() -> None:
 
 
 # Odd times and numbers
+
+
+def test_a_count_that_the_bus_cannot_carry_is_unknown() -> None:
+    rig = Rig()
+    counts = [2**60 * number for number in range(40)]
+    rig.add(*(msgspec.structs.replace(ticker(at, 10.0 + at), trades=count) for at, count in enumerate(counts)))
+    bars = rig.maker.take(200.0)
+    assert [bar.trades for bar in bars if isinstance(bar, Bar)] == [None]
+    assert msgspec.msgpack.encode(bars)
+
+
+def stamped(at: float, set_back: float, *, venue: bool, kind: str) -> Trade | Ticker:
+    """What happens `at` this second, while our wall clock is behind by `set_back` seconds."""
+    ts, wall = START + round(at * SECOND), START + round((at - set_back) * SECOND)
+    if kind == "trade":
+        return Trade("fake", "A", ts * venue, wall, 100.0, 1.0, None, None)
+    return Ticker("fake", "A", ts * venue, wall, last=100.0, volume=at)
+
+
+@pytest.mark.parametrize("kind", ["trade", "ticker"])
+@pytest.mark.parametrize("venue", [True, False], ids=["venue time", "no venue time"])
+@pytest.mark.parametrize("hours", [1, 3])
+def test_a_wall_clock_that_is_set_back_changes_no_bar(hours: int, venue: bool, kind: str) -> None:
+    def bars(set_back: float) -> list[tuple[Any, ...]]:
+        rig, found = Rig(), list[MarketData]()
+        for at in range(5, 400, 20):
+            found += rig.add(stamped(at, set_back if at > 150 else 0.0, venue=venue, kind=kind), now=float(at))
+        assert (rig.counters.stale, rig.counters.too_late, rig.counters.odd_times) == (0, 0, 0)
+        return [(*brief([bar]), bar.volume) for bar in found if isinstance(bar, Bar)]
+
+    assert bars(hours * 3600.0) == bars(0.0)
+    assert len(bars(0.0)) > 20
 
 
 @pytest.mark.parametrize(

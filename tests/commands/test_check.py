@@ -83,7 +83,6 @@ actors:
     rules:
       - {name: roubles, kind: large_trade, of: notional, threshold: 50000000}
       - {name: size, kind: large_trade, threshold: 2.5, symbols: ["binance:*"]}
-      - {name: nowhere, kind: large_trade, threshold: 1, symbols: ["alor:SBER"]}
       - {kind: price_jump, threshold: 5}
 """
 LOTS = "price times lots (not multiplied by what a lot holds) on moex"

@@ -92,7 +92,10 @@ async def test_where_another_one_publishes_it_says_so_and_publishes_elsewhere(
         address, follow, _ = await shown({"connections 7/7"})
         assert path_of(usual).exists()
     assert (address != usual, follow) == (True, f"--bus {address}")
-    assert f"can't publish at {usual}: Address in use; the demo publishes at {address} instead" in caplog.messages
+    assert (
+        f"can't publish at {usual}: another process publishes there; the demo publishes at {address} instead"
+        in caplog.messages
+    )
     assert not path_of(address).parent.exists()
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
 import trio
+from msgspec import structs
 
 import feedbus
+from feedbus.actors import actor_class
 from feedbus.bus.nng import PubSocket
 from feedbus.commands.run import serve as run_service
 from feedbus.config import BusConfig, Config, FeedConfig, ShardingConfig
 from feedbus.errors import BusError, ConfigError
-from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, Ticker
+from feedbus.schema.events import UPDATES, BookSnapshot, FeedStatus, Gap, Ticker
 from feedbus.service import tree as service
 from feedbus.sim.moex import server as moex_sim
+from feedbus.table.market_table import READERS
 
 SYMBOLS = ("TQBR.SBER", "TQBR.GAZP", "TQBR.LKOH", "TQBR.ROSN")
 
@@ -78,6 +82,24 @@ async def test_books_and_tickers_of_every_symbol_come_off_the_bus(tmp_path: Path
     assert "2 of 2 were up" in summary
 
 
+async def test_the_summary_counts_as_updates_what_the_table_counts(tmp_path: Path) -> None:
+    address = f"ipc://{tmp_path}/events.ipc"
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="bookmetrics") as subscription:
+            actors = {"aggregator": actor_class("aggregator").Options()}
+            made = structs.replace(config(address, await serve(nursery)), actors=actors)
+            async with service.running(made) as running:
+                await collect(subscription, lambda events: len(events) >= 3)
+                lines = dict(line.split("  ", 1) for line in running.summary(gaps=0).splitlines())
+            nursery.cancel_scope.cancel()
+    counts = {
+        kind: int(count.replace(",", "")) for kind, count in re.findall(r"(\w+) ([\d,]+)(?:, |$)", lines["events"])
+    }
+    assert counts["bookmetrics"] >= 3
+    assert int(lines["updates"].replace(",", "")) == counts["book"] + counts["ticker"]
+    assert set(READERS) == UPDATES
+
+
 async def test_an_unknown_ticker_is_refused_and_counted_and_the_others_live(tmp_path: Path) -> None:
     address = f"ipc://{tmp_path}/events.ipc"
     symbols = ("TQBR.SBER", "TQBR.NOSUCH")
@@ -100,7 +122,7 @@ async def test_a_wrong_password_is_refused_once_whatever_the_number_of_connectio
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery, feedbus.subscribe(address, topics="feed") as subscription:
             url = await serve(nursery)
-            wrong = {"passcode": "s3cret-wrong"}
+            wrong = {"domain": "passport", "login": "me", "passcode": "s3cret-wrong"}
             async with service.running(config(address, url, connections=4, credentials=wrong)) as running:
 
                 def all_refused(events: list[object]) -> bool:

@@ -37,6 +37,8 @@ class Account(OpenAccount):
     limits = Limits(connections=99, subscriptions=999)
     services = dict()
     units = dict()
+    kinds = dict(orderbooks=("book",), books=("book",))
+    bar_periods = dict()
     def __init__(self, credentials, channels, options=None):
         for channel in channels:
             if channel not in ("orderbooks", "books"):
@@ -48,6 +50,8 @@ class Account(OpenAccount):
         self.channels = channels or ("orderbooks",)
     def check_symbol(self, symbol):
         return None
+    def check_url(self, url):
+        return "no market data comes at /orders: use /data" if url.endswith("/orders") else None
     def session(self, symbols):
         raise NotImplementedError
 """
@@ -90,7 +94,7 @@ def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (folder / "toyactor.py").write_text(ACTOR)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subscribers, "__path__", [*subscribers.__path__, str(folder)])
-        patch.setattr(subscribers, "names", lambda: ["toyactor"])
+        patch.setattr(subscribers, "names", lambda: ["aggregator", "alerting", "toyactor"])
         yield
     sys.modules.pop("feedbus.actors.toyactor", None)
     vars(subscribers).pop("toyactor", None)

@@ -23,8 +23,8 @@ import logging, sys
 from feedbus import cli
 from feedbus.telemetry import logs
 to_stderr = logs.to_stderr
-def verbose(level=logging.DEBUG, style="auto"):
-    to_stderr(logging.DEBUG, style)
+def verbose(**how):
+    to_stderr(logging.DEBUG, **how)
     logging.getLogger().setLevel(logging.DEBUG)
 logs.to_stderr = verbose
 sys.exit(cli.main())
@@ -58,7 +58,7 @@ def written(folder: Path) -> str:
 def test_no_secret_leaves_a_service_whose_logins_are_refused_and_accepted(start: Start, tmp_path: Path) -> None:
     refusing = simulator(start)
     accepting = line(start(program=(sys.executable, "-c", ACCEPTING), **SECRETS)).removeprefix("moex: ")
-    secrets = '{login: "${MOEX_LOGIN}", passcode: "${MOEX_PASSCODE}"}'
+    secrets = '{domain: passport, login: "${MOEX_LOGIN}", passcode: "${MOEX_PASSCODE}"}'
     bus = f"ipc://{tmp_path / 'bus.ipc'}"
     (tmp_path / "c.yaml").write_text(
         f"bus: {{publish: '{bus}'}}\nfeeds:\n" + feed("no", refusing, secrets) + feed("yes", accepting, secrets)

@@ -24,9 +24,6 @@ class FakeAccount:
 
     venue = "fake"
 
-    def clean(self, text: str) -> str:
-        return text.replace("s3cret", "***")
-
     def __init__(self) -> None:
         self.calls: list[object] = []
         self.says: list[list[AccountEffect]] = []
@@ -55,6 +52,9 @@ class FakeFeed:
 
     def fetch(self, fetch: Fetch, answered: Answered) -> None:
         self.asked.append((fetch, answered))
+
+    def clean(self, text: str) -> str:
+        return text.replace("s3cret", "***")
 
     def notice(self, text: str) -> None:
         self.notices.append(text)

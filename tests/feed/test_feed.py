@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,10 +15,12 @@ from feedbus.bus.publisher import Publisher
 from feedbus.config import FeedConfig, ShardingConfig
 from feedbus.config.model import BackoffConfig, BudgetConfig, BudgetsConfig
 from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, VenueError
-from feedbus.feed.feed import Feed
+from feedbus.feed.connection_log import LINES
+from feedbus.feed.connector import Connector
+from feedbus.feed.feed import STATUS_EVERY, STATUSES_AT_ONCE, Feed
 from feedbus.feed.fetching import Answered
 from feedbus.schema import codec
-from feedbus.schema.events import FeedStatus
+from feedbus.schema.events import FeedStatus, MarketData
 from feedbus.testing.fake_transport import FakeConnection, FakeDial
 from feedbus.testing.fake_venue import FakeAccount, FakeSession, FakeVenue
 from feedbus.transport import DialOptions
@@ -241,6 +244,35 @@ async def test_every_change_is_said_at_once_and_everything_every_5_s(stage: Stag
         assert lost.generation == 1
 
 
+async def test_the_statuses_of_many_connections_are_linear_and_let_others_go_on_between_them(
+    autojump_clock: MockClock,
+) -> None:
+    class Untouched(list[Connector]):
+        """Nobody has to look at all connections for the status of one."""
+
+        def __iter__(self) -> Iterator[Connector]:
+            raise AssertionError("all connections are looked at")
+
+    symbols = tuple(f"TQBR.T{number}" for number in range(300))
+    config = FeedConfig(name="m", venue="moex", url="ws://v/", symbols=symbols, sharding=ShardingConfig(300, 1))
+    feed = Feed(config, Publisher("m", ListSink(), linger=0), FakeDial(), DialOptions())
+    published: list[Sequence[MarketData]] = []
+    feed.publish = published.append  # type: ignore[assignment]
+    for connector in feed.connectors[:7]:
+        connector.set_state("online", "")
+    first = feed.connectors[0]
+    feed.connectors = Untouched(feed.connectors)
+    assert (feed.status(first).connections_up, feed.connections_up()) == (7, 7)
+    first.set_state("waiting", "cut")
+    assert feed.connections_up() == 6
+    published.clear()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed._report)
+        await trio.sleep(STATUS_EVERY + 1)
+        nursery.cancel_scope.cancel()
+    assert [len(batch) for batch in published] == [STATUSES_AT_ONCE] * 12
+
+
 async def test_instruments_rate_and_delay_are_told(stage: Stage, autojump_clock: MockClock) -> None:
     async with stage.running():
         await stage.all_online()
@@ -456,3 +488,16 @@ async def test_without_a_budget_of_its_own_a_feed_has_its_venues(autojump_clock:
     for _ in range(180):
         await feed.connects.take()
     assert 57 <= trio.current_time() <= 61, "150 at once, and one in two seconds"
+
+
+async def test_a_venue_that_is_away_costs_a_few_lines_a_minute(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "feedbus.moex")
+    stage = Stage(FakeDial(lambda _: ConnectFailed("no route")), backoff=BackoffConfig(0.1, 1, 60))
+    async with stage.running():
+        await trio.sleep(300)
+    lines = [record for record in caplog.records if record.name.startswith("feedbus.moex")]
+    assert sum(connector.failures.total() for connector in stage.feed.connectors) > 500
+    assert 5 <= sum("0 of 3 connections are up" in record.getMessage() for record in lines) <= 6
+    assert len(lines) <= 6 * (LINES + 1)

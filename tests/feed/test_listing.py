@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import outcome
 import pytest
 import trio
 from hypothesis import given
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 
 from feedbus.errors import BadData, ConnectFailed, TimedOut
 from feedbus.feed import listing
-from feedbus.feed.listing import Listed, RestService, sampled, symbols_of
+from feedbus.feed.budgets import Hold
+from feedbus.feed.fetching import Fetcher
+from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.rest import Failure, MoexRest
@@ -44,9 +47,14 @@ async def iss(failure: Failure = "none") -> AsyncIterator[str]:
 
 
 async def ask(url: str, cache: Path, now: int = TODAY, boards: list[str] = BOARDS, **more: Any) -> Listed:
-    return await symbols_of(
-        ACCOUNT, boards, rest=RestService(url), cache_dir=cache, name="moex", wall_ns=lambda: now, **more
-    )
+    """What is listed, asked through a Fetcher as a feed does."""
+    fetcher = Fetcher({"rest": url}, Hold(), rate_limited=lambda error: None, wall_ns=lambda: now)
+    listed = partial(symbols_of, ACCOUNT, boards, rest=url, get=fetcher.get, cache_dir=cache, name="moex", **more)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(fetcher.run)
+        result = await outcome.acapture(partial(listed, wall_ns=lambda: now))
+        nursery.cancel_scope.cancel()
+    return result.unwrap()
 
 
 async def kept(cache: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from feedbus import venues
 from feedbus.schema import codec
 from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Event, Instrument, MarketEvent, Quote, Ticker, Trade
 from feedbus.venues.fields import LARGEST
@@ -41,6 +42,8 @@ def sound(effects: Iterable[Effect], venue: str, symbols: Collection[str], ts_re
             case MarketEvent():
                 assert (effect.venue, effect.ts_recv) == (venue, ts_recv)
                 assert effect.symbol in symbols
+                kinds = venues.account_class(venue).kinds
+                assert not kinds or effect.WORD in {word for words in kinds.values() for word in words}
                 sound_event(effect)
             case Skipped(error) | Close(error):
                 sound_text(str(error))

@@ -70,6 +70,7 @@ class Scene:
             lag=self.lag,
             watchdog=self.watchdog,
             log_lines=lambda: {"warning": 3},
+            log_lines_left_out=lambda: {"warning": 4},
         )
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -236,6 +237,7 @@ def test_the_process_says_how_it_is() -> None:
     assert scene.value("feedbus_watchdog_checks_total") == 7
     assert scene.value("feedbus_watchdog_withheld_total") == 2
     assert scene.value("feedbus_log_lines_total", level="warning") == 3
+    assert scene.value("feedbus_log_lines_left_out_total", level="warning") == 4
     assert (scene.value("feedbus_process_resident_memory_bytes") or 0) > 1e6
     (sample,) = families(scene.registry)["feedbus_build_info"].samples
     assert (sample.value, set(sample.labels)) == (1, {"version", "python"})

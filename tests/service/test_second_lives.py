@@ -45,8 +45,8 @@ actors:
 """
 
 CHILDREN = [
-    *("service: publishers", "service: rounds", "service: loop lag", "service: telemetry", "service: actors"),
-    *("service: feeds", "service: watchdog"),
+    *("service: publishers", "service: bus socket", "service: rounds", "service: loop lag", "service: log"),
+    *("service: telemetry", "service: actors", "service: feeds", "service: watchdog"),
     *("publishers: moex", "publishers: alor", "publishers: aggregator", "publishers: alerting"),
     *("actors: aggregator", "actors: alerting", "actors: metrics"),
     *("feeds: moex", "feeds: alor"),

@@ -307,12 +307,21 @@ def test_the_rate_is_taken_over_the_last_5_seconds() -> None:
     assert rates == [100, 100, 100, 75, 60, 40, 20, 0, 0, 0]
 
 
-def test_the_rate_starts_again_when_the_clock_is_set_back() -> None:
-    made = table(trade(1.0))
-    look(made, NOW)
-    assert look(made, NOW - 3600 * SECOND).rate == 0
-    made.add(trade(1.0))
-    assert look(made, NOW - 3599 * SECOND).rate == 1
+@pytest.mark.parametrize("hours", [-3, -1, 1])
+def test_a_wall_clock_that_is_set_changes_nothing_but_the_time_of_day(hours: int) -> None:
+    """The table's own clock shows 100 s when it begins, and the wall clock is set between the two events of a kind."""
+    made, wall = MarketTable(100 * SECOND), NOW + hours * 3600 * SECOND
+    for at, stamp, price in ((101, NOW, 1.0), (102, wall, 2.0)):
+        events = [quote(price, price + 1, stamp), trade(price, stamp), feed("online", None, stamp), bar(at=stamp)]
+        for event in events:
+            made.add(event, "moex", at * SECOND)
+    seen = look(made, 105 * SECOND)
+    (row,) = seen.rows
+    assert (row.bid, row.ask, row.last, row.age_ns, row.updated_at) == (2.0, 3.0, 2.0, 3 * SECOND, wall)
+    assert row.bar.volume is not None
+    assert [connection.silent_s for connection in seen.feed.connections] == [None]
+    assert [connection.silent_s for connection in look(made, 118 * SECOND).feed.connections] == [16]
+    assert (seen.uptime_s, seen.rate) == (5, 0.8)
 
 
 def test_uptime_counts_from_the_start() -> None:

@@ -1,12 +1,8 @@
 """The live table's shell: fake subscriptions on a mock clock, and the whole of it on a pseudo-terminal."""
 
+import errno
 import io
-import os
-import pty
-import select
-import subprocess
 import sys
-import termios
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -20,8 +16,7 @@ from feedbus.schema.events import Alert, Bar, Event, FeedStatus, Gap, Trade
 from feedbus.table import monitor
 from feedbus.table.market_table import READERS, MarketTable
 from feedbus.table.monitor import SILENT_FOR, TOPICS, run_monitor
-
-ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
+from tests.on_terminal import ENTER_SCREEN, LEAVE_SCREEN, TAKE_TERMINAL, OnTerminal
 
 
 def trade(symbol: str = "TQBR.SBER") -> Trade:
@@ -66,7 +61,7 @@ class ClosedPipe(io.StringIO):
     """A pipe whose reader has gone."""
 
     def write(self, text: str) -> int:
-        raise BrokenPipeError
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def screen() -> Console:
@@ -126,7 +121,7 @@ async def test_the_last_log_line_is_in_the_foot(autojump_clock: MockClock) -> No
 
 async def test_a_screen_on_which_nothing_comes_says_why_until_something_does(autojump_clock: MockClock) -> None:
     console = screen()
-    began = MarketTable(time.time_ns() - SILENT_FOR * 10**9)
+    began = MarketTable(time.monotonic_ns() - SILENT_FOR * 10**9)
     subscription = FakeSubscription((1.5, [trade()]))
     await run_monitor(subscription, console=console, keys=False, title="", seconds=3.5, table=began)
     heads = output(console).split("feedbus  ")[1:]
@@ -225,7 +220,8 @@ from feedbus.table.monitor import run_monitor
 
 async def main():
     table = await run_monitor(
-        FakeSubscription((0, [trade()])), console=Console(), keys=True, title="bus", interval=float(sys.argv[1])
+        FakeSubscription((0, [trade(), *(trade(f"S{{number:02}}") for number in range(int(sys.argv[2])))])),
+        console=Console(), keys=True, title="bus", interval=float(sys.argv[1])
     )
     print("left with", table.updates)
 
@@ -233,55 +229,16 @@ trio.run(main)
 """
 
 
-class Terminal:
-    """The monitor in a process of its own, on a terminal of its own."""
-
-    def __init__(self, interval: float) -> None:
-        self._user, self._program = pty.openpty()
-        termios.tcsetwinsize(self._program, (10, 90))
-        self.before = termios.tcgetattr(self._program)
-        self.seen = ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_TERMINAL + PROGRAM, str(interval)],
-            stdin=self._program,
-            stdout=self._program,
-            stderr=self._program,
-            start_new_session=True,
-            env={**os.environ, "TERM": "xterm"},
-        )
-
-    def mode(self) -> list[object]:
-        return list(termios.tcgetattr(self._program))
-
-    def type(self, text: str) -> None:
-        os.write(self._user, text.encode())
-
-    def read_until(self, text: str, seconds: float = 20.0) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.seen:
-            ready, _, _ = select.select([self._user], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"{text!r} didn't come; seen: {self.seen!r}"
-            self.seen += os.read(self._user, 65536).decode(errors="replace")
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._user)
-        os.close(self._program)
-
-
-TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
-
-
 @pytest.fixture
-def terminal(request: pytest.FixtureRequest) -> Iterator[Terminal]:
-    made = Terminal(getattr(request, "param", 0.02))
+def terminal(request: pytest.FixtureRequest) -> Iterator[OnTerminal]:
+    interval, others = getattr(request, "param", (0.02, 0))
+    made = OnTerminal([sys.executable, "-c", TAKE_TERMINAL + PROGRAM, str(interval), str(others)])
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("key", ["q", "Q"])
-def test_q_ends_it_and_the_terminal_is_as_before(terminal: Terminal, key: str) -> None:
+def test_q_ends_it_and_the_terminal_is_as_before(terminal: OnTerminal, key: str) -> None:
     terminal.read_until("TQBR.SBER")
     assert "q quits" in terminal.seen
     assert terminal.mode() != terminal.before
@@ -293,8 +250,8 @@ def test_q_ends_it_and_the_terminal_is_as_before(terminal: Terminal, key: str) -
     assert LEAVE_SCREEN in terminal.seen
 
 
-@pytest.mark.parametrize("terminal", [1000.0], indirect=True)
-def test_keys_sort_filter_and_show_the_clock_at_once(terminal: Terminal) -> None:
+@pytest.mark.parametrize("terminal", [(1000.0, 0)], indirect=True)
+def test_keys_sort_filter_and_show_the_clock_at_once(terminal: OnTerminal) -> None:
     terminal.read_until("q quits  ? keys")
     for typed, shown in [
         ("i", "Instrument▼"),
@@ -307,15 +264,31 @@ def test_keys_sort_filter_and_show_the_clock_at_once(terminal: Terminal) -> None
         ("\x1b[A\x1b", "? keys"),
         ("t", "Updated"),
     ]:
-        terminal.seen = ""
-        terminal.type(typed)
-        terminal.read_until(shown)
+        terminal.then(typed, shown)
     terminal.type("q")
     terminal.read_until("left with 1")
     assert terminal.process.wait(10) == 0
 
 
-def test_ctrl_c_ends_it_and_the_terminal_is_as_before(terminal: Terminal) -> None:
+@pytest.mark.parametrize("terminal", [(1000.0, 29)], indirect=True)
+def test_the_rows_are_scrolled_at_once_and_not_beyond_their_end(terminal: OnTerminal) -> None:
+    terminal.read_until("q quits  ? keys")
+    for typed, shown in [
+        ("t", "4 most active of 30"),
+        ("\x1b[B", "2-5 most active of 30"),
+        ("\x1b[6~", "6-9 most active of 30"),
+        ("\x1b[F", "27-30 most active of 30"),
+        ("\x1b[6~\x1b[B\x1b[A", "26-29 most active of 30"),
+        ("/s2\r", "4 most active of 9"),
+        ("\x1b[F", "6-9 most active of 9"),
+        ("\x1b", "4 most active of 30"),
+    ]:
+        terminal.then(typed, shown)
+    terminal.type("q")
+    assert terminal.process.wait(10) == 0
+
+
+def test_ctrl_c_ends_it_and_the_terminal_is_as_before(terminal: OnTerminal) -> None:
     terminal.read_until("TQBR.SBER")
     terminal.type("\x03")
     terminal.read_until("KeyboardInterrupt")

@@ -1,16 +1,18 @@
 """Keys, on a real pseudo-terminal."""
 
 import os
+import signal
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from feedbus.table.terminal import NORMAL_SCREEN, as_it_is, has_keys, single_keys, wait_key
+from feedbus.table.terminal import NORMAL_SCREEN, as_it_is, foreground, has_keys, wait_key
 
 Pty = tuple[int, int]
 LFLAG = 3
@@ -26,6 +28,10 @@ def pty() -> Iterator[Pty]:
             os.close(fd)
         except OSError:
             continue
+
+
+def single_keys(fd: int) -> AbstractContextManager[object]:
+    return foreground(fd, None, lambda: None)
 
 
 def local_mode(fd: int) -> int:
@@ -64,6 +70,13 @@ async def test_bytes_that_are_no_text_are_no_error(pty: Pty) -> None:
         assert await wait_key(program) == "\ufffd"
 
 
+async def test_characters_are_those_of_the_terminals_encoding(pty: Pty) -> None:
+    user, program = pty
+    with single_keys(program), trio.fail_after(5):
+        os.write(user, "й".encode("koi8-r"))
+        assert await wait_key(program, "koi8-r") == "й"
+
+
 async def test_a_terminal_that_is_gone_gives_an_empty_key(pty: Pty) -> None:
     user, program = pty
     with single_keys(program), trio.fail_after(5):
@@ -91,6 +104,18 @@ def test_the_mode_is_put_back_after_an_error(pty: Pty) -> None:
     with pytest.raises(RuntimeError), single_keys(pty[1]):
         raise RuntimeError
     assert termios.tcgetattr(pty[1]) == before
+
+
+def test_the_handlers_of_signals_are_put_back_and_an_ignored_stop_stays_ignored(pty: Pty) -> None:
+    numbers = (signal.SIGTSTP, signal.SIGCONT)
+    before = [signal.getsignal(number) for number in numbers]
+    with single_keys(pty[1]):
+        assert all(callable(signal.getsignal(number)) for number in numbers)
+    assert [signal.getsignal(number) for number in numbers] == before
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    with single_keys(pty[1]):
+        assert signal.getsignal(signal.SIGTSTP) == signal.SIG_IGN
+    signal.signal(signal.SIGTSTP, before[0])
 
 
 def test_ctrl_c_stays_a_signal(pty: Pty) -> None:

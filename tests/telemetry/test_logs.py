@@ -10,10 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from trio.testing import MockClock
 
+from feedbus.mask import Mask
 from feedbus.telemetry import logs
+from feedbus.telemetry.log_limits import LINES, MINUTE
 
 NASTY = "a\nb\x1b[2J\r\x00\u2028\x85\ud800\N{GRINNING FACE}\U000e0001é"
 
@@ -50,6 +54,24 @@ def raised(text: str) -> BaseException:
         raise ValueError(text)
     except ValueError as error:
         return error
+
+
+def test_no_record_of_any_part_shows_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither its message nor its traceback nor a field; another library's record doesn't, either."""
+    mask = Mask(["s3cr3t-p4ss"])
+    for style in ("text", "json"):
+        logs.to_stderr(style=style, mask=mask)
+        try:
+            raise ValueError("no s3cr3t%2Dp4ss") from raised("s3cr3t-p4ss" + "x" * 20_000)
+        except ValueError:
+            logging.getLogger("feedbus.x").exception("said %s", "S3CR3T-P4SS", extra={"reason": "s3cr3t-p4ss"})
+        logging.getLogger("another.library").warning("s3cr3t-p4ss")
+    said = capsys.readouterr().err
+    assert said.count("said ***") == 2
+    assert said.count("ValueError: no ***") == 2
+    assert '"reason":"***"' in said
+    assert "s3cr3t" not in said.lower()
+    assert logs.hidden("s3cr3t-p4ss") == "***"
 
 
 def test_people_read_lines_with_level_and_part_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,8 +178,38 @@ def test_lines_are_counted_by_level(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.count("\n") == 3
 
 
+async def test_a_storm_of_one_line_is_limited_and_its_number_is_told_in_time(
+    capsys: pytest.CaptureFixture[str], autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.monotonic", trio.current_time)
+    logs.to_stderr(style="text")
+    for number in range(1000):
+        logging.getLogger(f"feedbus.moex/{number % 200}").warning("%s; next attempt in %.1f s", "timed_out", number)
+    logging.getLogger("feedbus").info("another line")
+    assert len(capsys.readouterr().err.splitlines()) == LINES + 1
+    assert logs.left_out() == {"warning": 1000 - LINES}
+    async with trio.open_nursery() as nursery:
+        await nursery.start(logs.run)
+        await trio.sleep(MINUTE + logs.TELL_EVERY)
+        nursery.cancel_scope.cancel()
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "feedbus.moex: … and 970 more like this within a minute, the last one: timed_out; next" in told
+    assert logs.counts() == {"info": 1, "warning": LINES + 1, "error": 0}
+
+
+def test_what_was_left_out_is_told_when_the_process_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.to_stderr(style="text")
+    for _ in range(100):
+        logging.getLogger("feedbus").error("no more files", exc_info=raised("EMFILE"))
+    (handler,) = [each for each in logging.getLogger("feedbus").handlers if isinstance(each, logs._Stderr)]
+    capsys.readouterr()
+    handler.close()
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.endswith(f"… and {100 - LINES} more like this within a minute, the last one: no more files")
+
+
 def test_there_are_no_counts_before_logging_is_set_up() -> None:
-    assert logs.counts() == {}
+    assert logs.counts() == logs.left_out() == {}
 
 
 def test_the_table_keeps_the_last_warning_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,6 +36,7 @@ def test_every_channel_of_the_table_is_taken_and_the_usual_ones_are_marked(name:
     for row in rows(name):
         for channel in channels(row):
             assert list(cls(known, (channel,)).channels) == [channel]
+            assert ", ".join(cls.kinds[channel]) == row[1]
     usual = [channel for row in rows(name) if "(usual)" in row[0] for channel in channels(row)]
     assert list(cls(known, ()).channels) == usual
 

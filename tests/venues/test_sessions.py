@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from feedbus.errors import BadData, TimedOut
 from feedbus.venues.protocol import (
     Close,
@@ -23,15 +25,18 @@ from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, Tr
 A, B = Subscription("book", "A"), Subscription("book", "B")
 
 
+PACE = RequestPace(requests=1, every=1.0, subscriptions=9)
+
+
 def build(request: Request[TrackedSubscription]) -> str:
     return f"{request.kind} {' '.join(each.symbol for each in request.subscriptions)}"
 
 
 class Smallest(SubscribingSession[TrackedSubscription]):
-    def __init__(self, *symbols: str) -> None:
-        pace = RequestPace(requests=1, every=1.0, subscriptions=9)
+    def __init__(self, *symbols: str, pace: RequestPace = PACE) -> None:
         super().__init__(Subscriptions(["book"], pace, track=TrackedSubscription, build=build), symbols)
         self.gone: list[Subscription] = []
+        self.vain: list[Subscription] = []
         self.mute = False
 
     def deadlines(self) -> Sequence[float]:
@@ -39,6 +44,9 @@ class Smallest(SubscribingSession[TrackedSubscription]):
 
     def may_send(self, now: float) -> bool:
         return not self.mute
+
+    def asked_in_vain(self, tracked: TrackedSubscription) -> None:
+        self.vain.append(tracked.subscription)
 
     def dropped(self, tracked: TrackedSubscription) -> None:
         self.gone.append(tracked.subscription)
@@ -64,10 +72,31 @@ def test_a_request_without_an_answer_ends_the_connection_and_says_what_it_was_ab
     assert str(close.error) == "no answer to book A, book B within 10 s"
 
 
+@pytest.mark.parametrize("lost", [None, 500])
+def test_a_slow_venue_is_not_asked_more_than_once_and_one_lost_answer_costs_one_request(lost: int | None) -> None:
+    """1000 subscriptions are asked for in 10 s and answered in 25 s; the last answer is 15 s behind."""
+    pace = RequestPace(requests=10, every=0.1, answered=frozenset({"subscribe"}))
+    symbols = [f"S{number}" for number in range(1000)]
+    session = Smallest(*symbols, pace=pace)
+    asked: list[Effect] = list(session.opened(0.0))
+    for step in range(1, 400):
+        now = step * 0.1
+        for number in range(4 * step - 3, 4 * step + 1):
+            request = None if number == lost else session.subscriptions.answered(number, now)
+            if request is not None:
+                asked += session.settle(request, "", now)
+        asked += session.tick(now)
+    assert not [effect for effect in asked if isinstance(effect, Close)]
+    sent = [effect for effect in asked if isinstance(effect, Send)]
+    assert len(sent) == 1000 + (lost is not None)
+    assert session.instruments() == {"confirmed": 1000}
+    assert session.vain == ([] if lost is None else [Subscription("book", "S499")])
+
+
 def test_an_answer_takes_all_of_a_request_or_refuses_what_no_data_has_confirmed() -> None:
     session = Smallest("A", "B")
     list(session.opened(0.0))
-    tracked, request = session.subscriptions.tracked, session.subscriptions.answered(1)
+    tracked, request = session.subscriptions.tracked, session.subscriptions.answered(1, 0.0)
     assert request is not None
     assert list(session.received(tracked[A], [], 0.0)) == [Confirmed(A)]
     assert list(session.settle(request, "no", 0.0)) == [Refused(B, "no")]
@@ -77,7 +106,7 @@ def test_an_answer_takes_all_of_a_request_or_refuses_what_no_data_has_confirmed(
 def test_data_out_of_step_is_skipped_and_its_subscription_got_anew() -> None:
     session = Smallest("A")
     list(session.opened(0.0))
-    session.subscriptions.answered(1)
+    session.subscriptions.answered(1, 0.0)
     tracked = session.subscriptions.tracked[A]
     list(session.received(tracked, [], 0.0))
     error = BadData("book A", "a hole")

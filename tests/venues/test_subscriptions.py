@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from feedbus.venues.protocol import Confirmed, Effect, Refused, Resync, Send, Subscription, WakeAt
 from feedbus.venues.subscriptions import (
+    ASK_AGAIN,
     PROGRESS,
     RESYNC_PERIOD,
     RESYNCS,
@@ -52,8 +53,8 @@ def sent(made: Subscriptions[TrackedSubscription], now: float) -> list[Any]:
 
 def live(made: Subscriptions[TrackedSubscription], subscription: Subscription, now: float) -> None:
     tracked = made.tracked[subscription]
-    made.answered(tracked.request)
-    made.confirm(tracked)
+    made.answered(tracked.request, now)
+    made.confirm(tracked, now)
     made.data(tracked, now)
 
 
@@ -134,6 +135,10 @@ def test_what_failed_before_goes_in_smaller_requests_and_in_the_end_alone(attemp
     assert len(sent(made, 0.0)[0].split()) - 2 == size
 
 
+def numbers(requests: list[Request[TrackedSubscription]]) -> list[int]:
+    return [request.number for request in requests]
+
+
 def test_answers_are_awaited_and_a_late_one_is_told_once() -> None:
     made = machine("A", "B", pace=RequestPace(requests=1, every=1.0))
     sent(made, 0.0)
@@ -141,17 +146,87 @@ def test_answers_are_awaited_and_a_late_one_is_told_once() -> None:
     sent(made, 1.0)
     assert made.sole_number() is None
     assert list(made.schedule()) == [WakeAt(10.0)]
-    assert made.overdue(9.9) == []
-    assert [request.number for request in made.overdue(10.0)] == [1]
-    assert made.overdue(10.5) == []
-    assert [request.number for request in made.overdue(11.0)] == [2]
-    assert [request.number for request in made.still_overdue()] == [1, 2]
+    assert made.overdue(9.9, gently=False) == []
+    assert numbers(made.overdue(10.0, gently=False)) == [1]
+    assert made.overdue(19.9, gently=False) == []
+    assert numbers(made.overdue(20.0, gently=False)) == [2], "it had its time once more"
+    assert numbers(made.still_overdue()) == [1, 2]
     assert all(request.is_open for request in made.still_overdue())
     first = made.under_way(1)
-    assert made.answered(1) is first is not None
-    assert made.answered(1) is made.answered("2") is made.answered(None) is made.under_way("2") is None
-    made.confirm(made.tracked[B])
+    assert made.answered(1, 20.0) is first is not None
+    assert made.answered(1, 20.0) is made.answered("2", 20.0) is made.answered(None, 20.0) is None
+    assert made.under_way("2") is None
+    made.confirm(made.tracked[B], 20.0)
     assert not made.still_overdue()[0].is_open
+
+
+EACH = RequestPace(requests=999, every=0.0)
+
+
+def test_a_deadline_runs_from_the_last_progress_and_one_that_is_passed_over_is_late_by_itself() -> None:
+    made = machine(*(f"S{number}" for number in range(300)), pace=EACH)
+    sent(made, 0.0)
+    for number in range(1, 301):  # a slow venue: an answer every second, but none to the 50th
+        if number != 50:
+            answered = made.answered(number, float(number))
+            assert answered is not None
+            made.confirm(answered.wanted[0], float(number))
+        late = made.overdue(float(number), gently=True)
+        assert numbers(late) == ([50] if number == 61 else []), number
+        assert not made.stands_still(float(number))
+
+
+def test_when_nothing_progresses_one_is_asked_again_then_two_and_a_confirmation_begins_anew() -> None:
+    made = machine(*(f"S{number}" for number in range(100)), pace=EACH)
+    sent(made, 0.0)
+    for number in range(1, 81):
+        made.confirm(made.tracked[Subscription("book", f"S{number - 1}")], 0.0)
+        made.answered(number, 0.0)
+    assert [len(made.overdue(at, gently=True)) for at in (9.9, 10.0, 15.0, 20.0, 30.0)] == [0, 1, 0, 2, 4]
+    assert not made.stands_still(30.0), "80 are confirmed, and 20 are owed"
+    made.confirm(made.tracked[Subscription("book", "S99")], 31.0)
+    assert made.overdue(40.9, gently=True) == []
+    assert [request.is_open for request in made.overdue(41.0, gently=True)] == [True, False]
+
+
+@pytest.mark.parametrize(("confirmed", "still"), [(0, True), (1, True), (2, False), (3, False)])
+def test_a_venue_stands_still_when_it_owes_more_than_it_has_confirmed(confirmed: int, still: bool) -> None:
+    made = machine(*"ABCD", pace=EACH)
+    sent(made, 0.0)
+    for symbol in "ABCD"[:confirmed]:
+        live(made, Subscription("book", symbol), 5.0)
+    assert (made.stands_still(14.9), made.stands_still(15.0)) == (confirmed == 0, still)
+
+
+def test_what_is_not_answered_is_asked_again_in_halves_and_counts_as_refused_in_the_end() -> None:
+    pace = RequestPace(requests=1, every=0.0, subscriptions=200)
+    made = machine(*(f"S{number}" for number in range(20)), pace=pace)
+    sizes: list[int] = []
+    refused: list[Effect] = []
+    for now in range(7):
+        made.want([f"late{now}"])  # what is wanted meanwhile doesn't make a smaller request larger again
+        sent(made, float(now))
+        request = made.under_way(made.last_number)
+        assert request is not None
+        sizes.append(len(request.wanted))
+        refused += made.unanswered(request, float(now))
+        assert made.under_way(request.number) is None
+        assert list(made.unanswered(request, float(now))) == []
+    assert sizes == [21, 10, 10, 5, 5, 5, 5]
+    assert refused[:5] == [Refused(Subscription("book", f"S{number}"), "not answered 3 times") for number in range(5)]
+
+
+def test_what_must_go_in_small_requests_is_not_joined_by_what_is_new() -> None:
+    made = machine("A", "B", pace=BATCHES)
+    sent(made, 0.0)
+    [request] = made.overdue(10.0, gently=False)
+    assert list(made.unanswered(request, 10.0)) == []
+    made.want("CD")
+    assert [sent(made, at)[0] for at in (10.0, 11.0, 12.0)] == ["2 subscribe A", "3 subscribe B", "4 subscribe C D"]
+
+
+def test_no_venue_that_gathers_subscriptions_writes_requests_of_4096_bytes_or_more() -> None:
+    assert RequestPace(requests=1, every=1.0).max_bytes < 4096
 
 
 def test_a_request_of_the_venues_own_goes_first_and_once_at_a_time() -> None:
@@ -162,7 +237,7 @@ def test_a_request_of_the_venues_own_goes_first_and_once_at_a_time() -> None:
     assert sent(made, 0.0) == ["1 list"]
     made.ask_own("list")
     assert sent(made, 1.0) == ["2 subscribe A"]
-    made.answered(1)
+    made.answered(1, 1.0)
     made.ask_own("list")
     assert sent(made, 2.0) == ["3 list"]
 
@@ -174,7 +249,7 @@ def test_the_pauses_after_refusals_double_up_to_a_quarter_of_an_hour() -> None:
     made, now = machine("A"), 0.0
     for pause in (5, 10, 20, 40, 80, 160, 320, 640, 900, 900):
         sent(made, now)
-        made.answered(made.tracked[A].request)
+        made.answered(made.tracked[A].request, now)
         assert made.refuse(made.tracked[A], "no", now) == (Refused(A, "no"),)
         made.tick(now)
         assert list(made.schedule()) == [WakeAt(now + pause)]
@@ -215,7 +290,7 @@ def test_data_of_what_was_refused_is_believed() -> None:
     made = machine("A")
     sent(made, 0.0)
     made.refuse(made.tracked[A], "no", 0.0)
-    assert made.confirm(made.tracked[A]) == (Confirmed(A),)
+    assert made.confirm(made.tracked[A], 0.0) == (Confirmed(A),)
     made.tick(5.0)
     assert made.instruments() == {"confirmed": 1}
 
@@ -250,7 +325,7 @@ def test_a_symbol_is_as_far_as_its_least_advanced_channel() -> None:
     sent(made, 0.0)
     live(made, A, 0.0)
     assert made.instruments() == {"sent": 2}
-    made.confirm(made.tracked[Subscription("trade", "A")])
+    made.confirm(made.tracked[Subscription("trade", "A")], 0.0)
     assert made.instruments() == {"confirmed": 1, "sent": 1}
     made.refuse(made.tracked[A], "no", 0.0)
     assert made.instruments() == {"refused": 1, "sent": 1}
@@ -266,8 +341,18 @@ class Naive:
     state: str = "wanted"
     retry_at: float | None = None
     attempts: int = 0
+    unanswered: int = 0
     live_since: float | None = None
     resyncs: list[float] = field(default_factory=list)
+
+
+@dataclass
+class NaiveRequest:
+    """One request under way: when it went out, and when an answer to a later one came."""
+
+    sent_at: float
+    symbols: list[str]
+    passed_at: float | None = None
 
 
 class AgainstANaiveModel(RuleBasedStateMachine):
@@ -279,11 +364,15 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         self.made = machine(pace=BATCHES)
         self.model: dict[str, Naive] = {}
         self.at_venue: Counter[str] = Counter()  # subscribed less unsubscribed, by symbol
+        self.under_way: dict[int, NaiveRequest] = {}
+        self.progress = self.since = -1e9
+        self.probes = 1
 
     def apply(self, effects: list[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Send):
-                _, kind, *symbols = str(effect.data).split()
+                number, kind, *symbols = str(effect.data).split()
+                self.under_way[int(number)] = NaiveRequest(self.now, symbols)
                 assert 0 < len(symbols) <= 4
                 for symbol in symbols:
                     if kind == "subscribe":
@@ -307,7 +396,7 @@ class AgainstANaiveModel(RuleBasedStateMachine):
     def open_or_shut(self, is_open: bool) -> None:
         self.made.is_open = is_open
 
-    @rule(passed=st.sampled_from([0.0, 0.5, 4.9, 5.0, 61.0, 901.0]))
+    @rule(passed=st.sampled_from([0.0, 0.5, 4.9, 5.0, 10.0, 61.0, 901.0]))
     def time_passes(self, passed: float) -> None:
         self.now += passed
         self.made.tick(self.now)
@@ -319,21 +408,71 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         self.apply(list(self.made.send(self.now)))
         list(self.made.schedule())
 
+    def progressed(self) -> None:
+        self.progress = self.since = self.now
+        self.probes = 1
+
+    def is_open(self, number: int) -> bool:
+        tracked = [self.made.tracked.get(Subscription("book", symbol)) for symbol in self.under_way[number].symbols]
+        return any(each is not None and each.state == "sent" and each.request == number for each in tracked)
+
+    @rule()
+    def deadlines_are_looked_at(self) -> None:
+        """What is late is what the venue passed over 10 s ago, and the first few of what waits while nothing moves."""
+        within = self.made.pace.answer_within
+        passed = [number for number, each in self.under_way.items() if each.passed_at is not None]
+        late = {number for number in passed if self.now - (self.under_way[number].passed_at or 0.0) >= within}
+        due = [
+            number
+            for number, each in self.under_way.items()
+            if each.passed_at is None and self.now - max(each.sent_at, self.since) >= within
+        ]
+        stuck = [number for number in due if self.is_open(number)]
+        late |= set(due) - set(stuck[self.probes :])
+        if stuck:
+            self.since, self.probes = self.now, self.probes * 2
+        states = Counter(each.state for each in self.model.values())
+        still = self.now - self.progress >= within and states["sent"] > states["confirmed"] + states["live"]
+        found = self.made.overdue(self.now, gently=True)
+        assert {request.number for request in found} == late
+        assert self.made.stands_still(self.now) == still
+        for request in found:
+            owed = [self.model[tracked.subscription.symbol] for tracked in self.made.owed(request)]
+            effects = list(self.made.unanswered(request, self.now))
+            for naive in owed:
+                self.ask_again(naive)
+            assert len(effects) == sum(naive.state == "refused" for naive in owed)
+            del self.under_way[request.number]
+
+    def ask_again(self, naive: Naive) -> None:
+        naive.unanswered += 1
+        if naive.unanswered > ASK_AGAIN:
+            self.refuse(naive, True)
+        else:
+            naive.state = "wanted"
+            self.at_venue[next(symbol for symbol, each in self.model.items() if each is naive)] -= 1
+
     @precondition(lambda self: self.model)
-    @rule(data=st.data(), said=st.sampled_from(["confirm", "data", "refuse", "repeat", "resync", "answer"]))
+    @rule(data=st.data(), said=st.sampled_from(["confirm", "data", "refuse", "repeat", "resync", "answer", "answer"]))
     def the_venue_speaks(self, data: st.DataObject, said: str) -> None:
         symbol = data.draw(st.sampled_from(sorted(self.model)))
         naive, tracked = self.model[symbol], self.made.tracked[Subscription("book", symbol)]
         if said == "confirm":
             expected = naive.state in ("sent", "refused")
-            assert bool(self.made.confirm(tracked)) == expected
+            assert bool(self.made.confirm(tracked, self.now)) == expected
+            if expected:
+                self.progressed()
+                naive.unanswered = 0
             self.at_venue[symbol] += naive.state == "refused"  # it is there all the same
             naive.state = "confirmed" if expected else naive.state
         elif said == "data":
             self.made.data(tracked, self.now)
             if naive.state == "confirmed":
                 naive.state, naive.live_since = "live", self.now
+                self.progressed()
         elif said == "refuse":
+            if naive.state in ("sent", "confirmed", "live"):
+                self.progressed()
             self.refuse(naive, bool(self.made.refuse(tracked, "no", self.now)))
         elif said == "repeat":
             self.made.repeat(tracked)
@@ -343,7 +482,15 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         elif said == "resync":
             self.resync(naive, bool(self.made.resync(tracked, "hole", self.now)))
         else:
-            self.made.answered(tracked.request)
+            self.answered(tracked.request)
+
+    def answered(self, request: int) -> None:
+        assert (self.made.answered(request, self.now) is not None) == (request in self.under_way)
+        if self.under_way.pop(request, None) is not None:
+            self.progressed()
+            for number, each in self.under_way.items():
+                if number < request and each.passed_at is None:
+                    each.passed_at = self.now
 
     def refuse(self, naive: Naive, told: bool) -> None:
         if naive.live_since is not None and self.now - naive.live_since > RETRY_CAP:
@@ -352,7 +499,7 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         assert told == expected
         if expected:
             naive.state, naive.live_since = "refused", None
-            naive.retry_at = self.now + min(RETRY_FIRST * 2**naive.attempts, RETRY_CAP)
+            naive.retry_at = self.now + min(RETRY_FIRST * 2 ** min(naive.attempts, 16), RETRY_CAP)
             naive.attempts += 1
             self.at_venue[next(symbol for symbol, each in self.model.items() if each is naive)] -= 1
 

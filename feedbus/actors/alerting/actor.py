@@ -27,6 +27,7 @@ from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import AlertEngine, Rule, topics
 from feedbus.errors import ConfigError
 from feedbus.schema.events import Alert, Gap, MarketData
+from feedbus.telemetry.log_limits import OWN_LIMIT
 
 SHORTEST_SLEEP = 0.001
 """Seconds. Rules that are due at almost the same time then cost one wake-up."""
@@ -107,6 +108,7 @@ class Actor:
             "fired": self._alert_counts["firing"],
             "resolved": self._alert_counts["resolved"],
             "events_passed_over": self.engine.passed_over,
+            "unusable": self.engine.unusable,
             "log_lines_left_out": self._alert_log.left_out,
         }
         if self.webhook is not None:
@@ -196,7 +198,9 @@ class AlertLog:
         self._written[alert.severity] += 1
         level = LEVELS[alert.severity] if alert.state == "firing" else logging.INFO
         about = f"{alert.venue}:{alert.symbol}"
-        log.log(level, "%s %s %s: %s: %s", alert.severity, alert.rule, alert.state, about, alert.text)
+        own_limit = {OWN_LIMIT: True}
+        text = "%s %s %s: %s: %s"
+        log.log(level, text, alert.severity, alert.rule, alert.state, about, alert.text, extra=own_limit)
 
     def end_minute(self, now: float) -> None:
         """Begins a new minute if the last one is over."""

@@ -79,13 +79,13 @@ class Actor:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Works until it is cancelled. Raises CantServe when the address can't be bound."""
         async with self._context.subscribe(TOPICS) as reader, trio.open_nursery() as nursery:
-            self.registry = registry(self._figures, reader, self._context)
+            self.registry = registry(self._figures, reader)
             self._server = Server(self._host, self._port, self.registry, self._not_ready, list)
             host, port = await nursery.start(self._server.serve)
             log.info("the bus in figures at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
             task_status.started()
             async for header, events in reader.messages():
-                self._figures.add(header.publisher, header.epoch, events, self._context.wall_ns())
+                self._figures.add(header.publisher, header.epoch, events, _now_ns(), self._context.wall_ns())
 
     def overdue(self, now: float) -> str | None:  # noqa: ARG002 (others have deadlines)
         """Returns None: the actor handles each message at once, so nothing can be late."""
@@ -102,7 +102,12 @@ class Actor:
         }
 
     def _not_ready(self) -> list[str]:
-        return self._figures.not_ready(self._context.wall_ns())
+        return self._figures.not_ready(_now_ns())
+
+
+def _now_ns() -> int:
+    """The time that never jumps, in nanoseconds."""
+    return int(trio.current_time() * SECOND)
 
 
 def _address(options: Actor.Options) -> tuple[str, int]:
@@ -138,16 +143,16 @@ class _StreamAt:
         self.now_ns = now_ns
 
 
-def registry(figures: BusFigures, reader: EventReader, context: ActorContext) -> CollectorRegistry:
+def registry(figures: BusFigures, reader: EventReader) -> CollectorRegistry:
     """Returns all series of this page but those of the server itself. Figures about the process are on the process' own
     page."""
 
     def feeds() -> Iterable[tuple[tuple[str, ...], _At]]:
-        now = context.wall_ns()
+        now = _now_ns()
         return [((feed.name,), _At(feed, now)) for feed in figures.feeds]
 
     def streams() -> Iterable[tuple[tuple[str, ...], _StreamAt]]:
-        now = context.wall_ns()
+        now = _now_ns()
         return [
             ((feed.name, stream.kind), _StreamAt(stream, now))
             for feed in figures.feeds

@@ -8,7 +8,9 @@ Whatever comes from the wire is bounded, since each distinct label costs memory 
 beyond MAX_FEEDS, rules beyond MAX_RULES and names that make no fit label share the name "other", and no figure has a
 symbol.
 
-The module is pure: the time is an argument, in nanoseconds since the epoch.
+The module is pure: the time is an argument. `now_ns` is in nanoseconds by a clock that never jumps, and everything that
+lasts is measured by it. `wall_ns` is in nanoseconds since the epoch: ages of events need it, because the events were
+stamped in another process.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ class Distribution:
 
 
 class _WindowSlice:
-    """A part of the window. `number` is its start divided by its length, so slices are aligned to the epoch. `ages` and
-    `delays` count events by bucket."""
+    """A part of the window. `number` is its start divided by its length, so slices are aligned to the clock's zero.
+    `ages` and `delays` count events by bucket."""
 
     __slots__ = ("ages", "delays", "events", "number")
 
@@ -83,7 +85,7 @@ class KindFigures:
         self._current = _WindowSlice(now_ns // slice_ns)
         self._slices = deque([self._current], maxlen=SLICES)
 
-    def add(self, event: MarketEvent, count: int, now_ns: int) -> None:
+    def add(self, event: MarketEvent, count: int, now_ns: int, wall_ns: int) -> None:
         """Counts `count` events that came in one message. The age and delay of `event` count for all of them."""
         number = now_ns // self._slice_ns
         now = self._current
@@ -93,7 +95,7 @@ class KindFigures:
         self.events += count
         now.events += count
         at = event.ts_recv
-        age = now_ns - at
+        age = wall_ns - at
         self._age_sum += age * count
         bucket = bucket_of(age)
         now.ages[bucket] = now.ages.get(bucket, 0) + count
@@ -126,17 +128,17 @@ class KindFigures:
         return Distribution(self._delay_count, self._delay_sum, quantiles(recent))
 
     def _recent(self, now_ns: int) -> list[_WindowSlice]:
-        """Returns the slices within the window. After the clock was set back, slices that now lie in the future
-        aren't."""
+        """Returns the slices within the window."""
         now = now_ns // self._slice_ns
-        return [each for each in self._slices if 0 <= now - each.number < SLICES]
+        return [each for each in self._slices if now - each.number < SLICES]
 
 
 class PublisherFigures:
     """The figures of one publisher, or of all that share the name "other": for those, `epoch` is None and restarts
     aren't counted.
 
-    `heard_at` is when its last message with events or gaps came, `streams` has the figures of each kind of event."""
+    `heard_at` is when its last message with events or gaps came, by the wall clock, since people read it. `streams` has
+    the figures of each kind of event."""
 
     def __init__(self, name: str, epoch: int | None) -> None:
         self.name = name
@@ -148,6 +150,8 @@ class PublisherFigures:
         """Lost events, as far as the gaps say how many."""
         self.status: FeedStatus | None = None
         """The newest status of any of its connections; None for a publisher that isn't a feed."""
+        self.status_at = 0
+        """When that status came, by the clock that never jumps."""
         self.streams: dict[type[Event], KindFigures] = {}
 
     def silent_s(self, now_ns: int) -> float | None:
@@ -155,7 +159,7 @@ class PublisherFigures:
         whose last status said that it stopped isn't expected to send any."""
         if self.status is None or self.status.state == "stopped":
             return None
-        silent = now_ns - self.status.ts_recv
+        silent = now_ns - self.status_at
         return silent / SECOND if silent > SILENT_AFTER else None
 
     def connections_up(self, now_ns: int) -> int | None:
@@ -184,19 +188,19 @@ class BusFigures:
         """All publishers that have been heard so far."""
         return self._feeds.values()
 
-    def add(self, publisher: str, epoch: int, events: Sequence[Event], now_ns: int) -> None:
+    def add(self, publisher: str, epoch: int, events: Sequence[Event], now_ns: int, wall_ns: int) -> None:
         """Takes in the events of one message of this publisher, Gaps included. `events` must not be empty."""
         self.messages += 1
         feed = self._feeds.get(publisher) or self._new_publisher(publisher, epoch)
-        feed.heard_at = now_ns
+        feed.heard_at = wall_ns
         if feed.epoch != epoch and feed.epoch is not None:
             self._begin_epoch(feed, epoch)
         kind = type(events[0])
         if len(events) == 1 or len(kinds := set(map(type, events))) == 1:
-            self._add(feed, kind, events, now_ns)
+            self._add(feed, kind, events, now_ns, wall_ns)
             return
         for kind in kinds:
-            self._add(feed, kind, [event for event in events if type(event) is kind], now_ns)
+            self._add(feed, kind, [event for event in events if type(event) is kind], now_ns, wall_ns)
 
     def firing(self) -> dict[tuple[str, str], int]:
         """Returns how many alerts are firing now, by rule and severity. Pairs of which an alert has ever fired are
@@ -211,14 +215,19 @@ class BusFigures:
         silent = [(feed.name, feed.silent_s(now_ns)) for feed in self.feeds]
         return [f"{name}: no word of its connections for {since:.0f} s" for name, since in silent if since is not None]
 
-    def _add(self, feed: PublisherFigures, kind: type[Event], events: Sequence[Event], now_ns: int) -> None:
+    def _add(
+        self, feed: PublisherFigures, kind: type[Event], events: Sequence[Event], now_ns: int, wall_ns: int
+    ) -> None:
         """Takes in the events of one kind."""
+        if kind is FeedStatus:
+            # The last that came is the newest, whatever time it bears: the wall clock may have been set back.
+            feed.status, feed.status_at = cast(FeedStatus, events[-1]), now_ns
         read = _READERS.get(kind)
         if read is not None:
             read(self, feed, events)
         if kind is not Gap:
             stream = feed.streams.get(kind) or self._new_stream(feed, kind, now_ns)
-            stream.add(cast(MarketEvent, events[0]), len(events), now_ns)
+            stream.add(cast(MarketEvent, events[0]), len(events), now_ns, wall_ns)
 
     def _new_publisher(self, publisher: str, epoch: int) -> PublisherFigures:
         named = len(self._feeds) < MAX_FEEDS and is_label(publisher)
@@ -245,11 +254,6 @@ class BusFigures:
             if gap.first is not None and gap.last is not None:
                 feed.lost += gap.last - gap.first + 1
 
-    def _read_statuses(self, feed: PublisherFigures, statuses: Iterable[FeedStatus]) -> None:
-        for status in statuses:
-            if feed.status is None or status.ts_recv >= feed.status.ts_recv:
-                feed.status = status
-
     def _read_alerts(self, feed: PublisherFigures, alerts: Iterable[Alert]) -> None:
         for alert in alerts:
             key = (feed.name, alert.venue, alert.symbol, alert.rule)
@@ -270,7 +274,6 @@ class BusFigures:
 
 _READERS: dict[type[Event], Callable[[BusFigures, PublisherFigures, Any], None]] = {
     Gap: BusFigures._read_gaps,
-    FeedStatus: BusFigures._read_statuses,
     Alert: BusFigures._read_alerts,
 }
 """How the kinds of events are read whose content matters. Of the others only the number and the times count."""

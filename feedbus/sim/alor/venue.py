@@ -16,7 +16,7 @@ from feedbus.sim.seam import ServerCounters, SimOptions
 
 class AlorSimOptions(SimOptions, frozen=True, kw_only=True):
     """How the venue behaves. Where ALOR's specification and captured frames differ, or leave open what ALOR does, an
-    option has both ways. Access tokens expire by the wall clock."""
+    option has both ways. Access tokens expire by feedbus.sim.clock."""
 
     rate: float = 20.0
     refresh_tokens: tuple[str, ...] = ()

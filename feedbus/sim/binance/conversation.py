@@ -41,7 +41,7 @@ class BinanceConversation:
         self._subscribed_at: int | None = None
         """The step of the first subscription, from which the connection's age counts; None before it."""
         self._received_at: deque[int] = deque(maxlen=venue.options.max_messages)
-        """When the newest messages came, in ns by the wall clock."""
+        """When the newest messages came, in ns by feedbus.sim.clock."""
         self._subscriptions: dict[str, _BinanceSubscription] = {}
 
     def receive(self, data: Frame, now_ns: int) -> list[str]:

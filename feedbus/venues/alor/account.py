@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from feedbus.errors import ConfigError, VenueError
 from feedbus.venues import trading_days
 from feedbus.venues.alor.payloads import VENUE
-from feedbus.venues.alor.requests import CHANNELS, LEAST_FREQUENCY, Options
+from feedbus.venues.alor.requests import CHANNELS, KINDS, LEAST_FREQUENCY, Options
 from feedbus.venues.alor.session import Session
 from feedbus.venues.alor.symbols import symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
@@ -32,6 +33,9 @@ class Account:
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     limits = Limits(connections=10, subscriptions=5000)
     closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
+    public: Collection[str] = frozenset()
+    kinds: Mapping[str, Sequence[str]] = KINDS
+    bar_periods: Mapping[str, int] = {}
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in
 
     def __init__(
@@ -57,6 +61,11 @@ class Account:
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
+
+    def check_url(self, url: str) -> str | None:
+        """Returns why these channels can't be had at this URL, or None when they can."""
+        path = urlsplit(url).path.rstrip("/")
+        return "the path /cws takes orders, and sends no market data: use /ws" if path == "/cws" else None
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

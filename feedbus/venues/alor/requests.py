@@ -20,7 +20,10 @@ from feedbus.venues.alor.symbols import parse_symbol
 from feedbus.venues.protocol import Subscription
 from feedbus.venues.subscriptions import Leaving, TrackedSubscription
 
-CHANNELS = ("orderbook", "alltrades", "quotes")
+KINDS = {"orderbook": ("book",), "alltrades": ("trade",), "quotes": ("quote", "ticker")}
+"""The topic words of what a channel's frames become."""
+
+CHANNELS = tuple(KINDS)
 
 LEAST_FREQUENCY: dict[Format, int] = {"Simple": 25, "Slim": 10}
 

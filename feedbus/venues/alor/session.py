@@ -101,6 +101,11 @@ class Session(SubscribingSession[AlorSubscription]):
             leaving = Leaving(tracked.subscription, tracked.request)
             self._ending[tracked.guid] = EndingSubscription(tracked.guid, leaving, 1 if tracked.acked else 2)
 
+    def asked_in_vain(self, tracked: AlorSubscription) -> None:
+        """End the subscription of the guid that the venue hasn't answered: the next request has another one."""
+        self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
+        self.dropped(tracked)
+
     def deadlines(self) -> Sequence[float]:
         """When the next ping is due."""
         return (self._pings.next_at,)
@@ -121,6 +126,7 @@ class Session(SubscribingSession[AlorSubscription]):
         unknown_guids     frames that name no subscription of ours
         existing_trades   trades of before the subscription, which are not published
         unauthorized      answers with code 401
+        unanswered        requests that weren't answered in time
         refused_requests  requests to end a subscription that the venue refused
         unnamed_answers   answers that don't say which request they belong to
         forgotten         ended subscriptions that the venue never acknowledged
@@ -301,8 +307,8 @@ class Session(SubscribingSession[AlorSubscription]):
             yield Ready()
 
     def _confirm(self, tracked: AlorSubscription, now: float) -> Iterator[Effect]:
-        self.subscriptions.answered(tracked.request)
-        confirmed = self.subscriptions.confirm(tracked)
+        self.subscriptions.answered(tracked.request, now)
+        confirmed = self.subscriptions.confirm(tracked, now)
         if confirmed:
             tracked.unauthorized = False
             self._tokens.granted = True
@@ -312,6 +318,7 @@ class Session(SubscribingSession[AlorSubscription]):
     def _unauthorized(self, tracked: AlorSubscription, text: str, now: float) -> Iterator[Effect]:
         """After the first 401 the token is to blame, and the request is repeated with the next one. After a second 401
         it isn't the token."""
+        self.subscriptions.answered(tracked.request, now)
         again = tracked.unauthorized
         tracked.unauthorized = not again
         if not again:
@@ -332,13 +339,14 @@ class Session(SubscribingSession[AlorSubscription]):
             yield AccountDue()
 
     def _refuse(self, tracked: AlorSubscription, reason: str, now: float) -> Iterator[Effect]:
+        self.subscriptions.answered(tracked.request, now)
         self._forget_guid(tracked)
         yield from self.subscriptions.refuse(tracked, reason, now)
         yield from self.send_due(now)
 
     def _forget_guid(self, tracked: AlorSubscription) -> bool:
         """Stop routing frames by this guid: what still comes for it counts as late. False when it wasn't known."""
-        self.subscriptions.answered(tracked.request)
+        self.subscriptions.forget(tracked.request)
         self._live.pop(tracked.guid.encode(), None)
         return self._by_guid.pop(tracked.guid, None) is not None
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import inf
 from typing import Annotated, NamedTuple
 
@@ -21,7 +21,8 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.errors import RateLimited, VenueError
-from feedbus.text import HIDDEN, masked, one_line
+from feedbus.mask import HIDDEN, Mask
+from feedbus.text import one_line
 from feedbus.venues.protocol import AccountEffect, Fatal, Fetch, FetchResponse, Notice, Ready, WakeAt
 
 USUAL_LIFE = 1800.0  # seconds, where the token doesn't say
@@ -70,6 +71,7 @@ class AccessTokens:
     def __init__(self, refresh_token: str) -> None:
         self.granted = False
         self._refresh_token = refresh_token
+        self._mask = Mask([refresh_token])
         self._fetch = Fetch("/refresh", "auth", "POST", msgspec.json.encode({"token": refresh_token}))
         self._token = Token("", 0)
         self._before = ""  # the token before, which the venue may still repeat in its messages
@@ -129,7 +131,7 @@ class AccessTokens:
 
     def clean(self, text: str) -> str:
         """Foreign text on one line, without our secrets."""
-        return clean(text, (self._refresh_token, self._token.text, self._before))
+        return clean(text, self._mask)
 
     def _ask(self, now: float) -> Sequence[AccountEffect]:
         self._asking = True
@@ -141,6 +143,7 @@ class AccessTokens:
         life = life_of(text)
         self._before = self._token.text
         self._token = Token(text, self._token.serial + 1)
+        self._mask = Mask((self._refresh_token, self._token.text, self._before))
         self._refused = False
         self._failures = 0
         self._dies_at = self._asked_at + life
@@ -167,6 +170,6 @@ def life_of(token: str) -> float:
     return life if 1 <= life <= LONGEST_LIFE else USUAL_LIFE
 
 
-def clean(text: str, secrets: Iterable[str] = ()) -> str:
-    """One printable line of at most 200 characters; the secrets, and whatever looks like a JWT, are hidden."""
-    return one_line(_JWT.sub(HIDDEN, masked(text, secrets)), empty="no message")
+def clean(text: str, mask: Mask) -> str:
+    """One printable line of at most 200 characters; what the mask hides, and whatever looks like a JWT, are hidden."""
+    return one_line(_JWT.sub(HIDDEN, mask.hide(text)), empty="no message")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from feedbus.venues.binance.channels import chosen, symbol_problem
+from feedbus.venues.binance.channels import KINDS, PERIODS, chosen, symbol_problem, url_problem
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
 from feedbus.venues.protocol import Limits, OpenAccount, Rate, Subscription, check_credentials
@@ -22,6 +22,8 @@ class Account(OpenAccount):
     venue = VENUE
     services: Mapping[str, str] = {"rest": "https://api.binance.com"}
     limits = Limits(subscriptions=MAX_STREAMS, connects=Rate(300, 300.0))
+    kinds: Mapping[str, Sequence[str]] = KINDS
+    bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
 
     def __init__(
@@ -37,6 +39,10 @@ class Account(OpenAccount):
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
+
+    def check_url(self, url: str) -> str | None:
+        """Returns why these channels can't be had at this URL, or None when they can."""
+        return url_problem(url, self.channels)
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from feedbus.errors import ConfigError
 from feedbus.venues.protocol import Subscription
@@ -33,6 +34,15 @@ PERIODS = {
 
 DEPTHS = tuple(f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms"))
 CHANNELS = ("trade", "aggTrade", "bookTicker", *DEPTHS, *PERIODS, "miniTicker", "ticker")
+KINDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("trade", "aggTrade"), ("trade",)),
+    "bookTicker": ("quote",),
+    **dict.fromkeys(DEPTHS, ("book",)),
+    **dict.fromkeys(PERIODS, ("bar",)),
+    **dict.fromkeys(("miniTicker", "ticker"), ("ticker",)),
+}
+"""The topic words of what a channel's payloads become."""
+
 USUAL = ("trade", "bookTicker", "miniTicker")
 """The channels of a feed that names none: every trade, the best bid and ask, and the day's figures."""
 
@@ -41,6 +51,8 @@ _ALIKE = (
     (DEPTHS, "book"),
     (("miniTicker", "ticker"), "ticker"),
 )
+_HOSTS = (".binance.com", ".binance.vision")
+_FUTURES = ("fstream", "dstream", "nbstream")
 _SYMBOL = re.compile(r"[^\W_]{1,50}")
 _PAIR = re.compile(r"([^\W_]{1,25})[/_: -]([^\W_]{1,25})")  # as other venues write it: BTC-USDT, BTC/USDT
 
@@ -71,6 +83,24 @@ def symbol_problem(symbol: str) -> str | None:
         return f"written in capitals: did you mean {symbol.upper()}?"
     if symbol.lower().upper() != symbol:
         return "can't be told from its lower case, which names of streams have"
+    return None
+
+
+def url_problem(url: str, channels: Sequence[str]) -> str | None:
+    """Returns why these channels can't be had at this URL of a WebSocket, or None when they can.
+
+    At /stream each payload comes with the name of its stream. At /ws it comes alone, and those of depth and bookTicker
+    don't say what they are. Source: web-socket-streams.md of binance-spot-api-docs.
+    """
+    parts = urlsplit(url)
+    path, host = parts.path.rstrip("/"), parts.hostname or ""
+    nameless = [channel for channel in channels if channel == "bookTicker" or channel in DEPTHS]
+    if nameless and (path == "/ws" or path.startswith("/ws/")):
+        return f"at the path /ws {nameless[0]} comes without the name of its stream: use the path /stream"
+    if host.startswith(_FUTURES) and host.endswith(_HOSTS):
+        return "is the address of futures, and this venue is the spot market: use wss://stream.binance.com:9443/stream"
+    if host.endswith(_HOSTS) and path not in ("/ws", "/stream"):
+        return "the venue serves streams at the path /stream"
     return None
 
 

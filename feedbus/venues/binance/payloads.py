@@ -147,10 +147,32 @@ class _Ticker(msgspec.Struct, Generic[P, S], gc=False, rename=_TICKER_KEYS):
 class Revisions:
     """Counts how often each of the last two bars of one symbol and period was published.
 
-    It outlives the connection, so that the count goes on after a reconnect."""
+    It outlives the connection, so that the count goes on after a reconnect, and so that a bar whose end fell into the
+    reconnect is ended by what comes then: the venue doesn't repeat it."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._newest: Bar | None = None
+        self._cut_off: Bar | None = None
+
+    def note(self, bar: Bar) -> None:
+        """Notes that this bar is published now."""
+        before = self._newest
+        if before is not None and not before.final and before.start < bar.start:
+            self._cut_off = before
+        if before is None or before.start <= bar.start:
+            self._newest = bar
+
+    def take_cut_off(self) -> Bar | None:
+        """Returns the final version of the bar before, of which the venue hasn't sent one, and forgets it. It isn't
+        complete, because what was traded after its last version isn't known."""
+        bar, self._cut_off = self._cut_off, None
+        if bar is None:
+            return None
+        revision = self._counts.get(bar.start, bar.revision) + 1
+        if bar.start in self._counts:
+            self._counts[bar.start] = revision
+        return msgspec.structs.replace(bar, final=True, complete=False, revision=revision)
 
     def next(self, start: int) -> int:
         """The revision of the version of a bar that is published now."""
@@ -189,10 +211,16 @@ def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mappi
     channel, symbol = subscription.channel, subscription.symbol
     if channel in PERIODS:
         bars = revisions.setdefault(subscription, Revisions())
-        return partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars)
+        return partial(_noted, bars, partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars))
     if channel in DEPTHS:
         return partial(_book, decoders["depth"], symbol)
     return partial(_BY_CHANNEL[channel], decoders[channel], symbol)
+
+
+def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: bytes | Raw, ts_recv: int) -> Bar:
+    bar = read(payload, ts_recv)
+    bars.note(bar)
+    return bar
 
 
 def nanoseconds(time: int) -> int:

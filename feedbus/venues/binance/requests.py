@@ -22,7 +22,6 @@ PACE = RequestPace(
     requests=1,
     every=0.35,
     subscriptions=200,
-    max_bytes=4096,  # venues have been seen to leave larger requests unanswered
     answer_within=ANSWER_WITHIN,
     answered=frozenset({"subscribe", "unsubscribe", LIST}),
 )

@@ -63,14 +63,16 @@ class Session(SubscribingSession[BinanceSubscription]):
     def tick(self, now: float) -> Iterator[Effect]:
         """Deadlines, retries, and the next request."""
         self.subscriptions.tick(now)
-        for request in self.subscriptions.overdue(now):
+        late = self.subscriptions.overdue(now, gently=False)
+        if any(request.kind == LIST for request in late) and self.subscriptions.stands_still(now):
+            yield Close(TimedOut(f"no answer to LIST_SUBSCRIPTIONS within {ANSWER_WITHIN:g} s"))
+            return
+        for request in late:
             if request.kind == LIST:
-                yield Close(TimedOut(f"no answer to LIST_SUBSCRIPTIONS within {ANSWER_WITHIN:g} s"))
-                return
-            if request.kind == "subscribe" and not request.is_open:
+                yield from self._unlisted(now)
+            elif request.kind == "subscribe" and not request.is_open:
                 # All its streams were confirmed by data or given up since, so its answer isn't needed.
-                self.subscriptions.answered(request.number)
-                self.counts["unanswered"] += 1
+                yield from self.unanswered(request, now)
             else:
                 self.subscriptions.ask_own(LIST)
         yield from self.send_due(now)
@@ -118,7 +120,7 @@ class Session(SubscribingSession[BinanceSubscription]):
             else:
                 self.counts["given_up" if name in self._given_up else "unknown_streams"] += 1
             return
-        yield from self.subscriptions.confirm(tracked)
+        yield from self.subscriptions.confirm(tracked, now)
         problems = Problems(str(tracked.subscription))
         try:
             event = self._read(tracked, payload, ts_recv, problems)
@@ -129,6 +131,10 @@ class Session(SubscribingSession[BinanceSubscription]):
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
             self._live[tracked.key] = tracked.read
+        # The first data on a connection always comes here, and ends the bar whose end fell between two connections.
+        bars = self._revisions.get(tracked.subscription)
+        if bars is not None and (cut_off := bars.take_cut_off()) is not None:
+            yield cut_off
         yield event
 
     def _read(self, tracked: BinanceSubscription, payload: bytes | Raw, ts_recv: int, problems: Problems) -> MarketData:
@@ -167,7 +173,7 @@ class Session(SubscribingSession[BinanceSubscription]):
                 decode_nothing(result)
         except DECODE_ERRORS:
             raise BadData(request.kind.upper(), "the result is of another shape") from None  # its deadline decides
-        self.subscriptions.answered(request.number)
+        self.subscriptions.answered(request.number, now)
         yield from self.settle(request, "", now)
         for leaving in request.leaving:
             self._given_up.pop(stream_name(leaving.subscription), None)
@@ -179,12 +185,12 @@ class Session(SubscribingSession[BinanceSubscription]):
         """An error belongs to the request with its id. Without an id it belongs to the request under way, if there is
         exactly one."""
         self.counts["errors"] += 1
-        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number)
+        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number, now)
         if request is None:
             yield from self._notice(f"an error about no request of ours: {failure}")
         elif request.kind == LIST:
-            yield Close(VenueError(f"LIST_SUBSCRIPTIONS refused: {failure}"))
-            return
+            yield from self._notice(f"LIST_SUBSCRIPTIONS refused: {failure}")
+            yield from self._unlisted(now)
         elif request.leaving:
             yield from self._notice(f"UNSUBSCRIBE refused: {failure}")
         else:
@@ -194,19 +200,17 @@ class Session(SubscribingSession[BinanceSubscription]):
     def _listed(self, names: Collection[str], now: float) -> Iterator[Effect]:
         """The list of what is subscribed settles all requests that the venue hasn't answered."""
         for request in self.subscriptions.still_overdue():
-            self.subscriptions.answered(request.number)
-            self.counts["unanswered"] += 1
             for leaving in request.leaving:
                 self._settle_ending(leaving, names)
             for tracked in request.wanted:
                 if tracked.name in names:
-                    yield from self.subscriptions.confirm(tracked)
-                elif tracked.state == "sent" and tracked.attempts:
-                    reason = "not answered, and LIST_SUBSCRIPTIONS doesn't name it"
-                    yield from self.subscriptions.refuse(tracked, reason, now)
-                elif tracked.state == "sent":
-                    tracked.attempts = 1
-                    self.subscriptions.repeat(tracked)
+                    yield from self.subscriptions.confirm(tracked, now)
+            yield from self.unanswered(request, now)
+
+    def _unlisted(self, now: float) -> Iterator[Effect]:
+        """There is no list. What the venue hasn't answered is asked for again, without knowing what became of it."""
+        for request in self.subscriptions.still_overdue():
+            yield from self.unanswered(request, now)
 
     def _settle_ending(self, leaving: Leaving, names: Collection[str]) -> None:
         """If a stream that was given up is still subscribed, ask for its end once more, unless it is wanted again."""

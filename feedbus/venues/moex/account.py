@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
+from feedbus.errors import ConfigError
 from feedbus.venues import trading_days
-from feedbus.venues.moex.candles import NewestBars
-from feedbus.venues.moex.channels import CHANNELS, USUAL
+from feedbus.venues.moex.candles import PERIODS, NewestBars
+from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem
-from feedbus.venues.moex.session import GUEST, Session, without_passcode
+from feedbus.venues.moex.session import GUEST, PUBLIC, Session, mask_of
 from feedbus.venues.moex.symbols import symbol_problem
 from feedbus.venues.moex.tables import VENUE
 from feedbus.venues.protocol import OpenAccount, Subscription, check_credentials, chosen_channels
@@ -25,6 +26,9 @@ class Account(OpenAccount):
     units: Mapping[str, str] = {"trades": "lots", "ticker": "securities"}
     # TRADINGSTATUS: not available for trading, closed, break.
     closed_statuses: Collection[str] = frozenset("NCB")
+    public: Collection[str] = PUBLIC
+    kinds: Mapping[str, Sequence[str]] = KINDS
+    bar_periods: Mapping[str, int] = PERIODS
 
     def __init__(
         self,
@@ -33,7 +37,9 @@ class Account(OpenAccount):
         options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
     ) -> None:
         check_credentials(credentials, tuple(GUEST))
+        _check_together(credentials)
         self._credentials = {**GUEST, **credentials}
+        self._mask = mask_of(self._credentials)
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
         self._kept: dict[Subscription, NewestBars] = {}
 
@@ -43,8 +49,8 @@ class Account(OpenAccount):
         return trading_days.moscow(time)
 
     def clean(self, text: str) -> str:
-        """The text without the passcode, unless that is the guest's, which everybody knows."""
-        return without_passcode(text, self._credentials)
+        """The text without our credentials, unless they are the guest's, which everybody knows."""
+        return self._mask.hide(text)
 
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
@@ -62,3 +68,18 @@ class Account(OpenAccount):
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
         return Session(self._credentials, self.channels, symbols, self._kept)
+
+
+def _check_together(credentials: Mapping[str, str]) -> None:
+    """Raises ConfigError for credentials of which a part is the guest's and another isn't: the venue would refuse the
+    login. Those of the guest are DEMO, guest, guest, and those of an account of passport.moex.com are its own three.
+    """
+    own = {name for name, value in credentials.items() if value != GUEST[name]}
+    missing = [name for name in GUEST if name not in own]
+    if not own or not missing:
+        return
+    if missing == ["domain"]:
+        raise ConfigError("credentials: domain is missing: did you mean domain: passport?")
+    lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, or the guest's"
+    own_or_none = "an account of your own has domain, login and passcode, and the guest needs none of them"
+    raise ConfigError(f"credentials: {lacking}: {own_or_none}")

@@ -14,6 +14,9 @@ CHANNELS = ("orderbooks", "securities", *PERIODS)
 USUAL = CHANNELS[:2]
 """The channels of a feed that names none."""
 
+KINDS = {"orderbooks": ("book",), "securities": ("ticker",), **dict.fromkeys(PERIODS, ("bar",))}
+"""The topic words of what a channel's messages become."""
+
 Decoder = Orderbook | Securities | Candles
 AllNewestBars = MutableMapping[Subscription, NewestBars]
 """The newest bars of each subscription to candles. The Account owns them, because they outlive connections."""

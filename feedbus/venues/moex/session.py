@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.mask import Mask
 from feedbus.schema.events import Event, MarketData
-from feedbus.text import masked, one_line
+from feedbus.text import one_line
 from feedbus.venues.fields import LARGE, too_dear
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
@@ -22,9 +23,10 @@ from feedbus.venues.moex.symbols import destination, selector
 from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
-from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions
+from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
+PUBLIC = frozenset(GUEST.values())
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
 # The venue asks for small pauses between SUBSCRIBEs. It doesn't answer an UNSUBSCRIBE.
@@ -33,10 +35,9 @@ MAX_NOTICED_COMMANDS = 8
 DECODER_TOTALS = ("seqnum_regressions", "values_left_out", "levels_left_out")
 
 
-def without_passcode(text: str, credentials: Mapping[str, str]) -> str:
-    """Returns the text with our passcode masked. The guest's passcode is public, so it stays readable."""
-    passcode = credentials["passcode"]
-    return text if passcode == GUEST["passcode"] else masked(text, [passcode])
+def mask_of(credentials: Mapping[str, str]) -> Mask:
+    """What hides our credentials. Those of the guest are public, so they stay readable."""
+    return Mask(value for value in credentials.values() if value not in PUBLIC)
 
 
 class Session(SubscribingSession[MoexSubscription]):
@@ -54,6 +55,7 @@ class Session(SubscribingSession[MoexSubscription]):
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=_build, sent=self._note_sent), symbols)
         self._credentials = credentials
+        self._mask = mask_of(credentials)
         self._kept = kept
         self._by_id: dict[bytes, MoexSubscription] = {}
         self._login_deadline = inf
@@ -84,13 +86,15 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def tick(self, now: float) -> Iterator[Effect]:
         """Deadlines, retries, and the next batch of SUBSCRIBEs."""
-        self.subscriptions.tick(now)
-        late = [request for request in self.subscriptions.overdue(now) if request.is_open]
-        if self._login_deadline <= now or late:
-            what = f"RECEIPT for {late[0].wanted[0].subscription}" if late else "CONNECTED"
-            yield Close(TimedOut(f"no {what} within {CONFIRM_WITHIN:g} s"))
+        if self._login_deadline <= now:
+            yield Close(TimedOut(f"no CONNECTED within {CONFIRM_WITHIN:g} s"))
             return
-        yield from self.send_due(now)
+        yield from super().tick(now)
+
+    def asked_in_vain(self, tracked: MoexSubscription) -> None:
+        """End the subscription of the id that the venue hasn't answered: the next SUBSCRIBE has another one."""
+        self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
+        self._forget_id(tracked)
 
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
@@ -112,8 +116,9 @@ class Session(SubscribingSession[MoexSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, seqnum_regressions; values_left_out
-        (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a size)."""
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions;
+        values_left_out (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a
+        size)."""
         decoders = [tracked.decoder for tracked in self.subscriptions.tracked.values()]
         totals = {name: sum(getattr(decoder, name) for decoder in decoders) for name in DECODER_TOTALS}
         return {**self.counts, **{name: self.counts[name] + total for name, total in totals.items()}}
@@ -142,7 +147,7 @@ class Session(SubscribingSession[MoexSubscription]):
             case "RECEIPT":
                 tracked = self._find(frame)
                 if tracked is not None:
-                    yield from self._confirm(tracked)
+                    yield from self._confirm(tracked, now)
             case "ERROR":
                 yield from self._error(frame, now)
             case "CLOSED":
@@ -194,7 +199,7 @@ class Session(SubscribingSession[MoexSubscription]):
     def _error(self, frame: stomp.StompFrame, now: float) -> Iterator[Effect]:
         self.counts["errors"] += 1
         said = error_text(frame)
-        text = one_line(without_passcode(said, self._credentials), empty="no message")  # the venue might echo it
+        text = one_line(self._mask.hide(said), empty="no message")  # the venue might echo it
         if not self._ready:
             if is_transient(said):
                 yield Close(VenueError(f"login failed: {text}"))
@@ -216,7 +221,7 @@ class Session(SubscribingSession[MoexSubscription]):
         asked_as = tracked.request
         effects = self._data(tracked, frame.body, ts_recv, now)
         if tracked is self._by_id.get(_id(asked_as)):  # otherwise the message was out of step, and it confirms nothing
-            yield from self._confirm(tracked)
+            yield from self._confirm(tracked, now)
             if effects and isinstance(effects[-1], Event):
                 self.subscriptions.data(tracked, now)
         yield from effects
@@ -225,7 +230,7 @@ class Session(SubscribingSession[MoexSubscription]):
         try:
             found = tracked.decoder.decode(body, ts_recv)
         except OutOfStep as error:
-            self.subscriptions.answered(tracked.request)
+            self.subscriptions.answered(tracked.request, now)
             self._forget_id(tracked)
             return tuple(self.out_of_step(tracked, error, now))
         except BadData as error:
@@ -244,12 +249,12 @@ class Session(SubscribingSession[MoexSubscription]):
             tracked.decoder = decoder(tracked.subscription, self._kept)
             self._by_id[_id(request.number)] = tracked
 
-    def _confirm(self, tracked: MoexSubscription) -> Sequence[Effect]:
-        self.subscriptions.answered(tracked.request)
-        return self.subscriptions.confirm(tracked)
+    def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:
+        self.subscriptions.answered(tracked.request, now)
+        return self.subscriptions.confirm(tracked, now)
 
     def _refuse(self, tracked: MoexSubscription, reason: str, now: float) -> Sequence[Effect]:
-        self.subscriptions.answered(tracked.request)
+        self.subscriptions.answered(tracked.request, now)
         self._forget_id(tracked)
         return (*self.subscriptions.refuse(tracked, reason, now), *self.schedule())
 

@@ -20,6 +20,7 @@ from feedbus.bus.publisher import Publisher
 from feedbus.errors import ConfigError
 from feedbus.schema import codec
 from feedbus.schema.events import Alert, FeedState, FeedStatus, MarketData, Quote, Ticker, Trade
+from feedbus.telemetry.log_limits import OWN_LIMIT
 from feedbus.testing.determinism import EPOCH_NS, wall_ns
 from feedbus.testing.memory_bus import MemoryBus
 
@@ -198,7 +199,7 @@ async def test_a_storm_is_so_many_lines_a_minute_and_one_that_counts_the_others(
     caplog.set_level(logging.INFO, "feedbus.alerting")
     async with running(Rule("large_trade", 10, cooldown=1000), log_per_minute=3) as bench:
         await bench.put(*(trade(f"S{number}") for number in range(1000)))
-        assert len(caplog.records) == 3
+        assert [getattr(record, OWN_LIMIT) for record in caplog.records] == [True] * 3
         await trio.sleep(MINUTE + 10)
         assert [record.getMessage() for record in caplog.records[3:]] == [
             "997 more alerts within a minute: not logged, but published"
@@ -240,6 +241,7 @@ async def test_totals_are_counted(autojump_clock: trio.testing.MockClock) -> Non
             "fired": 2,
             "resolved": 2,
             "events_passed_over": 0,
+            "unusable": 0,
             "log_lines_left_out": 0,
         }
 

@@ -95,7 +95,13 @@ def test_many_connections_with_a_refused_token_make_one_renewal_and_all_go_on() 
     for session in sessions:
         assert tokens(session.opened(100.0)) == ["tok1", "tok1"]
     dues = [
-        [effect for guid in ("o1", "o2") for effect in session.frame(ack(guid, 401), 1, 101.0)] for session in sessions
+        [
+            effect
+            for guid in ("o1", "o2")
+            for effect in session.frame(ack(guid, 401), 1, 101.0)
+            if not isinstance(effect, WakeAt)
+        ]
+        for session in sessions
     ]
     assert dues == [[AccountDue()], *[[]] * 9]
     assert list(account.tick(101.0)) == [FETCH]
@@ -127,3 +133,9 @@ def test_the_account_starts_again_after_its_tokens_were_refused() -> None:
 
 
 # The configuration's own checks
+
+
+def test_orders_have_an_address_of_their_own() -> None:
+    account = Account({"refresh_token": "x"}, [])
+    assert account.check_url("wss://api.alor.ru/ws") is None
+    assert account.check_url("wss://api.alor.ru/cws") == "the path /cws takes orders, and sends no market data: use /ws"

@@ -159,7 +159,7 @@ def test_requests_go_out_ten_every_quarter_of_a_second() -> None:
 
 def test_the_first_answer_opens_the_conversation_and_confirms() -> None:
     script = Script("SBER", "GAZP").asked().at(1.0)
-    script.received(ack("o1"), Ready(), Confirmed(SBER)).stands(confirmed=1, sent=1)
+    script.received(ack("o1"), Ready(), WakeAt(11.0), Confirmed(SBER)).stands(confirmed=1, sent=1)
     script.received(ack("o2"), Confirmed(GAZP)).received(ack("o2")).counted(unknown_guids=0, late_frames=0)
     script.at(10.0).ticked(WakeAt(16.0)).stands(confirmed=2)
 
@@ -201,7 +201,7 @@ def test_a_live_subscription_may_be_ended_by_the_venue() -> None:
 
 def test_a_refused_token_is_told_to_the_account_once_and_all_is_asked_again_with_the_next() -> None:
     script = Script("SBER", "GAZP").asked().at(1.0)
-    script.received(ack("o1", 401, UNAUTHORIZED), AccountDue()).stands(wanted=1, sent=1)
+    script.received(ack("o1", 401, UNAUTHORIZED), AccountDue(), WakeAt(11.0)).stands(wanted=1, sent=1)
     script.received(ack("o2", 401, UNAUTHORIZED)).stands(wanted=2).counted(unauthorized=2)
     script.at(2.0).ticked().at(12.0).ticked().stands(wanted=2)
     script.has_token("tok2").ticked(asks("o3", SBER, "tok2"), asks("o4", GAZP, "tok2"), WakeAt(22.0))
@@ -392,6 +392,15 @@ def test_the_answers_of_a_request_and_of_its_end_are_told_apart_by_their_order()
     script.received(ack("o1")).received(ack("o1", 400, "no such subscription"))
     script.counted(refused_requests=1, late_frames=0).received(ack("o1")).counted(late_frames=1)
     script.at(10.0).ticked(Close(TimedOut("no answer to orderbook GAZP within 10 s")))
+
+
+def test_what_is_not_answered_is_ended_and_asked_for_again_and_counts_as_refused_in_the_end() -> None:
+    script = Script("SBER", "GAZP").asked().received(ack("o1"), Ready(), Confirmed(SBER)).at(10.0)
+    script.ticked(ends("o2"), asks("o4", GAZP), WakeAt(15.0)).received(ack("o2")).received(ack("o2"))
+    script.counted(unanswered=1, unknown_guids=0, late_frames=0).stands(confirmed=1, sent=1)
+    script.session._pings.begin(1000.0)
+    script.at(20.0).ticked(ends("o4"), asks("o6", GAZP), WakeAt(30.0))
+    script.at(30.0).ticked(Refused(GAZP, "not answered 3 times"), ends("o6"), WakeAt(35.0))
 
 
 def test_an_answer_to_an_earlier_request_is_not_one_to_the_last() -> None:

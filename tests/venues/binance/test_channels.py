@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedbus.errors import ConfigError
-from feedbus.venues.binance.channels import CHANNELS, PERIODS, USUAL, chosen, stream_name, symbol_problem
+from feedbus.venues.binance.channels import CHANNELS, PERIODS, USUAL, chosen, stream_name, symbol_problem, url_problem
 from feedbus.venues.protocol import Subscription
 
 
@@ -80,3 +80,24 @@ def test_a_symbol_that_could_not_be_subscribed_is_refused(symbol: str, complaint
 def test_names_of_streams_are_in_lower_case_but_for_the_channel() -> None:
     assert stream_name(Subscription("aggTrade", "BTCUSDT")) == "btcusdt@aggTrade"
     assert stream_name(Subscription("depth5@100ms", "币安人生USDT")) == "币安人生usdt@depth5@100ms"
+
+
+@pytest.mark.parametrize(
+    ("url", "channels", "reason"),
+    [
+        ("wss://h/ws", ["trade", "bookTicker"], "at the path /ws bookTicker comes without the name of its stream: use"),
+        ("wss://h/ws/", ["depth5@100ms"], "at the path /ws depth5@100ms comes without"),
+        ("wss://h/ws/btcusdt@trade", ["bookTicker"], "at the path /ws bookTicker"),
+        ("wss://stream.binance.com:9443", ["trade"], "the venue serves streams at the path /stream"),
+        ("wss://fstream.binance.com/stream", ["trade"], "is the address of futures, and this venue is the spot market"),
+        ("wss://h/ws", ["trade", "kline_1m"], None),
+        ("wss://h/", ["bookTicker"], None),
+        ("wss://stream.binance.com:9443/stream", ["bookTicker"], None),
+        ("wss://data-stream.binance.vision/stream?timeUnit=microsecond", ["depth5"], None),
+    ],
+)
+def test_an_address_at_which_the_channels_can_not_be_had_is_refused(
+    url: str, channels: list[str], reason: str | None
+) -> None:
+    found = url_problem(url, channels)
+    assert found is None if reason is None else (found or "").startswith(reason)

@@ -174,10 +174,10 @@ def test_an_error_without_an_id_is_about_the_only_request_under_way(more: dict[s
 def test_an_error_without_an_id_that_may_be_about_two_requests_is_noticed_and_deadlines_decide() -> None:
     script = Script("BTCUSDT").begun().at(1.0).subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"))
     script.received(error(), Notice("an error about no request of ours: Invalid request: no (code 2)")).stands(sent=2)
-    script.at(2.0).received(answer(2), Confirmed(ETH))
-    script.at(10.0).ticked(listing(3), WakeAt(20.0))
-    script.received(answer(3, ["ethusdt@trade"]), WakeAt(10.35)).stands(wanted=1, confirmed=1)
-    script.at(10.35).ticked(subscribe(4, "btcusdt@trade"), WakeAt(20.35))
+    script.at(2.0).received(answer(2), Confirmed(ETH), WakeAt(12.0))
+    script.at(10.0).ticked(WakeAt(12.0)).at(12.0).ticked(listing(3), WakeAt(22.0))
+    script.received(answer(3, ["ethusdt@trade"]), WakeAt(12.35)).stands(wanted=1, confirmed=1)
+    script.at(12.35).ticked(subscribe(4, "btcusdt@trade"), WakeAt(22.35))
 
 
 @pytest.mark.parametrize("number", [0, 2, -1, 2**63, "1", "abc"])
@@ -222,23 +222,32 @@ def test_what_is_not_answered_is_asked_after_once_and_what_is_listed_is_confirme
     script.at(20.0).ticked(WakeAt(22.0)).received(answer(3), Confirmed(ETH)).at(22.0).ticked()
 
 
-def test_what_is_not_answered_twice_and_not_listed_is_refused() -> None:
+def test_what_is_not_answered_three_times_and_not_listed_is_refused() -> None:
     script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
     script.at(11.0).received(answer(2, []), subscribe(3, "btcusdt@trade"), WakeAt(21.0))
     script.at(21.0).ticked(listing(4), WakeAt(31.0))
-    reason = "not answered, and LIST_SUBSCRIPTIONS doesn't name it"
-    script.received(answer(4, []), Refused(BTC, reason)).stands(refused=1).counted(unanswered=2)
-    script.at(31.0).ticked(subscribe(5, "btcusdt@trade"), WakeAt(41.0))
+    script.at(22.0).received(answer(4, []), subscribe(5, "btcusdt@trade"), WakeAt(32.0))
+    script.at(32.0).ticked(listing(6), WakeAt(42.0)).at(33.0)
+    script.received(answer(6, []), Refused(BTC, "not answered 3 times"), WakeAt(38.0))
+    script.stands(refused=1).counted(unanswered=3).at(38.0).ticked(subscribe(7, "btcusdt@trade"), WakeAt(48.0))
+
+
+@pytest.mark.parametrize("no_list", ["late", "refused"])
+def test_without_a_list_only_what_is_not_answered_is_asked_again_while_others_are_there(no_list: str) -> None:
+    script = Script("BTCUSDT", "BNBUSDT").begun().received(answer(1), Confirmed(BTC), Confirmed(BNB)).at(1.0)
+    script.subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"), WakeAt(11.0))
+    script.at(11.0).ticked(listing(3), WakeAt(21.0))
+    if no_list == "late":
+        script.at(21.0).ticked(subscribe(4, "ethusdt@trade"), WakeAt(31.0))
+    else:
+        text = "LIST_SUBSCRIPTIONS refused: Invalid request: no (code 2)"
+        script.at(20.0).received(error(id=3), Notice(text), subscribe(4, "ethusdt@trade"), WakeAt(30.0))
+    script.counted(unanswered=1 + (no_list == "late")).stands(confirmed=2, sent=1)
 
 
 def test_no_answer_to_the_list_either_is_a_failure() -> None:
     script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
     script.at(20.0).ticked(Close(TimedOut("no answer to LIST_SUBSCRIPTIONS within 10 s")))
-
-
-def test_an_error_in_answer_to_the_list_is_a_failure() -> None:
-    script = Script("BTCUSDT").begun().at(10.0).ticked(listing(2), WakeAt(20.0))
-    script.received(error(id=2), Close(VenueError("LIST_SUBSCRIPTIONS refused: Invalid request: no (code 2)")))
 
 
 def test_a_list_of_another_shape_leaves_it_to_the_deadline() -> None:
@@ -250,8 +259,8 @@ def test_a_list_of_another_shape_leaves_it_to_the_deadline() -> None:
 def test_the_list_goes_before_what_waits_and_keeps_the_pace() -> None:
     script = Script("BTCUSDT").begun().at(9.9).subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"))
     script.at(10.0).ticked(WakeAt(9.9 + 0.35)).subscribed(["BNBUSDT"])
-    script.at(10.3).ticked(listing(3), WakeAt(10.65)).at(10.7).ticked(subscribe(4, "bnbusdt@trade"), WakeAt(19.9))
-    script.received(answer(3, ["btcusdt@trade", "ethusdt@trade"]), Confirmed(BTC))
+    script.at(10.3).ticked(listing(3), WakeAt(10.65)).at(10.7).ticked(subscribe(4, "bnbusdt@trade"), WakeAt(20.0))
+    script.received(answer(3, ["btcusdt@trade", "ethusdt@trade"]), Confirmed(BTC), WakeAt(20.7))
     script.stands(confirmed=1, sent=2)
 
 
@@ -264,10 +273,11 @@ def test_an_unsubscribe_that_is_not_answered_is_settled_by_the_list() -> None:
     script = Script("BTCUSDT", "ETHUSDT", "BNBUSDT").live().at(1.0)
     every = ["btcusdt@trade", "ethusdt@trade", "bnbusdt@trade"]
     script.unsubscribed(["BTCUSDT", "ETHUSDT", "BNBUSDT"], unsubscribe(2, *every), WakeAt(11.0))
-    script.at(5.0).subscribed(["BNBUSDT"], subscribe(3, "bnbusdt@trade")).received(answer(3), Confirmed(BNB))
-    script.at(11.0).ticked(listing(4), WakeAt(21.0))
-    script.at(12.0).received(
-        answer(4, ["ethusdt@trade", "bnbusdt@trade"]), unsubscribe(5, "ethusdt@trade"), WakeAt(22.0)
+    script.at(5.0).subscribed(["BNBUSDT"], subscribe(3, "bnbusdt@trade"))
+    script.received(answer(3), Confirmed(BNB), WakeAt(15.0))
+    script.at(15.0).ticked(listing(4), WakeAt(25.0))
+    script.at(16.0).received(
+        answer(4, ["ethusdt@trade", "bnbusdt@trade"]), unsubscribe(5, "ethusdt@trade"), WakeAt(26.0)
     )
     script.received(data("ethusdt@trade", **fill())).received(data("btcusdt@trade", **fill()))
     script.counted(given_up=1, unknown_streams=1).stands(confirmed=1)
@@ -413,6 +423,37 @@ def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_gi
     assert (revisions(first), revisions(second)) == ([0, 1], [2, 3])
     list(second.unsubscribe(["NKNUSDT"], 0.0))
     assert revisions(account.session(["NKNUSDT"])) == [0, 1]
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["first word", "later"])
+@pytest.mark.parametrize(
+    ("minute", "ended"),
+    [(0, []), (1, [(0, 1, True, False, 10.0)]), (60, [(0, 1, True, False, 10.0)])],
+    ids=["within the minute", "the next minute", "an hour later"],
+)
+def test_a_bar_whose_end_fell_between_two_connections_is_ended_by_the_next(
+    minute: int, ended: list[tuple[Any, ...]], fast: bool
+) -> None:
+    account = Account({}, ["kline_1m"])
+
+    def bars(session: Session, minute: int, final: bool) -> list[tuple[Any, ...]]:
+        """(minute, revision, final, complete, volume) of the bars that one message yields."""
+        start = BAR.start // 1_000_000 + minute * 60_000
+        effects = session.frame(data("nknusdt@kline_1m", E=5, k={**KLINE, "t": start, "x": final}), 7, 0.0)
+        found = [effect for effect in effects if isinstance(effect, Bar)]
+        return [
+            ((bar.start - BAR.start) // 60_000_000_000, bar.revision, bar.final, bar.complete, bar.volume)
+            for bar in found
+        ]
+
+    first = account.session(["NKNUSDT"])
+    if fast:
+        assert bars(first, -1, True) == [(-1, 0, True, True, 10.0)]
+    assert bars(first, 0, False) == [(0, 0, False, True, 10.0)]
+    second, revision = account.session(["NKNUSDT"]), 0 if minute else 1
+    assert bars(second, minute, False) == [*ended, (minute, revision, False, True, 10.0)]
+    assert bars(second, minute, True) == [(minute, revision + 1, True, True, 10.0)]
+    assert bars(account.session(["NKNUSDT"]), minute + 1, False) == [(minute + 1, 0, False, True, 10.0)]
 
 
 @pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")

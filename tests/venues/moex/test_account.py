@@ -6,6 +6,15 @@ import pytest
 
 from feedbus.errors import ConfigError
 from feedbus.venues.moex.account import Account
+from feedbus.venues.moex.session import GUEST
+
+OWN = {"domain": "passport", "login": "me", "passcode": "hush"}
+NEEDED = "an account of your own has domain, login and passcode, and the guest needs none of them"
+
+
+@pytest.mark.parametrize("credentials", [{}, OWN, GUEST, {"domain": "DEMO"}, {"login": "guest", "passcode": "guest"}])
+def test_credentials_are_an_account_s_own_or_the_guest_s(credentials: dict[str, str]) -> None:
+    assert list(Account(credentials, []).channels) == ["orderbooks", "securities"]
 
 
 @pytest.mark.parametrize(
@@ -14,6 +23,11 @@ from feedbus.venues.moex.account import Account
         ({"passcode": ""}, "credentials: passcode is empty or holds a control character"),
         ({"passcode": "hush\nlogin:other"}, "credentials: passcode is empty or holds a control character"),
         ({"login": "\ud800"}, "credentials: login is empty or holds a control character"),
+        ({"domain": "passport"}, f"credentials: login and passcode are missing, or the guest's: {NEEDED}"),
+        ({**OWN, "login": "guest"}, f"credentials: login is missing, or the guest's: {NEEDED}"),
+        ({**OWN, "passcode": "guest"}, f"credentials: passcode is missing, or the guest's: {NEEDED}"),
+        ({"login": "me", "passcode": "hush"}, "credentials: domain is missing: did you mean domain: passport?"),
+        ({**OWN, "domain": "DEMO"}, "credentials: domain is missing: did you mean domain: passport?"),
     ],
 )
 def test_credentials_that_can_not_be_sent_are_refused(credentials: dict[str, str], complaint: str) -> None:

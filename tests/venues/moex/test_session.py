@@ -188,10 +188,20 @@ def test_a_receipt_confirms_and_only_once() -> None:
     script.at(10.0).ticked()
 
 
-def test_no_receipt_within_ten_seconds_is_a_failure_that_names_the_subscription() -> None:
-    script = Script("TQBR.SBER", "TQBR.GAZP").at(3.0).logged_in().received(receipt(1), Confirmed(SBER_BOOK))
+def test_no_receipt_at_all_within_ten_seconds_is_a_failure_that_names_the_subscription() -> None:
+    script = Script("TQBR.SBER", "TQBR.GAZP").at(3.0).logged_in()
     script.at(12.9).ticked(WakeAt(13.0))
-    script.at(13.0).ticked(Close(TimedOut("no RECEIPT for orderbooks TQBR.GAZP within 10 s")))
+    script.at(13.0).ticked(Close(TimedOut("no answer to orderbooks TQBR.SBER within 10 s")))
+
+
+def test_one_receipt_that_does_not_come_has_that_one_asked_for_again_under_another_id() -> None:
+    script = Script("TQBR.SBER", "TQBR.GAZP").at(3.0).logged_in().at(4.0).received(receipt(1), Confirmed(SBER_BOOK))
+    gazp = Subscription("orderbooks", "TQBR.GAZP")
+    script.at(14.0).ticked(unsubscribe(2), subscribe(4, gazp), WakeAt(24.0))
+    script.received(receipt(2)).counted(unknown_ids=1, unanswered=1).stands(confirmed=1, sent=1)
+    script.at(24.0).ticked(unsubscribe(4), subscribe(6, gazp), WakeAt(34.0))
+    script.at(34.0).ticked(Refused(gazp, "not answered 3 times"), unsubscribe(6), WakeAt(39.0))
+    script.stands(confirmed=1, refused=1)
 
 
 def test_data_before_the_receipt_confirms() -> None:
@@ -451,13 +461,13 @@ def test_we_send_what_the_official_client_sends(capture: str, sent: Send) -> Non
     assert sent.data == theirs
 
 
-def test_the_passcode_is_in_no_repr_and_no_error() -> None:
+def test_no_credential_is_in_a_repr_or_an_error() -> None:
     account = Account({"domain": "passport", "login": "me", "passcode": "hush hush"}, [])
     session = account.session(["TQBR.SBER"])
     list(session.opened(0.0))
     echo = error("bad passcode hush hush for me")
     refused = list(session.frame(echo, 7, 0.0))
-    assert refused == [Fatal("bad passcode *** for me")]
+    assert refused == [Fatal("bad passcode *** for ***")]
     list(session.frame(CONNECTED, 7, 0.0))
     later = [*session.frame(echo, 7, 0.0), *session.frame(error("x" * 395 + "hush hush", receipt_id="1"), 7, 0.0)]
     assert "hush" not in repr([account, session, refused, later, session.counters()])

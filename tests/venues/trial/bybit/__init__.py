@@ -29,7 +29,7 @@ from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, TrackedSubscription
 
 CHANNELS = ("publicTrade", "tickers", "orderbook.50")
-PACE = RequestPace(requests=1, every=0.1, subscriptions=10, max_bytes=4096)  # spot takes 10 topics in a request
+PACE = RequestPace(requests=1, every=0.1, subscriptions=10)  # spot takes 10 topics in a request
 PING_EVERY = 20.0
 ROW = ("last", "high", "low", "previous_close", "volume", "turnover")
 WIRE_ROW = ("lastPrice", "highPrice24h", "lowPrice24h", "prevPrice24h", "volume24h", "turnover24h")
@@ -177,7 +177,7 @@ class Session(SubscribingSession[BybitSubscription]):
 
     def _answer(self, message: Envelope, now: float) -> Iterator[Effect]:
         number = int(message.req_id) if message.req_id.isascii() and message.req_id.isdigit() else None
-        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number)
+        request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number, now)
         if request is not None and message.op != "ping":
             there = message.success or "already subscribed" in message.ret_msg
             yield from self.settle(request, "" if there else one_line(message.ret_msg, empty="no reason"), now)

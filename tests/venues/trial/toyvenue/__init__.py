@@ -10,7 +10,7 @@ A key is worth a ticket, which is fetched once; `hello TICKET`, then `more SYMBO
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import msgspec
@@ -53,7 +53,10 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://toy.example"}
     limits = Limits(connections=1)
+    public: Collection[str] = frozenset()
     units: Mapping[str, str] = {"trades": "lots"}
+    kinds: Mapping[str, Sequence[str]] = {CHANNEL: ("trade",)}
+    bar_periods: Mapping[str, int] = {}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(
@@ -73,6 +76,10 @@ class Account:
     def check_symbol(self, symbol: str) -> str | None:
         """Letters and dots."""
         return None if symbol.replace(".", "").isalpha() else "not letters and dots"
+
+    def check_url(self, url: str) -> str | None:
+        """Any."""
+        return None
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation."""

@@ -1,0 +1,56 @@
+"""Characters that an encoding lacks, and streams that nobody reads. tests/edges/test_terminals.py has the commands."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+import pytest
+
+from feedbus.commands import streams
+
+
+def written(text: str, encoding: str) -> bytes:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding, errors=streams.PLAIN_SIGNS)
+    stream.write(text)
+    stream.flush()
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "found"),
+    [
+        ("Updates▼ … ▲", "ascii", b"Updatesv ~ ^"),
+        ("Updates▼ … ▲", "utf-8", "Updates▼ … ▲".encode()),
+        ("дюйм", "ascii", b"????"),
+        ("дюйм…", "koi8-r", "дюйм~".encode("koi8-r")),
+        ("日本", "latin-1", b"????"),
+        ("e\u0301", "latin-1", b"e"),
+    ],
+)
+def test_what_an_encoding_lacks_is_replaced_in_as_many_cells(text: str, encoding: str, found: bytes) -> None:
+    streams.prepare()
+    assert written(text, encoding) == found
+
+
+def test_bytes_that_cannot_be_decoded_are_not_its_matter() -> None:
+    streams.prepare()
+    with pytest.raises(UnicodeDecodeError):
+        b"\xff".decode(errors=streams.PLAIN_SIGNS)
+
+
+def test_what_nobody_takes_is_dropped_and_the_next_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    readable, writable = os.pipe()
+    os.close(readable)
+    with os.fdopen(writable, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        sys.stdout.write("for nobody")
+        streams.finish()
+        streams.tell("for nobody either")
+        streams.finish()
+    with pytest.raises(ValueError, match="closed"):
+        stream.flush()
+    streams.tell("a closed stream is no error")
