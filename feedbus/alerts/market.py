@@ -94,7 +94,7 @@ class WideSpread(Watch):
 
     def _judge(self, bid: float, ask: float, now: int, ts_event: int) -> None:
         twice_mid = ask + bid
-        if not (twice_mid >= SMALLEST and ask <= LARGEST and bid >= -LARGEST):
+        if not (twice_mid >= SMALLEST and ask <= LARGEST and -LARGEST <= bid <= LARGEST):
             self.shared.unusable += twice_mid > 0
             return
         share = self._resolved_share if self.state == FIRING else self._max_share
@@ -106,11 +106,12 @@ class WideSpread(Watch):
             self.condition_ended(now, ts_event)
 
     def describe_firing(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid."""
+        """Returns the spread in per cent of the mid, and a text that says it."""
         return self._spread("above")
 
     def describe_resolved(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid; None when the only source is gone."""
+        """Returns the spread in per cent of the mid, and a text that says it; no spread when it can't be judged any
+        more."""
         if self._source == 0:
             return None, "not judged any more: the book comes in deltas"
         return self._spread("not above")

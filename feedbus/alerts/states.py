@@ -38,8 +38,9 @@ QUIET, PENDING, FIRING = range(3)
 class Timers:
     """Calls each watch when it is due.
 
-    Each watch has one entry that counts, in `Watch.timer_due`. Moving it to an earlier time leaves the old entry in the
-    heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up more than half of it.
+    Only one entry of a watch is valid: the one that is due at `Watch.timer_due`. Moving it to an earlier time leaves
+    the old entry in the heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up
+    more than half of it.
     """
 
     def __init__(self) -> None:

@@ -203,7 +203,7 @@ class BarSeries:
         self.max_empty = max_empty
         self.bar: BarState | None = None
         self.closed: BarState | None = None
-        self.empty_in_a_row = 0  # up to the last closed bar
+        self.empty_in_a_row = 0  # bars without a trade, counted back from the last closed bar
         self.tainted = True
         self.tainted_until = NEVER
         """The bars that begin then or later are complete, although no trade has come since the taint."""

@@ -82,7 +82,7 @@ class Supervisor:
         async with trio.open_nursery() as self._nursery:
             try:
                 await self._supervise(task_status)
-            except BaseException as error:  # mostly Cancelled: the children have to be stopped before it goes on
+            except BaseException as error:  # mostly Cancelled; raised again below, after the children
                 outcome = error
             if must_leave(outcome):
                 self._leave(outcome)

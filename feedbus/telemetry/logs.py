@@ -49,7 +49,7 @@ def to_stderr(level: int = logging.INFO, style: Style = "auto", mask: Mask = NO_
 
 def to_user() -> None:
     """Show warnings on standard error as a command's own errors are shown, for commands that print something else."""
-    handler = _Stderr(sys.stderr)
+    handler = _Stderr(sys.stderr, NO_MASK)
     handler.setFormatter(TextFormatter("feedbus: %(message)s"))
     _install(handler, logging.WARNING)
 

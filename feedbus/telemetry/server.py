@@ -30,7 +30,7 @@ MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
 MAX_CONNECTIONS = 32
 CONNECTION_TIMEOUT = 10.0  # seconds from the accepted connection to the answer's last byte; Prometheus waits as long
 HASTE = 0.1  # seconds that an honest client needs at most to send its request, and to read the answer
-CLOSE_TIMEOUT = 1.0  # seconds that a client has to read the answer while we still take what it sends
+CLOSE_TIMEOUT = 1.0  # seconds that we go on reading, so that the client can read the answer first
 
 METRICS = b"/metrics"
 END = b"# EOF\n"  # the last line of an OpenMetrics text

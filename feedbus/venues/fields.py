@@ -12,8 +12,20 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from feedbus.text import quoted
+
 DECODE_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that decoding a foreign message may raise."""
+
+
+class OtherInstrument(msgspec.ValidationError):
+    """A message names another instrument than the one that was subscribed. Neither name can be trusted then, and the
+    data is published under none.
+    """
+
+    def __init__(self, named: object) -> None:
+        super().__init__(f"names another instrument than the one subscribed: {quoted(named)}")
+
 
 LARGEST = 1e100
 """A price or a size of it or more is garbage. Sums of products of those below it stay finite."""

@@ -56,10 +56,12 @@ signals.run_until_stopped(hang)
 
 
 @pytest.fixture(autouse=True)
-def handlers_are_put_back(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # However slow the machine is, the signals of one test are one wish. A second wish would end the tests.
+def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Python's own handlers at first, and no second wish, which would end the process of the tests."""
     monkeypatch.setattr(signals, "SAME_WISH", 1e9)
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

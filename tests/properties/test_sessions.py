@@ -132,7 +132,7 @@ ODD_NUMBERS = st.sampled_from(
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(60)
+@examples(30)
 @given(data=st.data())
 def test_whatever_numbers_a_frame_has_its_events_are_sound(name: str, data: st.DataObject) -> None:
     """Written as a number or as a text, in place of one, of some or of all numbers of the frame."""

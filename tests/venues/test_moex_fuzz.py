@@ -82,7 +82,8 @@ def live() -> Session:
     check(session.frame(b'CONNECTED\n\n{"structure":{}}\0', 1, 0.0), 1)
     for number, frame in enumerate((BOOK, ROW, CANDLE), 1):
         check(session.frame(frame, 1, 0.0), 1)
-        check(session.frame(frame.replace(b"n:%d\n" % number, b"n:%d\n" % (number + 3)), 1, 0.0), 1)
+        other = frame.replace(b"n:%d\n" % number, b"n:%d\n" % (number + 3)).replace(b"SBER", b"GAZP")
+        check(session.frame(other, 1, 0.0), 1)
     assert session.instruments() == {"live": 2}
     return session
 

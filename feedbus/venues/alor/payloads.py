@@ -5,8 +5,8 @@
 
 The same key means different things on different channels (`h` is "history" in a trade and the day's high in a quote),
 and no frame says which channel it is of: the guid does. Times are milliseconds since the epoch, UTC, but for that of
-the last price, which is in seconds. `symbol` may be "[N/A]" and is not looked at. Source: ALOR's AsyncAPI 3.1
-specification (alor.dev), and frames as the exchange sent them.
+the last price, which is in seconds. Trades and quotes say their `symbol`, which may be "[N/A]"; books don't. Source:
+ALOR's AsyncAPI 3.1 specification (alor.dev), and frames as the exchange sent them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ P = TypeVar("P")  # a price
 S = TypeVar("S")  # a size
 _Seconds = Annotated[int, Meta(ge=0, lt=2**63 // 1_000_000_000)]  # so that its nanoseconds fit 64 bits
 
-_FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: the milliseconds, and what is beyond
+_FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: milliseconds, then the digits beyond
 
 
 class AlorFrame(msgspec.Struct, Generic[Body], gc=False):
@@ -40,6 +40,8 @@ class AlorFrame(msgspec.Struct, Generic[Body], gc=False):
     guid: str
 
 
+UNNAMED = "[N/A]"
+"""What the venue writes where it doesn't say the symbol."""
 NO_DATA = msgspec.Raw()
 
 
@@ -93,6 +95,7 @@ class SimpleTrade(msgspec.Struct, gc=False):
     ms: Milliseconds = field(name="timestamp", default=0)
     time: str = ""
     existing: bool = False
+    symbol: str | None = None
 
 
 class SlimTrade(msgspec.Struct, gc=False):
@@ -104,6 +107,7 @@ class SlimTrade(msgspec.Struct, gc=False):
     side: Side | None = field(name="s", default=None)
     ms: Milliseconds = field(name="t", default=0)
     existing: bool = field(name="h", default=False)
+    symbol: str | None = field(name="sym", default=None)
 
 
 class SimpleQuotes(msgspec.Struct, Generic[P, S], gc=False):

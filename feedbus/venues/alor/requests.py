@@ -55,6 +55,7 @@ class AlorSubscription(TrackedSubscription):
 
     __slots__ = (
         "acked",
+        "code",
         "decode",
         "decode_loosely",
         "events",
@@ -74,6 +75,8 @@ class AlorSubscription(TrackedSubscription):
         self.decode = DECODERS[subscription.channel, options.format]
         self.decode_loosely = LOOSE_DECODERS.get((subscription.channel, options.format))
         self.events = _EVENTS[subscription.channel]
+        # What the data has to name; "" on the channel whose data names nothing.
+        self.code: str = "" if subscription.channel == "orderbook" else self.wire["code"]
         self.guid = ""
         self.serial = 0
         self.acked = False  # the request was answered, if only after its data

@@ -15,12 +15,13 @@ from typing import Any
 from msgspec import Raw
 
 from feedbus.errors import BadData, TimedOut
+from feedbus.schema.events import Event
 from feedbus.venues.alor import requests
-from feedbus.venues.alor.payloads import NO_DATA, decode_envelope, decode_text
+from feedbus.venues.alor.payloads import NO_DATA, UNNAMED, decode_envelope, decode_text
 from feedbus.venues.alor.ping import SILENCE, Pings
 from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
-from feedbus.venues.fields import DECODE_ERRORS, LARGE, too_dear
+from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import AccountDue, Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
@@ -124,6 +125,7 @@ class Session(SubscribingSession[AlorSubscription]):
 
         late_frames       frames of subscriptions that were given up
         unknown_guids     frames that name no subscription of ours
+        other_instruments data that names another symbol than the one subscribed, which is not published
         existing_trades   trades of before the subscription, which are not published
         unauthorized      answers with code 401
         unanswered        requests that weren't answered in time
@@ -170,7 +172,7 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from (self._skip(error.place, error.reason) for error in problems.errors())
         self.counts.update(problems.left_out())
         events = self._events(tracked, body, ts_recv)
-        if events and tracked.state == "confirmed":
+        if events and tracked.state == "confirmed" and isinstance(events[0], Event):
             self.subscriptions.data(tracked, now)
             self._live[tracked.guid.encode()] = tracked
         yield from events
@@ -187,6 +189,9 @@ class Session(SubscribingSession[AlorSubscription]):
         return body
 
     def _events(self, tracked: AlorSubscription, body: Any, ts_recv: int) -> Sequence[Effect]:
+        if tracked.code and body.symbol != tracked.code and body.symbol and body.symbol != UNNAMED:
+            self.counts["other_instruments"] += 1
+            return (self._skip(tracked.place, str(OtherInstrument(body.symbol))),)
         events = tracked.events(body, tracked.symbol, ts_recv)
         if not events:
             self.counts["existing_trades"] += 1

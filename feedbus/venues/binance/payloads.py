@@ -20,8 +20,8 @@ milliseconds since the epoch, or microseconds when the address of the connection
 digits, so that their size tells the unit.
 
 A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. The usual one
-refuses a payload with any number out of bounds, the loose one reads it without these numbers. Which symbol a
-payload is about is known from its stream: `s` isn't read, and some payloads have none.
+refuses a payload with any number out of bounds, the loose one reads it without these numbers. Which symbol a payload is
+about is known from its stream. Most payloads say it too, as `s`; `mark` and `check_symbol` compare the two.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from msgspec import Meta, Raw
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.venues.binance.channels import DEPTHS, PERIODS
-from feedbus.venues.fields import LARGEST, Amount, Price, Size, Whole
+from feedbus.venues.fields import LARGEST, Amount, OtherInstrument, Price, Size, Whole
 from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Subscription
 
@@ -86,6 +86,10 @@ class _BookTicker(
     bid_size: S
     ask: P
     ask_size: S
+
+
+class _Named(msgspec.Struct, gc=False, rename={"symbol": "s"}):
+    symbol: str = ""
 
 
 class _Depth(msgspec.Struct, Generic[L], gc=False, rename={"update": "lastUpdateId"}):
@@ -142,6 +146,9 @@ class _Ticker(msgspec.Struct, Generic[P, S], gc=False, rename=_TICKER_KEYS):
     volume: S
     turnover: S
     trades: Whole
+
+
+_decode_symbol = msgspec.json.Decoder(_Named).decode
 
 
 class Revisions:
@@ -221,6 +228,19 @@ def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: by
     bar = read(payload, ts_recv)
     bars.note(bar)
     return bar
+
+
+def mark(subscription: Subscription) -> bytes:
+    """Returns what each payload of this subscription holds, as the venue writes it; b"" where it doesn't say its
+    symbol."""
+    return b"" if subscription.channel in DEPTHS else b'"s":"%b"' % subscription.symbol.encode()
+
+
+def check_symbol(payload: bytes | Raw, symbol: str) -> None:
+    """Raises OtherInstrument for a payload that names another symbol: whichever of the two is right, a price may not be
+    published under the wrong one."""
+    if (named := _decode_symbol(payload).symbol) not in ("", symbol):
+        raise OtherInstrument(named)
 
 
 def nanoseconds(time: int) -> int:

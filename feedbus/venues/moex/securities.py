@@ -13,6 +13,7 @@ from typing import Any
 from feedbus.errors import BadData
 from feedbus.schema.events import Ticker
 from feedbus.text import quoted
+from feedbus.venues.moex.symbols import ticker as ticker_of
 from feedbus.venues.moex.tables import (
     VENUE,
     MoexTable,
@@ -41,6 +42,10 @@ _CELLS: dict[str, tuple[str, ReadCell]] = {
 }
 
 
+class OtherTicker(OutOfStep):
+    """A row is about another instrument than the one subscribed."""
+
+
 class Securities:
     """Decodes and merges the messages of one subscription to `securities`: one row, known by its TICKER.
 
@@ -57,6 +62,7 @@ class Securities:
         self.last_seqnum = -1
         self.seqnum_regressions = 0
         self.values_left_out = self.levels_left_out = 0
+        self._ticker = ticker_of(symbol).casefold()
         self._begun = False
         self._key: str | None = None
         self._row: dict[str, Any] = {}
@@ -66,6 +72,8 @@ class Securities:
         self.problems = ()
         try:
             return self._decode(body, ts_recv)
+        except OtherTicker:
+            raise
         except BadData as error:
             raise OutOfStep(error.place, error.reason) from None
 
@@ -88,8 +96,6 @@ class Securities:
 
     def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
         """Applies one message to the row. Returns False when the message has no row."""
-        if kind != "snapshot" and None not in (key, self._key) and key != self._key:
-            raise BadData(self.place, f"a row of another TICKER: {quoted(key)}")
         held = self._key is not None
         self._begun = True
         if kind == "snapshot":
@@ -117,6 +123,8 @@ class Securities:
             for name, cell in zip(table.columns, row, strict=True):
                 if (known := _CELLS.get(name)) is not None:
                     cells[known[0]] = known[1](cell, name, problems)
+        if key is not None and key.casefold() != self._ticker:
+            raise OtherTicker(self.place, f"a row of another TICKER: {quoted(key)}")
         return key, cells
 
     def _note_seqnum(self, seqnum: int) -> None:

@@ -19,6 +19,7 @@ from feedbus.venues.fields import LARGE, too_dear
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
+from feedbus.venues.moex.securities import OtherTicker
 from feedbus.venues.moex.symbols import destination, selector
 from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
@@ -116,9 +117,11 @@ class Session(SubscribingSession[MoexSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions;
+        """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions,
+        other_instruments (messages about another TICKER than the one subscribed, after which it is subscribed anew);
         values_left_out (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a
-        size)."""
+        size).
+        """
         decoders = [tracked.decoder for tracked in self.subscriptions.tracked.values()]
         totals = {name: sum(getattr(decoder, name) for decoder in decoders) for name in DECODER_TOTALS}
         return {**self.counts, **{name: self.counts[name] + total for name, total in totals.items()}}
@@ -230,6 +233,7 @@ class Session(SubscribingSession[MoexSubscription]):
         try:
             found = tracked.decoder.decode(body, ts_recv)
         except OutOfStep as error:
+            self.counts["other_instruments"] += isinstance(error, OtherTicker)
             self.subscriptions.answered(tracked.request, now)
             self._forget_id(tracked)
             return tuple(self.out_of_step(tracked, error, now))

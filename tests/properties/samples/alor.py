@@ -69,7 +69,7 @@ FRAMES = [
     data("a2", trade(9237394357)),
     ack("q3"),
     data("q3", QUOTES % "null"),
-    data("q6", QUOTES % TIME),
+    data("q6", (QUOTES % TIME).replace('"SBER"', '"CNY-3.23"')),
     ack("q6"),
     ack("o4"),
     data("o4", book(271.99, 272)),

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.schema.events import BookSnapshot, Quote, Ticker, Trade
+from feedbus.schema.events import BookSnapshot, Event, Quote, Ticker, Trade
 from feedbus.venues.alor.requests import CHANNELS, Options
 from feedbus.venues.alor.session import MAX_ENDING, Session
 from feedbus.venues.alor.tokens import AccessTokens
@@ -501,6 +501,18 @@ def test_fatal_shows_no_secret_either() -> None:
     script.received(
         ack("o2", 401, f"tok1 tok2 {SECRET}"), Fatal("the venue takes no access token of this account: 401 *** *** ***")
     )
+
+
+def test_data_that_names_another_symbol_is_counted_and_not_published() -> None:
+    script = Script("SBER", "GAZP", channels=["alltrades"]).asked()
+    trade = f'{{"id":1,"sym":"%s","q":2,"px":3.5,"t":{MS},"s":"buy"}}'
+    reason = "names another instrument than the one subscribed: 'GAZP'"
+    skipped = Skipped(BadData("alltrades SBER", reason))
+    for named, published in (("GAZP", False), ("SBER", True), ("GAZP", False), ("[N/A]", True)):
+        effects = script.session.frame(data("a1", trade % named), 7, script.now)
+        expected = Trade("alor", "SBER", MS * 1_000_000, 7, 3.5, 2.0, "buy", 1) if published else skipped
+        assert repr([each for each in effects if isinstance(each, Event | Skipped)]) == repr([expected])
+    script.counted(other_instruments=2)
 
 
 # What is out of bounds

@@ -344,8 +344,17 @@ def test_data_may_be_written_in_any_way_that_json_allows(frame: bytes) -> None:
     Script("BTCUSDT").live().received(frame, trade()).received(bytearray(frame), trade())
 
 
-def test_the_stream_of_the_wrapping_alone_says_whose_it_is() -> None:
-    Script("BTCUSDT", "ETHUSDT").live().received(data("ethusdt@trade", **fill()), trade("ETHUSDT"))
+def test_a_payload_that_names_another_symbol_than_its_stream_is_counted_and_not_published() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").live()
+    reason = "names another instrument than the one subscribed: 'BTCUSDT'"
+    skipped = Skipped(BadData("trade ETHUSDT", reason))
+    script.received(data("ethusdt@trade", **fill()), skipped)
+    script.received(data("ethusdt@trade", **{**fill(), "s": "ETHUSDT"}), trade("ETHUSDT"))
+    script.received(data("ethusdt@trade", **fill()), skipped)  # once it is live, too
+    assert script.session.counters()["other_instruments"] == 2
+    unsaid = fill()
+    del unsaid["s"]
+    script.received(data("ethusdt@trade", **unsaid), trade("ETHUSDT"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Ticker
-from feedbus.venues.moex.securities import Securities
+from feedbus.venues.moex.securities import OtherTicker, Securities
 from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
 
 SEQNUM = 569811206658952028
@@ -132,10 +132,10 @@ def test_before_a_snapshot_all_else_is_out_of_step(kind: str) -> None:
     assert tick(decoder, SNAPSHOT) == NUMBERS
 
 
-@pytest.mark.parametrize("kind", ["updates", "removal"])
+@pytest.mark.parametrize("kind", ["snapshot", "updates", "removal"])
 def test_a_row_of_another_ticker_is_out_of_step(kind: str) -> None:
     decoder = begun()
-    with pytest.raises(OutOfStep, match=r"a row of another TICKER: 'MXSE\.TQBR\.SBERP'"):
+    with pytest.raises(OtherTicker, match=r"a row of another TICKER: 'MXSE\.TQBR\.SBERP'"):
         decoder.decode(row("TICKER LAST", '["MXSE.TQBR.SBERP",1.5]', kind), 7)
     assert tick(decoder, row("TICKER", '["MXSE.TQBR.SBER"]')) == NUMBERS
 

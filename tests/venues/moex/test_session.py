@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.schema.events import Bar, BookSnapshot, Ticker
+from feedbus.schema.events import Bar, BookSnapshot, Event, Ticker
 from feedbus.venues.moex.account import Account
 from feedbus.venues.moex.session import Session
 from feedbus.venues.moex.stomp import build
@@ -471,3 +471,14 @@ def test_no_credential_is_in_a_repr_or_an_error() -> None:
     list(session.frame(CONNECTED, 7, 0.0))
     later = [*session.frame(echo, 7, 0.0), *session.frame(error("x" * 395 + "hush hush", receipt_id="1"), 7, 0.0)]
     assert "hush" not in repr([account, session, refused, later, session.counters()])
+
+
+def test_a_row_of_another_ticker_is_counted_and_asked_for_anew() -> None:
+    script = Script("TQBR.SBER", channels=["securities"]).logged_in().received(receipt(1), Confirmed(SBER_ROW))
+    row = b'{"properties":{"type":"snapshot"},"columns":["TICKER","LAST"],"data":[["MXSE.TQBR.GAZP",[1.5,2]]]}'
+    effects = script.yields("row", script.session.frame(message(1, row), 7, 1.0), None)
+    assert [each.error.reason for each in effects if isinstance(each, Skipped)] == [
+        "a row of another TICKER: 'MXSE.TQBR.GAZP'"
+    ]
+    assert not any(isinstance(each, Event) for each in effects)
+    script.counted(other_instruments=1)
