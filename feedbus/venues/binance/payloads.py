@@ -21,7 +21,8 @@ digits, so that their size tells the unit.
 
 A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. The usual one
 refuses a payload with any number out of bounds, the loose one reads it without these numbers. Which symbol a payload is
-about is known from its stream. Most payloads say it too, as `s`; `mark` and `check_symbol` compare the two.
+about is known from its stream. Where the payload names another one, as `s`, OtherInstrument is raised: whichever of the
+two is right, a price may not be published under the wrong symbol.
 """
 
 from __future__ import annotations
@@ -56,10 +57,16 @@ S = TypeVar("S")  # a size
 L = TypeVar("L")  # a level
 
 
-# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one.
+# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one. A payload
+# need not say its symbol.
 
 
-class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+_FILL_KEYS = {"symbol": "s", "price": "p", "size": "q", "time": "T", "sold": "m"}
+_BEST_KEYS = {"update": "u", "symbol": "s", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
+
+
+class _Trade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "t", **_FILL_KEYS}):
+    symbol: str = ""
     number: Whole
     price: Price
     size: Amount
@@ -67,7 +74,8 @@ class _Trade(msgspec.Struct, gc=False, rename={"number": "t", "price": "p", "siz
     sold: bool  # the buyer was the maker
 
 
-class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "size": "q", "time": "T", "sold": "m"}):
+class _AggTrade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "a", **_FILL_KEYS}):
+    symbol: str = ""
     number: Whole
     price: Price
     size: Amount
@@ -75,13 +83,9 @@ class _AggTrade(msgspec.Struct, gc=False, rename={"number": "a", "price": "p", "
     sold: bool
 
 
-class _BookTicker(
-    msgspec.Struct,
-    Generic[P, S],
-    gc=False,
-    rename={"update": "u", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"},
-):
+class _BookTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_BEST_KEYS):
     update: Whole
+    symbol: str = ""
     bid: P
     bid_size: S
     ask: P
@@ -102,7 +106,9 @@ _KLINE_KEYS = {
     "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
     "turnover": "q", "buy_volume": "V",
 }  # fmt: skip
-_MINI_KEYS = {"time": "E", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q"}
+_MINI_KEYS = {
+    "time": "E", "symbol": "s", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q",
+}  # fmt: skip
 _TICKER_KEYS = {**_MINI_KEYS, "previous_close": "x", "bid": "b", "ask": "a", "trades": "n"}
 
 
@@ -119,13 +125,17 @@ class _Kline(msgspec.Struct, Generic[P, S], gc=False, rename=_KLINE_KEYS):
     buy_volume: S  # by takers
 
 
-class _KlineEvent(msgspec.Struct, Generic[P, S], gc=False, rename={"time": "E", "kline": "k"}):
+class _KlineEvent(
+    msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename={"time": "E", "symbol": "s", "kline": "k"}
+):
     time: _Time
+    symbol: str = ""
     kline: _Kline[P, S]
 
 
-class _MiniTicker(msgspec.Struct, Generic[P, S], gc=False, rename=_MINI_KEYS):
+class _MiniTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_MINI_KEYS):
     time: _Time
+    symbol: str = ""
     last: P
     open: P
     high: P
@@ -134,8 +144,9 @@ class _MiniTicker(msgspec.Struct, Generic[P, S], gc=False, rename=_MINI_KEYS):
     turnover: S
 
 
-class _Ticker(msgspec.Struct, Generic[P, S], gc=False, rename=_TICKER_KEYS):
+class _Ticker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_TICKER_KEYS):
     time: _Time
+    symbol: str = ""
     previous_close: P
     last: P
     bid: P
@@ -250,6 +261,8 @@ def nanoseconds(time: int) -> int:
 
 def _trade(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     time = raw.time
     ts_event = time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000  # `nanoseconds`, without a call
     side: Side = "sell" if raw.sold else "buy"
@@ -258,6 +271,8 @@ def _trade(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> T
 
 def _quote(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     bid, ask = raw.bid, raw.ask
     if bid and ask:
         return Quote(VENUE, symbol, 0, ts_recv, bid, raw.bid_size, ask, raw.ask_size, raw.update)
@@ -275,6 +290,8 @@ def _book(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Bo
 
 def _bar(decode: Decode, symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     kline = raw.kline
     start = nanoseconds(kline.start)
     volume, bought = kline.volume, kline.buy_volume
@@ -306,6 +323,8 @@ def _bar(decode: Decode, symbol: str, period: int, revisions: Revisions, payload
 
 def _mini_ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     return Ticker(
         VENUE,
         symbol,
@@ -323,6 +342,8 @@ def _mini_ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int
 
 def _ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
     return Ticker(
         VENUE,
         symbol,

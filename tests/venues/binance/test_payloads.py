@@ -54,13 +54,13 @@ def test_a_price_of_nothing_is_none() -> None:
 
 
 def test_a_bar_without_trades_has_no_average() -> None:
-    bar = read("kline_1m", kline(v="0.00000000", q="0.00000000", V="0.00000000", n=0))
+    bar = read("kline_1m", kline(v="0.00000000", q="0.00000000", V="0.00000000", n=0), "NKNUSDT")
     assert isinstance(bar, Bar)
     assert (bar.volume, bar.vwap, bar.buy_volume, bar.sell_volume, bar.trades) == (0.0, None, 0.0, 0.0, 0)
 
 
 def test_absurd_totals_of_a_bar_are_no_infinity_and_nothing_negative() -> None:
-    bar = read("kline_1m", kline(v="1e-300", q="1e99", V="5"))
+    bar = read("kline_1m", kline(v="1e-300", q="1e99", V="5"), "NKNUSDT")
     assert isinstance(bar, Bar)
     assert (bar.vwap, bar.sell_volume) == (None, 0.0)
 
