@@ -58,6 +58,11 @@ class Problems:
         more = BadData(self.place, f"{self.count - MAX_PROBLEMS + 1} more of its rows or cells can't be used")
         return [*self._first[: MAX_PROBLEMS - 1], more]
 
+    def left_out(self) -> dict[str, int]:
+        """The counts as all venues call them among the counters of a session; {} for none."""
+        counts = {"values_left_out": self.values, "levels_left_out": self.levels}
+        return {name: count for name, count in counts.items() if count}
+
     def price(self, value: float | None, where: str) -> float | None:
         """The price, or None for what is none."""
         if value is None or 0 < value < LARGEST:
