@@ -5,6 +5,7 @@ FeedbusError
 ├── CantServe           an address of ours can't be listened at, for instance because it is in use
 ├── BusError            the message bus can't do what was asked, or a bus message can't be read
 │   └── BadAddress          what was asked for is no address of a bus, or no topic
+├── Stuck               a part missed its own deadline again and again: it is started again
 ├── StartFailed         a supervisor could not start, because one of its children failed before it was up
 ├── Escalated           a supervisor gave up, because its children crashed too often
 └── VenueError          the venue or the network failed: counted, and followed by a new attempt after a pause
@@ -48,6 +49,10 @@ class BadAddress(BusError):
 
 class CantServe(FeedbusError):
     """feedbus can't listen at one of its own addresses, for instance because the port is in use."""
+
+
+class Stuck(FeedbusError):
+    """A part missed its own deadline at two checks in a row, so it doesn't get on by itself."""
 
 
 class StartFailed(FeedbusError):

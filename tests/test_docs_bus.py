@@ -88,7 +88,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"({MESSAGE_SIZE:,} bytes)" in PAGE
     assert f"up to {QUEUE_LIMIT:,}" in PAGE
     assert RECV_MAX_SIZE == 1024 * 1024
-    assert f"schema | positive int | the version of the meaning of all this: {SCHEMA_VERSION}." in PAGE
+    assert f"schema | positive int | the version of this layout, which is {SCHEMA_VERSION}." in PAGE
 
 
 def written(wanted: Any) -> str:

@@ -24,6 +24,7 @@ from feedbus.actors.protocol import Actor, ActorContext
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Stats
 from feedbus.bus.subscriber import EventReader, subscribe
+from feedbus.errors import Stuck
 from feedbus.proxies import DIRECT, Proxies
 
 PAUSE_FIRST = 1.0
@@ -34,10 +35,6 @@ SOUND_AFTER = 120.0
 """Seconds of life after which a crash counts as the first one again, so that the pauses begin at PAUSE_FIRST."""
 CHECK_EVERY = 5.0
 """Seconds between two checks whether the actor is overdue."""
-
-
-class Stuck(Exception):
-    """The actor was overdue at two checks in a row, so it doesn't get on by itself."""
 
 
 class ActorShell:

@@ -9,7 +9,7 @@ states    one rule about one instrument as a state machine (quiet, pending, firi
 market    the kinds of rules that judge prices, sizes and bars
 presence  the kinds of rules that judge what doesn't come: stale instruments, connections that are down
 window    the lowest and the highest price of the last seconds
-engine    the whole: which rules see which event, and when time has to be looked at
+engine    which rules see which event, and when the timers have to be checked
 """
 
 from feedbus.alerts.engine import AlertEngine

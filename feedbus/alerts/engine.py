@@ -128,6 +128,12 @@ class AlertEngine:
         return int(due) if due < NEVER else None
 
     @property
+    def unusable(self) -> int:
+        """How many prices, sizes and volumes weren't judged, because no market has such numbers; counted for each
+        rule."""
+        return self._shared.unusable
+
+    @property
     def watched(self) -> int:
         """How many instruments and connections have a rule about them."""
         return sum(table.watched for table in self._tables)

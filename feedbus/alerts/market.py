@@ -26,6 +26,9 @@ from feedbus.text import plain_decimal
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
 HISTORY_NS = 60 * SECOND
+SMALLEST, LARGEST = 1e-100, 1e100
+"""Prices, sizes and volumes beyond these are garbage. Quotients and products of those between them stay finite, so the
+value of an alert is never NaN or infinite."""
 TEXT_DIGITS = 10
 """The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
@@ -91,7 +94,8 @@ class WideSpread(Watch):
 
     def _judge(self, bid: float, ask: float, now: int, ts_event: int) -> None:
         twice_mid = ask + bid
-        if twice_mid <= 0:
+        if not (twice_mid >= SMALLEST and ask <= LARGEST and bid >= -LARGEST):
+            self.shared.unusable += twice_mid > 0
             return
         share = self._resolved_share if self.state == FIRING else self._max_share
         if ask - bid > share * twice_mid:
@@ -102,11 +106,12 @@ class WideSpread(Watch):
             self.condition_ended(now, ts_event)
 
     def describe_firing(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid."""
+        """Returns the spread in per cent of the mid, and a text that says it."""
         return self._spread("above")
 
     def describe_resolved(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid; None when the only source is gone."""
+        """Returns the spread in per cent of the mid, and a text that says it; no spread when it can't be judged any
+        more."""
         if self._source == 0:
             return None, "not judged any more: the book comes in deltas"
         return self._spread("not above")
@@ -140,6 +145,9 @@ class LargeTrade(MomentWatch):
         # A time beyond that of its receipt is wrong, and must not make history of everything that follows.
         self._newest = max(self._newest, min(event.ts_event, event.ts_recv))
         if value >= self.rule.threshold and not 0 < event.ts_event <= self._newest - HISTORY_NS:
+            if not value < LARGEST:
+                self.shared.unusable += 1
+                return
             self._trade = event
             self.happened(value, now, event.ts_event)
 
@@ -219,8 +227,10 @@ class PriceJump(Watch):
         window = self._window
         if now < window.bucket_end and window.bucket_low <= price <= window.bucket_high:
             window.last = price  # most prices are within their bucket's range and cost no call
-        elif price <= 0:
-            return  # a percentage of such a price means nothing (calendar spreads, oil in April 2020)
+        elif not SMALLEST < price < LARGEST:
+            # A percentage of a price of 0 and below means nothing (calendar spreads, oil in April 2020).
+            self.shared.unusable += price > 0
+            return
         elif window.add(price, now):
             reach = self.rule.threshold / 100
             # Between these two prices there is no jump for certain, and the exact test is skipped.
@@ -287,6 +297,9 @@ class VolumeSpike(MomentWatch):
         rule, volume = self.rule.rule, event.volume
         if event.period_s != rule.period_s or event.source != rule.source or volume is None:
             return
+        if not 0 <= volume < LARGEST:
+            self.shared.unusable += 1
+            return
         newest = self._final_volumes[-1][0] if self._final_volumes else -1
         if event.start > newest:
             is_history = event.ts_event - event.start > 2 * event.period_s * SECOND
@@ -300,7 +313,7 @@ class VolumeSpike(MomentWatch):
 
     def _judge(self, event: Bar, volume: float, now: int) -> None:
         mean = self._mean
-        if mean and volume >= self.rule.threshold * mean and self.state == QUIET:
+        if mean and mean > SMALLEST and volume >= self.rule.threshold * mean and self.state == QUIET:
             self._fired_start = event.start
             self.happened(volume / mean, now, event.ts_event)
 

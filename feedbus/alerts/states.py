@@ -38,8 +38,9 @@ QUIET, PENDING, FIRING = range(3)
 class Timers:
     """Calls each watch when it is due.
 
-    Each watch has one entry that counts, in `Watch.timer_due`. Moving it to an earlier time leaves the old entry in the
-    heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up more than half of it.
+    Only one entry of a watch is valid: the one that is due at `Watch.timer_due`. Moving it to an earlier time leaves
+    the old entry in the heap, where it is outdated and skipped. The heap is rebuilt before outdated entries make up
+    more than half of it.
     """
 
     def __init__(self) -> None:
@@ -82,7 +83,7 @@ class Timers:
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units")
+    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units", "unusable")
 
     def __init__(
         self,
@@ -90,6 +91,8 @@ class SharedState:
         units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
         self.timers = Timers()
+        self.unusable = 0
+        """How many prices, sizes and volumes weren't judged, because no market has such numbers."""
         self.connections = Connections(second=SECOND)
         """Which venues are up, and how often they weren't."""
         self.closed_statuses = closed_statuses

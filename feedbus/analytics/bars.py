@@ -21,7 +21,7 @@ from feedbus.schema.events import Bar, MarketEvent, Side
 
 SECOND = 1_000_000_000
 NEVER = 2**64
-"""Later than any time in nanoseconds that the bus can carry."""
+"""Later than any time in nanoseconds, and more than any count, that the bus can carry."""
 
 Source = Literal["trades", "ticker"]
 """What bars are made of."""
@@ -170,7 +170,7 @@ class BarState:
             close=self.close,
             volume=volume if self.has_volume else None,
             turnover=turnover if self.has_turnover else None,
-            trades=self.trades if self.has_trades else None,
+            trades=self.trades if self.has_trades and self.trades < NEVER else None,
             buy_volume=buy,
             sell_volume=sell,
             vwap=vwap,
@@ -203,7 +203,7 @@ class BarSeries:
         self.max_empty = max_empty
         self.bar: BarState | None = None
         self.closed: BarState | None = None
-        self.empty_in_a_row = 0  # up to the last closed bar
+        self.empty_in_a_row = 0  # bars without a trade, counted back from the last closed bar
         self.tainted = True
         self.tainted_until = NEVER
         """The bars that begin then or later are complete, although no trade has come since the taint."""

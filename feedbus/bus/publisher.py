@@ -235,8 +235,8 @@ class Publisher:
         rounds = self._rounds
         if rounds is not None and rounds.is_open():
             if rounds.more_to_come():
-                # The task that reads last in this round publishes last, and then everything is sent, below. If that
-                # task has nothing to publish, the end of the round wakes our own task. If the end of the round is late,
+                # The last task to read in this round is the last to publish, and its call sends everything (the `else`
+                # below). If it has nothing to publish, the end of the round wakes our own task. If the round ends late,
                 # the timer does.
                 rounds.wake_at_end(self._wake)
                 self._wait_until(now + self._linger)

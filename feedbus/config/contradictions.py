@@ -52,8 +52,9 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
 
 
 def _carried(feed: FeedConfig, place: Place) -> None:
-    """The connections must be able to carry as many symbols as are known to be wanted. How many the boards list is not
-    known before the venue is asked.
+    """Raises ConfigError when more symbols are known to be wanted than the connections can carry.
+
+    With boards only the size of a `sample` is known here; what they list is known once the venue was asked.
     """
     count = feed.boards.sample or 0 if feed.boards else len(feed.symbols)
     sharding = feed.sharding

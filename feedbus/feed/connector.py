@@ -2,7 +2,7 @@
 
 It carries out the effects of the Session, publishes the events of one socket read together, and tells its feed of every
 change of state. Failures of the venue and of the network come as a VenueError and end an attempt: each is counted and
-logged in one line, and the next attempt follows after a back-off. Any other exception is a bug and leaves `run`.
+logged by the feed, and the next attempt follows after a back-off. Any other exception is a bug and leaves `run`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Protocol
 import trio
 
 from feedbus.errors import BadData, LoginRefused, RateLimited, VenueError
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import OLD_PICTURE, Event, FeedState, MarketData, has_price
 from feedbus.transport import Connection, Dial, DialOptions
@@ -47,6 +48,10 @@ GOODBYE = 0.5  # seconds for sending the last messages on a connection that we c
 
 class ConnectorOwner(Protocol):
     """What a connector needs of its feed."""
+
+    @property
+    def connection_log(self) -> ConnectionLog:
+        """Where the ends and the logins of the feed's connections are logged."""
 
     def publish(self, events: Sequence[MarketData]) -> None:
         """Publish events on the bus."""
@@ -223,7 +228,8 @@ class Connector:
             self._owner.login_unknown(self)
             self.last_failure = f"{error.cause}: {self._owner.clean(str(error))}"
             self.set_state("waiting", self.last_failure)
-            self._log.warning("%s; next attempt in %.1f s", self.last_failure, delay)
+            now = trio.current_time()
+            self._owner.connection_log.failed(self._log, error.cause, self.last_failure, delay, now)
             self._due = trio.current_time() + delay
             await self._owner.pause(self, delay)
         self._due = inf
@@ -350,7 +356,7 @@ class Connector:
         self.last_failure = ""
         self._owner.login_accepted()
         self.set_state("online", "")
-        self._log.info("online")
+        self._owner.connection_log.logged_in(self._log, trio.current_time())
 
     def _note_skipped(self, error: BadData) -> None:
         self.skipped += 1

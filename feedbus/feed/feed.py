@@ -22,6 +22,7 @@ from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import sampled, symbols_of
@@ -112,6 +113,7 @@ class Feed:
             str, tuple[float, int]
         ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
+        self.connection_log = ConnectionLog(self._log, self._standing)
         if config.boards is None:
             self._plan(config.symbols)
 
@@ -337,16 +339,26 @@ class Feed:
     # What the feed reports
 
     async def _report(self) -> None:
-        """Publish the status of every connection every STATUS_EVERY seconds."""
+        """Publish the status of every connection every STATUS_EVERY seconds, and sum up storms in the log."""
         next_report = trio.current_time()
-        while True:
-            next_report = max(next_report + STATUS_EVERY, trio.current_time())
-            if not self.connectors:
-                self.publish([self._unlisted_status()])
-            for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
-                self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
-                await trio.lowlevel.checkpoint()
-            await trio.sleep_until(next_report)
+        try:
+            while True:
+                next_report = max(next_report + STATUS_EVERY, trio.current_time())
+                await self._report_once()
+                await trio.sleep_until(next_report)
+        finally:
+            self.connection_log.end_minute()
+
+    async def _report_once(self) -> None:
+        if not self.connectors:
+            self.publish([self._unlisted_status()])
+        for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
+            self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
+            await trio.lowlevel.checkpoint()
+        self.connection_log.end_minute(trio.current_time())
+
+    def _standing(self) -> str:
+        return f"{self.connections_up()} of {self.connections_wanted()} connections are up"
 
     def connections_up(self) -> int:
         """Connections that are logged in."""

@@ -1,8 +1,8 @@
 """Decides which connector of an account may try to log in.
 
-Until the venue has accepted the credentials, only one connector at a time tries, so that a wrong password doesn't cost
-one attempt for each connection, for which a venue may lock the account. Once they are accepted, every connector may log
-in. After the venue has refused them, one connector tries again every `retry` seconds.
+Until the venue has accepted the credentials, only one connector at a time tries. Otherwise a wrong password would cost
+one attempt for each connection, and the venue might lock the account. Once the credentials are accepted, every
+connector may log in. After the venue has refused them, one connector tries again every `retry` seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a supervisor knows of one child: how it is to be run (Child), and one run of it (Life). It uses trio only."""
+"""What a supervisor knows of one child: how it is to be run (Child), and one run of it (Life)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from typing import Protocol
 import msgspec
 import trio
 
+from feedbus.errors import FeedbusError
+from feedbus.text import one_line, shortened
+
 GRACE = 5.0  # seconds that a child has for its stop, unless it is given another grace
-MAX_TEXT = 500  # characters of an exception's text that are logged
+MAX_TEXT = 500  # characters of an exception's description
+MAX_SHOWN = 3  # exceptions of a group that are described
 
 
 class Start(Protocol):
@@ -119,13 +123,20 @@ def must_leave(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Describe an exception in one line: its type, its text, and the file and line where it was raised.
+    """Describe an exception in one line for people.
 
-    A group of one exception is described as that exception.
+    An error that feedbus raises on purpose is described by its own text, which says what to do. Anything else is a bug:
+    it is described by its type, its text, and the file and line where it was raised. A group of one exception is
+    described as that exception, and a larger group by its exceptions, the first ones of them.
     """
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_TEXT].removesuffix(": ")
+    if isinstance(error, BaseExceptionGroup):
+        shown = "; ".join(dict.fromkeys(describe(each) for each in error.exceptions[:MAX_SHOWN]))
+        left = len(error.exceptions) - MAX_SHOWN
+        return shortened(f"{shown}; and {left} more" if left > 0 else shown, MAX_TEXT)
+    if isinstance(error, FeedbusError) and str(error):
+        return shortened(one_line(str(error), 2 * MAX_TEXT), MAX_TEXT)
+    text = f"{type(error).__name__}: {one_line(str(error), 2 * MAX_TEXT)}".removesuffix(": ")
+    text = shortened(text, MAX_TEXT)
     place = None
     for frame, line in walk_tb(error.__traceback__):
         place = f"{'/'.join(Path(frame.f_code.co_filename).parts[-2:])}:{line}"

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import trio
 
-from feedbus.errors import Escalated, StartFailed
+from feedbus.errors import Escalated, FeedbusError, StartFailed
 from feedbus.runtime.child import Child, Life, describe, must_leave
 
 
@@ -82,7 +82,7 @@ class Supervisor:
         async with trio.open_nursery() as self._nursery:
             try:
                 await self._supervise(task_status)
-            except BaseException as error:  # mostly Cancelled: the children have to be stopped before it goes on
+            except BaseException as error:  # mostly Cancelled; raised again below, after the children
                 outcome = error
             if must_leave(outcome):
                 self._leave(outcome)
@@ -189,7 +189,8 @@ class Supervisor:
 
     def _story(self, life: Life) -> str:
         """Describe how a run ended."""
-        return f"{life.child.name}: {'returned' if life.error is None else describe(life.error)}"
+        name, how = life.child.name, "returned" if life.error is None else describe(life.error)
+        return how if how.startswith((f"{name} ", f"{name}:")) else f"{name}: {how}"  # some name themselves
 
     async def _start_missing(self) -> None:
         for slot in tuple(self._slots):
@@ -222,7 +223,10 @@ class Supervisor:
             self._leave(life.error)
         elif life.error is not None:
             self.crashes[slot.child.name] += 1
-            self._log.error("%s crashed: %s", slot.child.name, describe(life.error))
+            if isinstance(life.error, FeedbusError):
+                self._log.error("%s", self._story(life))
+            else:
+                self._log.error("%s crashed: %s", slot.child.name, describe(life.error))
             self._log.debug("%s crashed", slot.child.name, exc_info=life.error)
         elif life.stop_by is None:
             self._log.info("%s returned", slot.child.name)

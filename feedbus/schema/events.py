@@ -206,7 +206,7 @@ class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"
 
 
 class Status(MarketEvent, frozen=True, array_like=True, gc=False, tag="status"):
-    """How far one instrument's data may be trusted, and since when (ns)."""
+    """How far one instrument's data may be trusted, and since when (ns). Reserved: nobody publishes it yet."""
 
     WORD: ClassVar[str] = "status"
     state: str
@@ -258,7 +258,7 @@ class Heartbeat(Event, frozen=True, array_like=True, gc=False, tag="heartbeat"):
 
 
 class End(Event, frozen=True, array_like=True, gc=False, tag="end"):
-    """The last message of a stream; the topic goes on at `next_publisher`."""
+    """The last message of a stream; the topic goes on at `next_publisher`. Reserved: nobody publishes it yet."""
 
     topic: str
     publisher: str
@@ -267,7 +267,7 @@ class End(Event, frozen=True, array_like=True, gc=False, tag="end"):
 
 
 class Marker(Event, frozen=True, array_like=True, gc=False, tag="marker"):
-    """A mark in the live stream, asked for by a subscriber that joins."""
+    """A mark in the stream, asked for by a subscriber that joins. Reserved: nobody publishes it yet."""
 
     WORD: ClassVar[str] = "sync"
     nonce: str

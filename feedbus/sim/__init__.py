@@ -1,7 +1,7 @@
 """The simulated venues, found by name: each is a package in this folder. Pure.
 
 What such a package exports is written down in feedbus.sim.seam. A package that is put into this folder can be
-simulated by name. Two places know single venues: feedbus/cli.py offers the options that only one venue has, and
+simulated by name. Two places name individual venues: feedbus/cli.py offers the options that only one venue has, and
 feedbus/commands/demo.py says which venues the demo shows.
 """
 

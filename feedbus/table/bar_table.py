@@ -84,7 +84,7 @@ class BarTable:
         if bar is None or now_ns - bar.ts_recv > 2 * bar.period_s * SECOND + KNOWN_FOR:
             return NO_BAR
         return BarView(
-            change=_change(bar.open, bar.close),
+            change=change(bar.open, bar.close),
             vwap=bar.vwap,
             volume=bar.volume,
             buys=buyers(bar.buy_volume, bar.sell_volume),
@@ -96,7 +96,8 @@ def _rank(bar: Bar) -> tuple[int, int]:
     return bar.start, SOURCES.index(bar.source)
 
 
-def _change(first: float | None, last: float | None) -> float | None:
+def change(first: float | None, last: float | None) -> float | None:
+    """last / first - 1; None when a price is missing or the first one isn't a positive finite number."""
     if first is None or last is None or not 0 < first < math.inf:
         return None
     return last / first - 1

@@ -26,7 +26,8 @@ class Column(msgspec.Struct, frozen=True):
 
     It is as wide as its title and its widest cell, but at least `width` and at most `max_width` cells. When a screen is
     too narrow for all columns, those with the highest `rank` are left out first. `sort` names the sort order that
-    compares this column's values, None when there is no such order.
+    compares this column's values, None when there is no such order. A column with a `field` of RowView
+    is there from when a row that was shown has first had a value in it.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Column(msgspec.Struct, frozen=True):
     align: Literal["left", "right"] = "right"
     max_width: int = 24
     sort: Sort | None = None
+    field: str | None = None
 
 
 def number_text(number: float, digits: int) -> str:
@@ -65,6 +67,23 @@ def volume_text(volume: float | None) -> str:
     return f"{volume:,.0f}" if volume % 1 == 0 else f"{volume:,.2f}"
 
 
+def short_volume_text(volume: float | None) -> str:
+    """A volume in at most seven characters: with two decimals below 1,000, whole below a million, and from there on in
+    millions (M), billions (G) or trillions (T) with three digits: 12.35, 7,803, 82.8M, 5.41G.
+    """
+    if volume is None or abs(volume) < 1:
+        return volume_text(volume)
+    if abs(volume) < 999.995:
+        return f"{volume:.0f}" if volume % 1 == 0 else f"{volume:.2f}"
+    if abs(volume) < 999_999.5:
+        return f"{volume:,.0f}"
+    for sign, size in (("M", 10**6), ("G", 10**9), ("T", 10**12)):
+        scaled = volume / size
+        if abs(scaled) < 999.5:
+            return f"{scaled:.{2 if abs(scaled) < 9.995 else 1 if abs(scaled) < 99.95 else 0}f}{sign}"
+    return f"{volume:.2g}"
+
+
 def span_text(seconds: float) -> str:
     """A length of time in its largest whole unit, rounded down: 0.4 s, 12 s, 3 min, 2 h, 5 d."""
     if seconds < 10:
@@ -75,12 +94,12 @@ def span_text(seconds: float) -> str:
     return f"{int(seconds // 86400)} d"
 
 
-def percent_text(share: float | None) -> str:
-    """A ratio in percent, with three decimals: 0.00123 is 0.123."""
+def percent_text(share: float | None, decimals: int = 3) -> str:
+    """A ratio in percent, with so many decimals: 0.00123 is 0.123."""
     if share is None:
         return NOTHING
-    percent = share * 100
-    return f"{percent:.3f}" if abs(percent) < 1000 else number_text(percent, 3)
+    percent = round(share * 100, decimals) + 0.0  # so that nothing is written as -0.000
+    return f"{percent:.{decimals}f}" if abs(percent) < 1000 else number_text(percent, 3)
 
 
 def share_text(share: float | None) -> str:
@@ -115,19 +134,32 @@ def clock_text(ns: int) -> str:
 VENUE = Column("Venue", 6, 5, lambda row: replaced(row.venue), "left", 12)
 AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND), sort="age")
 CLOCK = Column("Updated", 2, 12, lambda row: clock_text(row.updated_at), sort="age")
-STATUS = Column("Status", 9, 6, lambda row: NOTHING if row.status is None else replaced(row.status), "left", 12)
 LAST = Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals), sort="last")
+OF_THE_DAY = (
+    Column("Chg %", 4, 7, lambda row: percent_text(row.change, 2), field="change"),
+    Column("High", 10, 8, lambda row: price_text(row.high, row.decimals), field="high"),
+    Column("Low", 10, 8, lambda row: price_text(row.low, row.decimals), field="low"),
+)
 COLUMNS = (
     VENUE,
     Column("Instrument", 0, 10, lambda row: replaced(row.symbol), "left", sort="instrument"),
     Column("Bid", 3, 8, lambda row: price_text(row.bid, row.decimals)),
     Column("Ask", 3, 8, lambda row: price_text(row.ask, row.decimals)),
-    Column("Spread %", 10, 8, lambda row: percent_text(row.spread), sort="spread"),
+    Column("Spread %", 8, 8, lambda row: percent_text(row.spread), sort="spread"),
     LAST,
-    Column("Volume", 5, 11, lambda row: volume_text(row.volume), sort="volume"),
-    Column("Updates", 4, 8, lambda row: f"{row.updates:,}", sort="updates"),
+    *OF_THE_DAY,
+    Column("Volume", 5, 7, lambda row: short_volume_text(row.volume), sort="volume"),
+    Column("Updates", 7, 8, lambda row: f"{row.updates:,}", sort="updates"),
     AGE,
-    STATUS,
+    Column(
+        "Status",
+        13,
+        6,
+        lambda row: NOTHING if row.status is None else replaced(row.status),
+        "left",
+        12,
+        field="status",
+    ),
 )
 
 
@@ -136,15 +168,15 @@ def bar_columns(period_s: int) -> dict[str, Column]:
     """The columns for bars of this period, by the field of BarsSeen that they need."""
     period = period_text(period_s)
     return {
-        "change": Column(f"Chg {period} %", 11, 8, lambda row: percent_text(row.bar.change)),
-        "vwap": Column(f"VWAP {period}", 7, 8, lambda row: price_text(row.bar.vwap, vwap_decimals(row.decimals))),
-        "volume": Column(f"Vol {period}", 8, 8, lambda row: volume_text(row.bar.volume)),
-        "buys": Column(f"Buy {period} %", 12, 6, lambda row: share_text(row.bar.buys)),
+        "change": Column(f"Chg {period} %", 9, 8, lambda row: percent_text(row.bar.change)),
+        "vwap": Column(f"VWAP {period}", 12, 8, lambda row: price_text(row.bar.vwap, vwap_decimals(row.decimals))),
+        "volume": Column(f"Vol {period}", 11, 7, lambda row: short_volume_text(row.bar.volume)),
+        "buys": Column(f"Buy {period} %", 14, 6, lambda row: share_text(row.bar.buys)),
     }
 
 
 def columns_of(bars: BarsSeen | None, *, clock: bool = False) -> tuple[Column, ...]:
-    """All columns in their order. The columns of bars follow the last price; one is there when any bar has had its
+    """All columns in their order. The columns of bars follow those of the day; one is there when any bar has had its
     value. `clock` shows the time of the last update in place of its age.
     """
     more = (
@@ -153,6 +185,6 @@ def columns_of(bars: BarsSeen | None, *, clock: bool = False) -> tuple[Column, .
     shown: list[Column] = []
     for column in COLUMNS:
         shown.append(CLOCK if clock and column is AGE else column)
-        if column is LAST:
+        if column is OF_THE_DAY[-1]:
             shown += more
     return tuple(shown)

@@ -5,10 +5,11 @@
     r  reverses the order             t  switches between the age and the time of the last update
     u i l p v a  sort by updates, instrument, last, spread, volume, age; pressed again, they reverse the order
     ?  shows the keys
+    arrows up and down, Page Up, Page Down, Home, End  scroll
 
 Upper and lower case mean the same. A special key such as an arrow sends a sequence of characters (ECMA-48: ESC [ … and
-ESC O …), and Alt with a key sends ESC and the key. These sequences are ignored as a whole, because the letters in them
-aren't commands.
+ESC O …), and Alt with a key sends ESC and the key. Of those that don't scroll, the sequences are ignored as a whole,
+because the letters in them aren't commands.
 """
 
 from __future__ import annotations
@@ -32,6 +33,20 @@ SORTS: dict[str, Sort] = {
     "v": "volume",
     "a": "age",
 }
+UP, DOWN, PAGE_UP, PAGE_DOWN, HOME, END = "up", "down", "page up", "page down", "home", "end"
+SCROLLING = {
+    f"\x1b{sequence}": key
+    for key, sequences in {
+        UP: ("[A", "OA"),
+        DOWN: ("[B", "OB"),
+        PAGE_UP: ("[5~",),
+        PAGE_DOWN: ("[6~",),
+        HOME: ("[H", "OH", "[1~", "[7~"),
+        END: ("[F", "OF", "[4~", "[8~"),
+    }.items()
+    for sequence in sequences
+}
+"""What the keys that scroll send: xterm in its two modes, the Linux console, and rxvt."""
 ESCAPE, ENTER, BACKSPACE, CTRL_U = "\x1b", "\r\n", "\x7f\b", "\x15"
 
 # The Linux console sends ESC [ [ A for F1, with a second bracket.
@@ -43,13 +58,14 @@ class View(msgspec.Struct, frozen=True):
     """How the table is shown.
 
     `typing` is True while the filter, which is the order's text, is being typed; `clock` shows times of day in place of
-    ages; `help` shows the keys in the last line.
+    ages; `help` shows the keys in the last line; `above` is the number of instruments that are scrolled out at the top.
     """
 
     order: Order = Order()
     typing: bool = False
     clock: bool = False
     help: bool = False
+    above: int = 0
 
 
 class Keys:
@@ -59,6 +75,17 @@ class Keys:
         self.view = View()
         self.quit = False
         self._unfinished = ""
+        self._page = 1
+        self._last = 0
+
+    def fit(self, instruments: int, rows: int) -> None:
+        """Learn how many instruments there are, and how many rows the screen has room for. The view doesn't go beyond
+        the last instrument.
+        """
+        self._page = max(1, rows)
+        self._last = max(0, instruments - rows)
+        if self.view.above > self._last:
+            self.view = replace(self.view, above=self._last)
 
     def type(self, text: str) -> None:
         """Take in what was read from the terminal: a key, several keys, or a part of a special key's sequence."""
@@ -72,8 +99,21 @@ class Keys:
         for key in _KEY.findall(text):
             if len(key) == 1:
                 self._press(key)
+            elif key in SCROLLING:
+                self._scroll(SCROLLING[key])
+
+    def _scroll(self, key: str) -> None:
+        above, page = self.view.above, self._page
+        to = {UP: above - 1, DOWN: above + 1, PAGE_UP: above - page, PAGE_DOWN: above + page, HOME: 0, END: self._last}
+        self.view = replace(self.view, above=max(0, min(self._last, to[key])))
 
     def _press(self, key: str) -> None:
+        before = self.view.order
+        self._change(key)
+        if self.view.order != before:  # the rows are others now
+            self.view = replace(self.view, above=0)
+
+    def _change(self, key: str) -> None:
         view, order = self.view, self.view.order
         if key == ESCAPE:
             self.view = replace(view, typing=False, help=False, order=replace(order, text=""))
@@ -126,6 +166,6 @@ def hint(view: View) -> str:
         return "Enter keeps  Esc clears"
     if view.help:
         letters = "  ".join(f"{key} {sort}" for key, sort in SORTS.items())
-        return f"q quits  / filter  t time  r reverse  s next sort  {letters}"
+        return f"q quits  / filter  t time  r reverse  s next sort  arrows scroll  {letters}"
     clears = "  Esc clears the filter" if view.order.text else ""
     return f"q quits  ? keys{clears}"

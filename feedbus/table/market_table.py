@@ -30,7 +30,7 @@ from feedbus.schema.events import (
     Trade,
 )
 from feedbus.table.alert_table import AlertTable, AlertView
-from feedbus.table.bar_table import BarsSeen, BarTable, BarView
+from feedbus.table.bar_table import BarsSeen, BarTable, BarView, change
 from feedbus.table.connection_table import SECOND, ConnectionTable, FeedView
 from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
 
@@ -57,8 +57,8 @@ class InstrumentRow(msgspec.Struct, gc=False):
     bid: float | None = None
     ask: float | None = None
     last: float | None = None
-    volume: float | None = None
-    status: str | None = None
+    ticker: Ticker | None = None
+    """The newest one."""
     updates: int = 0
     updated_at: int = 0
     heard_at: int = 0
@@ -95,8 +95,10 @@ class Order(msgspec.Struct, frozen=True):
 class RowView(msgspec.Struct, frozen=True):
     """One instrument at one moment.
 
-    `spread` is (ask - bid) / mid price. `age_ns` is the time since the instrument's last market data came, and
-    `updated_at` the ts_recv of that. `bar` is the newest bar; bars count neither as updates nor for the age.
+    `change` is last / previous close - 1, None when the venue doesn't say the previous close. `high`, `low` and
+    `volume` are of the day, or of the time over which the venue counts them. `spread` is (ask - bid) / mid price.
+    `age_ns` is the time since the instrument's last market data came, and `updated_at` the ts_recv of that. `bar` is
+    the newest bar; bars count neither as updates nor for the age.
     """
 
     venue: str
@@ -105,6 +107,9 @@ class RowView(msgspec.Struct, frozen=True):
     ask: float | None
     last: float | None
     decimals: int
+    change: float | None
+    high: float | None
+    low: float | None
     volume: float | None
     status: str | None
     updates: int
@@ -119,8 +124,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     `rate` is in updates a second. `with_data` and `with_price` are numbers of instruments. `not_shown` counts the
     events that were dropped because a limit of the table was reached. `delays` is by venue, in seconds (None: not
-    known). `matching` is the number of instruments that pass the filter, and `rows` are the first of them, as many as
-    were asked for. `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
+    known). `matching` is the number of instruments that pass the filter, and `rows` are as many of them as were asked
+    for, after the `above` first ones. `seen` are the OPTIONAL fields that any row that was asked for has ever had.
+    `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
     """
 
     uptime_s: int
@@ -137,6 +143,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     rows: list[RowView]
     bars: BarsSeen | None
     alerts: list[AlertView] | None
+    seen: frozenset[str]
+    above: int
 
     @property
     def anything(self) -> bool:
@@ -145,6 +153,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 ORDER = Order()
+OPTIONAL = frozenset({"change", "high", "low", "status"})
+"""The fields of a RowView that some venues never have."""
 
 
 class MarketTable:
@@ -161,6 +171,7 @@ class MarketTable:
         self._bars = BarTable()
         self._alerts = AlertTable()
         self._marks: deque[tuple[int, int]] = deque([(started_ns, 0)], maxlen=100)
+        self._seen: frozenset[str] = frozenset()
         self._least_lag: dict[str, int] = {}
         self._lag: dict[str, tuple[int, int]] = {}
 
@@ -218,15 +229,22 @@ class MarketTable:
         self._lag.update({venue: (lag, now_ns) for venue, lag in self._least_lag.items()})
         self._least_lag.clear()
 
-    def snapshot(self, now_ns: int, rows: int, order: Order = ORDER) -> Snapshot:
-        """The table at this time, with the first `rows` instruments of this order; by default, those with most
-        updates.
+    def snapshot(self, now_ns: int, rows: int, order: Order = ORDER, above: int = 0) -> Snapshot:
+        """The table at this time, with the first `rows` instruments of this order after the `above` first ones; by
+        default, those with most updates.
         """
         feed = self._connections.view(now_ns)
         matching: Collection[InstrumentRow] = self._rows.values()
         if order.text:
             text = order.text.casefold()
             matching = [row for row in matching if text in row.words]
+        shown = [
+            _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
+            for row in _first(above + rows, matching, order)[above:]
+        ]
+        for field in OPTIONAL - self._seen:
+            if any(getattr(row, field) is not None for row in shown):
+                self._seen |= {field}
         return Snapshot(
             uptime_s=max(0, now_ns - self._started_ns) // SECOND,
             updates=self.updates,
@@ -239,12 +257,11 @@ class MarketTable:
             delays=self._delays(feed, now_ns),
             feed=feed,
             matching=len(matching),
-            rows=[
-                _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
-                for row in _first(rows, matching, order)
-            ],
+            rows=shown,
             bars=self._bars.seen and msgspec.structs.replace(self._bars.seen),
             alerts=self._alerts.view(),
+            seen=self._seen,
+            above=above,
         )
 
     def totals(self, count: int) -> list[Total]:
@@ -306,7 +323,7 @@ def _read_ticker(row: InstrumentRow, ticker: Ticker, at: int) -> None:
     lacks it says nothing then.
     """
     volume = ticker.volume
-    row.volume, row.status = volume, ticker.status
+    row.ticker = ticker
     if volume is not None and ticker.window_s is None:
         day = row.day
         if day is None:
@@ -346,7 +363,7 @@ VALUES: Mapping[Sort, Callable[[InstrumentRow], float | None]] = {
     "updates": lambda row: row.updates,
     "last": lambda row: row.last,
     "spread": lambda row: spread(row.bid, row.ask),
-    "volume": lambda row: row.volume,
+    "volume": lambda row: None if row.ticker is None else row.ticker.volume,
     "age": lambda row: -row.heard_at,
 }
 """The number that each sort order compares; the order by instrument compares names instead."""
@@ -374,17 +391,22 @@ def _name(row: InstrumentRow) -> tuple[str, str]:
     return row.symbol, row.venue
 
 
+NO_TICKER = Ticker("", "", 0, 0)
+
+
 def _widen(row: InstrumentRow) -> None:
     """Raise the row's decimals to what its prices need. They never shrink: a price would change its width as it
     moves.
     """
-    for price in (row.bid, row.ask, row.last):
+    ticker = row.ticker or NO_TICKER
+    for price in (row.bid, row.ask, row.last, ticker.high, ticker.low):
         if price is not None:
             row.decimals = max(row.decimals, decimals(price))
 
 
 def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
     _widen(row)
+    ticker = row.ticker or NO_TICKER
     return RowView(
         venue=row.venue,
         symbol=row.symbol,
@@ -392,8 +414,11 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
         ask=row.ask,
         last=row.last,
         decimals=row.decimals,
-        volume=row.volume,
-        status=row.status,
+        change=change(ticker.previous_close, row.last),
+        high=ticker.high,
+        low=ticker.low,
+        volume=ticker.volume,
+        status=ticker.status,
         updates=row.updates,
         age_ns=max(0, now_ns - row.heard_at),
         updated_at=row.updated_at,

@@ -21,7 +21,7 @@ from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
     COLUMNS,
     NOTHING,
-    STATUS,
+    OF_THE_DAY,
     VENUE,
     Column,
     columns_of,
@@ -69,8 +69,7 @@ def render(
     The last line says which rows are shown, what the keys do, and `foot`. `view` is the one whose order the snapshot
     was taken with; None when there are no keys. `why` is shown where nothing has come: the reason.
     """
-    above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
-    above += alert_lines(snapshot.alerts, width)
+    above = _above(snapshot, width)
     room = height - len(above) - TITLES - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
     table = _table(snapshot, rows, width, view or View()) if room > 0 else []
@@ -80,6 +79,17 @@ def render(
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return Group(*lines[:height])
+
+
+def room_for_rows(snapshot: Snapshot, width: int, height: int) -> int:
+    """How many instruments the screen has room for."""
+    return max(0, height - len(_above(snapshot, width)) - TITLES - BELOW_THE_ROWS)
+
+
+def _above(snapshot: Snapshot, width: int) -> list[Text]:
+    """The lines above the titles."""
+    above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
+    return above + alert_lines(snapshot.alerts, width)
 
 
 def _line(parts: Sequence[tuple[str, str]]) -> Text:
@@ -256,8 +266,11 @@ def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, 
     columns = columns_of(snapshot.bars, clock=view.clock)
     widths: dict[str, int] = {}
     left = width + gap
-    for column in sorted(columns, key=lambda column: column.rank):
-        if (column is VENUE and snapshot.venues < 2) or (column is STATUS and all(row.status is None for row in rows)):
+    chosen = view.order.sort if view.order.sort != Order().sort else None  # the column that somebody sorts by has room
+    for column in sorted(columns, key=lambda column: 0 if chosen and column.sort == chosen else column.rank):
+        if column is VENUE and snapshot.venues < 2:
+            continue
+        if column.field is not None and column.field not in snapshot.seen:
             continue
         widest = max((cell_len(column.text(row)) for row in rows), default=0)
         wide = max(column.width, cell_len(_title(column, view)), min(widest, column.max_width))
@@ -286,7 +299,8 @@ def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
     usual = order == Order(text=order.text)
     if shown and (shown < snapshot.matching or not usual):
         what = "most active" if usual else f"by {order.sort}{', reversed' if order.backwards else ''}"
-        parts.insert(0, (f"{shown:,} {what} of {snapshot.matching:,}", "dim"))
+        which = f"{snapshot.above + 1:,}-{snapshot.above + shown:,}" if snapshot.above else f"{shown:,}"
+        parts.insert(0, (f"{which} {what} of {snapshot.matching:,}", "dim"))
     return _line(parts)
 
 
@@ -302,7 +316,9 @@ def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
 
 def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
     """One instrument as one line, with a name before each number."""
-    more = "".join(f"  {column.title} {column.text(row)}" for column in columns_of(bars) if column not in COLUMNS)
+    shown = [column for column in columns_of(bars) if column not in COLUMNS]
+    shown += [column for column in OF_THE_DAY if column.text(row) != NOTHING]
+    more = "".join(f"  {column.title} {column.text(row)}" for column in shown)
     bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
     return (
         f"  {replaced(row.venue)} {replaced(row.symbol)}  bid {bid}  ask {ask}  last {last}{more}"

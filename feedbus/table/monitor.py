@@ -21,8 +21,8 @@ from rich.live import Live
 from feedbus.errors import READER_GONE
 from feedbus.schema.events import Event
 from feedbus.table.keys import Keys, View
-from feedbus.table.market_table import MarketTable
-from feedbus.table.market_view import plain_lines, render
+from feedbus.table.market_table import MarketTable, Snapshot
+from feedbus.table.market_view import plain_lines, render, room_for_rows
 from feedbus.table.terminal import Foreground, foreground, has_keys, wait_key
 
 TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert"]
@@ -248,12 +248,24 @@ class Screen:
         if not self._terminal.here():
             return
         self._live.start()
-        view = None if self._typed is None else self._typed.view
         width, height = self._console.size
-        snapshot = self._table.snapshot(time.monotonic_ns(), height, (view or View()).order)
+        snapshot, view = self._snapshot(width, height)
         silent = not snapshot.anything and snapshot.uptime_s >= SILENT_FOR
         why = self._why_silent() if silent else ""
         self._live.update(render(snapshot, width, height, self._foot(), view, why), refresh=True)
+
+    def _snapshot(self, width: int, height: int) -> tuple[Snapshot, View | None]:
+        """The rows that the keys ask for, and the view that they are of."""
+        now = time.monotonic_ns()
+        if self._typed is None:
+            return self._table.snapshot(now, height), None
+        view = self._typed.view
+        snapshot = self._table.snapshot(now, height, view.order, view.above)
+        self._typed.fit(snapshot.matching, room_for_rows(snapshot, width, height))
+        if self._typed.view.above != view.above:
+            view = self._typed.view
+            snapshot = self._table.snapshot(now, height, view.order, view.above)
+        return snapshot, view
 
 
 class PlainLog:

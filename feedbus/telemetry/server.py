@@ -1,9 +1,10 @@
 """The HTTP server for /metrics, /healthz and /readyz: one request a connection, which is closed after the answer.
 
 Each connection has a task of its own, and whatever a client does ends with its own connection. The size of a request's
-head, the time for a connection and the number of connections are bounded. When there are too many connections the
-oldest one is closed: an honest client needs milliseconds, so the oldest one is a slow one, and slow clients can't keep
-a health check out. There is no TLS and no login: the server belongs on loopback, or behind something that has both.
+head, the time for a connection and the number of connections are bounded. When there are too many connections, one is
+closed that keeps us waiting: an honest client needs milliseconds to ask and to read, so slow clients can't keep a
+health check out. Nor can they end the answer that is just being made for an honest one, however often they come back.
+There is no TLS and no login: the server belongs on loopback, or behind something that has both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h11
 import trio
@@ -28,7 +29,8 @@ from feedbus.text import escaped
 MAX_HEAD = 16 * 1024  # bytes of a request's line and headers
 MAX_CONNECTIONS = 32
 CONNECTION_TIMEOUT = 10.0  # seconds from the accepted connection to the answer's last byte; Prometheus waits as long
-CLOSE_TIMEOUT = 1.0  # seconds that a client has to read the answer while we still take what it sends
+HASTE = 0.1  # seconds that an honest client needs at most to send its request, and to read the answer
+CLOSE_TIMEOUT = 1.0  # seconds that we go on reading, so that the client can read the answer first
 
 METRICS = b"/metrics"
 END = b"# EOF\n"  # the last line of an OpenMetrics text
@@ -44,6 +46,27 @@ class Answer(NamedTuple):
     status: HTTPStatus
     body: bytes
     content_type: str = _TEXT
+
+
+class _HttpClient:
+    """One connection: who is waited for, and since when."""
+
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self.scope = scope
+        self._step: Literal["asks", "is answered", "reads"] = "asks"
+        self._since = trio.current_time()
+
+    def go_on(self, step: Literal["is answered", "reads"]) -> None:
+        """Note the next step of the exchange."""
+        self._step, self._since = step, trio.current_time()
+
+    def worth(self, now: float) -> int:
+        """Return how much the connection is worth when one has to be closed: least when its client is slow."""
+        if self._step == "is answered":
+            return 3
+        if now - self._since > HASTE:
+            return 0
+        return 1 if self._step == "asks" else 2
 
 
 class Server:
@@ -75,7 +98,7 @@ class Server:
             b"/healthz": ("healthy", healthy),
             b"/readyz": ("ready", ready),
         }
-        self._connections: dict[trio.CancelScope, None] = {}  # the oldest first
+        self._connections: list[_HttpClient] = []  # the oldest first
         add(registry, MetricGroup((), lambda: [((), self)], SERIES))
 
     @property
@@ -99,26 +122,31 @@ class Server:
 
     async def _connection(self, stream: trio.abc.HalfCloseableStream) -> None:
         """Serve one client. Nothing that it does raises an error here."""
-        scope = trio.CancelScope(deadline=trio.current_time() + CONNECTION_TIMEOUT)
-        self._connections[scope] = None
-        if len(self._connections) > MAX_CONNECTIONS:
-            oldest = next(iter(self._connections))
-            del self._connections[oldest]
-            oldest.cancel()
-            self.crowded_out += 1
+        client = _HttpClient(trio.CancelScope(deadline=trio.current_time() + CONNECTION_TIMEOUT))
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._make_room()
+        self._connections.append(client)
         try:
-            with scope:
-                await self._exchange(stream)
+            with client.scope:
+                await self._exchange(client, stream)
                 await _finish(stream)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return  # the client has reset the connection
         finally:
-            if scope.cancelled_caught and scope in self._connections:
-                self.timeouts += 1
-            self._connections.pop(scope, None)
+            if client in self._connections:
+                self._connections.remove(client)
+                self.timeouts += client.scope.cancelled_caught
             await trio.aclose_forcefully(stream)
 
-    async def _exchange(self, stream: trio.abc.HalfCloseableStream) -> None:
+    def _make_room(self) -> None:
+        """Close the connection that is worth least, of several the oldest one."""
+        now = trio.current_time()
+        least = min(self._connections, key=lambda each: each.worth(now))
+        self._connections.remove(least)
+        least.scope.cancel()
+        self.crowded_out += 1
+
+    async def _exchange(self, client: _HttpClient, stream: trio.abc.HalfCloseableStream) -> None:
         """Read one request and answer it."""
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         try:
@@ -130,7 +158,9 @@ class Server:
         else:
             if not isinstance(event, h11.Request):
                 return  # the client has closed the connection without a request
+            client.go_on("is answered")
             answer, head = await self._answer(event), event.method == b"HEAD"
+        client.go_on("reads")
         self.answers[str(int(answer.status))] += 1
         await stream.send_all(_response(http, answer, head=head))
 
@@ -164,7 +194,7 @@ SERIES: Sequence[MetricSeries[Server]] = (
     ),
     MetricSeries(
         "feedbus_http_connections_crowded_out_total",
-        "Connections that the telemetry server closed because too many were open; it closes the oldest one.",
+        "Connections that the telemetry server closed because too many were open; it closes a slow one.",
         lambda it: it.crowded_out,
     ),
     MetricSeries(

@@ -35,7 +35,7 @@ class MemorySubscription(EventReader):
         self._batches: deque[Batch] = deque()
 
     def offer(self, message: bytes) -> None:
-        """Take this message of the bus if it is of a topic that is subscribed to."""
+        """Take a bus message if its topic is subscribed to."""
         if message.startswith(self._prefixes):
             self.mailbox.put_nowait(message)
 

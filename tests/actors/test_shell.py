@@ -16,10 +16,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from feedbus import actors as subscribers
 from feedbus.actors import shell as actors
-from feedbus.actors.shell import ActorShell, Stuck
+from feedbus.actors.shell import ActorShell
 from feedbus.bus import subscriber
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
+from feedbus.errors import Stuck
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.events import Alert, Trade

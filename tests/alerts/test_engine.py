@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import isfinite
 
 import pytest
 from hypothesis import given
@@ -176,3 +177,48 @@ def test_of_a_rule_and_an_instrument_firing_and_resolved_take_turns_in_time(
 @given(scripts())
 def test_the_same_events_at_the_same_times_give_the_same_alerts(script: list[tuple[int, MarketEvent | None]]) -> None:
     assert alerts_of(script) == alerts_of(script)
+
+
+finite = st.floats(allow_nan=False, allow_infinity=False)
+absurd = st.sampled_from([0.0, 5e-324, -5e-324, 1e-310, 1e308, -1e308, 1e154, 1.0, 1.0000000000000002, -1.0]) | finite
+SENSITIVE = [
+    Rule("wide_spread", 1e-9, cooldown=0),
+    Rule("large_trade", 1e-9, cooldown=0),
+    Rule("large_trade", 1e-9, name="notional", of="notional", cooldown=0),
+    Rule("price_jump", 1e-9, window=60, cooldown=0),
+    Rule("volume_spike", 1e-9, bars=2, cooldown=0),
+]
+
+
+@st.composite
+def absurd_events(draw: st.DrawFn) -> MarketEvent:
+    """Draws an event with any finite numbers in it."""
+    match draw(st.integers(0, 3)):
+        case 0:
+            return trade("A", draw(absurd), price=draw(absurd))
+        case 1:
+            return Quote("moex", "A", 1, START, draw(absurd), 1.0, draw(absurd), 1.0, None)
+        case 2:
+            return Ticker("moex", "A", 1, START, draw(absurd), draw(absurd), draw(absurd), volume=draw(absurd))
+        case _:
+            start, final = draw(st.integers(0, 9)), draw(st.booleans())
+            return Bar(
+                "moex", "A", 1, START, "trades", 60, start, 1, 1, 1, 1, draw(absurd), 1, 1, 1, 1, 1, final, 0, True
+            )
+
+
+@given(st.lists(absurd_events(), max_size=40))
+def test_finite_numbers_give_alerts_with_finite_values(script: list[MarketEvent]) -> None:
+    engine = AlertEngine(SENSITIVE)
+    for second, event in enumerate(script):
+        now = START + second * SECOND
+        for alert in [*engine.tick(now), *engine.add(event, now)]:
+            assert alert.value is None or isfinite(alert.value)
+            assert not {"inf", "nan"} & set(alert.text.replace(",", "").split())
+
+
+def test_numbers_that_no_market_has_are_counted() -> None:
+    engine = AlertEngine(SENSITIVE)
+    assert not engine.add(trade("A", 1e200, price=1e200), START)  # both of large_trade, and price_jump
+    assert not engine.add(Quote("moex", "A", 1, START, 1.0, 1.0, 1e308, 1.0, None), START)
+    assert engine.unusable == 4

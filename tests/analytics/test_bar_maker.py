@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import inf, nan
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,6 +281,15 @@ def test_the_clock_of_tickers_is_not_that_of_trades() -> None:
 
 
 # Odd times and numbers
+
+
+def test_a_count_that_the_bus_cannot_carry_is_unknown() -> None:
+    rig = Rig()
+    counts = [2**60 * number for number in range(40)]
+    rig.add(*(msgspec.structs.replace(ticker(at, 10.0 + at), trades=count) for at, count in enumerate(counts)))
+    bars = rig.maker.take(200.0)
+    assert [bar.trades for bar in bars if isinstance(bar, Bar)] == [None]
+    assert msgspec.msgpack.encode(bars)
 
 
 def stamped(at: float, set_back: float, *, venue: bool, kind: str) -> Trade | Ticker:

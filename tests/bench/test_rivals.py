@@ -14,6 +14,7 @@ from feedbus.bench.command import measure
 from feedbus.bench.rivals import Rivals
 from feedbus.bench.scenarios import RIVAL, SCENARIOS, TUNED, Overrides, chosen
 from feedbus.errors import FeedbusError
+from tests.in_process import untouched
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Rivals(ROOT)
@@ -60,7 +61,7 @@ def test_the_service_can_be_run_with_one_more_folder_of_venues(
     monkeypatch.setattr(venues, "__path__", list(venues.__path__))
     monkeypatch.setattr(sys, "argv", sys.argv)
     assert "bench_trades" not in venues.names()
-    with pytest.raises(SystemExit) as stopped:
+    with untouched(), pytest.raises(SystemExit) as stopped:
         rivals.run_with_venues(str(HERE.venues), str(config))
     assert stopped.value.code == 2
     assert "bench_trades" in capsys.readouterr().err, "the configuration knows it"

@@ -56,8 +56,12 @@ signals.run_until_stopped(hang)
 
 
 @pytest.fixture(autouse=True)
-def handlers_are_put_back() -> Iterator[None]:
+def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Python's own handlers at first, and no second wish, which would end the process of the tests."""
+    monkeypatch.setattr(signals, "SAME_WISH", 1e9)
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -68,10 +72,7 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-async def test_the_first_signal_sets_the_event_and_one_right_after_it_is_the_same_wish(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signals, "SAME_WISH", 1e9)
+async def test_the_first_signal_sets_the_event_and_one_right_after_it_is_the_same_wish(number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in STOP_SIGNALS]
     with stop_signal() as stop, trio.fail_after(5):
         signal.raise_signal(number)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edges.processes import FEEDBUS, Start
+from tests.edges.processes import FEEDBUS, Manager, Start
 from tests.places import ROOT
 
 
@@ -47,3 +47,10 @@ def start(tmp_path: Path, environ: dict[str, str]) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.close()

@@ -48,3 +48,25 @@ def python_with(*installs: str, name: str, python: str = sys.executable) -> str:
             run(*pip, *arguments.split())
 
     return str(environment(name, make) / "bin" / "python")
+
+
+def unpack(*arguments: str | Path) -> None:
+    """Debian's packages of these names, unpacked into a folder, which comes last: nothing is installed, no root needed.
+
+    By apt, with lists of packages of its own: the machine's may be missing, and are left alone.
+    """
+    *names, folder = map(str, arguments)
+    lists, archives = Path(folder, "state"), Path(folder, "cache")
+    (lists / "lists/partial").mkdir(parents=True)
+    (archives / "archives/partial").mkdir(parents=True)
+    settings = {"Dir::State": lists, "Dir::Cache": archives}
+    settings |= {"Dir::State::status": Path("/var/lib/dpkg/status")}
+    options = [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
+    options += ["-o", "APT::Sandbox::User=root"]
+    run("apt-get", "-qq", *options, "update", cwd=Path(folder))
+    run("apt-get", "-qq", *options, "download", *names, cwd=Path(folder))
+    for package in Path(folder).glob("*.deb"):
+        run("dpkg", "-x", package, folder)
+        package.unlink()
+    for made in (lists, archives):
+        shutil.rmtree(made)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 FEEDBUS = (sys.executable, "-m", "feedbus")
 TIMEOUT = 30.0  # seconds, for a process to end
@@ -21,3 +23,33 @@ def line(process: subprocess.Popen[str]) -> str:
 def simulator(start: Start) -> str:
     """The URL of a simulated exchange, which this starts."""
     return line(start("sim", "moex", "--listen", "127.0.0.1:0")).removeprefix("moex: ")
+
+
+class Manager:
+    """systemd's end of NOTIFY_SOCKET: keeps every assignment that comes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.told: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._socket.settimeout(TIMEOUT)
+
+    def receive(self) -> None:
+        """Wait for one more datagram."""
+        self.told += self._socket.recv(4096).decode().split("\n")
+
+    def until(self, true: Callable[[str], bool]) -> str:
+        """The first assignment of which this is true, waiting for it if need be."""
+        while not (found := [line for line in self.told if true(line)]):
+            self.receive()
+        return found[0]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

@@ -3,7 +3,6 @@ again when it is started again. Real processes, real sockets."""
 
 from __future__ import annotations
 
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from feedbus.bus.receiver import Header
 from feedbus.bus.subscriber import SyncSubscription
 from feedbus.schema.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
 from tests.apart import Apart, apart
+from tests.edges.processes import free_port
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(90)]
 
@@ -27,10 +27,8 @@ ENOUGH = 20_000  # events, in which everybody must have spoken
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Apart]:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     # An ipc path has at most 107 bytes: pytest's own folders may be longer.
-    with tempfile.TemporaryDirectory(prefix="feedbus-") as folder, apart(Path(folder), port) as made:
+    with tempfile.TemporaryDirectory(prefix="feedbus-") as folder, apart(Path(folder), free_port()) as made:
         yield made
 
 

@@ -6,10 +6,8 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,7 @@ import feedbus
 from feedbus.bus.subscriber import SyncSubscription
 from feedbus.commands.signals import STOP_SIGNALS
 from feedbus.schema.events import FeedStatus
-from tests.edges.processes import TIMEOUT, Start, line, simulator
+from tests.edges.processes import TIMEOUT, Manager, Start, line, simulator
 
 pytestmark = pytest.mark.edge
 
@@ -90,37 +88,6 @@ def test_the_simulator_serves_both_interfaces_and_ends_at_a_signal_with_its_coun
 
 
 # As systemd runs them
-
-
-class Manager:
-    """systemd's end of NOTIFY_SOCKET: keeps every assignment that comes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self.told: list[str] = []
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.path)
-        self._socket.settimeout(TIMEOUT)
-
-    def receive(self) -> None:
-        """Wait for one more datagram."""
-        self.told += self._socket.recv(4096).decode().split("\n")
-
-    def until(self, true: Callable[[str], bool]) -> str:
-        """The first assignment of which this is true, waiting for it if need be."""
-        while not (found := [line for line in self.told if true(line)]):
-            self.receive()
-        return found[0]
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[Manager]:
-    made = Manager(tmp_path / "notify")
-    yield made
-    made.close()
 
 
 def get(url: str) -> tuple[int, str]:

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import trio
 import trio.testing
+import yaml
 
 from feedbus.actors.metrics.actor import Actor
 from feedbus.actors.protocol import ActorContext
@@ -35,7 +36,9 @@ from feedbus.telemetry.systemd import Notifier
 from feedbus.telemetry.watchdog import Watchdog
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, websocket
-from tests.edges.environments import environment, run
+from tests.edges.environments import environment, unpack
+from tests.edges.processes import Start, free_port, line
+from tests.places import DOCS
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install promtool
 
@@ -47,29 +50,13 @@ class Tools(NamedTuple):
     prometheus: str
 
 
-def _unpack(folder: Path) -> None:
-    """By apt, with lists of packages of its own: the machine's may be missing, and are left alone."""
-    for name in ("state/lists/partial", "cache/archives/partial"):
-        (folder / name).mkdir(parents=True)
-    folders = {"Dir::State": folder / "state", "Dir::Cache": folder / "cache"}
-    system = {"Dir::State::status": "/var/lib/dpkg/status", "APT::Sandbox::User": "root"}
-    options = [part for name, value in {**folders, **system}.items() for part in ("-o", f"{name}={value}")]
-    run("apt-get", "-qq", *options, "update", cwd=folder)
-    run("apt-get", "-qq", *options, "download", "prometheus", cwd=folder)
-    (package,) = folder.glob("prometheus_*.deb")
-    run("dpkg", "-x", package, folder)
-    package.unlink()
-    for name in ("state", "cache"):
-        shutil.rmtree(folder / name)
-
-
 @pytest.fixture(scope="module")
 def tools() -> Tools:
     """Those of the machine, or else those of the folder, which is kept for the next time."""
     installed = shutil.which("promtool"), shutil.which("prometheus")
     if installed[0] and installed[1]:
         return Tools(installed[0], installed[1])
-    folder = environment("prometheus", _unpack)
+    folder = environment("prometheus", partial(unpack, "prometheus"))
     return Tools(str(folder / "usr/bin/promtool"), str(folder / "usr/bin/prometheus"))
 
 
@@ -158,7 +145,7 @@ async def test_a_real_prometheus_scrapes_and_keeps_our_series(tools: Tools, tmp_
     with trio.fail_after(120):
         async with service() as (_, server), trio.open_nursery() as nursery, httpx.AsyncClient() as client:
             assert server.address is not None
-            process = await _start(tools, tmp_path, "{}:{}".format(*server.address), nursery)
+            process = await _start(tools, tmp_path, ["{}:{}".format(*server.address)], nursery)
             base = f"http://127.0.0.1:{await _until(lambda: _listening_port(process.pid))}/api/v1"
 
             async def query(expression: str) -> list[Any]:
@@ -177,11 +164,14 @@ async def test_a_real_prometheus_scrapes_and_keeps_our_series(tools: Tools, tmp_
             nursery.cancel_scope.cancel()
 
 
-async def _start(tools: Tools, folder: Path, target: str, nursery: trio.Nursery) -> trio.Process:
+async def _start(
+    tools: Tools, folder: Path, targets: list[str], nursery: trio.Nursery, *, rules: str = ""
+) -> trio.Process:
     config = folder / "prometheus.yml"
     config.write_text(
-        "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-        f"scrape_configs: [{{job_name: feedbus, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        "global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}\n"
+        f"rule_files: {[str(folder / rules)] if rules else []}\n"
+        f"scrape_configs: [{{job_name: feedbus, static_configs: [{{targets: {targets}}}]}}]\n"
     )
     command = [tools.prometheus, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
     start = partial(trio.run_process, check=False, capture_stdout=True, capture_stderr=True)
@@ -207,8 +197,114 @@ def _listening_port(pid: int) -> int | None:
         with suppress(FileNotFoundError):  # it is closed by now
             if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
                 inodes.add(found[1])
-    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
-        columns = line.split()
+    for row in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        columns = row.split()
         if columns[3] == "0A" and columns[9] in inodes:
             return int(columns[1].rpartition(":")[2], 16)
     return None
+
+
+# The rules of docs/operations.md
+
+PAGE = (DOCS / "operations.md").read_text()
+BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+GROUPS = [group for block in BLOCKS for group in block.get("groups", ())]
+RULES: dict[str, dict[str, str]] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
+FIRING = {
+    "FeedDown": {"feedbus_feed_up": "1x5 0x30"},
+    "Bug": {"feedbus_supervisor_crashes_total": "0x5 1x30"},
+    "PartHangs": {"feedbus_watchdog_withheld_total": "0x5 3x30"},
+    "Overloaded": {"feedbus_event_loop_worst_lag_seconds": "0.01x5 1.5x30"},
+    "EventsTooLarge": {"feedbus_publisher_oversized_events_total": "0x5 1x30"},
+    "ConnectionsMissing": {"feedbus_bus_connections_up": "3x5 2x30", "feedbus_bus_connections_wanted": "3x35"},
+    "PublisherSilent": {"feedbus_bus_publisher_heartbeats_total": "0+60x5 300x30"},
+    "EventsLost": {"feedbus_bus_lost_events_total": "0x5 7x30"},
+    "DataOld": {'feedbus_bus_age_seconds{quantile="0.99", kind="trade"}': "0.1x5 2x30"},
+}
+"""Series, a minute a sample, at which each of the rules has to fire."""
+CONFIG = """\
+bus: {{publish: "ipc://{folder}/events.ipc"}}
+telemetry: {{listen: "{process}"}}
+feeds:
+  moex: {{venue: moex, url: {moex}, channels: [orderbooks, securities, candles.M1], symbols: [TQBR.SBER, TQBR.GAZP]}}
+  binance: {{venue: binance, url: {binance}, symbols: [BTCUSDT, ETHUSDT]}}
+actors:
+  aggregator: {{periods: [5, 60]}}
+  alerting: {{rules: [{{kind: price_jump, threshold: 0.001}}]}}
+  metrics: {{listen: "{bus}"}}
+"""
+HOLDS = 5  # seconds that a rule holds here before it fires, in place of its minutes
+SCRAPES = 70  # of each process, five a second, in which no rule may fire
+
+
+def test_promtool_has_nothing_to_say_of_what_the_page_shows(tools: Tools, tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": GROUPS}))
+    (scraping,) = (block for block in BLOCKS if "scrape_configs" in block)
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump({**scraping, "rule_files": ["rules.yml"]}))
+    command = [tools.promtool, "check", "config", str(tmp_path / "prometheus.yml")]
+    judged = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (judged.returncode, judged.stderr) == (0, "")
+    assert f"{len(RULES)} rules found" in judged.stdout
+
+
+def test_every_rule_fires_at_what_it_is_there_for(tools: Tools, tmp_path: Path) -> None:
+    assert set(FIRING) == set(RULES)
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": GROUPS}))
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [{"series": series, "values": values} for series, values in given.items()],
+            "promql_expr_test": [
+                {"expr": f'count(ALERTS{{alertstate="firing", alertname="{name}"}}) or vector(0)', "eval_time": at}
+                | {"exp_samples": [{"labels": "{}", "value": count}]}
+                for at, count in (("4m", 0), ("8m" if "[5m]" in RULES[name]["expr"] else "20m", 1))
+            ],
+        }
+        for name, given in FIRING.items()
+    ]
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], "tests": tests}))
+    command = [tools.promtool, "test", "rules", "tests.yml"]
+    judged = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert (judged.returncode, judged.stderr) == (0, ""), judged.stdout
+
+
+async def test_no_rule_fires_on_a_healthy_service(tools: Tools, tmp_path: Path, start: Start) -> None:
+    """All feeds and actors in one process, on simulated venues; its metrics, scraped by a real Prometheus."""
+    venues = start("sim", "moex", "binance", "--listen", "127.0.0.1:0")
+    urls = dict(line(venues).split(": ", 1) for _ in range(4))
+    served = {name: f"127.0.0.1:{free_port()}" for name in ("process", "bus")}
+    text = CONFIG.format(folder=tmp_path, moex=urls["moex"], binance=urls["binance"], **served)
+    (tmp_path / "c.yaml").write_text(text)
+    start("run", "c.yaml", log="run.log")
+    rules = [{**rule, **({"for": f"{HOLDS}s"} if "for" in rule else {})} for rule in RULES.values()]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "docs", "rules": rules}]}))
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery, httpx.AsyncClient() as client:
+
+            async def ready(address: str) -> bool:
+                with suppress(httpx.TransportError):
+                    return (await client.get(f"http://{address}/readyz")).status_code == 200
+                return False
+
+            for address in served.values():
+                await _until(partial(ready, address))
+            process = await _start(tools, tmp_path, list(served.values()), nursery, rules="rules.yml")
+            base = f"http://127.0.0.1:{await _until(lambda: _listening_port(process.pid))}/api/v1"
+
+            async def query(expression: str) -> list[Any]:
+                answer = await client.get(f"{base}/query", params={"query": expression})
+                found: list[Any] = answer.json()["data"]["result"] if answer.status_code == 200 else []
+                return found
+
+            # Every rule is about series that there are, and has been judged for long enough.
+            for metric in {name for rule in RULES.values() for name in re.findall(r"feedbus_\w+", rule["expr"])}:
+                await _until(partial(query, f"count({metric})"))
+            await _until(partial(query, f"min(count_over_time(up[1m])) > {SCRAPES}"))
+            judged = (await client.get(f"{base}/rules")).json()["data"]["groups"][0]["rules"]
+            assert {rule["name"]: rule["health"] for rule in judged} == dict.fromkeys(RULES, "ok")
+            fired = await query('count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[1m]))')
+            assert [each["metric"] for each in fired] == []
+            # A bar is older than a second on a healthy service, so a rule about every kind would fire.
+            assert await query('feedbus_bus_age_seconds{quantile="0.99", kind="bar"} > 1')
+            process.terminate()
+            nursery.cancel_scope.cancel()

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import BookSnapshot, MarketData
@@ -33,6 +34,7 @@ class FakeOwner:
         self.logins: list[str] = []
         self.fetches: list[tuple[Fetch, Callable[[FetchResponse | VenueError], None]]] = []
         self.dues = 0
+        self.connection_log = ConnectionLog(logging.getLogger("feedbus.feed"), lambda: "1 of 1 connections are up")
 
     def fetch(self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None]) -> None:
         self.fetches.append((fetch, answered))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from feedbus.bus.publisher import Publisher
 from feedbus.config import FeedConfig, ShardingConfig
 from feedbus.config.model import BackoffConfig, BudgetConfig, BudgetsConfig
 from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, VenueError
+from feedbus.feed.connection_log import LINES
 from feedbus.feed.connector import Connector
 from feedbus.feed.feed import STATUS_EVERY, STATUSES_AT_ONCE, Feed
 from feedbus.feed.fetching import Answered
@@ -486,3 +488,16 @@ async def test_without_a_budget_of_its_own_a_feed_has_its_venues(autojump_clock:
     for _ in range(180):
         await feed.connects.take()
     assert 57 <= trio.current_time() <= 61, "150 at once, and one in two seconds"
+
+
+async def test_a_venue_that_is_away_costs_a_few_lines_a_minute(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "feedbus.moex")
+    stage = Stage(FakeDial(lambda _: ConnectFailed("no route")), backoff=BackoffConfig(0.1, 1, 60))
+    async with stage.running():
+        await trio.sleep(300)
+    lines = [record for record in caplog.records if record.name.startswith("feedbus.moex")]
+    assert sum(connector.failures.total() for connector in stage.feed.connectors) > 500
+    assert 5 <= sum("0 of 3 connections are up" in record.getMessage() for record in lines) <= 6
+    assert len(lines) <= 6 * (LINES + 1)

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from feedbus.errors import BadData, CantServe
 from feedbus.runtime.child import MAX_TEXT, Child, Life, describe, must_leave
 
 
@@ -131,15 +132,24 @@ def test_an_exception_without_text_or_traceback_is_told_by_its_type() -> None:
     assert describe(ValueError()) == "ValueError"
 
 
+def test_an_error_that_is_raised_on_purpose_is_told_by_its_text_alone() -> None:
+    said = "can't serve telemetry at 127.0.0.1:80: Permission denied"
+    assert describe(caught(CantServe(said))) == said
+    assert describe(BaseExceptionGroup("a nursery", [caught(CantServe(said))])) == said
+    assert describe(BadData("place", "two\nlines")) == "place: two lines"
+
+
 def test_a_long_text_is_cut() -> None:
-    assert describe(ValueError("x" * 10_000)) == "ValueError: " + "x" * (MAX_TEXT - 12)
+    assert describe(ValueError("x" * 10_000)) == "ValueError: " + "x" * (MAX_TEXT - 13) + "…"
 
 
-def test_a_group_of_one_is_told_as_that_one_and_a_larger_group_as_a_group() -> None:
+def test_a_group_is_told_by_what_it_holds() -> None:
     one = ExceptionGroup("outer", [ExceptionGroup("inner", [ValueError("it")])])
     assert describe(one) == "ValueError: it"
-    assert describe(ExceptionGroup("both", [ValueError("a"), KeyError("b")])) == (
-        "ExceptionGroup: both (2 sub-exceptions)"
+    assert describe(ExceptionGroup("both", [ValueError("a"), KeyError("b")])) == "ValueError: a; KeyError: 'b'"
+    assert describe(ExceptionGroup("same", [CantServe("a")] * 3)) == "a"
+    assert describe(ExceptionGroup("many", [ValueError(each) for each in range(9)])) == (
+        "ValueError: 0; ValueError: 1; ValueError: 2; and 6 more"
     )
 
 

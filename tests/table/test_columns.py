@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
@@ -14,6 +16,7 @@ from feedbus.table.columns import (
     period_text,
     price_text,
     share_text,
+    short_volume_text,
     span_text,
     volume_text,
     vwap_decimals,
@@ -60,6 +63,25 @@ def test_volumes_have_thousands_separators(volume: float | None, text: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("volume", "text"),
+    [(None, "-"), (0.0, "0"), (0.25, "0.25"), (12.0, "12"), (12.345, "12.35"), (999.999, "1,000"), (7803.39, "7,803"),
+     (999_999.4, "999,999"), (999_999.6, "1.00M"), (1_173_607.0, "1.17M"), (82_845_796.0, "82.8M"), (99.96e6, "100M"),
+     (999.6e6, "1.00G"), (5.41e9, "5.41G"), (9.996e9, "10.0G"), (9.99e14, "999T"), (1e18, "1e+18"), (-5.41e9, "-5.41G"),
+     (float("nan"), "nan"), (float("inf"), "inf")],
+)  # fmt: skip
+def test_volumes_of_the_table_are_short(volume: float | None, text: str) -> None:
+    assert short_volume_text(volume) == text
+
+
+@given(st.floats(1, 1e15) | st.integers(1, 10**15).map(float))
+def test_a_short_volume_has_at_most_seven_characters_and_is_right_to_half_a_percent(volume: float) -> None:
+    text = short_volume_text(volume)
+    number = float(text.rstrip("MGT").replace(",", "")) * {"M": 1e6, "G": 1e9, "T": 1e12}.get(text[-1], 1)
+    assert len(text) <= 7
+    assert number == pytest.approx(volume, rel=0.0051)
+
+
+@pytest.mark.parametrize(
     ("ns", "text"),
     [
         (1_719_825_533_789_999_999, "12:18:53.789"),
@@ -75,7 +97,8 @@ def test_clock_times_are_local_and_cut_to_milliseconds(in_moscow: None, ns: int,
 
 
 @pytest.mark.parametrize(
-    ("share", "text"), [(None, "-"), (0.0, "0.000"), (0.000153, "0.015"), (-0.5, "-50.000"), (1e300, "1e+302")]
+    ("share", "text"),
+    [(None, "-"), (0.0, "0.000"), (0.000153, "0.015"), (-0.5, "-50.000"), (-0.000001, "0.000"), (1e300, "1e+302")],
 )
 def test_spreads_are_in_percent(share: float | None, text: str) -> None:
     assert percent_text(share) == text
@@ -118,12 +141,12 @@ def test_without_bars_there_are_no_columns_for_them() -> None:
     assert titles(BarsSeen(60)) == [column.title for column in COLUMNS]
 
 
-def test_what_bars_have_said_has_its_column_after_the_last_price() -> None:
+def test_what_bars_have_said_has_its_column_after_those_of_the_day() -> None:
     every = titles(BarsSeen(60, change=True, vwap=True, volume=True, buys=True))
     at = every.index("Last")
-    assert every[at : at + 6] == ["Last", "Chg 1m %", "VWAP 1m", "Vol 1m", "Buy 1m %", "Volume"]
+    assert every[at : at + 9] == ["Last", "Chg %", "High", "Low", "Chg 1m %", "VWAP 1m", "Vol 1m", "Buy 1m %", "Volume"]
     some = titles(BarsSeen(300, change=True, volume=True), clock=True)
-    assert some[at : at + 4] == ["Last", "Chg 5m %", "Vol 5m", "Volume"]
+    assert some[at : at + 7] == ["Last", "Chg %", "High", "Low", "Chg 5m %", "Vol 5m", "Volume"]
     assert ("Updated" in some, "Age" in some) == (True, False)
 
 

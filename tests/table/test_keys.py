@@ -88,13 +88,68 @@ def test_q_quits_unless_it_is_text(text: str) -> None:
     assert typed(text).quit == (text.rstrip("\x1b")[-1:].lower() == "q" and not text.endswith("\x1b"))
 
 
-SEQUENCES = ["\x1b[A", "\x1bOq", "\x1bOQ", "\x1b[15~", "\x1b[1;5q", "\x1b[[A", "\x1b[200~", "\x1b\x1b[A", "\x1b[?1;2t"]
+SEQUENCES = [
+    "\x1b[C",
+    "\x1bOq",
+    "\x1bOQ",
+    "\x1b[15~",
+    "\x1b[1;5q",
+    "\x1b[[A",
+    "\x1b[200~",
+    "\x1b\x1b[C",
+    "\x1b[1;5A",
+    "\x1b[?1;2t",
+]
 
 
 @pytest.mark.parametrize("sequence", [*SEQUENCES, "\x1bq", "\x1bt", "\x1b/"])
 def test_special_keys_and_alt_do_nothing(sequence: str) -> None:
     keys = typed("/x\rl" + sequence + "v")
     assert (keys.view, keys.quit) == (View(Order("volume", text="x")), False)
+
+
+@pytest.mark.parametrize(
+    ("sequences", "above"),
+    [
+        (["[B"], 1),
+        (["OB", "[B", "[A"], 1),
+        (["[A", "OA"], 0),
+        (["[6~"], 10),
+        (["[6~", "[6~", "[5~"], 10),
+        (["[F"], 90),
+        (["OF", "[B", "[6~"], 90),
+        (["[4~", "[A"], 89),
+        (["[8~", "[H"], 0),
+        (["[6~", "OH"], 0),
+        (["[6~", "[1~"], 0),
+        (["[6~", "[7~"], 0),
+    ],
+)
+def test_arrows_and_their_neighbours_scroll_from_the_first_to_the_last_row(sequences: list[str], above: int) -> None:
+    keys = Keys()
+    keys.fit(100, 10)
+    for sequence in sequences:
+        keys.type(f"\x1b{sequence}")
+    assert keys.view == View(above=above)
+
+
+@pytest.mark.parametrize(("typed", "above"), [("t", 90), ("?", 90), ("v", 0), ("r", 0), ("/", 90), ("/x", 0)])
+def test_whatever_changes_the_rows_begins_with_the_first_one(typed: str, above: int) -> None:
+    keys = Keys()
+    keys.fit(100, 10)
+    keys.type(f"\x1b[F{typed}")
+    assert keys.view.above == above
+
+
+def test_the_view_does_not_go_beyond_what_there_is() -> None:
+    keys = typed("\x1b[B\x1b[F\x1b[6~")
+    assert keys.view.above == 0, "nothing has been shown yet"
+    keys.fit(100, 10)
+    keys.type("\x1b[F")
+    keys.fit(30, 20)
+    assert keys.view.above == 10
+    keys.fit(5, 20)
+    assert keys.view.above == 0
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES)

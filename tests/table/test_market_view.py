@@ -1,6 +1,7 @@
 """The drawing of the live table: texts, colours, what fits where."""
 
 import io
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -30,7 +31,16 @@ from feedbus.table.columns import span_text
 from feedbus.table.connection_table import SECOND
 from feedbus.table.keys import SORTS, View
 from feedbus.table.market_table import MarketTable, Order, Snapshot
-from feedbus.table.market_view import age_style, alert_lines, connection_lines, plain_lines, render, run_lines, unit
+from feedbus.table.market_view import (
+    age_style,
+    alert_lines,
+    connection_lines,
+    plain_lines,
+    render,
+    room_for_rows,
+    run_lines,
+    unit,
+)
 from feedbus.table.run_totals import Total
 from feedbus.text import replaced
 
@@ -106,10 +116,10 @@ def test_a_screen_of_80_columns_looks_as_designed() -> None:
         "instruments 3 data, 3 price, 1,500 wanted  uptime 0:12:34  bus gaps 1",
         "online 29: moex/0-11 moex/13-29",
         "not online 1: moex/12 waiting: no route to host",
-        "Instrument      Bid      Ask     Last      Volume Updates▼    Age Status        ",
-        "TQBR.SBER    306.10   306.15   306.10   1,234,567        2  0.0 s T     ",
-        "TQBR.GAZP    306.10   306.15   306.10   1,234,567        1   12 s T     ",
-        "TQBR.VTBR   0.07525        -        -           -        1  0.0 s -     ",
+        "Instrument      Bid      Ask Spread %     Last  Volume Updates▼    Age Status   ",
+        "TQBR.SBER    306.10   306.15    0.016   306.10   1.23M        2  0.0 s T     ",
+        "TQBR.GAZP    306.10   306.15    0.016   306.10   1.23M        1   12 s T     ",
+        "TQBR.VTBR   0.07525        -        -        -       -        1  0.0 s -     ",
         "q quits  ? keys  ipc:///run/feedbus/bus",
     ]
 
@@ -120,7 +130,7 @@ def test_an_empty_table_says_so() -> None:
         "instruments 0 data, 0 price, ? wanted  uptime 0:00:00  bus gaps 0",
         "online 0:",
         "no connection has spoken yet",
-        "Instrument      Bid      Ask Spread %     Last      Volume Updates▼    Age      ",
+        "Instrument      Bid      Ask Spread %     Last  Volume Updates▼    Age          ",
         "no market data yet",
         "q quits  ? keys",
     ]
@@ -172,9 +182,9 @@ def test_a_terminal_too_low_for_the_table_shows_the_header(height: int) -> None:
     ("width", "titles"),
     [
         (200, ["Venue", "Instrument", "Bid", "Ask", "Spread", "%", "Last", "Volume", "Updates▼", "Age", "Status"]),
-        (80, ["Venue", "Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Age", "Status"]),
-        (70, ["Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Age"]),
-        (56, ["Instrument", "Bid", "Ask", "Last", "Updates▼", "Age"]),
+        (80, ["Venue", "Instrument", "Bid", "Ask", "Spread", "%", "Last", "Volume", "Updates▼", "Age"]),
+        (70, ["Venue", "Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Age"]),
+        (56, ["Instrument", "Bid", "Ask", "Last", "Volume", "Age"]),
         (30, ["Instrument", "Last", "Age"]),
     ],
 )
@@ -199,6 +209,51 @@ def test_the_column_that_rows_are_sorted_by_is_marked(order: Order, title: str) 
     assert titles.count("▼") + titles.count("▲") == 1
 
 
+def test_the_column_that_somebody_sorts_by_is_there_however_narrow_the_screen() -> None:
+    for sort in SORTS.values():
+        order = Order(sort, backwards=True)
+        assert "▲" in drawn(snapshot(ticker("SBER"), order=order), 30, view=View(order))[4] or sort == "updates"
+
+
+def day(symbol: str, **values: float) -> Ticker:
+    return Ticker("moex", symbol, NOW, NOW, **({"bid": 306.1, "ask": 306.2, "last": 303.0} | values))  # type: ignore[arg-type]
+
+
+def test_change_high_and_low_of_the_day_have_columns_where_a_venue_says_them_and_there_is_room() -> None:
+    events = [day("SBER", previous_close=300.0, high=310.25, low=299.0, volume=5.41e9), day("GAZP", high=127.0), ALL]
+    wide, narrow, narrowest = (drawn(snapshot(*events), width) for width in (160, 80, 56))
+    words = re.sub(" +", " ", wide[4])
+    assert words.startswith("Instrument Bid Ask Spread % Last Chg % High Low Chg 1m % VWAP 1m Vol 1m Buy 1m % Volume ")
+    assert [line.split()[5:8] for line in wide[5:7]] == [["-", "127.0", "-"], ["1.00", "310.25", "299.00"]]
+    assert "5.41G" in wide[6]
+    assert re.sub(" +", " ", narrow[4]).strip() == "Instrument Bid Ask Spread % Last Chg % Volume Updates▼ Age"
+    assert re.sub(" +", " ", narrowest[4]).strip() == "Instrument Bid Ask Last Chg % Age"
+    assert "Chg %" not in drawn(snapshot(day("SBER"), ALL), 160)[4]
+
+
+def test_a_column_that_has_been_there_stays_when_its_rows_are_scrolled_away() -> None:
+    table = MarketTable(NOW)
+    for number in range(20):
+        table.add(day(f"S{number:02}", **({"high": 310.0} if not number else {})))
+    by_name = Order("instrument")
+    seen = [
+        "High" in drawn(table.snapshot(NOW, 5, by_name, above), 160, 11, view=View(by_name, above=above))[4]
+        for above in (5, 0, 5)
+    ]
+    assert seen == [False, True, True]
+
+
+def test_scrolled_rows_are_those_below_and_the_foot_says_which() -> None:
+    table = MarketTable(NOW)
+    for number in range(100):
+        table.add(ticker(f"S{number:03}"))
+    lines = drawn(table.snapshot(NOW, 20, above=30), 100, 20, view=View(above=30))
+    assert [line.split()[0] for line in lines[5:19]] == [f"S{number:03}" for number in range(30, 44)]
+    assert lines[-1].startswith("31-44 most active of 100  ")
+    assert room_for_rows(table.snapshot(NOW, 20), 100, 20) == 14
+    assert room_for_rows(table.snapshot(NOW, 20), 100, 3) == 0
+
+
 @pytest.fixture
 def in_moscow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
@@ -212,7 +267,7 @@ def test_the_age_gives_its_place_to_the_time_of_the_last_update(in_moscow: None)
     old = Ticker("moex", "SBER", 0, 1_719_825_533_789_000_000, status="T")
     shown = snapshot(old, now=old.ts_recv + 12 * SECOND)
     lines = drawn(shown, view=View(clock=True))
-    assert lines[4].split() == ["Instrument", "Bid", "Ask", "Last", "Volume", "Updates▼", "Updated", "Status"]
+    assert re.sub(" +", " ", lines[4]).strip() == "Instrument Bid Ask Spread % Last Volume Updates▼ Updated"
     assert "12:18:53.789" in lines[5]
     console = Console(file=io.StringIO(), width=80, height=24, color_system="standard", force_terminal=True)
     parts = [part for part in console.render(render(shown, 80, 24, view=View(clock=True))) if "12:18" in part.text]
@@ -233,7 +288,9 @@ def test_the_filter_its_matches_and_what_the_keys_do_are_in_the_foot() -> None:
         foot(two, View(two), 10)
         == "4 most active of 11  filter: s2 (11)  q quits  ? keys  Esc clears the filter  title"
     )
-    assert foot(two, View(two, help=True)).startswith("q quits  / filter  t time  r reverse  s next sort  u updates")
+    assert foot(two, View(two, help=True)).startswith(
+        "q quits  / filter  t time  r reverse  s next sort  arrows scroll  u"
+    )
     spread = Order("spread", backwards=True)
     assert foot(spread, View(spread)) == "30 by spread, reversed of 30  q quits  ? keys  title"
 
@@ -299,8 +356,8 @@ ALL = bar("TQBR.SBER", sides=(3.0, 1.0))
     [
         (200, "Last, Chg 1m %, VWAP 1m, Vol 1m, Buy 1m %, Volume"),
         (132, "Last, Chg 1m %, VWAP 1m, Vol 1m, Volume"),
-        (100, "Last, VWAP 1m, Vol 1m, Volume"),
-        (80, "Last, VWAP 1m, Volume"),
+        (100, "Last, Chg 1m %, Vol 1m, Volume"),
+        (80, "Last, Chg 1m %, Volume"),
         (72, "Last, Volume"),
     ],
 )
@@ -313,7 +370,7 @@ def test_the_newest_bars_have_columns_after_the_last_price_where_there_is_room(w
 
 def test_a_bar_is_written_in_its_row() -> None:
     line = drawn(snapshot(ticker("TQBR.SBER"), ALL), 200)[5]
-    assert line.split()[5:10] == ["0.033", "306.120", "1,234", "75", "1,234,567"]
+    assert line.split()[5:10] == ["0.033", "306.120", "1,234", "75", "1.23M"]
 
 
 def test_what_no_bar_ever_said_has_no_column() -> None:
@@ -331,7 +388,7 @@ def test_firing_alerts_have_a_line_above_the_table() -> None:
     assert drawn(shown)[3:6] == [
         "no connection has spoken yet",
         "alerts 2: spread TQBR.SBER; stale TQBR.GAZP",
-        "Instrument      Bid      Ask     Last      Volume Updates▼    Age Status        ",
+        "Instrument      Bid      Ask Spread %     Last  Volume Updates▼    Age Status   ",
     ]
 
 
@@ -450,7 +507,8 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
     st.builds(Quote, TEXTS, TEXTS, TIMES, TIMES, FLOATS, FLOATS, FLOATS, FLOATS, st.none()),
     st.builds(Trade, TEXTS, TEXTS, TIMES, TIMES, NUMBERS, NUMBERS, st.none(), st.none()),
     st.builds(
-        Ticker, TEXTS, TEXTS, TIMES, TIMES, bid=FLOATS, ask=FLOATS, last=FLOATS, volume=FLOATS, status=st.none() | TEXTS
+        Ticker, TEXTS, TEXTS, TIMES, TIMES, bid=FLOATS, ask=FLOATS, last=FLOATS, high=FLOATS, low=FLOATS,
+        previous_close=FLOATS, volume=FLOATS, status=st.none() | TEXTS,
     ),
     st.builds(
         FeedStatus, TEXTS, TEXTS, TIMES, TIMES, STATES, TEXTS, COUNTS, COUNTS,

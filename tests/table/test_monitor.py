@@ -220,7 +220,8 @@ from feedbus.table.monitor import run_monitor
 
 async def main():
     table = await run_monitor(
-        FakeSubscription((0, [trade()])), console=Console(), keys=True, title="bus", interval=float(sys.argv[1])
+        FakeSubscription((0, [trade(), *(trade(f"S{{number:02}}") for number in range(int(sys.argv[2])))])),
+        console=Console(), keys=True, title="bus", interval=float(sys.argv[1])
     )
     print("left with", table.updates)
 
@@ -230,7 +231,8 @@ trio.run(main)
 
 @pytest.fixture
 def terminal(request: pytest.FixtureRequest) -> Iterator[OnTerminal]:
-    made = OnTerminal([sys.executable, "-c", TAKE_TERMINAL + PROGRAM, str(getattr(request, "param", 0.02))])
+    interval, others = getattr(request, "param", (0.02, 0))
+    made = OnTerminal([sys.executable, "-c", TAKE_TERMINAL + PROGRAM, str(interval), str(others)])
     yield made
     made.close()
 
@@ -248,7 +250,7 @@ def test_q_ends_it_and_the_terminal_is_as_before(terminal: OnTerminal, key: str)
     assert LEAVE_SCREEN in terminal.seen
 
 
-@pytest.mark.parametrize("terminal", [1000.0], indirect=True)
+@pytest.mark.parametrize("terminal", [(1000.0, 0)], indirect=True)
 def test_keys_sort_filter_and_show_the_clock_at_once(terminal: OnTerminal) -> None:
     terminal.read_until("q quits  ? keys")
     for typed, shown in [
@@ -265,6 +267,24 @@ def test_keys_sort_filter_and_show_the_clock_at_once(terminal: OnTerminal) -> No
         terminal.then(typed, shown)
     terminal.type("q")
     terminal.read_until("left with 1")
+    assert terminal.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("terminal", [(1000.0, 29)], indirect=True)
+def test_the_rows_are_scrolled_at_once_and_not_beyond_their_end(terminal: OnTerminal) -> None:
+    terminal.read_until("q quits  ? keys")
+    for typed, shown in [
+        ("t", "4 most active of 30"),
+        ("\x1b[B", "2-5 most active of 30"),
+        ("\x1b[6~", "6-9 most active of 30"),
+        ("\x1b[F", "27-30 most active of 30"),
+        ("\x1b[6~\x1b[B\x1b[A", "26-29 most active of 30"),
+        ("/s2\r", "4 most active of 9"),
+        ("\x1b[F", "6-9 most active of 9"),
+        ("\x1b", "4 most active of 30"),
+    ]:
+        terminal.then(typed, shown)
+    terminal.type("q")
     assert terminal.process.wait(10) == 0
 
 

@@ -24,12 +24,13 @@ Address = tuple[str, int]
 class Scene:
     """A server whose figures and reasons the test sets."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, families: int = 1) -> None:
         self.number: Callable[[], float] = lambda: 7.0
         self.not_ready: list[str] = []
         self.unhealthy: list[str] = []
-        series = MetricSeries[Scene]("feedbus_test_number", "A number.", lambda scene: scene.number())
-        made = registry([MetricGroup((), lambda: [((), self)], [series])])
+        names = ["feedbus_test_number", *(f"feedbus_test_number_{each}" for each in range(1, families))]
+        series = [MetricSeries[Scene](name, "A number.", lambda scene: scene.number()) for name in names]
+        made = registry([MetricGroup((), lambda: [((), self)], series)])
         self.server = Server("127.0.0.1", port, made, lambda: self.not_ready, lambda: self.unhealthy)
         self.address: Address = ("", 0)
 
@@ -245,6 +246,24 @@ async def test_slow_clients_do_not_keep_a_health_check_out(
             assert len(await everything(stream)) < 10_000_000
     for stream in streams:
         await trio.aclose_forcefully(stream)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_slow_clients_that_come_back_at_once_do_not_end_the_answer_to_an_honest_one(path: str) -> None:
+    scene = Scene(families=60)  # between two of them the others have their turn
+    async with trio.open_nursery() as nursery:
+        scene.address = await nursery.start(scene.server.serve)
+
+        async def slow() -> None:
+            while True:
+                with suppress(trio.BrokenResourceError):
+                    await scene.exchange(HEALTH[:9])
+
+        for _ in range(2 * MAX_CONNECTIONS):
+            nursery.start_soon(slow)
+        await until(lambda: scene.server.crowded_out > MAX_CONNECTIONS)
+        assert [(await scene.get(path))[0] for _ in range(3)] == [200] * 3
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_bug_in_a_figure_is_500_and_in_the_log_and_the_server_goes_on(

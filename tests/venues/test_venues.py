@@ -18,9 +18,7 @@ from tests.properties.soundness import sound
 from tests.properties.talks import discreet
 
 NAMES = venues.names()
-SYMBOLS = ["TQBR.SBER", "SBER", "BTCUSDT", "TQBR.GAZP", "GAZP", "ETHUSDT"]
 TRIAL = Path(__file__).parent / "trial"
-BOARDS = ["TQBR", "SPBX", "spot"]
 
 
 def test_the_venues_are_the_packages_of_the_folder() -> None:
@@ -46,8 +44,8 @@ def made(name: str) -> Account:
 def begun(name: str) -> tuple[Session, list[str]]:
     """A session of an account that let us connect."""
     account = made(name)
-    symbols = [symbol for symbol in SYMBOLS if account.check_symbol(symbol) is None][:2]
-    assert len(symbols) == 2
+    symbols = talks.samples(name).SYMBOLS[:2]
+    assert [account.check_symbol(symbol) for symbol in symbols] == [None, None]
     for effect in account.start(0.0):
         if isinstance(effect, Fetch):
             list(account.fetched(effect, talks.answering(name)(effect), 0.0))
@@ -136,7 +134,8 @@ def lists_over_https_if_it_lists_and_garbage_is_a_venue_error(name: str) -> None
     if not isinstance(account, Lists):
         return
     assert account.check_board("\n")
-    boards = [board for board in BOARDS if account.check_board(board) is None]
+    boards = talks.samples(name).BOARDS
+    assert [account.check_board(board) for board in boards] == [None for _ in boards]
     assert account.services["rest"].startswith("https://")
     listing = account.listing(boards)
     first, *_ = listing.requests()

@@ -108,6 +108,7 @@ class Actor:
             "fired": self._alert_counts["firing"],
             "resolved": self._alert_counts["resolved"],
             "events_passed_over": self.engine.passed_over,
+            "unusable": self.engine.unusable,
             "log_lines_left_out": self._alert_log.left_out,
         }
         if self.webhook is not None:

@@ -30,7 +30,7 @@ _Count = Annotated[int, Meta(ge=0, le=MAX_INT - 1)]
 _Ms = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000)]  # so that its nanoseconds fit 64 bits
 _Seconds = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000_000)]
 
-_FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: the milliseconds, and what is beyond
+_FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: milliseconds, then the digits beyond
 
 
 class AlorFrame(msgspec.Struct, Generic[Body], gc=False):

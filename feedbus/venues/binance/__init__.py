@@ -12,6 +12,9 @@
 | miniTicker    | ticker          | the last 24 hours, a rolling window, conflated to one a second                     |
 | ticker        | ticker          | the same, with bid, ask, trades and the last price before the window               |
 
+A bar whose end fell between two connections is ended by the first message about a later one: it is final then, with
+what came last of it, and not complete.
+
 Units: sizes and `volume` are base units (BTC of BTCUSDT), `turnover` is in the quote currency. A bar's `buy_volume` is
 that of taker buys, `sell_volume` the rest. A symbol is written as the venue writes it: BTCUSDT. `venue_sequence` is the
 venue's update id, the same count in quotes and books. Without `channels` it is trade, bookTicker and miniTicker.

@@ -88,6 +88,10 @@ class _BookTicker(msgspec.Struct, gc=False, kw_only=True, rename=_BEST_KEYS):
     ask_size: Amount
 
 
+class _Named(msgspec.Struct, gc=False, rename={"symbol": "s"}):
+    symbol: str = ""
+
+
 class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
     update: Whole
     bids: _Side
@@ -151,6 +155,7 @@ class _Ticker(msgspec.Struct, gc=False, kw_only=True, rename=_TICKER_KEYS):
 
 # With strict=False msgspec reads numbers out of texts itself, which takes half the time of calling float() here.
 _decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
+_decode_symbol = msgspec.json.Decoder(_Named).decode
 _decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
 _decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
 _decode_mini_ticker = msgspec.json.Decoder(_MiniTicker, strict=False).decode
@@ -160,10 +165,32 @@ _decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
 class Revisions:
     """Counts how often each of the last two bars of one symbol and period was published.
 
-    It outlives the connection, so that the count goes on after a reconnect."""
+    It outlives the connection, so that the count goes on after a reconnect, and so that a bar whose end fell into the
+    reconnect is ended by what comes then: the venue doesn't repeat it."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
+        self._newest: Bar | None = None
+        self._cut_off: Bar | None = None
+
+    def note(self, bar: Bar) -> None:
+        """Notes that this bar is published now."""
+        before = self._newest
+        if before is not None and not before.final and before.start < bar.start:
+            self._cut_off = before
+        if before is None or before.start <= bar.start:
+            self._newest = bar
+
+    def take_cut_off(self) -> Bar | None:
+        """Returns the final version of the bar before, of which the venue hasn't sent one, and forgets it. It isn't
+        complete, because what was traded after its last version isn't known."""
+        bar, self._cut_off = self._cut_off, None
+        if bar is None:
+            return None
+        revision = self._counts.get(bar.start, bar.revision) + 1
+        if bar.start in self._counts:
+            self._counts[bar.start] = revision
+        return msgspec.structs.replace(bar, final=True, complete=False, revision=revision)
 
     def next(self, start: int) -> int:
         """The revision of the version of a bar that is published now."""
@@ -181,10 +208,30 @@ def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
     """Returns the function that turns the payloads of this subscription into events."""
     channel, symbol = subscription.channel, subscription.symbol
     if channel in PERIODS:
-        return partial(_bar, symbol, PERIODS[channel], revisions.setdefault(subscription, Revisions()))
+        bars = revisions.setdefault(subscription, Revisions())
+        return partial(_noted, bars, partial(_bar, symbol, PERIODS[channel], bars))
     if channel in DEPTHS:
         return partial(_book, symbol)
     return partial(_BY_CHANNEL[channel], symbol)
+
+
+def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: bytes | Raw, ts_recv: int) -> Bar:
+    bar = read(payload, ts_recv)
+    bars.note(bar)
+    return bar
+
+
+def mark(subscription: Subscription) -> bytes:
+    """Returns what each payload of this subscription holds, as the venue writes it; b"" where it doesn't say its
+    symbol."""
+    return b"" if subscription.channel in DEPTHS else b'"s":"%b"' % subscription.symbol.encode()
+
+
+def check_symbol(payload: bytes | Raw, symbol: str) -> None:
+    """Raises OtherInstrument for a payload that names another symbol: whichever of the two is right, a price may not be
+    published under the wrong one."""
+    if (named := _decode_symbol(payload).symbol) not in ("", symbol):
+        raise OtherInstrument(named)
 
 
 def nanoseconds(time: int) -> int:

@@ -16,7 +16,7 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
-from feedbus.venues.binance.payloads import AllRevisions, Read
+from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.protocol import Close, Effect, Notice, Skipped, Subscription
@@ -37,7 +37,8 @@ class Session(SubscribingSession[BinanceSubscription]):
     def __init__(self, channels: Sequence[str], symbols: Sequence[str], revisions: AllRevisions) -> None:
         self._revisions = revisions
         self._by_name: dict[str, BinanceSubscription] = {}  # all that are wanted
-        self._live: dict[bytes, Read] = {}  # by the bytes with which their messages begin
+        # Their readers, and what their payloads hold, by the bytes with which their messages begin.
+        self._live: dict[bytes, tuple[Read, bytes]] = {}
         self._given_up: dict[str, None] = {}  # names that the venue may still send data of
         self._notices = 0
         super().__init__(Subscriptions(channels, PACE, track=self._track, build=build), symbols)
@@ -50,10 +51,10 @@ class Session(SubscribingSession[BinanceSubscription]):
             return (Skipped(BadData("message", reason)),)
         text = data if type(data) is bytes else bytes(data)
         begin, _, rest = text.partition(_DATA)
-        read = self._live.get(begin)
-        if read is not None and rest and rest[-1] == _END:
+        live = self._live.get(begin)
+        if live is not None and rest and rest[-1] == _END and live[1] in rest:
             try:
-                return (read(rest[:-1], ts_recv),)
+                return (live[0](rest[:-1], ts_recv),)
             except DECODE_ERRORS:
                 pass  # another shape, or nothing that can be used: the long way says which
         return list(self._any_message(text, ts_recv, now))
@@ -121,13 +122,18 @@ class Session(SubscribingSession[BinanceSubscription]):
             return
         yield from self.subscriptions.confirm(tracked, now)
         try:
+            check_symbol(payload, tracked.subscription.symbol)
             event = tracked.read(payload, ts_recv)
         except DECODE_ERRORS as error:
             self.counts["other_instruments"] += isinstance(error, OtherInstrument)
             raise BadData(str(tracked.subscription), one_line(str(error))) from None
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
-            self._live[tracked.key] = tracked.read
+            self._live[tracked.key] = (tracked.read, tracked.mark)
+        # The first data on a connection always comes here, and ends the bar whose end fell between two connections.
+        bars = self._revisions.get(tracked.subscription)
+        if bars is not None and (cut_off := bars.take_cut_off()) is not None:
+            yield cut_off
         yield event
 
     def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:

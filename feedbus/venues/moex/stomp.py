@@ -110,7 +110,7 @@ def _parse_one(raw: bytes, at: int) -> tuple[StompFrame, int]:
 
 
 def _head(raw: bytes, at: int) -> tuple[list[str], int]:
-    """The lines of command and headers, and where the body begins."""
+    """Returns the lines of the command and the headers, and the offset at which the body begins."""
     limit = at + MAX_HEAD
     ends = [(raw.find(mark, at, limit), len(mark)) for mark in (b"\n\n", b"\n\r\n")]
     found = min((end for end in ends if end[0] >= 0), default=None)

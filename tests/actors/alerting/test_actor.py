@@ -241,6 +241,7 @@ async def test_totals_are_counted(autojump_clock: trio.testing.MockClock) -> Non
             "fired": 2,
             "resolved": 2,
             "events_passed_over": 0,
+            "unusable": 0,
             "log_lines_left_out": 0,
         }
 

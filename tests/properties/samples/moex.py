@@ -17,6 +17,7 @@ from feedbus.venues.moex.stomp import build
 from feedbus.venues.protocol import Send
 
 SYMBOLS = ["TQBR.SBER", "TQBR.GAZP"]
+BOARDS = ["TQBR"]
 CHANNELS = ["orderbooks", "securities", "candles.M1"]
 STEPS = 3
 CATALOGUE = build("CONNECTED", {}, b'{"structure":{"MXSE":{"streams":[]}}}')

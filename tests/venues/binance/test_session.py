@@ -434,6 +434,37 @@ def test_revisions_are_counted_on_over_connections_and_begin_anew_when_it_was_gi
     assert revisions(account.session(["NKNUSDT"])) == [0, 1]
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["first word", "later"])
+@pytest.mark.parametrize(
+    ("minute", "ended"),
+    [(0, []), (1, [(0, 1, True, False, 10.0)]), (60, [(0, 1, True, False, 10.0)])],
+    ids=["within the minute", "the next minute", "an hour later"],
+)
+def test_a_bar_whose_end_fell_between_two_connections_is_ended_by_the_next(
+    minute: int, ended: list[tuple[Any, ...]], fast: bool
+) -> None:
+    account = Account({}, ["kline_1m"])
+
+    def bars(session: Session, minute: int, final: bool) -> list[tuple[Any, ...]]:
+        """(minute, revision, final, complete, volume) of the bars that one message yields."""
+        start = BAR.start // 1_000_000 + minute * 60_000
+        effects = session.frame(data("nknusdt@kline_1m", E=5, k={**KLINE, "t": start, "x": final}), 7, 0.0)
+        found = [effect for effect in effects if isinstance(effect, Bar)]
+        return [
+            ((bar.start - BAR.start) // 60_000_000_000, bar.revision, bar.final, bar.complete, bar.volume)
+            for bar in found
+        ]
+
+    first = account.session(["NKNUSDT"])
+    if fast:
+        assert bars(first, -1, True) == [(-1, 0, True, True, 10.0)]
+    assert bars(first, 0, False) == [(0, 0, False, True, 10.0)]
+    second, revision = account.session(["NKNUSDT"]), 0 if minute else 1
+    assert bars(second, minute, False) == [*ended, (minute, revision, False, True, 10.0)]
+    assert bars(second, minute, True) == [(minute, revision + 1, True, True, 10.0)]
+    assert bars(account.session(["NKNUSDT"]), minute + 1, False) == [(minute + 1, 0, False, True, 10.0)]
+
+
 @pytest.mark.skipif(not CAPTURE.exists(), reason=f"no capture of the venue at {CAPTURE}")
 def test_every_frame_of_a_capture_is_taken() -> None:
     session, seen = Account({}, ["trade", "bookTicker"]).session(["BTCUSDT"]), Counter[tuple[str, type]]()
