@@ -16,7 +16,7 @@ from feedbus.venues.protocol import Close, Confirmed, Effect, Fatal, Notice, Ref
 
 MAX_TEXT = 300
 
-# Fields that are a price of the instrument, and so never 0 or below
+# Fields that are a price of the instrument, and so never 0; below it they are where a venue has derivatives
 PRICES: dict[type[Event], tuple[str, ...]] = {
     Trade: ("price",),
     Quote: ("bid", "ask"),
@@ -66,16 +66,16 @@ def sound_text(text: str) -> None:
 
 
 def sound_event(event: MarketEvent) -> None:
-    """No NaN, no infinity, no price of 0 or below, no negative size, nothing absurd; best first, and it travels."""
+    """No NaN, no infinity, no price of 0, no negative size, nothing absurd; best first, and it travels."""
     assert all(isfinite(number) for number in numbers(msgspec.structs.astuple(event)))
     for name in PRICES.get(type(event), ()):
         value = getattr(event, name)
-        assert value is None or 0 < value < LARGEST, name
+        assert value is None or (value != 0 and abs(value) < LARGEST), name
     for name in NEVER_NEGATIVE.get(type(event), ()):
         value = getattr(event, name)
         assert value is None or 0 <= value < LARGEST, name
     if isinstance(event, BookSnapshot | BookDelta):
-        assert all(0 < price < LARGEST for price, _ in [*event.bids, *event.asks])
+        assert all(price != 0 and abs(price) < LARGEST for price, _ in [*event.bids, *event.asks])
         assert all(0 <= size < LARGEST for _, size in [*event.bids, *event.asks])
         bids, asks = ([price for price, _ in side] for side in (event.bids, event.asks))
         assert (bids, asks) == (sorted(bids, reverse=True), sorted(asks))

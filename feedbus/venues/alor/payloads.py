@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Meta, field
 
 from feedbus.schema.events import BookSnapshot, MarketData, Quote, Side, Ticker, Trade
-from feedbus.venues.fields import Amount, Milliseconds, Price, Size, Whole
+from feedbus.venues.fields import Amount, Milliseconds, Price, PriceBelowZero, Size, Whole
 
 VENUE = "alor"
 MAX_LEVELS = 1000  # a side; the venue gives 50
@@ -85,11 +85,11 @@ class SlimBook(msgspec.Struct, Generic[L], gc=False):
     ms: Milliseconds = field(name="t", default=0)
 
 
-class SimpleTrade(msgspec.Struct, gc=False):
+class SimpleTrade(msgspec.Struct, Generic[P], gc=False):
     """One trade. `time` has seven digits of a second, with Z or without."""
 
     id: Whole
-    price: Price
+    price: P
     size: Amount = field(name="qty")
     side: Side | None = None
     ms: Milliseconds = field(name="timestamp", default=0)
@@ -98,11 +98,11 @@ class SimpleTrade(msgspec.Struct, gc=False):
     symbol: str | None = None
 
 
-class SlimTrade(msgspec.Struct, gc=False):
+class SlimTrade(msgspec.Struct, Generic[P], gc=False):
     """One trade."""
 
     id: Whole
-    price: Price = field(name="px")
+    price: P = field(name="px")
     size: Amount = field(name="q")
     side: Side | None = field(name="s", default=None)
     ms: Milliseconds = field(name="t", default=0)
@@ -156,17 +156,19 @@ MakeEvents = Callable[[Any, str, int], Sequence[MarketData]]
 DECODERS: dict[tuple[str, Format], Decode] = {
     ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[Price, Size]]]).decode,
     ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[Price, Size]]]).decode,
-    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade]).decode,
-    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade]).decode,
+    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[Price]]).decode,
+    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[Price]]).decode,
     ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[Price, Amount]]).decode,
     ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[Price, Amount]]).decode,
 }
-"""They refuse a frame with any number out of bounds."""
+"""They refuse a frame with any number out of bounds, and with a price below 0, which is rare."""
 
 _Number = float | None
 LOOSE_DECODERS: dict[tuple[str, Format], Decode] = {
     ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[_Number, _Number]]]).decode,
     ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[_Number, _Number]]]).decode,
+    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[PriceBelowZero]]).decode,
+    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[PriceBelowZero]]).decode,
     ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[float, float]]).decode,
     ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[float, float]]).decode,
 }
@@ -182,7 +184,7 @@ def book_events(body: SimpleBook[Any] | SlimBook[Any], symbol: str, ts_recv: int
     return (BookSnapshot(VENUE, symbol, body.ms * 1_000_000, ts_recv, bids, asks, None),)
 
 
-def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+def trade_events(body: SimpleTrade[float] | SlimTrade[float], symbol: str, ts_recv: int) -> Sequence[MarketData]:
     """Returns the trade, unless it is one of the past (`existing`): subscribers would take that for a new one."""
     if body.existing:
         return ()

@@ -73,7 +73,7 @@ class AlorSubscription(TrackedSubscription):
         self.place = str(subscription)
         self.wire = _request(subscription, options)
         self.decode = DECODERS[subscription.channel, options.format]
-        self.decode_loosely = LOOSE_DECODERS.get((subscription.channel, options.format))
+        self.decode_loosely = LOOSE_DECODERS[subscription.channel, options.format]
         self.events = _EVENTS[subscription.channel]
         # What the data has to name; "" on the channel whose data names nothing.
         self.code: str = "" if subscription.channel == "orderbook" else self.wire["code"]

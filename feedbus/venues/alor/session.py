@@ -163,7 +163,7 @@ class Session(SubscribingSession[AlorSubscription]):
             self._count_stray(guid)
             return
         yield from self._confirm(tracked, now)
-        problems = Problems(tracked.place)
+        problems = Problems(tracked.place, below_zero=True)
         try:
             body = self._decoded(tracked, data, problems)
         except DECODE_ERRORS as error:
@@ -181,10 +181,14 @@ class Session(SubscribingSession[AlorSubscription]):
         """The body of a frame, without what is out of bounds in it. Raises one of DECODE_ERRORS."""
         try:
             return tracked.decode(data).data
+        except DECODE_ERRORS as error:
+            refusal = (
+                error  # it says what is wrong, where the error of the loose decoder only says that it is no better
+            )
+        try:
+            body = tracked.decode_loosely(data).data
         except DECODE_ERRORS:
-            if tracked.decode_loosely is None:
-                raise
-        body = tracked.decode_loosely(data).data
+            raise refusal from None
         problems.clean(body)
         return body
 

@@ -298,7 +298,7 @@ def test_a_guid_that_is_a_number_is_nobody_s() -> None:
     script.counted(unknown_guids=2)
 
 
-_NO_NUMBER = "orderbook SBER: Expected `float | null`, got `str` - at `$.data.a[0].p`"
+_NO_NUMBER = "orderbook SBER: Expected `float`, got `str` - at `$.data.a[0].p`"
 
 
 @pytest.mark.parametrize(
@@ -517,7 +517,22 @@ def test_data_that_names_another_symbol_is_counted_and_not_published() -> None:
 
 # What is out of bounds
 
-ODD = [("0", False), ("-0.0", False), ("-1.5", True), ("1e100", True), ("1e308", True)]
+ODD = [("0", False), ("-0.0", False), ("-1e100", True), ("1e100", True), ("1e308", True)]
+
+
+def test_a_price_below_zero_is_one_and_a_size_below_zero_is_none() -> None:
+    script = Script("SBER", channels=["orderbook", "alltrades", "quotes"]).live("o1")
+    [book, *_] = events_of(script, data("o1", '{"b":[{"p":-1.5,"v":10},{"p":-2,"v":-3}],"a":[{"p":-1.25,"v":4}]}'))
+    assert isinstance(book, BookSnapshot)
+    assert (book.bids, book.asks) == ([(-1.5, 10.0)], [(-1.25, 4.0)])
+    [trade] = events_of(script, data("a2", f'{{"id":1,"sym":"SBER","q":2,"px":-3.5,"t":{MS},"s":"buy"}}'))
+    assert trade == Trade("alor", "SBER", MS * 1_000_000, 7, -3.5, 2.0, "buy", 1)
+    quotes = events_of(script, data("q3", '{"sym":"SBER","bid":-1.5,"bv":5,"ask":-1.25,"av":6,"c":-1.5,"v":7}'))
+    assert quotes[0] == Quote("alor", "SBER", 0, 7, -1.5, 5.0, -1.25, 6.0, None)
+
+
+def events_of(script: Script, frame: bytes) -> list[Event]:
+    return [effect for effect in script.session.frame(frame, 7, script.now) if isinstance(effect, Event)]
 
 
 @pytest.mark.parametrize(("number", "told"), ODD)
