@@ -63,7 +63,7 @@ EXPECTED = {
 """What comes over the bus while everything works: (publisher, kind or symbol) and (connection, FeedStatus)."""
 
 
-pytestmark = pytest.mark.timeout(2 * TIMEOUT)
+pytestmark = [pytest.mark.edge, pytest.mark.timeout(2 * TIMEOUT)]
 
 
 class Bug(Exception):
