@@ -22,7 +22,7 @@ and a depth out of range means the nearest one. Of the errors' texts only "Inval
 
 from __future__ import annotations
 
-import random
+from random import Random
 from typing import Any
 
 import msgspec
@@ -162,7 +162,7 @@ class AlorConversation:
         """Whether the acknowledgement comes before the first data, as the options say."""
         options = self._venue.options
         if options.ack == "seed":
-            return random.Random(f"{options.seed}/ack/{guid}").random() < 0.5
+            return Random(f"{options.seed}/ack/{guid}").random() < 0.5
         return options.ack == "first"
 
     def _unsubscribe(self, guid: str) -> list[Frame]:
