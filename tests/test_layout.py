@@ -68,13 +68,33 @@ def test_every_source_file_has_a_test_of_its_own() -> None:
     assert missing == []
 
 
-def test_no_two_classes_have_one_name() -> None:
+def twins(folder: Path) -> dict[str, list[str]]:
+    """The names that several modules under this folder give to classes of theirs, and these modules."""
     where = defaultdict(list)
-    for source in (ROOT / "feedbus").rglob("*.py"):
+    for source in folder.rglob("*.py"):
         for node in ast.parse(source.read_text()).body:
             if isinstance(node, ast.ClassDef) and node.name not in SEAM_NAMES:
-                where[node.name].append(str(source.relative_to(ROOT)))
-    assert {name: files for name, files in where.items() if len(files) > 1} == {}
+                where[node.name].append(str(source.relative_to(folder)))
+    return {name: files for name, files in where.items() if len(files) > 1}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    assert twins(ROOT / "feedbus") == {}
+
+
+def test_a_venue_that_is_written_by_the_book_passes_the_checks_as_it_is(tmp_path: Path) -> None:
+    """The trial venue, where venues lie: its names are its own, and ruff has nothing to say."""
+    trial = ROOT / "tests" / "venues" / "trial" / "bybit"
+    shutil.copytree(ROOT / "feedbus", tmp_path / "feedbus", ignore=shutil.ignore_patterns("__pycache__"))
+    there = tmp_path / "feedbus" / "venues" / "bybit"
+    shutil.copytree(trial, there, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    assert twins(tmp_path / "feedbus") == {}
+    assert impurities("venues/bybit/__init__.py", (trial / "__init__.py").read_text()) == []
+    for words in (["check"], ["format", "--check"]):
+        command = [str(Path(sys.executable).with_name("ruff")), *words, "--no-cache", "feedbus/venues"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
 @pytest.mark.parametrize(

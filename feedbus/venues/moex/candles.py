@@ -40,7 +40,6 @@ from feedbus.venues.moex.tables import (
     VENUE,
     Cell,
     MoexTable,
-    OutOfStep,
     ReadCell,
     column,
     price_of,
@@ -48,6 +47,7 @@ from feedbus.venues.moex.tables import (
     size_of,
 )
 from feedbus.venues.problems import Problems
+from feedbus.venues.sessions import OutOfStep
 
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""

@@ -21,9 +21,8 @@ from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decode
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
 from feedbus.venues.moex.securities import OtherTicker
 from feedbus.venues.moex.symbols import destination, selector
-from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
-from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.sessions import OutOfStep, SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
