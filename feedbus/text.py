@@ -30,8 +30,10 @@ def one_line(text: str, limit: int = MAX_LINE, *, empty: str = "") -> str:
     Every run of white space and of characters that can't be printed becomes one space. No more than the first
     twice `limit` characters are looked at, so the cost is bounded whatever a peer sends.
     """
-    printed = replaced(text[: 2 * limit], " ")
-    return " ".join(printed.split())[:limit] or empty
+    printed = " ".join(text[: 2 * limit].split())
+    if not printed.isprintable():
+        printed = " ".join(replaced(printed, " ").split())
+    return printed[:limit] or empty
 
 
 def shortened(text: str, limit: int) -> str:

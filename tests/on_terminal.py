@@ -33,6 +33,8 @@ class OnTerminal:
         self._user, self._program = pty.openpty()
         termios.tcsetwinsize(self._program, size)
         self._open = [self._user, self._program]
+        # These two would count for more than `size`.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("LINES", "COLUMNS")}
         self.before = self.mode()
         self.seen = ""
         self._encoding = encoding
@@ -42,7 +44,7 @@ class OnTerminal:
             stdout=self._program,
             stderr=self._program,
             start_new_session=True,
-            env={**os.environ, "TERM": "xterm", **(environ or {})},
+            env={**inherited, "TERM": "xterm", **(environ or {})},
         )
 
     def mode(self) -> list[Any]:

@@ -80,8 +80,8 @@ def test_any_value_is_quoted_in_little_time_however_large_or_nested_it_is() -> N
     for value, shown in (
         ([1.5, "x\a"], r"[1.5, 'x\x07']"),
         ("y" * 1_000_000, "'" + "y" * 39),
-        (["y" * 1_000_000] * 1_000_000, "['yyyyyyyyyyyy...yyyyyyyyyyyyy', 'yyyyyy"),
-        ({at: nested(9) for at in range(100_000)}, "{0: [[...]], 1: [[...]], 2: [[...]], 3: "),
+        (["y" * 1_000_000] * 100_000, "['yyyyyyyyyyyy...yyyyyyyyyyyyy', 'yyyyyy"),
+        ({at: nested(9) for at in range(10_000)}, "{0: [[...]], 1: [[...]], 2: [[...]], 3: "),
         (nested(100_000), "[[[...]]]"),
         (10**5000, "<a number of 16610 bits>"),
         (7, "7"),

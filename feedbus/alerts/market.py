@@ -94,7 +94,7 @@ class WideSpread(Watch):
 
     def _judge(self, bid: float, ask: float, now: int, ts_event: int) -> None:
         twice_mid = ask + bid
-        if not (twice_mid >= SMALLEST and ask <= LARGEST and bid >= -LARGEST):
+        if not (twice_mid >= SMALLEST and ask <= LARGEST and -LARGEST <= bid <= LARGEST):
             self.shared.unusable += twice_mid > 0
             return
         share = self._resolved_share if self.state == FIRING else self._max_share

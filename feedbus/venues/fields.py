@@ -31,8 +31,10 @@ LARGEST = 1e100
 """A price or a size of it or more is garbage. Sums of products of those below it stay finite."""
 
 Price = Annotated[float, Meta(gt=0, lt=LARGEST)]
-"""A price. No venue's price of 0 is one, it stands for none; and what may fall below 0, such as a spread of futures or
-a yield, isn't published as a price."""
+"""A price. No venue's price of 0 is one: it stands for none."""
+
+PriceBelowZero = Annotated[float, Meta(gt=-LARGEST, lt=0)]
+"""A price of an instrument that may cost less than nothing, as calendar spreads do, and oil did in April 2020."""
 
 Size = Annotated[float, Meta(gt=0, lt=LARGEST)]
 """The size of a level of a whole book. A level without a size is none."""

@@ -4,7 +4,8 @@ A message may be large and hold nothing that can be used. What is said about it 
 no text is made for anything beyond the first few.
 
 Prices and sizes outside the bounds of fields.py are left out here too: a value becomes None, a level of a book goes.
-0 is what venues write where there is no price, so it is left out and counted without a word, as a missing one is.
+Prices below 0 are sound where a venue has derivatives. 0 is what venues write where there is no price, so it is left
+out and counted without a word, as a missing one is.
 """
 
 from __future__ import annotations
@@ -27,17 +28,19 @@ SIDES = frozenset({"bids", "asks"})
 
 class Problems:
     """The problems of one message, or of one list that comes in several. `place` says which: a channel and symbol.
+    `below_zero` says whether the venue has instruments whose price may be below 0.
 
     It is true when there is any problem. `values` and `levels` count what was left out.
     """
 
-    __slots__ = ("_first", "count", "levels", "place", "values")
+    __slots__ = ("_first", "_least", "count", "levels", "place", "values")
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, below_zero: bool = False) -> None:
         self.place = place
         self.count = 0
         self.values = 0
         self.levels = 0
+        self._least = -LARGEST if below_zero else 0.0
         self._first: list[BadData] = []
 
     def __bool__(self) -> bool:
@@ -58,9 +61,14 @@ class Problems:
         more = BadData(self.place, f"{self.count - MAX_PROBLEMS + 1} more of its rows or cells can't be used")
         return [*self._first[: MAX_PROBLEMS - 1], more]
 
+    def left_out(self) -> dict[str, int]:
+        """The counts as all venues call them among the counters of a session; {} for none."""
+        counts = {"values_left_out": self.values, "levels_left_out": self.levels}
+        return {name: count for name, count in counts.items() if count}
+
     def price(self, value: float | None, where: str) -> float | None:
         """The price, or None for what is none."""
-        if value is None or 0 < value < LARGEST:
+        if value is None or (value != 0 and self._least < value < LARGEST):
             return value
         self.values += 1
         if value != 0:
@@ -77,10 +85,10 @@ class Problems:
 
     def level(self, price: float | None, size: float | None, where: str) -> bool:
         """Whether these are a level of a whole book."""
-        if price is not None and size is not None and 0 < price < LARGEST and 0 < size < LARGEST:
+        if price and size is not None and self._least < price < LARGEST and 0 < size < LARGEST:
             return True
         self.levels += 1
-        if not (0 <= (price or 0) < LARGEST and 0 <= (size or 0) < LARGEST):
+        if (price and not self._least < price < LARGEST) or not 0 <= (size or 0) < LARGEST:
             self.note(where, "not a level", (price, size))
         return False
 

@@ -221,4 +221,5 @@ def test_numbers_that_no_market_has_are_counted() -> None:
     engine = AlertEngine(SENSITIVE)
     assert not engine.add(trade("A", 1e200, price=1e200), START)  # both of large_trade, and price_jump
     assert not engine.add(Quote("moex", "A", 1, START, 1.0, 1.0, 1e308, 1.0, None), START)
-    assert engine.unusable == 4
+    assert not engine.add(Quote("moex", "A", 1, START, 1e308, 1.0, 0.0, 1.0, None), START)
+    assert engine.unusable == 5

@@ -70,7 +70,7 @@ class Reference:
             side, price, size = (row[columns.index(name)] for name in USUAL[:3])
             require(type(side) is str and side in self.sides)
             level = self.number(price), self.number(size)
-            if all(part is not None and 0 < part < LARGEST for part in level):
+            if level[0] and level[1] and abs(level[0]) < LARGEST and 0 < level[1] < LARGEST:
                 self.sides[side].append(level)
         self.seqnum, self.timestamp = about.get("seqnum", 0), about.get("timestamp", 0)
         require(self.seqnum < 2**64)

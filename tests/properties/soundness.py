@@ -10,11 +10,20 @@ import msgspec
 
 from feedbus import venues
 from feedbus.schema import codec
-from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Event, MarketEvent, Quote, Ticker, Trade
+from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Event, Instrument, MarketEvent, Quote, Ticker, Trade
+from feedbus.venues.fields import LARGEST
 from feedbus.venues.protocol import Close, Confirmed, Effect, Fatal, Notice, Refused, Skipped, WakeAt
 
 MAX_TEXT = 300
 
+# Fields that are a price of the instrument, and so never 0; below it they are where a venue has derivatives
+PRICES: dict[type[Event], tuple[str, ...]] = {
+    Trade: ("price",),
+    Quote: ("bid", "ask"),
+    Ticker: ("bid", "ask", "last", "open", "high", "low", "previous_close"),
+    Bar: ("open", "high", "low", "close", "vwap"),
+    Instrument: ("tick_size", "lot"),
+}
 # Fields that count or measure something, and so are never below zero
 NEVER_NEGATIVE: dict[type[Event], tuple[str, ...]] = {
     Trade: ("size",),
@@ -57,15 +66,21 @@ def sound_text(text: str) -> None:
 
 
 def sound_event(event: MarketEvent) -> None:
-    """No NaN, no infinity, no negative size, best first, and it travels."""
+    """No NaN, no infinity, no price of 0, no negative size, nothing absurd; best first, and it travels."""
     assert all(isfinite(number) for number in numbers(msgspec.structs.astuple(event)))
+    for name in PRICES.get(type(event), ()):
+        value = getattr(event, name)
+        assert value is None or (value != 0 and abs(value) < LARGEST), name
     for name in NEVER_NEGATIVE.get(type(event), ()):
         value = getattr(event, name)
-        assert value is None or value >= 0, name
+        assert value is None or 0 <= value < LARGEST, name
     if isinstance(event, BookSnapshot | BookDelta):
-        assert all(size >= 0 for _, size in [*event.bids, *event.asks])
+        assert all(price != 0 and abs(price) < LARGEST for price, _ in [*event.bids, *event.asks])
+        assert all(0 <= size < LARGEST for _, size in [*event.bids, *event.asks])
         bids, asks = ([price for price, _ in side] for side in (event.bids, event.asks))
         assert (bids, asks) == (sorted(bids, reverse=True), sorted(asks))
+    if isinstance(event, BookSnapshot):
+        assert all(size > 0 for _, size in [*event.bids, *event.asks])
     header = codec.MessageHeader(event.WORD, event.venue, "p", 1, 1)
     groups = [(event.symbol, 1, [event])]
     assert codec.decode(codec.encode(header, groups)) == (header, groups)

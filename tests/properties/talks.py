@@ -64,6 +64,18 @@ def answering(name: str) -> Answering:
     return found or (lambda fetch: VenueError(f"{fetch} is not answered"))
 
 
+def body_of(name: str, frame: bytes) -> bytes:
+    """What a frame carries, where the samples of the venue say how it is taken apart; else the frame."""
+    found: bytes = getattr(samples(name), "body", bytes)(frame)
+    return found
+
+
+def with_body(name: str, frame: bytes, body: bytes) -> bytes:
+    """The frame with this in place of what it carries."""
+    found: bytes = getattr(samples(name), "with_body", lambda _, body: body)(frame, body)
+    return found
+
+
 def discreet(effects: Iterable[Effect], hidden: Iterable[str]) -> list[Effect]:
     """The effects; no text of them holds a secret, but what is sent."""
     found = list(effects)

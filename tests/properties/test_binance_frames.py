@@ -110,14 +110,16 @@ def by_hand(channel: str, raw: dict[str, Any]) -> Any:
             sizes = [float(raw[size]) if float(raw[side]) else None for side, size in ("bB", "aA")]
             return event(Quote, 0, 7, price(raw["b"]), sizes[0], price(raw["a"]), sizes[1], raw["u"])
         case "depth5@100ms":
-            bids, asks = ([(float(at), float(size)) for at, size in raw[side]] for side in ("bids", "asks"))
+            bids, asks = (
+                [(float(at), float(size)) for at, size in raw[side] if float(size)] for side in ("bids", "asks")
+            )
             return event(BookSnapshot, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"])
         case "ticker":
             prices = [price(raw[key]) for key in "bacohlx"]
             return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"], None, 86_400)
     kline = raw["k"]
     volume, turnover, bought = (float(kline[key]) for key in "vqV")
-    sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume else None
+    sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume and turnover else None
     begin = [raw["E"] * MS, 7, "venue", 60, kline["t"] * MS, *(price(kline[key]) for key in "ohlc")]
     return event(Bar, *begin, volume, turnover, kline["n"], bought, sold, vwap, kline["x"], 0, True)
 

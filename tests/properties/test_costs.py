@@ -25,7 +25,7 @@ from feedbus.testing.strategies import examples
 from feedbus.venues.protocol import Fetch, FetchResponse, Lists
 from tests.properties.soundness import MAX_TEXT
 from tests.properties.swollen import FILLINGS, places, repeated, value_at, whole, with_filling
-from tests.properties.talks import Talk, answering, credentials, samples
+from tests.properties.talks import Talk, answering, body_of, credentials, samples, with_body
 
 VENUES = venues.names()
 SIZE = 1_000_000
@@ -74,7 +74,7 @@ def documents(name: str) -> list[tuple[bytes, Any]]:
     found: dict[str, tuple[bytes, Any]] = {}
     for frame in [*samples(name).FRAMES, *samples(name).OTHERS]:
         with suppress(ValueError):
-            document = json.loads(getattr(samples(name), "body", bytes)(frame))
+            document = json.loads(body_of(name, frame))
             found.setdefault(kind_of(document), (frame, document))
     return list(found.values())
 
@@ -86,12 +86,6 @@ def kind_of(document: Any) -> str:
     return str([kind_of(item) for item in document[:1]]) if isinstance(document, list) else ""
 
 
-def carrying(name: str, frame: bytes, body: bytes) -> bytes:
-    """The frame with this document in place of its own."""
-    found: bytes = getattr(samples(name), "with_body", lambda _, body: body)(frame, body)
-    return found
-
-
 def heavy(name: str, size: int) -> Iterator[tuple[str, bytes]]:
     """The frames that cost the most, so far as somebody knew: lists whose items come again and again, and the samples'
     own."""
@@ -101,7 +95,7 @@ def heavy(name: str, size: int) -> Iterator[tuple[str, bytes]]:
             value = value_at(document, path)
             if isinstance(value, list):
                 for label, fill in repeated(value).items():
-                    yield f"{label} at {path}", carrying(name, frame, with_filling(document, path, fill(size)))
+                    yield f"{label} at {path}", with_body(name, frame, with_filling(document, path, fill(size)))
 
 
 def drawn(data: st.DataObject, document: Any) -> tuple[str, bytes]:
@@ -130,7 +124,7 @@ def of_session(name: str, frame: bytes, *, live: bool = True) -> Job:
 def test_a_message_of_a_megabyte_is_read_within_a_tenth_of_a_second(name: str, data: st.DataObject) -> None:
     frame, document = documents(name)[data.draw(st.integers(0, len(documents(name)) - 1))]
     label, body = drawn(data, document)
-    check_cost(label, of_session(name, carrying(name, frame, body), live=data.draw(st.booleans())))
+    check_cost(label, of_session(name, with_body(name, frame, body), live=data.draw(st.booleans())))
 
 
 @pytest.mark.parametrize("name", VENUES)

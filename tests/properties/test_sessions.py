@@ -5,6 +5,8 @@ What is in the samples of a venue is said in tests/properties/talks.py.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,10 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import MarketEvent
 from feedbus.testing.strategies import conversations, examples, mutated
 from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Ready
-from tests.properties.talks import Talk, answering, samples
+from tests.properties.talks import Talk, answering, body_of, samples, with_body
 
 VENUES = venues.names()
+NUMBER = re.compile(rb"""(?<=[\[,:"])(-?[0-9]+\.?[0-9]*)(?=[\],}"])""")
 PAUSES = st.sampled_from([0.0, 0.05, 1.0, 20.0, 1000.0])
 
 
@@ -106,6 +109,43 @@ def test_bytes_and_bytearrays_are_the_same_and_are_left_as_they_are(name: str, d
         same = bytearray(frame)
         assert list(map(repr, first.frame(frame))) == list(map(repr, second.frame(same)))
         assert same == frame
+
+
+ODD_NUMBERS = st.sampled_from(
+    [
+        "0",
+        "-0.0",
+        "-1",
+        "-37.63",
+        "1e100",
+        "-1e100",
+        "1e99",
+        "1e308",
+        "1e400",
+        "5e-324",
+        "null",
+        "true",
+        "9223372036854775808",
+        "NaN",
+    ]
+)
+
+
+@pytest.mark.parametrize("name", VENUES)
+@examples(30)
+@given(data=st.data())
+def test_whatever_numbers_a_frame_has_its_events_are_sound(name: str, data: st.DataObject) -> None:
+    """Written as a number or as a text, in place of one, of some or of all numbers of the frame."""
+    frames = samples(name).FRAMES
+    talk = Talk(name)
+    for frame in frames:
+        talk.frame(frame)
+    for frame in data.draw(st.lists(st.sampled_from(frames), min_size=1, max_size=2)):
+        odd, share = data.draw(ODD_NUMBERS).encode(), data.draw(st.sampled_from([1, 2, 3, 7, 30]))
+        begin = data.draw(st.integers(0, share - 1))
+        parts = NUMBER.split(body_of(name, frame))  # every second part is a number
+        parts[1 + 2 * begin :: 2 * share] = [odd] * len(parts[1 + 2 * begin :: 2 * share])
+        talk.frame(with_body(name, frame, b"".join(parts)))
 
 
 FAILURES = st.sampled_from([VenueError("refused"), TimedOut("no answer within 10 s"), BadData("body", "cut short")])

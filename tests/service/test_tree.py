@@ -108,7 +108,7 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
 async def test_rest_and_websocket_go_through_the_proxy_that_is_named(
     named: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, "feedbus")
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             url = await simulated(nursery)

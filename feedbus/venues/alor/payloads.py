@@ -19,16 +19,16 @@ import msgspec
 from msgspec import Meta, field
 
 from feedbus.schema.events import BookSnapshot, MarketData, Quote, Side, Ticker, Trade
+from feedbus.venues.fields import Amount, Milliseconds, Price, PriceBelowZero, Size, Whole
 
 VENUE = "alor"
 MAX_LEVELS = 1000  # a side; the venue gives 50
-MAX_INT = 2**63
 
 Body = TypeVar("Body")
-_Size = Annotated[float, Meta(ge=0)]
-_Count = Annotated[int, Meta(ge=0, le=MAX_INT - 1)]
-_Ms = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000)]  # so that its nanoseconds fit 64 bits
-_Seconds = Annotated[int, Meta(ge=0, lt=MAX_INT // 1_000_000_000)]
+L = TypeVar("L")  # a level
+P = TypeVar("P")  # a price
+S = TypeVar("S")  # a size
+_Seconds = Annotated[int, Meta(ge=0, lt=2**63 // 1_000_000_000)]  # so that its nanoseconds fit 64 bits
 
 _FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: milliseconds, then the digits beyond
 
@@ -59,90 +59,90 @@ decode_envelope = msgspec.json.Decoder(Envelope).decode
 decode_text = msgspec.json.Decoder(str).decode
 
 
-class _SimpleLevel(msgspec.Struct, gc=False):
-    price: float
-    size: _Size = field(name="volume")
+class _SimpleLevel(msgspec.Struct, Generic[P, S], gc=False):
+    price: P
+    size: S = field(name="volume")
 
 
-class _SlimLevel(msgspec.Struct, gc=False):
-    price: float = field(name="p")
-    size: _Size = field(name="v")
+class _SlimLevel(msgspec.Struct, Generic[P, S], gc=False):
+    price: P = field(name="p")
+    size: S = field(name="v")
 
 
-class SimpleBook(msgspec.Struct, gc=False):
+class SimpleBook(msgspec.Struct, Generic[L], gc=False):
     """A whole book."""
 
-    bids: Annotated[list[_SimpleLevel], Meta(max_length=MAX_LEVELS)]
-    asks: Annotated[list[_SimpleLevel], Meta(max_length=MAX_LEVELS)]
-    ms: _Ms = field(name="ms_timestamp", default=0)
+    bids: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
+    asks: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
+    ms: Milliseconds = field(name="ms_timestamp", default=0)
 
 
-class SlimBook(msgspec.Struct, gc=False):
+class SlimBook(msgspec.Struct, Generic[L], gc=False):
     """A whole book; levels of bonds have a yield `y` besides."""
 
-    bids: Annotated[list[_SlimLevel], Meta(max_length=MAX_LEVELS)] = field(name="b")
-    asks: Annotated[list[_SlimLevel], Meta(max_length=MAX_LEVELS)] = field(name="a")
-    ms: _Ms = field(name="t", default=0)
+    bids: Annotated[list[L], Meta(max_length=MAX_LEVELS)] = field(name="b")
+    asks: Annotated[list[L], Meta(max_length=MAX_LEVELS)] = field(name="a")
+    ms: Milliseconds = field(name="t", default=0)
 
 
-class SimpleTrade(msgspec.Struct, gc=False):
+class SimpleTrade(msgspec.Struct, Generic[P], gc=False):
     """One trade. `time` has seven digits of a second, with Z or without."""
 
-    id: _Count
-    price: float
-    size: _Size = field(name="qty")
+    id: Whole
+    price: P
+    size: Amount = field(name="qty")
     side: Side | None = None
-    ms: _Ms = field(name="timestamp", default=0)
+    ms: Milliseconds = field(name="timestamp", default=0)
     time: str = ""
     existing: bool = False
     symbol: str | None = None
 
 
-class SlimTrade(msgspec.Struct, gc=False):
+class SlimTrade(msgspec.Struct, Generic[P], gc=False):
     """One trade."""
 
-    id: _Count
-    price: float = field(name="px")
-    size: _Size = field(name="q")
+    id: Whole
+    price: P = field(name="px")
+    size: Amount = field(name="q")
     side: Side | None = field(name="s", default=None)
-    ms: _Ms = field(name="t", default=0)
+    ms: Milliseconds = field(name="t", default=0)
     existing: bool = field(name="h", default=False)
     symbol: str | None = field(name="sym", default=None)
 
 
-class SimpleQuotes(msgspec.Struct, gc=False):
+class SimpleQuotes(msgspec.Struct, Generic[P, S], gc=False):
     """The best prices and the day's statistics; any of them may be null."""
 
     symbol: str | None
-    bid: float | None = None
-    ask: float | None = None
-    bid_size: _Size | None = field(name="bid_vol", default=None)
-    ask_size: _Size | None = field(name="ask_vol", default=None)
-    last: float | None = field(name="last_price", default=None)
-    open: float | None = field(name="open_price", default=None)
-    high: float | None = field(name="high_price", default=None)
-    low: float | None = field(name="low_price", default=None)
-    previous_close: float | None = field(name="prev_close_price", default=None)
-    volume: _Size | None = None
+    bid: P | None = None
+    ask: P | None = None
+    bid_size: S | None = field(name="bid_vol", default=None)
+    ask_size: S | None = field(name="ask_vol", default=None)
+    last: P | None = field(name="last_price", default=None)
+    open: P | None = field(name="open_price", default=None)
+    high: P | None = field(name="high_price", default=None)
+    low: P | None = field(name="low_price", default=None)
+    previous_close: P | None = field(name="prev_close_price", default=None)
+    volume: S | None = None
     last_s: _Seconds | None = field(name="last_price_timestamp", default=None)
-    book_ms: _Ms | None = field(name="ob_ms_timestamp", default=None)
+    book_ms: Milliseconds | None = field(name="ob_ms_timestamp", default=None)
 
 
-class SlimQuotes(msgspec.Struct, gc=False):
+class SlimQuotes(msgspec.Struct, Generic[P, S], gc=False):
     """The best prices and the day's statistics, without the previous close."""
 
     symbol: str | None = field(name="sym")
-    bid: float | None = None
-    ask: float | None = None
-    bid_size: _Size | None = field(name="bv", default=None)
-    ask_size: _Size | None = field(name="av", default=None)
-    last: float | None = field(name="c", default=None)
-    open: float | None = field(name="o", default=None)
-    high: float | None = field(name="h", default=None)
-    low: float | None = field(name="l", default=None)
-    volume: _Size | None = field(name="v", default=None)
+    bid: P | None = None
+    ask: P | None = None
+    bid_size: S | None = field(name="bv", default=None)
+    ask_size: S | None = field(name="av", default=None)
+    last: P | None = field(name="c", default=None)
+    open: P | None = field(name="o", default=None)
+    high: P | None = field(name="h", default=None)
+    low: P | None = field(name="l", default=None)
+    volume: S | None = field(name="v", default=None)
     last_s: _Seconds | None = field(name="tst", default=None)
-    book_ms: _Ms | None = field(name="tso", default=None)
+    book_ms: Milliseconds | None = field(name="tso", default=None)
 
     @property
     def previous_close(self) -> None:
@@ -154,16 +154,28 @@ Decode = Callable[[bytes | bytearray], AlorFrame[Any]]
 MakeEvents = Callable[[Any, str, int], Sequence[MarketData]]
 
 DECODERS: dict[tuple[str, Format], Decode] = {
-    ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook]).decode,
-    ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook]).decode,
-    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade]).decode,
-    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade]).decode,
-    ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes]).decode,
-    ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes]).decode,
+    ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[Price, Size]]]).decode,
+    ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[Price, Size]]]).decode,
+    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[Price]]).decode,
+    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[Price]]).decode,
+    ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[Price, Amount]]).decode,
+    ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[Price, Amount]]).decode,
 }
+"""They refuse a frame with any number out of bounds, and with a price below 0, which is rare."""
+
+_Number = float | None
+LOOSE_DECODERS: dict[tuple[str, Format], Decode] = {
+    ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[_Number, _Number]]]).decode,
+    ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[_Number, _Number]]]).decode,
+    ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[PriceBelowZero]]).decode,
+    ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[PriceBelowZero]]).decode,
+    ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[float, float]]).decode,
+    ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[float, float]]).decode,
+}
+"""For the frames that those above refuse. Problems.clean has to leave out of them what is out of bounds."""
 
 
-def book_events(body: SimpleBook | SlimBook, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+def book_events(body: SimpleBook[Any] | SlimBook[Any], symbol: str, ts_recv: int) -> Sequence[MarketData]:
     """Returns the book. The venue writes the best level first, but nothing promises that, so the sides are sorted."""
     bids = [(level.price, level.size) for level in body.bids]
     asks = [(level.price, level.size) for level in body.asks]
@@ -172,7 +184,7 @@ def book_events(body: SimpleBook | SlimBook, symbol: str, ts_recv: int) -> Seque
     return (BookSnapshot(VENUE, symbol, body.ms * 1_000_000, ts_recv, bids, asks, None),)
 
 
-def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+def trade_events(body: SimpleTrade[float] | SlimTrade[float], symbol: str, ts_recv: int) -> Sequence[MarketData]:
     """Returns the trade, unless it is one of the past (`existing`): subscribers would take that for a new one."""
     if body.existing:
         return ()
@@ -182,15 +194,20 @@ def trade_events(body: SimpleTrade | SlimTrade, symbol: str, ts_recv: int) -> Se
     return (Trade(VENUE, symbol, ts_event, ts_recv, body.price, body.size, body.side, body.id),)
 
 
-def quote_events(body: SimpleQuotes | SlimQuotes, symbol: str, ts_recv: int) -> Sequence[MarketData]:
+def quote_events(
+    body: SimpleQuotes[float, float] | SlimQuotes[float, float], symbol: str, ts_recv: int
+) -> Sequence[MarketData]:
     """Returns the best prices with their sizes, and the statistics of the day.
 
-    The quote has the time of the book that the frame gives. The ticker has this time or that of the last price,
+    Where there is no bid, its size is no size of anything, and so for the ask. The quote has the time of the book that
+    the frame gives. The ticker has this time or that of the last price,
     whichever is later. Without the time of the book both have none (0), since the last price may be hours old.
     """
     book_ts = (body.book_ms or 0) * 1_000_000
     last_ts = (body.last_s or 0) * 1_000_000_000
-    quote = Quote(VENUE, symbol, book_ts, ts_recv, body.bid, body.bid_size, body.ask, body.ask_size, None)
+    bid_size = None if body.bid is None else body.bid_size
+    ask_size = None if body.ask is None else body.ask_size
+    quote = Quote(VENUE, symbol, book_ts, ts_recv, body.bid, bid_size, body.ask, ask_size, None)
     ticker = Ticker(
         VENUE,
         symbol,

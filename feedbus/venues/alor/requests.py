@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from feedbus.venues.alor.payloads import DECODERS, Format, MakeEvents, book_events, quote_events, trade_events
+from feedbus.venues.alor.payloads import (
+    DECODERS,
+    LOOSE_DECODERS,
+    Format,
+    MakeEvents,
+    book_events,
+    quote_events,
+    trade_events,
+)
 from feedbus.venues.alor.symbols import parse_symbol
 from feedbus.venues.protocol import Subscription
 from feedbus.venues.subscriptions import Leaving, TrackedSubscription
@@ -45,7 +53,19 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlorSubscription(TrackedSubscription):
     """A subscription with what reads its data. `guid` and `serial` (the token's) are those of the last request."""
 
-    __slots__ = ("acked", "code", "decode", "events", "guid", "place", "serial", "symbol", "unauthorized", "wire")
+    __slots__ = (
+        "acked",
+        "code",
+        "decode",
+        "decode_loosely",
+        "events",
+        "guid",
+        "place",
+        "serial",
+        "symbol",
+        "unauthorized",
+        "wire",
+    )
 
     def __init__(self, subscription: Subscription, options: Options) -> None:
         super().__init__(subscription)
@@ -53,6 +73,7 @@ class AlorSubscription(TrackedSubscription):
         self.place = str(subscription)
         self.wire = _request(subscription, options)
         self.decode = DECODERS[subscription.channel, options.format]
+        self.decode_loosely = LOOSE_DECODERS[subscription.channel, options.format]
         self.events = _EVENTS[subscription.channel]
         # What the data has to name; "" on the channel whose data names nothing.
         self.code: str = "" if subscription.channel == "orderbook" else self.wire["code"]

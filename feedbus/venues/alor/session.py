@@ -22,6 +22,7 @@ from feedbus.venues.alor.ping import SILENCE, Pings
 from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
+from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import AccountDue, Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
@@ -162,16 +163,34 @@ class Session(SubscribingSession[AlorSubscription]):
             self._count_stray(guid)
             return
         yield from self._confirm(tracked, now)
+        problems = Problems(tracked.place, below_zero=True)
         try:
-            body = tracked.decode(data).data
+            body = self._decoded(tracked, data, problems)
         except DECODE_ERRORS as error:
             yield self._skip(tracked.place, str(error))
             return
+        yield from (self._skip(error.place, error.reason) for error in problems.errors())
+        self.counts.update(problems.left_out())
         events = self._events(tracked, body, ts_recv)
         if events and tracked.state == "confirmed" and isinstance(events[0], Event):
             self.subscriptions.data(tracked, now)
             self._live[tracked.guid.encode()] = tracked
         yield from events
+
+    def _decoded(self, tracked: AlorSubscription, data: bytes | bytearray, problems: Problems) -> Any:
+        """The body of a frame, without what is out of bounds in it. Raises one of DECODE_ERRORS."""
+        try:
+            return tracked.decode(data).data
+        except DECODE_ERRORS as error:
+            refusal = (
+                error  # it says what is wrong, where the error of the loose decoder only says that it is no better
+            )
+        try:
+            body = tracked.decode_loosely(data).data
+        except DECODE_ERRORS:
+            raise refusal from None
+        problems.clean(body)
+        return body
 
     def _events(self, tracked: AlorSubscription, body: Any, ts_recv: int) -> Sequence[Effect]:
         if tracked.code and body.symbol != tracked.code and body.symbol and body.symbol != UNNAMED:

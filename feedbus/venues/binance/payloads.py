@@ -14,28 +14,30 @@
     @ticker      the same and "x" (the last price before the window), "b", "a", "n" (trades) and more
 
 Numbers are texts. A number is what JSON takes for one, in quotes or without: no sign +, no blanks, no `1_0`, no `0x10`;
-nan and infinity, values below 0 and absurd ones are refused. The venue writes a price of 0 where there is none (no bid,
-no trade in the window): it becomes None. Times are milliseconds since the epoch, or microseconds when the address of
-the connection had timeUnit=MICROSECOND: 13 and 16 digits, so that their size tells the unit.
+nan and infinity, values below 0 and absurd ones become None, and a level that has one is left out; both are counted.
+The venue writes a price of 0 where there is none (no bid, no trade in the window): it becomes None too. Times are
+milliseconds since the epoch, or microseconds when the address of the connection had timeUnit=MICROSECOND: 13 and 16
+digits, so that their size tells the unit.
 
-A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. Which symbol a
-payload is about is known from its stream. Where the payload names another one, as `s`, OtherInstrument is raised:
-whichever of the two is right, a price may not be published under the wrong symbol.
+A reader takes one payload and returns its event, or raises one of DECODE_ERRORS and has changed nothing. The usual one
+refuses a payload with any number out of bounds, the loose one reads it without these numbers. Which symbol a payload is
+about is known from its stream. Where the payload names another one, as `s`, OtherInstrument is raised: whichever of the
+two is right, a price may not be published under the wrong symbol.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from math import isfinite
-from typing import Annotated
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw
 
 from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.venues.binance.channels import DEPTHS, PERIODS
-from feedbus.venues.fields import Amount, OtherInstrument, Price, Whole
+from feedbus.venues.fields import LARGEST, Amount, OtherInstrument, Price, Size, Whole
+from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
@@ -46,8 +48,13 @@ MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or Apr
 Read = Callable[[bytes | Raw, int], MarketData]
 """(payload, ts_recv) -> event."""
 
+Decode = Callable[[bytes | Raw], Any]
+"""Payload -> the struct of its kind."""
+
 _Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds fit 64 bits
-_Side = Annotated[list[tuple[Price, Amount]], Meta(max_length=MAX_LEVELS)]
+P = TypeVar("P")  # a price, or 0 for none
+S = TypeVar("S")  # a size
+L = TypeVar("L")  # a level
 
 
 # The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one. A payload
@@ -76,90 +83,83 @@ class _AggTrade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "a", *
     sold: bool
 
 
-_Fill = _Trade | _AggTrade
-
-
-class _BookTicker(msgspec.Struct, gc=False, kw_only=True, rename=_BEST_KEYS):
+class _BookTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_BEST_KEYS):
     update: Whole
     symbol: str = ""
-    bid: Amount
-    bid_size: Amount
-    ask: Amount
-    ask_size: Amount
+    bid: P
+    bid_size: S
+    ask: P
+    ask_size: S
 
 
 class _Named(msgspec.Struct, gc=False, rename={"symbol": "s"}):
     symbol: str = ""
 
 
-class _Depth(msgspec.Struct, gc=False, rename={"update": "lastUpdateId"}):
+class _Depth(msgspec.Struct, Generic[L], gc=False, rename={"update": "lastUpdateId"}):
     update: Whole
-    bids: _Side
-    asks: _Side
+    bids: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
+    asks: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
 
 
 _KLINE_KEYS = {
     "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
-    "turnover": "q", "bought": "V",
+    "turnover": "q", "buy_volume": "V",
 }  # fmt: skip
 _MINI_KEYS = {
     "time": "E", "symbol": "s", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q",
 }  # fmt: skip
-_TICKER_KEYS = {**_MINI_KEYS, "previous": "x", "bid": "b", "ask": "a", "trades": "n"}
+_TICKER_KEYS = {**_MINI_KEYS, "previous_close": "x", "bid": "b", "ask": "a", "trades": "n"}
 
 
-class _Kline(msgspec.Struct, gc=False, rename=_KLINE_KEYS):
+class _Kline(msgspec.Struct, Generic[P, S], gc=False, rename=_KLINE_KEYS):
     start: _Time
-    open: Amount
-    close: Amount
-    high: Amount
-    low: Amount
-    volume: Amount
+    open: P
+    close: P
+    high: P
+    low: P
+    volume: S
     trades: Whole
     final: bool
-    turnover: Amount
-    bought: Amount  # by takers
+    turnover: S
+    buy_volume: S  # by takers
 
 
-class _KlineEvent(msgspec.Struct, gc=False, kw_only=True, rename={"time": "E", "symbol": "s", "kline": "k"}):
+class _KlineEvent(
+    msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename={"time": "E", "symbol": "s", "kline": "k"}
+):
     time: _Time
     symbol: str = ""
-    kline: _Kline
+    kline: _Kline[P, S]
 
 
-class _MiniTicker(msgspec.Struct, gc=False, kw_only=True, rename=_MINI_KEYS):
+class _MiniTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_MINI_KEYS):
     time: _Time
     symbol: str = ""
-    last: Amount
-    open: Amount
-    high: Amount
-    low: Amount
-    volume: Amount
-    turnover: Amount
+    last: P
+    open: P
+    high: P
+    low: P
+    volume: S
+    turnover: S
 
 
-class _Ticker(msgspec.Struct, gc=False, kw_only=True, rename=_TICKER_KEYS):
+class _Ticker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_TICKER_KEYS):
     time: _Time
     symbol: str = ""
-    previous: Amount
-    last: Amount
-    bid: Amount
-    ask: Amount
-    open: Amount
-    high: Amount
-    low: Amount
-    volume: Amount
-    turnover: Amount
+    previous_close: P
+    last: P
+    bid: P
+    ask: P
+    open: P
+    high: P
+    low: P
+    volume: S
+    turnover: S
     trades: Whole
 
 
-# With strict=False msgspec reads numbers out of texts itself, which takes half the time of calling float() here.
-_decode_book_ticker = msgspec.json.Decoder(_BookTicker, strict=False).decode
 _decode_symbol = msgspec.json.Decoder(_Named).decode
-_decode_depth = msgspec.json.Decoder(_Depth, strict=False).decode
-_decode_kline = msgspec.json.Decoder(_KlineEvent, strict=False).decode
-_decode_mini_ticker = msgspec.json.Decoder(_MiniTicker, strict=False).decode
-_decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
 
 
 class Revisions:
@@ -205,14 +205,34 @@ AllRevisions = MutableMapping[Subscription, Revisions]
 
 
 def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
-    """Returns the function that turns the payloads of this subscription into events."""
+    """Returns the function that turns the payloads of this subscription into events, where they are sound."""
+    return _reader(subscription, revisions, _STRICT)
+
+
+def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: Problems) -> Read:
+    """Returns the function for a payload that `reader` refuses: it leaves out what is out of bounds, and notes it. A
+    trade without a sound price or size is refused all the same."""
+
+    def cleaning(decode: Decode) -> Decode:
+        def cleaned(payload: bytes | Raw) -> Any:
+            body = decode(payload)
+            problems.clean(body.kline if isinstance(body, _KlineEvent) else body)
+            return body
+
+        return cleaned
+
+    loose = {kind: decode if kind in _TRADES else cleaning(decode) for kind, decode in _LOOSE.items()}
+    return _reader(subscription, revisions, loose)
+
+
+def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mapping[str, Decode]) -> Read:
     channel, symbol = subscription.channel, subscription.symbol
     if channel in PERIODS:
         bars = revisions.setdefault(subscription, Revisions())
-        return partial(_noted, bars, partial(_bar, symbol, PERIODS[channel], bars))
+        return partial(_noted, bars, partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars))
     if channel in DEPTHS:
-        return partial(_book, symbol)
-    return partial(_BY_CHANNEL[channel], symbol)
+        return partial(_book, decoders["depth"], symbol)
+    return partial(_BY_CHANNEL[channel], decoders[channel], symbol)
 
 
 def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: bytes | Raw, ts_recv: int) -> Bar:
@@ -239,7 +259,7 @@ def nanoseconds(time: int) -> int:
     return time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000
 
 
-def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
+def _trade(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -249,8 +269,8 @@ def _trade(decode: Callable[[bytes | Raw], _Fill], symbol: str, payload: bytes |
     return Trade(VENUE, symbol, ts_event, ts_recv, raw.price, raw.size, side, raw.number)
 
 
-def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
-    raw = _decode_book_ticker(payload)
+def _quote(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
+    raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
     bid, ask = raw.bid, raw.ask
@@ -260,21 +280,22 @@ def _quote(symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     return Quote(VENUE, symbol, 0, ts_recv, bid or None, bid_size, ask or None, ask_size, raw.update)
 
 
-def _book(symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
+def _book(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
     """The venue writes the best level first, but nothing promises that, so the sides are sorted."""
-    raw = _decode_depth(payload)
+    raw = decode(payload)
     raw.bids.sort(reverse=True)
     raw.asks.sort()
     return BookSnapshot(VENUE, symbol, 0, ts_recv, raw.bids, raw.asks, raw.update)
 
 
-def _bar(symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
-    raw = _decode_kline(payload)
+def _bar(decode: Decode, symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
+    raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
     kline = raw.kline
     start = nanoseconds(kline.start)
-    vwap = kline.turnover / kline.volume if kline.volume else None
+    volume, bought = kline.volume, kline.buy_volume
+    vwap = kline.turnover / volume if volume and kline.turnover else None
     return Bar(
         VENUE,
         symbol,
@@ -287,21 +308,21 @@ def _bar(symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, t
         kline.high or None,
         kline.low or None,
         kline.close or None,
-        kline.volume,
+        volume,
         kline.turnover,
         kline.trades,
-        kline.bought,
+        bought,
         # The venue writes 8 decimals, and a difference of doubles has more of its own.
-        sell_volume=max(0.0, round(kline.volume - kline.bought, 8)),
-        vwap=vwap if vwap is not None and isfinite(vwap) else None,
+        sell_volume=None if volume is None or bought is None else max(0.0, round(volume - bought, 8)),
+        vwap=vwap if vwap is not None and 0 < vwap < LARGEST else None,
         final=kline.final,
         revision=revisions.next(start),
         complete=True,
     )
 
 
-def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
-    raw = _decode_mini_ticker(payload)
+def _mini_ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+    raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
     return Ticker(
@@ -319,8 +340,8 @@ def _mini_ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     )
 
 
-def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
-    raw = _decode_ticker(payload)
+def _ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+    raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
     return Ticker(
@@ -334,7 +355,7 @@ def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
         open=raw.open or None,
         high=raw.high or None,
         low=raw.low or None,
-        previous_close=raw.previous or None,
+        previous_close=raw.previous_close or None,
         volume=raw.volume,
         turnover=raw.turnover,
         window_s=WINDOW_S,
@@ -342,10 +363,37 @@ def _ticker(symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     )
 
 
-_BY_CHANNEL: dict[str, Callable[[str, bytes | Raw, int], MarketData]] = {
-    "trade": partial(_trade, msgspec.json.Decoder(_Trade, strict=False).decode),
-    "aggTrade": partial(_trade, msgspec.json.Decoder(_AggTrade, strict=False).decode),
+_BY_CHANNEL: dict[str, Callable[[Decode, str, bytes | Raw, int], MarketData]] = {
+    "trade": _trade,
+    "aggTrade": _trade,
     "bookTicker": _quote,
     "miniTicker": _mini_ticker,
     "ticker": _ticker,
+}
+_TRADES = ("trade", "aggTrade")
+
+
+def _decoder(body: Any) -> Decode:
+    """With strict=False msgspec reads numbers out of texts itself: that takes half the time of calling float() here."""
+    return msgspec.json.Decoder(body, strict=False).decode
+
+
+_STRICT: dict[str, Decode] = {
+    "trade": _decoder(_Trade),
+    "aggTrade": _decoder(_AggTrade),
+    "bookTicker": _decoder(_BookTicker[Amount, Amount]),
+    "depth": _decoder(_Depth[tuple[Price, Size]]),
+    "kline": _decoder(_KlineEvent[Amount, Amount]),
+    "miniTicker": _decoder(_MiniTicker[Amount, Amount]),
+    "ticker": _decoder(_Ticker[Amount, Amount]),
+}
+_Number = float | None
+_LOOSE: dict[str, Decode] = {
+    "trade": _STRICT["trade"],
+    "aggTrade": _STRICT["aggTrade"],
+    "bookTicker": _decoder(_BookTicker[_Number, _Number]),
+    "depth": _decoder(_Depth[tuple[_Number, _Number]]),
+    "kline": _decoder(_KlineEvent[_Number, _Number]),
+    "miniTicker": _decoder(_MiniTicker[_Number, _Number]),
+    "ticker": _decoder(_Ticker[_Number, _Number]),
 }

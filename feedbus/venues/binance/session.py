@@ -13,12 +13,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from msgspec import UNSET, Raw
 
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.schema.events import MarketData
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
-from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol
+from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol, loose_reader
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
+from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Close, Effect, Notice, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Subscriptions
@@ -89,8 +91,9 @@ class Session(SubscribingSession[BinanceSubscription]):
     # What the shell asks
 
     def counters(self) -> Mapping[str, int]:
-        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events, and
-        other_instruments (payloads that name another symbol than their stream).
+        """Totals: answers, errors, unknown_ids, unanswered, given_up, unknown_streams, unknown_events,
+        other_instruments (payloads that name another symbol than their stream); values_left_out (what is out of
+        bounds), levels_left_out (of a book, without a price or a size).
         """
         return dict(self.counts)
 
@@ -121,12 +124,15 @@ class Session(SubscribingSession[BinanceSubscription]):
                 self.counts["given_up" if name in self._given_up else "unknown_streams"] += 1
             return
         yield from self.subscriptions.confirm(tracked, now)
+        problems = Problems(str(tracked.subscription))
         try:
             check_symbol(payload, tracked.subscription.symbol)
-            event = tracked.read(payload, ts_recv)
+            event = self._read(tracked, payload, ts_recv, problems)
         except DECODE_ERRORS as error:
             self.counts["other_instruments"] += isinstance(error, OtherInstrument)
-            raise BadData(str(tracked.subscription), one_line(str(error))) from None
+            raise BadData(problems.place, one_line(str(error))) from None
+        yield from map(Skipped, problems.errors())
+        self.counts.update(problems.left_out())
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
             self._live[tracked.key] = (tracked.read, tracked.mark)
@@ -135,6 +141,13 @@ class Session(SubscribingSession[BinanceSubscription]):
         if bars is not None and (cut_off := bars.take_cut_off()) is not None:
             yield cut_off
         yield event
+
+    def _read(self, tracked: BinanceSubscription, payload: bytes | Raw, ts_recv: int, problems: Problems) -> MarketData:
+        """The event of a payload, without what is out of bounds in it. Raises one of DECODE_ERRORS."""
+        try:
+            return tracked.read(payload, ts_recv)
+        except DECODE_ERRORS:
+            return loose_reader(tracked.subscription, self._revisions, problems)(payload, ts_recv)
 
     def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:
         """A payload without the wrapping that names its stream, as they come on the address /ws."""

@@ -119,7 +119,7 @@ class Candles:
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> list[Bar]:
         """The bars that are new or have changed, oldest first. Raises OutOfStep."""
-        problems = Problems(self.place)
+        problems = Problems(self.place, below_zero=True)
         self.problems = ()
         try:
             table = read_table(body, self.place)

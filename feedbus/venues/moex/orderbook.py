@@ -100,7 +100,7 @@ class Orderbook:
             raise OutOfStep(self.place, f"type {quoted(table.properties.type)}, where every book is a snapshot")
         side_at, price_at, size_at = (column(table, name, self.place) for name in COLUMNS[:3])
         sides: dict[str, list[Level]] = {"B": [], "S": []}
-        unreadable, problems = Problems(self.place), Problems(self.place)
+        unreadable, problems = Problems(self.place), Problems(self.place, below_zero=True)
         for index, row in enumerate(table.data):
             where = f"row {index}"
             price = number(row[price_at], f"{where} PRICE", unreadable)

@@ -79,7 +79,7 @@ class Securities:
 
     def _decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
         table = read_table(body, self.place)
-        problems = Problems(self.place)
+        problems = Problems(self.place, below_zero=True)
         kind = table.properties.type
         if kind not in ("snapshot", "updates", "removal"):
             raise BadData(self.place, f"unknown type {quoted(kind)}")

@@ -20,7 +20,7 @@ from feedbus.errors import BadData
 
 MAX_HEAD = 16 * 1024
 MAX_HEADERS = 64
-MAX_FRAMES = 1024  # in one WebSocket message, where one is usual
+MAX_FRAMES = 256  # in one WebSocket message, where one is usual
 
 # The headers in the order in which the venue writes them, each at most once.
 _MESSAGE = re.compile(

@@ -95,6 +95,10 @@ def number(cell: Cell, name: str, problems: Problems) -> float | None:
 
 def price_of(cell: Cell, name: str, problems: Problems) -> float | None:
     """A price, or null."""
+    if type(cell) is list and len(cell) == 2 and type(cell[1]) is int:  # as nearly all are, and without a further call
+        price = cell[0]
+        if type(price) is float and 0 < price < LARGEST:
+            return price
     value = number(cell, name, problems)
     return value if value is None or 0 < value < LARGEST else problems.price(value, name)
 

@@ -13,7 +13,7 @@ from feedbus.sim.moex import catalogue
 from feedbus.sim.moex.conversation import MoexConversation
 from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
 from feedbus.venues.moex.account import Account
-from feedbus.venues.moex.stomp import build
+from feedbus.venues.moex.stomp import MAX_FRAMES, build
 from feedbus.venues.protocol import Send
 
 SYMBOLS = ["TQBR.SBER", "TQBR.GAZP"]
@@ -83,8 +83,8 @@ def heavy(size: int) -> Iterator[tuple[str, bytes]]:
         room = max(0, size // count - len(head) - 4) // len(fill)
         return f"{head}{fill * room}\n\n\0".encode() * count
 
-    yield "escapes in many errors", frames("ERROR\nmessage:", 1024, "\\n")
-    yield "backslashes in many errors", frames("ERROR\nmessage:", 1024, "\\\\")
+    yield "escapes in many errors", frames("ERROR\nmessage:", MAX_FRAMES, "\\n")
+    yield "backslashes in many errors", frames("ERROR\nmessage:", MAX_FRAMES, "\\\\")
     yield "many headers", frames("MESSAGE\n" + "a:b\n" * 63, size // 16_000 + 1, "c")
     yield "many colons", frames("MESSAGE\n", size // 16_000 + 1, ":")
     yield "many unknown commands", frames("", size // 8 + 1, "X")
@@ -102,4 +102,7 @@ def heavy(size: int) -> Iterator[tuple[str, bytes]]:
         broken = [row[0], *(["?"] * (len(row) - 1))]
         many = {**table, "data": [broken] * min(size // len(json.dumps(broken)), 2000)}
         yield "2000 rows without a cell that can be read", with_body(of, json.dumps(many).encode())
-        yield "many small tables", (with_body(of, json.dumps({**table, "data": [broken] * 5}).encode()) * 1024)[:size]
+        yield (
+            "many small tables",
+            (with_body(of, json.dumps({**table, "data": [broken] * 5}).encode()) * MAX_FRAMES)[:size],
+        )

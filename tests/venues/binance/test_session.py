@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 from feedbus.errors import BadData, TimedOut, VenueError
-from feedbus.schema.events import Bar, Quote, Trade
+from feedbus.schema.events import Bar, BookSnapshot, MarketEvent, Quote, Trade
 from feedbus.venues.binance.account import Account
 from feedbus.venues.binance.session import Session
 from feedbus.venues.protocol import Close, Confirmed, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
@@ -478,3 +478,51 @@ def test_every_frame_of_a_capture_is_taken() -> None:
     assert seen == {**expected, ("what REST answered", Skipped): 1}
     assert session.counters()["unknown_streams"] == 3451
     assert session.instruments() == {"live": 1}
+
+
+# What is out of bounds
+
+ODD = {"0.00": 0, "-0": 0, "-7": 1, "1e100": 1, "1e308": 1, "nan": 1}  # how many errors are told
+
+
+@pytest.mark.parametrize(("number", "told"), ODD.items())
+@pytest.mark.parametrize("at", [0, 1])
+def test_a_level_out_of_bounds_is_left_out_alone_and_counted(at: int, number: str, told: int) -> None:
+    script = Script("BTCUSDT", channels=["depth5"]).begun()
+    level = ["7", "7"]
+    level[at] = number
+    frame = data("btcusdt@depth5", lastUpdateId=1, bids=[level, ["2", "3"]], asks=[])
+    found = list(script.session.frame(frame, 7, 0.0))
+    assert found[-1] == BookSnapshot("binance", "BTCUSDT", 0, 7, [(2.0, 3.0)], [], 1)
+    assert sum(isinstance(effect, Skipped) for effect in found) == told
+    assert script.session.counters()["levels_left_out"] == 1
+
+
+@pytest.mark.parametrize("number", [number for number, told in ODD.items() if told])
+def test_a_number_out_of_bounds_is_none_and_counted(number: str) -> None:
+    script = Script("BTCUSDT", channels=["bookTicker", "kline_1m"]).begun()
+    quote = data("btcusdt@bookTicker", u=1, b=number, B="5", a="2.5", A=number)
+    candle = {"t": 60_000, **dict.fromkeys("ochv", number), "l": "2", "n": 3, "x": True, "q": "8", "V": "4"}
+    told = [
+        *script.session.frame(quote, 7, 0.0),
+        *script.session.frame(data("btcusdt@kline_1m", E=1, k=candle), 7, 0.0),
+    ]
+    events = [effect for effect in told if isinstance(effect, MarketEvent)]
+    empty = (None, None, 2.0, None, None, 8.0, 3, 4.0, None, None)
+    assert events == [
+        Quote("binance", "BTCUSDT", 0, 7, None, None, 2.5, None, 1),
+        Bar(
+            "binance",
+            "BTCUSDT",
+            1_000_000,
+            7,
+            "venue",
+            60,
+            60_000_000_000,
+            *empty,
+            final=True,
+            revision=0,
+            complete=True,
+        ),
+    ]
+    assert sum(isinstance(effect, Skipped) for effect in told) == script.session.counters()["values_left_out"] == 6

@@ -76,6 +76,14 @@ def test_a_book_that_is_no_snapshot_is_out_of_step_whatever_it_holds(data: str, 
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize("columns", [USUAL, USUAL.replace("REPOVALUE", "X")])
+def test_a_price_below_zero_is_one(columns: str) -> None:
+    decoder = Orderbook("TQBR.SBER")
+    book = decoder.decode(body('[["B",[-1.5,2],9,null],["S",[-1.25,2],8,null]]', columns), 7)
+    assert (book.bids, book.asks) == ([(-1.5, 9.0)], [(-1.25, 8.0)])
+    assert (decoder.levels_left_out, decoder.problems) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
@@ -86,7 +94,7 @@ def test_a_book_that_is_no_snapshot_is_out_of_step_whatever_it_holds(data: str, 
         ('["B",[330,2],0,null]', None),
         ('["B",[330,2],null,null]', None),
         ('["S",[-0.0,2],9,null]', None),
-        ('["S",[-1.5,2],9,null]', "row 1: not a level: (-1.5, 9.0)"),
+        ('["S",[-1e100,2],9,null]', "row 1: not a level: (-1e+100, 9.0)"),
         ('["B",[330,2],-9,null]', "row 1: not a level: (330.0, -9.0)"),
         ('["B",[1e308,2],9,null]', "row 1: not a level: (1e+308, 9.0)"),
         ('["B",[330,2],1e100,null]', "row 1: not a level: (330.0, 1e+100)"),

@@ -104,7 +104,8 @@ class BybitSubscription(TrackedSubscription):
         book.asks.sort()
         before, self.number = self.number, book.number
         if whole or book.number == 1:  # number 1 is a restart of the venue's service: a whole book again
-            return BookSnapshot(*at, book.bids, book.asks, book.number)
+            bids, asks = ([level for level in side if level[1]] for side in (book.bids, book.asks))
+            return BookSnapshot(*at, bids, asks, book.number)
         if before is None or book.number != before + 1:
             raise OutOfStep(str(self.subscription), f"delta {book.number} after {before}")
         return BookDelta(*at, book.bids, book.asks, book.number, book.number)

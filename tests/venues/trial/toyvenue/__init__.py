@@ -17,6 +17,7 @@ import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import Trade
+from feedbus.venues.fields import Amount, Price
 from feedbus.venues.protocol import (
     AccountEffect,
     Confirmed,
@@ -40,8 +41,8 @@ RETRY = 5.0  # seconds
 
 class _Trade(msgspec.Struct, array_like=True):
     symbol: str
-    price: float
-    size: float
+    price: Price
+    size: Amount
 
 
 class Account:
@@ -146,7 +147,7 @@ class Session(NoFetches):
             made = msgspec.json.decode(f'["{symbol}",{price},{size}]', type=_Trade)
         except (ValueError, msgspec.DecodeError):
             made = None
-        if made is None or made.symbol not in self._states or made.size < 0:
+        if made is None or made.symbol not in self._states:
             yield Skipped(BadData("line", "no trade of ours"))
             return
         self._states[made.symbol] = "live"
