@@ -27,6 +27,7 @@ UNTESTED = {
 SEAM_NAMES = {"Account", "Session", "Options", "Actor"}
 """What a venue and an actor must call their classes, so that they are found."""
 
+TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]")  # as of a class, but given to Literal[...], Callable[...], tuple[...]
 PURE_PACKAGES = {
     "alerts", "analytics", "errors", "mask", "proxies", "schema", "table", "text", "urls", "venues"
 }  # fmt: skip
@@ -69,16 +70,20 @@ def test_every_source_file_has_a_test_of_its_own() -> None:
 
 
 def twins(folder: Path) -> dict[str, list[str]]:
-    """The names that several modules under this folder give to classes of theirs, and these modules."""
+    """The names that several modules under this folder give to classes or public types of theirs, and these modules."""
     where = defaultdict(list)
     for source in folder.rglob("*.py"):
         for node in ast.parse(source.read_text()).body:
-            if isinstance(node, ast.ClassDef) and node.name not in SEAM_NAMES:
-                where[node.name].append(str(source.relative_to(folder)))
-    return {name: files for name, files in where.items() if len(files) > 1}
+            match node:
+                case ast.ClassDef(name=name):
+                    where[name].append(str(source.relative_to(folder)))
+                case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                    if TYPE_NAME.match(name):
+                        where[name].append(str(source.relative_to(folder)))
+    return {name: files for name, files in where.items() if len(files) > 1 and name not in SEAM_NAMES}
 
 
-def test_no_two_classes_have_one_name() -> None:
+def test_no_two_classes_or_types_have_one_name() -> None:
     assert twins(ROOT / "feedbus") == {}
 
 

@@ -25,7 +25,7 @@ _ISINS = {
     "AKRN": "RU0009028674", "ABRD": "RU000A0JS5T7", "ABIO": "RU000A0JNAB6",
 }  # fmt: skip
 
-Kind = Literal["share", "fund", "bond", "future"]
+SecurityKind = Literal["share", "fund", "bond", "future"]
 
 
 class Security(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,7 @@ class Security(msgspec.Struct, frozen=True, gc=False):
 
     secid: str
     board: str
-    kind: Kind
+    kind: SecurityKind
     name: str
     latin_name: str
     isin: str | None

@@ -48,15 +48,15 @@ class Session(SubscribingSession[MoexSubscription]):
         credentials: Mapping[str, str],
         channels: Sequence[str],
         symbols: Sequence[str],
-        kept: AllNewestBars,
+        newest_bars: AllNewestBars,
     ) -> None:
         def track(subscription: Subscription) -> MoexSubscription:
-            return MoexSubscription(subscription, kept)
+            return MoexSubscription(subscription, newest_bars)
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=_build, sent=self._note_sent), symbols)
         self._credentials = credentials
         self._mask = mask_of(credentials)
-        self._kept = kept
+        self._newest_bars = newest_bars
         self._by_id: dict[bytes, MoexSubscription] = {}
         self._login_deadline = inf
         self._ready = False
@@ -106,7 +106,7 @@ class Session(SubscribingSession[MoexSubscription]):
         """Forget everything about a subscription that was given up, except its totals."""
         self._forget_id(tracked)
         self._retire_decoder(tracked)
-        self._kept.pop(tracked.subscription, None)
+        self._newest_bars.pop(tracked.subscription, None)
 
     def closing(self) -> Iterator[Effect]:
         """Send DISCONNECT if we were logged in."""
@@ -249,7 +249,7 @@ class Session(SubscribingSession[MoexSubscription]):
         """A SUBSCRIBE goes out. Its messages will have its id, and a new decoder begins with the next snapshot."""
         for tracked in request.wanted:
             self._retire_decoder(tracked)
-            tracked.decoder = decoder(tracked.subscription, self._kept)
+            tracked.decoder = decoder(tracked.subscription, self._newest_bars)
             self._by_id[_id(request.number)] = tracked
 
     def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:
