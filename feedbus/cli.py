@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import feedbus
 from feedbus import sim
-from feedbus.commands import streams
+from feedbus.commands import standard_streams
 from feedbus.errors import READER_GONE, BadAddress, CantServe, ConfigError, FeedbusError
 from feedbus.mask import MAX_TEXT
 
@@ -30,7 +30,7 @@ OWN_OPTIONS = {"moex": ("unsubscribe_reply", "late_messages", "connect_headers",
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that these arguments name (None: those of the process), and return the exit status."""
-    streams.prepare()
+    standard_streams.prepare()
     debug = False
     try:
         arguments = _parser().parse_args(argv)
@@ -44,10 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(first, OSError) and first.errno in READER_GONE:
             return 0
         if debug:
-            streams.tell(_hidden("".join(traceback.format_exception(error)).rstrip()))
+            standard_streams.tell(_hidden("".join(traceback.format_exception(error)).rstrip()))
         return _failed(first)
     finally:
-        streams.finish()
+        standard_streams.finish()
     return 0
 
 
@@ -63,7 +63,7 @@ def _failed(error: BaseException) -> int:
     if isinstance(error.__cause__, ConfigError | CantServe):
         error = error.__cause__  # "the service can't start" alone wouldn't tell the operator what to change
     if isinstance(error, ConfigError | BadAddress):
-        streams.tell(f"feedbus: {error}")
+        standard_streams.tell(f"feedbus: {error}")
         return 2
     if isinstance(error, OSError) and error.strerror:
         text = ": ".join(str(part) for part in (error.filename, error.strerror) if part is not None)
@@ -71,7 +71,7 @@ def _failed(error: BaseException) -> int:
         text = str(error)
     else:
         text = f"{type(error).__name__}: {error} (a bug; --debug shows where)"
-    streams.tell(f"feedbus: {_hidden(text)}")
+    standard_streams.tell(f"feedbus: {_hidden(text)}")
     return 1
 
 

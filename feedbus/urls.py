@@ -14,7 +14,7 @@ _DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 
 Endpoint = tuple[str, int]
-"""Host and port."""
+"""Host and port. For a server that begins to listen, port 0 lets the system choose."""
 
 
 def split(url: str) -> SplitResult | None:

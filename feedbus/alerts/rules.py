@@ -16,9 +16,9 @@ from msgspec import Meta
 from feedbus.errors import BadAddress, ConfigError
 from feedbus.schema.topics import Topic, topic_of
 
-Kind = Literal["stale", "connection_down", "wide_spread", "large_trade", "price_jump", "volume_spike"]
+RuleKind = Literal["stale", "connection_down", "wide_spread", "large_trade", "price_jump", "volume_spike"]
 Severity = Literal["info", "warning", "critical"]
-Seconds = Annotated[float, Meta(ge=0, le=86400)]
+RuleSeconds = Annotated[float, Meta(ge=0, le=86400)]
 
 MAX_RULES = 64
 MAX_PATTERNS = 1000
@@ -75,15 +75,15 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     source     volume_spike: what the bars that are judged are made of
     """
 
-    kind: Kind
+    kind: RuleKind
     threshold: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
     name: str = ""
     severity: Severity = "warning"
     symbols: Annotated[tuple[str, ...], Meta(max_length=MAX_PATTERNS)] = ()
-    for_: Seconds = 0.0
+    for_: RuleSeconds = 0.0
     resolve_at: Annotated[float, Meta(ge=0, le=1e15)] | None = None
-    keep_firing_for: Seconds = 0.0
-    cooldown: Seconds = 60.0
+    keep_firing_for: RuleSeconds = 0.0
+    cooldown: RuleSeconds = 60.0
     of: Literal["size", "notional"] = "size"
     window: Annotated[float, Meta(ge=1, le=86400)] = 60.0
     bars: Annotated[int, Meta(ge=1, le=1000)] = 20

@@ -32,7 +32,7 @@ from feedbus.service import processes
 from feedbus.service.tree import running
 from feedbus.sim.binance import catalogue as binance_catalogue
 from feedbus.sim.moex import catalogue
-from feedbus.sim.simulations import places, simulation
+from feedbus.sim.simulations import endpoints, simulation
 from feedbus.table.market_table import MarketTable
 from feedbus.table.market_view import run_lines
 from feedbus.telemetry import logs
@@ -149,7 +149,7 @@ async def _simulated(nursery: trio.Nursery) -> Callable[..., str]:
     given the `publish` address.
     """
     urls = {}
-    for name, (websocket, rest) in places("127.0.0.1", 0, list(SYMBOLS_WANTED)).items():
+    for name, (websocket, rest) in endpoints("127.0.0.1", 0, list(SYMBOLS_WANTED)).items():
         urls[name] = await simulation(name).start(nursery, websocket, rest)
     shares = catalogue.tickers()[: SYMBOLS_WANTED["moex"]]
     return partial(

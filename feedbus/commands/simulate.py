@@ -11,8 +11,9 @@ from feedbus import sim
 from feedbus.commands.signals import run_until_stopped, stop_signal
 from feedbus.errors import ConfigError
 from feedbus.sim import simulations
-from feedbus.sim.simulations import Place, Simulation
+from feedbus.sim.simulations import Simulation
 from feedbus.telemetry import logs
+from feedbus.urls import Endpoint
 
 OnStart = Callable[[str, str, str], None]
 """Called when a venue can be reached, with its name and its WebSocket and REST URLs."""
@@ -21,8 +22,8 @@ OnStart = Callable[[str, str, str], None]
 def simulate(
     venues: Sequence[str],
     *,
-    listen: Place,
-    rest: Place | None,
+    listen: Endpoint,
+    rest: Endpoint | None,
     options: Mapping[str, Any],
     own_options: Mapping[str, Mapping[str, Any]],
     log_format: logs.Style,
@@ -40,20 +41,20 @@ def simulate(
     """
     logs.to_stderr(style=log_format)
     names = list(dict.fromkeys(venues)) or sim.names()
-    places = simulations.places(*listen, names)
+    endpoints = simulations.endpoints(*listen, names)
     if rest is not None:
         if len(names) > 1:
             raise ConfigError("--rest is for a single venue")
-        places[names[0]] = (places[names[0]][0], rest)
+        endpoints[names[0]] = (endpoints[names[0]][0], rest)
     try:
         made = [simulations.simulation(name, **options, **own_options.get(name, {})) for name in names]
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return run_until_stopped(serve, [(each, places[each.name]) for each in made], on_start)
+    return run_until_stopped(serve, [(each, endpoints[each.name]) for each in made], on_start)
 
 
-async def serve(simulated: Sequence[tuple[Simulation, tuple[Place, Place]]], on_start: OnStart) -> str:
-    """Serve each venue at its places, WebSocket and REST, until a signal comes; returns the final counters."""
+async def serve(simulated: Sequence[tuple[Simulation, tuple[Endpoint, Endpoint]]], on_start: OnStart) -> str:
+    """Serve each venue at its endpoints, WebSocket and REST, until a signal comes; returns the final counters."""
     with stop_signal() as stop:
         async with trio.open_nursery() as nursery:
             for each, (websocket, rest) in simulated:

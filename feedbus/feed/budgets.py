@@ -89,13 +89,13 @@ class Budget:
         """Wait for a turn, and take it. Raises RateLimited when MAX_WAITING are waiting already."""
         if len(self._queue) >= MAX_WAITING:
             raise RateLimited(f"{MAX_WAITING} are waiting for the {self._name} budget already")
-        came, turn = trio.current_time(), trio.Event()
+        asked_at, turn = trio.current_time(), trio.Event()
         self._queue[turn] = None
         self._call_first()
         try:
             await turn.wait()
             await _sleep_past(self._free_at)
-            self._note(came, trio.current_time())
+            self._note(asked_at, trio.current_time())
         finally:
             del self._queue[turn]
             self._call_first()
@@ -119,12 +119,12 @@ class Budget:
     def _free_at(self) -> float:
         return max(self._full_at - self._early, self._last + self._apart, self._hold.until)
 
-    def _note(self, came: float, now: float) -> None:
+    def _note(self, asked_at: float, now: float) -> None:
         self.taken += 1
         self._full_at = max(self._full_at, now) + self._refill
         self._last = now
-        self.waited += now - came
-        self.waits += now - came >= WORTH_TELLING
+        self.waited += now - asked_at
+        self.waits += now - asked_at >= WORTH_TELLING
 
     def _call_first(self) -> None:
         for turn in self._queue:

@@ -71,15 +71,15 @@ class Fetcher:
 
     async def get(self, fetch: Fetch) -> FetchResponse:
         """Send a request and wait for the response. Raises the error with which it is answered otherwise."""
-        came = trio.Event()
+        arrived = trio.Event()
         answers: list[FetchResponse | VenueError] = []
 
         def answered(answer: FetchResponse | VenueError) -> None:
             answers.append(answer)
-            came.set()
+            arrived.set()
 
         self.fetch(fetch, answered)
-        await came.wait()
+        await arrived.wait()
         if isinstance(answers[0], VenueError):
             raise answers[0]
         return answers[0]

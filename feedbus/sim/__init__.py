@@ -3,6 +3,9 @@
 What such a package exports is written down in feedbus.sim.seam. A package that is put into this folder can be
 simulated by name. Two places name individual venues: feedbus/cli.py offers the options that only one venue has, and
 feedbus/commands/demo.py says which venues the demo shows.
+
+None of them imports another, except that the simulated ALOR is a broker on the simulated Moscow market, and so imports
+the package moex.
 """
 
 from __future__ import annotations

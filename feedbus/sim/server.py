@@ -21,7 +21,7 @@ from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
 from feedbus.telemetry.listening import PatientListener
 
-__all__ = ["Converse", "Endpoint", "serve"]
+__all__ = ["Converse", "WebSocketSettings", "serve"]
 
 Converse = Callable[[str, int], Conversation | int | None]
 """Makes the conversation with a client that asks for this target (path and query), at this time (ns since the epoch, by
@@ -41,7 +41,7 @@ _log = logging.getLogger("feedbus.sim")
 _CODES = {"": 1000, "close": 1000, "refuse": 1008}
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+class WebSocketSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of a venue's WebSocket server."""
 
     path: str
@@ -60,7 +60,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 async def serve(
     market: MarketClock,
     converse: Converse,
-    endpoint: Endpoint,
+    settings: WebSocketSettings,
     host: str,
     port: int,
     *,
@@ -69,7 +69,7 @@ async def serve(
 ) -> None:
     """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to. Raises
     OSError when it can't listen there."""
-    server = _WebSocketServer(market, converse, endpoint, counters or ServerCounters())
+    server = _WebSocketServer(market, converse, settings, counters or ServerCounters())
     listeners = await trio.open_tcp_listeners(port, host=host)
     patient = [PatientListener(each, _log) for each in listeners]
     async with trio.open_nursery() as nursery:
@@ -79,7 +79,7 @@ async def serve(
                 inner.start_soon(server.step_market)
                 accept = partial(trio.serve_listeners, server.connection, patient, handler_nursery=connections)
                 await inner.start(accept)
-                task_status.started(f"ws://{_authority(listeners[0], host)}{endpoint.path}")
+                task_status.started(f"ws://{_authority(listeners[0], host)}{settings.path}")
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await server.close()
@@ -102,10 +102,12 @@ def _authority(listener: trio.SocketListener, host: str) -> str:
 class _WebSocketServer:
     """The market's clock and the open connections."""
 
-    def __init__(self, market: MarketClock, converse: Converse, endpoint: Endpoint, counters: ServerCounters) -> None:
+    def __init__(
+        self, market: MarketClock, converse: Converse, settings: WebSocketSettings, counters: ServerCounters
+    ) -> None:
         self._market = market
         self._begin = converse
-        self._endpoint = endpoint
+        self._settings = settings
         self._counters = counters
         self._connections: set[_ClientConnection] = set()
         self._opened = trio.Event()
@@ -142,7 +144,7 @@ class _WebSocketServer:
         try:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE_S):
-                    limit = self._endpoint.max_message
+                    limit = self._settings.max_message
                     request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=limit)
                 await self._answer(request)
                 nursery.cancel_scope.cancel()
@@ -168,7 +170,7 @@ class _WebSocketServer:
         try:
             self.handled()
             offered = request.proposed_subprotocols
-            chosen = next((name for name in offered if name in self._endpoint.subprotocols), None)
+            chosen = next((name for name in offered if name in self._settings.subprotocols), None)
             with trio.fail_after(HANDSHAKE_S):
                 socket = await request.accept(subprotocol=chosen)
         finally:
@@ -176,7 +178,7 @@ class _WebSocketServer:
         await self._converse(socket, conversation)
 
     async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
-        client = _ClientConnection(self, socket, conversation, self._endpoint, self._counters)
+        client = _ClientConnection(self, socket, conversation, self._settings, self._counters)
         self._connections.add(client)
         try:
             await client.run()
@@ -215,16 +217,16 @@ class _ClientConnection:
         server: _WebSocketServer,
         socket: trio_websocket.WebSocketConnection,
         conversation: Conversation,
-        endpoint: Endpoint,
+        settings: WebSocketSettings,
         counters: ServerCounters,
     ) -> None:
         self.conversation = conversation
         self.cut = False
         self._server = server
         self._socket = socket
-        self._endpoint = endpoint
+        self._settings = settings
         self._counters = counters
-        self._full = endpoint.most_unsent or OUTBOX
+        self._full = settings.most_unsent or OUTBOX
         self._taken_at = trio.current_time()
         self._outbox: deque[Frame] = deque()
         self._work = trio.Event()
@@ -236,8 +238,8 @@ class _ClientConnection:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._write)
-                if self._endpoint.ping_every is not None:
-                    nursery.start_soon(self._ping, self._endpoint.ping_every)
+                if self._settings.ping_every is not None:
+                    nursery.start_soon(self._ping, self._settings.ping_every)
                 await self._read()
 
     def stop(self) -> None:
@@ -250,7 +252,7 @@ class _ClientConnection:
             return
         if len(self._outbox) < self._full:
             self._put(self.conversation.due())
-        elif self._endpoint.most_unsent is not None and trio.current_time() - self._taken_at > STUCK_S:
+        elif self._settings.most_unsent is not None and trio.current_time() - self._taken_at > STUCK_S:
             self._cut()
         else:
             self._counters.conflations += 1

@@ -13,11 +13,9 @@ from feedbus import sim
 from feedbus.errors import CantServe
 from feedbus.sim import rest
 from feedbus.sim.seam import SimulatedVenue
+from feedbus.urls import Endpoint
 
 MAX_PORT = 65535
-
-Place = tuple[str, int]
-"""Host and port; port 0 lets the system choose."""
 
 
 class Simulation:
@@ -29,7 +27,7 @@ class Simulation:
         self.rest_counters = rest.RestCounters()
         self._venue = venue
 
-    async def start(self, nursery: trio.Nursery, websocket: Place, rest_at: Place) -> tuple[str, str]:
+    async def start(self, nursery: trio.Nursery, websocket: Endpoint, rest_at: Endpoint) -> tuple[str, str]:
         """Serve in this nursery until it is cancelled. Returns the URLs of WebSocket and REST. Raises CantServe."""
         serve_rest = partial(rest.serve, self._venue.rest, counters=self.rest_counters)
         return await _listening(nursery, self._venue.serve, websocket), await _listening(nursery, serve_rest, rest_at)
@@ -60,7 +58,7 @@ def simulation(
     return Simulation(name, package.simulated(package.Options(**given)))
 
 
-def places(host: str, port: int, names: Sequence[str]) -> dict[str, tuple[Place, Place]]:
+def endpoints(host: str, port: int, names: Sequence[str]) -> dict[str, tuple[Endpoint, Endpoint]]:
     """Where several venues are served by default: (WebSocket, REST) of each. Each venue is ten ports after the one
     before, and its REST interface on the port after its WebSocket. With port 0 the system chooses all ports."""
     found = {}
@@ -70,9 +68,9 @@ def places(host: str, port: int, names: Sequence[str]) -> dict[str, tuple[Place,
     return found
 
 
-async def _listening(nursery: trio.Nursery, serve: Callable[..., Awaitable[None]], place: Place) -> str:
+async def _listening(nursery: trio.Nursery, serve: Callable[..., Awaitable[None]], endpoint: Endpoint) -> str:
     """Start a server and return its URL. Raises CantServe when it can't listen there."""
-    host, port = place
+    host, port = endpoint
     if port > MAX_PORT:
         raise CantServe(f"can't listen at {host}:{port}: there are {MAX_PORT} ports")
     try:

@@ -1,8 +1,8 @@
 """The venues, found by name: each is a package in this folder. Pure.
 
-A venue's package exports the class `Account` of feedbus.venues.protocol, and no venue imports another. A package that
-is put into this folder is a venue. Nothing else is edited to add one, but for its name in the contract of
-pyproject.toml that no venue imports another.
+A venue's package exports the class `Account` of feedbus.venues.protocol, and nothing but the package itself imports its
+modules. A package that is put into this folder is a venue. Nothing else is edited to add one, but for its name in the
+contract of pyproject.toml that no venue imports another.
 """
 
 from __future__ import annotations

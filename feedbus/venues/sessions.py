@@ -14,6 +14,10 @@ from feedbus.venues.protocol import Close, Effect, NoFetches, Ready, Skipped
 from feedbus.venues.subscriptions import Request, Subscriptions, T
 
 
+class OutOfStep(BadData):
+    """A message can't be applied to what we have of its subscription, so the subscription has to be made anew."""
+
+
 class SubscribingSession(NoFetches, Generic[T]):
     """A Session around `subscriptions`. `counts` holds plain totals by name."""
 
@@ -114,7 +118,7 @@ class SubscribingSession(NoFetches, Generic[T]):
         self.subscriptions.data(tracked, now)
         yield from events
 
-    def out_of_step(self, tracked: T, error: BadData, now: float) -> Iterator[Effect]:
+    def out_of_step(self, tracked: T, error: OutOfStep, now: float) -> Iterator[Effect]:
         """Data came that doesn't follow from what we have: get the subscription anew."""
         yield Skipped(error)
         yield from self.subscriptions.resync(tracked, error.reason, now)

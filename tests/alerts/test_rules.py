@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.alerts.rules import MAX_RULES, WORDS, Kind, Pattern, Rule, check_rules, topics
+from feedbus.alerts.rules import MAX_RULES, WORDS, Pattern, Rule, RuleKind, check_rules, topics
 from feedbus.errors import ConfigError
 from feedbus.schema.topics import TopicFilter
 
@@ -116,7 +116,7 @@ patterns = st.builds(
 
 
 @given(st.sampled_from(KINDS), st.lists(patterns, max_size=3), st.sampled_from(["x", "y"]), symbols)
-def test_all_that_a_rule_is_about_is_subscribed_to(kind: Kind, listed: list[str], venue: str, symbol: str) -> None:
+def test_all_that_a_rule_is_about_is_subscribed_to(kind: RuleKind, listed: list[str], venue: str, symbol: str) -> None:
     rule = Rule(kind, 1, symbols=tuple(listed))
     about = not listed or any(Pattern(text).matches(venue, symbol) for text in listed)
     subscribed = TopicFilter(topics([rule]))

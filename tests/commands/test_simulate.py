@@ -10,7 +10,7 @@ import trio
 
 from feedbus.commands.simulate import serve, simulate
 from feedbus.errors import ConfigError
-from feedbus.sim.simulations import places, simulation
+from feedbus.sim.simulations import endpoints, simulation
 
 
 def refused(*venues: str, **changed: Any) -> str:
@@ -43,7 +43,7 @@ async def test_it_names_both_urls_of_each_venue_and_ends_with_its_counters() -> 
         if len(started) == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    where = places("127.0.0.1", 0, ["moex", "binance"])
+    where = endpoints("127.0.0.1", 0, ["moex", "binance"])
     with trio.fail_after(10):
         counters = await serve([(simulation(name), place) for name, place in where.items()], on_start)
     assert [(name, url[:5], rest[:5]) for name, url, rest in started] == [

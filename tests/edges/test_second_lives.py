@@ -23,7 +23,7 @@ from feedbus.feed import feed as feed_module
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.events import FeedStatus, Gap
 from feedbus.service import tree as services
-from feedbus.sim.simulations import places, simulation
+from feedbus.sim.simulations import endpoints, simulation
 from feedbus.telemetry import loop_lag, watchdog
 from feedbus.venues.protocol import Fetch, FetchResponse
 
@@ -183,7 +183,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     """A service of two feeds and all actors that works."""
     async with trio.open_nursery() as nursery:
         urls, ports = {}, free_ports()
-        for name, where in places("127.0.0.1", 0, ["moex", "alor"]).items():
+        for name, where in endpoints("127.0.0.1", 0, ["moex", "alor"]).items():
             urls[name] = await simulation(name, rate=50.0).start(nursery, *where)
         text = CONFIG.format(folder=folder, ports=ports, **urls)
         config = parse(text, name="test", directory=folder, environ={"HOME": str(folder)})

@@ -24,7 +24,7 @@ from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import securities
-from feedbus.sim.moex.rest import Failure, MoexRest
+from feedbus.sim.moex.rest import MoexRest, RestFailure
 from feedbus.venues.moex.account import Account
 
 ACCOUNT = Account({}, [])
@@ -39,7 +39,7 @@ def listed_by(*boards: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def iss(failure: Failure = "none") -> AsyncIterator[str]:
+async def iss(failure: RestFailure = "none") -> AsyncIterator[str]:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             yield await nursery.start(partial(rest.serve, MoexRest(failure=failure), "127.0.0.1", 0))

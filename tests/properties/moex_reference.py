@@ -14,7 +14,8 @@ from typing import Any
 from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot
 from feedbus.venues.fields import LARGEST
-from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
+from feedbus.venues.moex.tables import MAX_ROWS
+from feedbus.venues.sessions import OutOfStep
 
 SYMBOL = "TQBR.SBER"
 USUAL = ["BUYSELL", "PRICE", "QUANTITY", "REPOVALUE"]

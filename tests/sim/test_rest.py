@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from feedbus.sim import rest
-from feedbus.sim.moex.rest import Failure, MoexRest
+from feedbus.sim.moex.rest import MoexRest, RestFailure
 from feedbus.sim.seam import JSON, SimRequest, SimResponse
 from feedbus.transport.http import client
 
@@ -19,7 +19,7 @@ PATH = "/iss/engines/stock/markets/shares/boards/TQBR/securities.json?iss.meta=o
 
 
 @asynccontextmanager
-async def served(failure: Failure = "none") -> AsyncIterator[tuple[str, rest.RestCounters]]:
+async def served(failure: RestFailure = "none") -> AsyncIterator[tuple[str, rest.RestCounters]]:
     counters = rest.RestCounters()
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:

@@ -13,7 +13,7 @@ import trio
 
 from feedbus.sim import server
 from feedbus.sim.seam import Ending, Frame, ServerCounters
-from feedbus.sim.server import Endpoint, serve
+from feedbus.sim.server import WebSocketSettings, serve
 from tests.sim.sockets import closed_with, raw_websocket, serving, status, tcp, upgrade, websocket
 
 
@@ -74,7 +74,7 @@ class Chatter(Talk):
 
 @asynccontextmanager
 async def venue(
-    endpoint: Endpoint | None = None,
+    settings: WebSocketSettings | None = None,
 ) -> AsyncIterator[tuple[str, Market, ServerCounters, trio.CancelScope]]:
     market, counters = Market(), ServerCounters()
 
@@ -87,7 +87,7 @@ async def venue(
             return Chatter(market, target)
         return Talk(market, target) if target.startswith("/talk") else None
 
-    wanted = endpoint or Endpoint(path="/talk")
+    wanted = settings or WebSocketSettings(path="/talk")
     async with serving(partial(serve, market, converse, wanted, "127.0.0.1", 0, counters=counters)) as ((url,), scope):
         yield url, market, counters, scope
 
@@ -112,8 +112,8 @@ async def test_the_venue_sees_path_and_query_and_decides_what_there_is() -> None
 
 @pytest.mark.parametrize(("offered", "chosen"), [(("a", "c", "b"), "c"), (("a",), None), ((), None)])
 async def test_the_first_subprotocol_that_both_know_is_chosen(offered: tuple[str, ...], chosen: str | None) -> None:
-    endpoint = Endpoint(path="/talk", subprotocols=("b", "c"))
-    async with venue(endpoint) as (url, _, _, _), websocket(url, subprotocols=offered) as socket:
+    settings = WebSocketSettings(path="/talk", subprotocols=("b", "c"))
+    async with venue(settings) as (url, _, _, _), websocket(url, subprotocols=offered) as socket:
         assert socket.subprotocol == chosen
 
 
@@ -176,7 +176,7 @@ async def test_a_stopping_server_says_what_the_venue_says_last_and_waits_for_nob
 
 async def test_clients_are_pinged_and_those_that_do_not_answer_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "PONG_S", 0.05)
-    async with venue(Endpoint(path="/talk", ping_every=0.01)) as (url, _, counters, _):
+    async with venue(WebSocketSettings(path="/talk", ping_every=0.01)) as (url, _, counters, _):
         async with await raw_websocket(url) as stream:
             received = b"".join([part async for part in stream])
         assert received[:1] == b"\x89"
@@ -185,7 +185,10 @@ async def test_clients_are_pinged_and_those_that_do_not_answer_dropped(monkeypat
 
 
 async def test_a_client_that_answers_pings_stays() -> None:
-    async with venue(Endpoint(path="/talk", ping_every=0.001)) as (url, _, counters, _), websocket(url) as socket:
+    async with (
+        venue(WebSocketSettings(path="/talk", ping_every=0.001)) as (url, _, counters, _),
+        websocket(url) as socket,
+    ):
         await socket.send_message("go")
         for _ in range(20):
             await socket.get_message()
@@ -195,7 +198,7 @@ async def test_a_client_that_answers_pings_stays() -> None:
 
 
 async def test_too_large_a_message_ends_the_connection() -> None:
-    async with venue(Endpoint(path="/talk", max_message=100)) as (url, _, _, _), websocket(url) as socket:
+    async with venue(WebSocketSettings(path="/talk", max_message=100)) as (url, _, _, _), websocket(url) as socket:
         await socket.send_message("x" * 101)
         assert await closed_with(socket) == ([], 1009)
 
@@ -250,9 +253,9 @@ async def test_after_a_long_stall_the_market_hurries_on_to_the_present(monkeypat
 
 @pytest.mark.parametrize("most_unsent", [2000, None])
 async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_unsent: int | None) -> None:
-    endpoint = Endpoint(path="/chatter", most_unsent=most_unsent)
+    settings = WebSocketSettings(path="/chatter", most_unsent=most_unsent)
     async with (
-        venue(endpoint) as (url, _, counters, _),
+        venue(settings) as (url, _, counters, _),
         await raw_websocket(url, "/chatter", ["go"]),
         websocket(url, "/talk") as steady,
     ):
@@ -264,7 +267,7 @@ async def test_a_client_that_does_not_read_is_cut_where_the_venue_does_so(most_u
 
 
 async def test_a_client_that_takes_nothing_of_a_burst_is_cut_though_no_more_comes() -> None:
-    async with venue(Endpoint(path="/talk", most_unsent=100)) as (url, _, counters, _):
+    async with venue(WebSocketSettings(path="/talk", most_unsent=100)) as (url, _, counters, _):
         async with await raw_websocket(url, "/talk", ["burst"]) as stream, websocket(url) as steady:
             await steady.send_message("go")
             while not counters.connections_cut:

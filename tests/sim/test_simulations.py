@@ -12,7 +12,7 @@ import trio_websocket
 from feedbus import sim, venues
 from feedbus.errors import CantServe
 from feedbus.sim import simulations
-from feedbus.sim.simulations import places, simulation
+from feedbus.sim.simulations import endpoints, simulation
 
 NAMES = sim.names()
 ANY = ("127.0.0.1", 0)
@@ -56,11 +56,11 @@ def test_the_rate_of_each_has_its_bounds(name: str, rate: float) -> None:
 
 
 def test_they_are_ten_ports_apart_unless_the_system_chooses() -> None:
-    assert places("h", 9000, ["moex", "alor"]) == {
+    assert endpoints("h", 9000, ["moex", "alor"]) == {
         "moex": (("h", 9000), ("h", 9001)),
         "alor": (("h", 9010), ("h", 9011)),
     }
-    assert places("h", 0, ["alor"]) == {"alor": (("h", 0), ("h", 0))}
+    assert endpoints("h", 0, ["alor"]) == {"alor": (("h", 0), ("h", 0))}
 
 
 @pytest.mark.parametrize("taken", [0, 1])
@@ -76,7 +76,7 @@ async def test_an_address_that_can_not_be_had_is_named(taken: int) -> None:
 
 
 async def test_a_port_beyond_the_last_is_named() -> None:
-    beyond = places("127.0.0.1", 65530, ["moex", "alor"])["alor"]
+    beyond = endpoints("127.0.0.1", 65530, ["moex", "alor"])["alor"]
     async with trio.open_nursery() as nursery:
         with pytest.raises(CantServe, match=r"can't listen at 127\.0\.0\.1:65540"):
             await simulations.simulation("alor").start(nursery, *beyond)

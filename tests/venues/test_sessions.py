@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from feedbus.errors import BadData, TimedOut
+from feedbus.errors import TimedOut
 from feedbus.venues.protocol import (
     Close,
     Confirmed,
@@ -19,7 +19,7 @@ from feedbus.venues.protocol import (
     Subscription,
     WakeAt,
 )
-from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.sessions import OutOfStep, SubscribingSession
 from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, TrackedSubscription
 
 A, B = Subscription("book", "A"), Subscription("book", "B")
@@ -109,7 +109,7 @@ def test_data_out_of_step_is_skipped_and_its_subscription_got_anew() -> None:
     session.subscriptions.answered(1, 0.0)
     tracked = session.subscriptions.tracked[A]
     list(session.received(tracked, [], 0.0))
-    error = BadData("book A", "a hole")
+    error = OutOfStep("book A", "a hole")
     expected = yielded(Skipped(error), Resync(A, "a hole"), Send("unsubscribe A"), WakeAt(6.0))
     assert list(session.out_of_step(tracked, error, 5.0)) == expected
 

@@ -25,7 +25,7 @@ def test_the_venues_are_the_packages_of_the_folder() -> None:
     assert "moex" in NAMES
     assert "protocol" not in NAMES
     for name in NAMES:
-        assert venues.account_class(name).__module__.startswith(f"feedbus.venues.{name}.")
+        assert f"{venues.account_class(name).__module__}.".startswith(f"feedbus.venues.{name}.")
 
 
 @pytest.mark.parametrize("name", ["nyse", "", "protocol", "moex.stomp", "../moex"])

@@ -22,7 +22,7 @@ and a depth out of range means the nearest one. Of the errors' texts only "Inval
 
 from __future__ import annotations
 
-import random
+from random import Random
 from typing import Any
 
 import msgspec
@@ -52,9 +52,9 @@ _FEEDS = {
     "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
     "BarsGetAndSubscribe", "InstrumentsGetAndSubscribeV2",
 }  # fmt: skip
-_FORMS: dict[str, wire.Format] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
+_FORMS: dict[str, wire.WireFormat] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
 
-Request = dict[str, Any]
+AlorRequest = dict[str, Any]
 
 
 class AlorRefusal(Exception):
@@ -119,7 +119,7 @@ class AlorConversation:
         """Nothing, as ALOR closes without a last message."""
         return []
 
-    def _answer(self, request: Request, guid: str, now_ns: int) -> list[Frame]:
+    def _answer(self, request: AlorRequest, guid: str, now_ns: int) -> list[Frame]:
         opcode = request.get("opcode")
         if opcode == "unsubscribe":
             return self._unsubscribe(guid)
@@ -129,7 +129,7 @@ class AlorConversation:
             raise AlorRefusal(f"Bad request: no such opcode as {str(opcode)[:40]}")
         return self._subscribe(opcode, request, guid, now_ns)
 
-    def _subscribe(self, opcode: str, request: Request, guid: str, now_ns: int) -> list[Frame]:
+    def _subscribe(self, opcode: str, request: AlorRequest, guid: str, now_ns: int) -> list[Frame]:
         listing = self._venue.find(request.get("exchange"), request.get("code"), request.get("instrumentGroup"))
         if listing is None:
             raise AlorRefusal("Bad request: no such instrument")
@@ -142,7 +142,7 @@ class AlorConversation:
         data = self._enveloped(subscription, stream.first())
         return [wire.acknowledgement(guid), *data] if self._ack_first(guid) else [*data, wire.acknowledgement(guid)]
 
-    def _stream(self, opcode: str, request: Request, listing: AlorListing) -> AlorStream:
+    def _stream(self, opcode: str, request: AlorRequest, listing: AlorListing) -> AlorStream:
         form = _form(request)
         if opcode in ("AllTradesGetAndSubscribe", "AllTradesSubscribe"):
             return AlorTradeStream(listing, form, _number(request, "depth", 0, MAX_TRADES))
@@ -162,7 +162,7 @@ class AlorConversation:
         """Whether the acknowledgement comes before the first data, as the options say."""
         options = self._venue.options
         if options.ack == "seed":
-            return random.Random(f"{options.seed}/ack/{guid}").random() < 0.5
+            return Random(f"{options.seed}/ack/{guid}").random() < 0.5
         return options.ack == "first"
 
     def _unsubscribe(self, guid: str) -> list[Frame]:
@@ -234,7 +234,7 @@ def minutes_of(frame: object) -> int:
     return seconds // 60
 
 
-def decoded(data: Frame) -> Request:
+def decoded(data: Frame) -> AlorRequest:
     """Decode a client's message. Raises AlorRefusal when it isn't a JSON object."""
     try:
         request = msgspec.json.decode(data)
@@ -245,7 +245,7 @@ def decoded(data: Frame) -> Request:
     return request
 
 
-def guid_of(request: Request) -> str:
+def guid_of(request: AlorRequest) -> str:
     """The guid as JSON; a number counts as a string of its digits. Raises AlorRefusal when there is none."""
     guid = request.get("guid")
     if isinstance(guid, int) and not isinstance(guid, bool):
@@ -255,14 +255,14 @@ def guid_of(request: Request) -> str:
     return wire.text(guid)
 
 
-def _form(request: Request) -> wire.Format:
+def _form(request: AlorRequest) -> wire.WireFormat:
     form = request.get("format", "Simple")
     if not isinstance(form, str) or form.lower() not in _FORMS:
         raise AlorRefusal("Bad request: no such format")
     return _FORMS[form.lower()]
 
 
-def _number(request: Request, name: str, default: int, most: int) -> int:
+def _number(request: AlorRequest, name: str, default: int, most: int) -> int:
     """A count in a request, limited to 0 to `most`. Raises AlorRefusal when it isn't an integer."""
     value = request.get(name)
     if value is None:

@@ -7,8 +7,8 @@ market's first step are made up: as many trades as the day's count says.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
+from random import Random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -136,7 +136,7 @@ class AlorListing:
         same trades."""
         security = self.security
         # A new generator each time, so that all calls draw the same numbers.
-        rng = random.Random(f"{self.options.seed}/{security.symbol}/deals")
+        rng = Random(f"{self.options.seed}/{security.symbol}/deals")
         trades: list[wire.AlorTrade] = []
         time_us = self._time_us(0)
         for number in range(self._opening_number, max(0, self._opening_number - count), -1):

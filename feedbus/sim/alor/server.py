@@ -38,11 +38,13 @@ async def serve(
     A `venue` that is given has options and counters of its own, and those arguments are not used.
     """
     venue = venue or AlorVenue(options, counters)
-    endpoint = server.Endpoint(path=PATH, max_message=venue.options.max_frame, most_unsent=venue.options.max_unsent)
+    settings = server.WebSocketSettings(
+        path=PATH, max_message=venue.options.max_frame, most_unsent=venue.options.max_unsent
+    )
     await server.serve(
         venue.market,
         partial(_converse, venue),
-        endpoint,
+        settings,
         host,
         port,
         counters=venue.counters,

@@ -37,7 +37,7 @@ def interval_steps(interval_ms: int, step_ns: int) -> int:
 class AlorBookStream:
     """The stream of OrderBookGetAndSubscribe."""
 
-    def __init__(self, listing: AlorListing, form: wire.Format, depth: int, interval: int) -> None:
+    def __init__(self, listing: AlorListing, form: wire.WireFormat, depth: int, interval: int) -> None:
         self._listing = listing
         self._form = form
         self._depth = depth
@@ -61,7 +61,7 @@ class AlorBookStream:
 class AlorTradeStream:
     """The stream of AllTradesGetAndSubscribe. A client that falls behind by more than 1024 fills misses the oldest."""
 
-    def __init__(self, listing: AlorListing, form: wire.Format, depth: int) -> None:
+    def __init__(self, listing: AlorListing, form: wire.WireFormat, depth: int) -> None:
         self._listing = listing
         self._form = form
         self._depth = depth
@@ -86,7 +86,7 @@ class AlorTradeStream:
 class AlorQuoteStream:
     """The stream of QuotesSubscribe."""
 
-    def __init__(self, listing: AlorListing, form: wire.Format, interval: int) -> None:
+    def __init__(self, listing: AlorListing, form: wire.WireFormat, interval: int) -> None:
         self._listing = listing
         self._form = form
         self._interval = interval
@@ -107,7 +107,7 @@ class AlorBarStream:
     """The stream of BarsGetAndSubscribe."""
 
     def __init__(
-        self, listing: AlorListing, form: wire.Format, minutes: int, since_s: int, interval: int, *, history: bool
+        self, listing: AlorListing, form: wire.WireFormat, minutes: int, since_s: int, interval: int, *, history: bool
     ) -> None:
         self._listing = listing
         self._form = form
@@ -144,7 +144,7 @@ class AlorBarStream:
 class AlorInstrumentStream:
     """The stream of InstrumentsGetAndSubscribeV2."""
 
-    def __init__(self, listing: AlorListing, form: wire.Format) -> None:
+    def __init__(self, listing: AlorListing, form: wire.WireFormat) -> None:
         self._listing = listing
         self._form = form
         self._interval = interval_steps(LIMITS_S * 1000, listing.market.step_ns)

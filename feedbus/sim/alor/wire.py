@@ -18,7 +18,7 @@ import msgspec
 
 from feedbus.sim.moex.wire import number
 
-Format = Literal["simple", "slim", "heavy"]
+WireFormat = Literal["simple", "slim", "heavy"]
 Spacing = Literal["wide", "compact"]
 
 LEAST_MS: dict[str, int] = {"simple": 25, "slim": 10, "heavy": 500}
@@ -92,7 +92,7 @@ def enveloped(data: str, guid: str, spacing: Spacing) -> str:
     return f'{{"data":{data},"guid":{guid}}}'
 
 
-def book(form: Format, what: AlorBook) -> str:
+def book(form: WireFormat, what: AlorBook) -> str:
     """A book of OrderBookGetAndSubscribe. The format Slim alone has the yields of bonds."""
     time_ms, existing = what.time_ms, _flag(what.existing)
     if form == "slim":
@@ -128,7 +128,7 @@ class AlorTradeWriter:
         self._order = order
         self._suffix = suffix
 
-    def trade(self, form: Format, trade: AlorTrade, *, existing: bool) -> str:
+    def trade(self, form: WireFormat, trade: AlorTrade, *, existing: bool) -> str:
         """One trade of AllTradesGetAndSubscribe."""
         side = "buy" if trade.buy else "sell"
         interest = "null" if trade.open_interest is None else str(trade.open_interest)
@@ -154,7 +154,7 @@ class AlorTradeWriter:
         return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond:06d}0{self._suffix}"
 
 
-def bar(form: Format, what: AlorBar, decimals: int) -> str:
+def bar(form: WireFormat, what: AlorBar, decimals: int) -> str:
     """A candle of BarsGetAndSubscribe."""
     opened, high = short(what.open, decimals), short(what.high, decimals)
     low, close = short(what.low, decimals), short(what.close, decimals)
@@ -204,12 +204,12 @@ _INSTRUMENT: dict[str, dict[str, str]] = {
 _INSTRUMENT["heavy"] = _INSTRUMENT["simple"]
 
 
-def quote(form: Format, values: Values) -> str:
+def quote(form: WireFormat, values: Values) -> str:
     """An object of QuotesSubscribe, which always has all keys. Prices in `values` are Raw, ready for JSON."""
     return text({key: values[name] for key, name in _QUOTE[form].items()})
 
 
-def instrument(form: Format, values: Values) -> str:
+def instrument(form: WireFormat, values: Values) -> str:
     """An object of InstrumentsGetAndSubscribeV2, which has only the keys of the `values` that are given."""
     return text({key: values[name] for key, name in _INSTRUMENT[form].items() if name in values})
 

@@ -7,9 +7,9 @@ next update id. Prices and quantities are whole numbers of 10^-8, times are ns s
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from itertools import accumulate
+from random import Random
 from typing import NamedTuple
 
 from feedbus.sim.binance.candles import BinanceCandleBuilder, BinanceTrade
@@ -66,7 +66,7 @@ class RollingDay:
 
     __slots__ = ("close", "first", "high", "last", "low", "open", "previous", "quantity", "turnover", "volume")
 
-    def __init__(self, rng: random.Random, pair: Pair, price: int, lots: int) -> None:
+    def __init__(self, rng: Random, pair: Pair, price: int, lots: int) -> None:
         tick = pair.tick
         reach = max(3, price // tick // 60)
         self.close = price
@@ -119,7 +119,7 @@ class BinanceInstrument:
     )  # fmt: skip
 
     def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int) -> None:
-        self._rng = rng = random.Random(f"{seed}/{pair.symbol}")
+        self._rng = rng = Random(f"{seed}/{pair.symbol}")
         self.pair = pair
         self._tick = pair.tick
         self._gap = max(1, pair.price // pair.tick // 200_000)

@@ -42,9 +42,9 @@ async def serve(
     """
     venue = venue or BinanceVenue(options, counters)
     options = venue.options
-    endpoint = server.Endpoint(path=PATH, max_message=options.max_frame, ping_every=options.ping_every)
+    settings = server.WebSocketSettings(path=PATH, max_message=options.max_frame, ping_every=options.ping_every)
     await server.serve(
-        venue, partial(converse, venue), endpoint, host, port, counters=venue.counters, task_status=task_status
+        venue, partial(converse, venue), settings, host, port, counters=venue.counters, task_status=task_status
     )
 
 

@@ -14,9 +14,9 @@ Moscow's clock.
 
 from __future__ import annotations
 
-import random
 from array import array
 from collections.abc import Iterable
+from random import Random
 from typing import NamedTuple
 
 from feedbus.sim.moex.catalogue import Security
@@ -136,7 +136,7 @@ class MoexCandleBuilder:
 def past(security: Security, seed: int, opening: int, minute: int, interval: str) -> list[MoexCandle]:
     """The history: 256 candles, or a few more, before the market's first step in this `minute`, at the price `opening`.
     Raises ValueError for an unknown interval."""
-    rng = random.Random(f"{seed}/{security.symbol}/candles")
+    rng = Random(f"{seed}/{security.symbol}/candles")
     candles: list[MoexCandle] = []
     for name, minutes in MINUTES.items():
         candles = folded(candles, minutes)

@@ -7,8 +7,8 @@ and lots are plausible, and of no particular day. Shares and funds are read from
 from __future__ import annotations
 
 import functools
-import random
 from importlib.resources import files
+from random import Random
 from typing import Literal
 
 import msgspec
@@ -25,7 +25,7 @@ _ISINS = {
     "AKRN": "RU0009028674", "ABRD": "RU000A0JS5T7", "ABIO": "RU000A0JNAB6",
 }  # fmt: skip
 
-Kind = Literal["share", "fund", "bond", "future"]
+SecurityKind = Literal["share", "fund", "bond", "future"]
 
 
 class Security(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +33,7 @@ class Security(msgspec.Struct, frozen=True, gc=False):
 
     secid: str
     board: str
-    kind: Kind
+    kind: SecurityKind
     name: str
     latin_name: str
     isin: str | None
@@ -59,7 +59,7 @@ class Security(msgspec.Struct, frozen=True, gc=False):
 @functools.cache
 def securities() -> tuple[Security, ...]:
     """All listed securities: shares, funds, then bonds, with the busiest shares first."""
-    rng = random.Random("the listing")
+    rng = Random("the listing")
     lines = files("feedbus.sim.moex").joinpath("listing.txt").read_text("utf-8").splitlines()
     listed = [_share_or_fund(line, rng) for line in lines if not line.startswith("#")]
     codes: dict[str, None] = {}
@@ -74,7 +74,7 @@ def tickers() -> list[str]:
     return [security.symbol for security in securities()]
 
 
-def _share_or_fund(line: str, rng: random.Random) -> Security:
+def _share_or_fund(line: str, rng: Random) -> Security:
     board, secid, price, tick, lot, tier, names = line.split(" ", 6)
     name, latin_name = names.split("|")
     decimals = len(tick.partition(".")[2])
@@ -95,7 +95,7 @@ def _share_or_fund(line: str, rng: random.Random) -> Security:
     )
 
 
-def _bond_code(rng: random.Random) -> str:
+def _bond_code(rng: Random) -> str:
     """An ISIN with a valid check digit, which is the code of a bond on its board."""
     body = "RU000A1" + "".join(rng.choice("0123456789ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(4))
     digits = [int(digit) for char in body for digit in str(int(char, 36))]
@@ -103,7 +103,7 @@ def _bond_code(rng: random.Random) -> str:
     return body + str(-sum(digit // 10 + digit % 10 for digit in doubled) % 10)
 
 
-def _bond(code: str, number: int, rng: random.Random) -> Security:
+def _bond(code: str, number: int, rng: Random) -> Security:
     series = f"{1 + number % 4:03d}P-{1 + number // 4 % 40:02d}"
     return Security(
         secid=code,

@@ -8,9 +8,9 @@ security.
 
 from __future__ import annotations
 
-import random
 from collections import deque
 from collections.abc import Iterable
+from random import Random
 from typing import NamedTuple
 
 from feedbus.sim.moex.candles import MoexCandleBuilder, moscow_minute
@@ -107,7 +107,7 @@ class MoexInstrument:
     )  # fmt: skip
 
     def __init__(self, security: Security, index: int, seed: int, pace: Pace, fills: int = 0) -> None:
-        self._rng = rng = random.Random(f"{seed}/{security.symbol}")
+        self._rng = rng = Random(f"{seed}/{security.symbol}")
         self.security = security
         self.index = index
         self._pace = pace

@@ -19,7 +19,7 @@ import msgspec
 from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.seam import HTML, JSON, SimRequest, SimResponse
 
-Failure = Literal["none", "html"]
+RestFailure = Literal["none", "html"]
 
 LIMIT, MAX_LIMIT = 100, 1000
 
@@ -51,7 +51,7 @@ class MoexRest:
     """The REST interface, a Handler. `start_ns` decides the market's day; without it that is the day of the request.
     With `failure` "html" every answer is HTTP 200 and a page, which is how the exchange answers an expired token."""
 
-    def __init__(self, start_ns: int | None = None, failure: Failure = "none") -> None:
+    def __init__(self, start_ns: int | None = None, failure: RestFailure = "none") -> None:
         self._start_ns = start_ns
         self._failure = failure
 

@@ -29,5 +29,5 @@ async def serve(
     def converse(target: str, _now_ns: int) -> MoexConversation | None:
         return MoexConversation(venue) if target.partition("?")[0] == PATH else None
 
-    endpoint = server.Endpoint(path=PATH, subprotocols=SUBPROTOCOLS, max_message=options.max_frame)
-    await server.serve(venue.market, converse, endpoint, host, port, counters=venue.counters, task_status=task_status)
+    settings = server.WebSocketSettings(path=PATH, subprotocols=SUBPROTOCOLS, max_message=options.max_frame)
+    await server.serve(venue.market, converse, settings, host, port, counters=venue.counters, task_status=task_status)

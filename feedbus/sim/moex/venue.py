@@ -7,7 +7,7 @@ from typing import Literal
 
 from feedbus.sim.moex import catalogue, wire
 from feedbus.sim.moex.market import MoexMarket
-from feedbus.sim.moex.rest import Failure
+from feedbus.sim.moex.rest import RestFailure
 from feedbus.sim.seam import ServerCounters, SimOptions
 
 
@@ -26,7 +26,7 @@ class MoexSimOptions(SimOptions, frozen=True, kw_only=True):
     """Whether a CONNECT may have headers beyond the documented four."""
     crlf: Literal["accept", "disconnect"] = "accept"
     """Whether a frame may have CRLF line ends, or the connection is cut for it."""
-    rest_failure: Failure = "none"
+    rest_failure: RestFailure = "none"
     """With "html" the REST interface answers every request with HTTP 200 and a page."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""

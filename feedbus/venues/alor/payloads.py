@@ -150,10 +150,10 @@ class SlimQuotes(msgspec.Struct, Generic[P, S], gc=False):
 
 
 Format = Literal["Simple", "Slim"]
-Decode = Callable[[bytes | bytearray], AlorFrame[Any]]
+DecodeFrame = Callable[[bytes | bytearray], AlorFrame[Any]]
 MakeEvents = Callable[[Any, str, int], Sequence[MarketData]]
 
-DECODERS: dict[tuple[str, Format], Decode] = {
+DECODERS: dict[tuple[str, Format], DecodeFrame] = {
     ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[Price, Size]]]).decode,
     ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[Price, Size]]]).decode,
     ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[Price]]).decode,
@@ -164,7 +164,7 @@ DECODERS: dict[tuple[str, Format], Decode] = {
 """They refuse a frame with any number out of bounds, and with a price below 0, which is rare."""
 
 _Number = float | None
-LOOSE_DECODERS: dict[tuple[str, Format], Decode] = {
+LOOSE_DECODERS: dict[tuple[str, Format], DecodeFrame] = {
     ("orderbook", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBook[_SimpleLevel[_Number, _Number]]]).decode,
     ("orderbook", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBook[_SlimLevel[_Number, _Number]]]).decode,
     ("alltrades", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleTrade[PriceBelowZero]]).decode,

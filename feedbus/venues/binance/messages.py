@@ -26,7 +26,7 @@ NO_MESSAGE = "no message"
 _Code = Annotated[int, Meta(ge=-(10**9), le=10**9)]
 
 
-class Failure(msgspec.Struct):
+class BinanceFailure(msgspec.Struct):
     """What an error says."""
 
     code: _Code
@@ -40,7 +40,7 @@ class _KlineInterval(msgspec.Struct, rename={"interval": "i"}):
     interval: str = ""
 
 
-class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}):
+class BinanceMessage(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}):
     """Any message. Keys that it doesn't have are UNSET."""
 
     stream: str | UnsetType = UNSET
@@ -50,16 +50,16 @@ class Message(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline": "k"}
     kline: _KlineInterval | UnsetType = UNSET
     id: int | str | None = None
     result: Raw | UnsetType = UNSET
-    error: Failure | UnsetType = UNSET
+    error: BinanceFailure | UnsetType = UNSET
     code: _Code | UnsetType = UNSET
     msg: str = ""
 
     @property
-    def failure(self) -> Failure | None:
+    def failure(self) -> BinanceFailure | None:
         """The error that this message is, if it is one."""
         if self.error is not UNSET:
             return self.error
-        return None if self.code is UNSET else Failure(self.code, self.msg)
+        return None if self.code is UNSET else BinanceFailure(self.code, self.msg)
 
     @property
     def own_stream(self) -> str | None:
@@ -77,13 +77,13 @@ _CHANNEL_OF = {
     "24hrMiniTicker": "miniTicker",
     "24hrTicker": "ticker",
 }
-_decode = msgspec.json.Decoder(Message).decode
+_decode = msgspec.json.Decoder(BinanceMessage).decode
 decode_list = msgspec.json.Decoder(list[Scalar | AnyArray]).decode
 decode_nothing = msgspec.json.Decoder(None).decode
 _encode = msgspec.json.encode
 
 
-def parse(data: bytes) -> Message:
+def parse(data: bytes) -> BinanceMessage:
     """Any message. Raises BadData."""
     try:
         return _decode(data)

@@ -48,7 +48,7 @@ MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or Apr
 Read = Callable[[bytes | Raw, int], MarketData]
 """(payload, ts_recv) -> event."""
 
-Decode = Callable[[bytes | Raw], Any]
+DecodePayload = Callable[[bytes | Raw], Any]
 """Payload -> the struct of its kind."""
 
 _Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds fit 64 bits
@@ -213,7 +213,7 @@ def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: 
     """Returns the function for a payload that `reader` refuses: it leaves out what is out of bounds, and notes it. A
     trade without a sound price or size is refused all the same."""
 
-    def cleaning(decode: Decode) -> Decode:
+    def cleaning(decode: DecodePayload) -> DecodePayload:
         def cleaned(payload: bytes | Raw) -> Any:
             body = decode(payload)
             problems.clean(body.kline if isinstance(body, _KlineEvent) else body)
@@ -225,7 +225,7 @@ def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: 
     return _reader(subscription, revisions, loose)
 
 
-def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mapping[str, Decode]) -> Read:
+def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mapping[str, DecodePayload]) -> Read:
     channel, symbol = subscription.channel, subscription.symbol
     if channel in PERIODS:
         bars = revisions.setdefault(subscription, Revisions())
@@ -259,7 +259,7 @@ def nanoseconds(time: int) -> int:
     return time * 1_000_000 if time < MILLISECONDS_BELOW else time * 1000
 
 
-def _trade(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
+def _trade(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Trade:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -269,7 +269,7 @@ def _trade(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> T
     return Trade(VENUE, symbol, ts_event, ts_recv, raw.price, raw.size, side, raw.number)
 
 
-def _quote(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
+def _quote(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -280,7 +280,7 @@ def _quote(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Q
     return Quote(VENUE, symbol, 0, ts_recv, bid or None, bid_size, ask or None, ask_size, raw.update)
 
 
-def _book(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
+def _book(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
     """The venue writes the best level first, but nothing promises that, so the sides are sorted."""
     raw = decode(payload)
     raw.bids.sort(reverse=True)
@@ -288,7 +288,9 @@ def _book(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Bo
     return BookSnapshot(VENUE, symbol, 0, ts_recv, raw.bids, raw.asks, raw.update)
 
 
-def _bar(decode: Decode, symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int) -> Bar:
+def _bar(
+    decode: DecodePayload, symbol: str, period: int, revisions: Revisions, payload: bytes | Raw, ts_recv: int
+) -> Bar:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -321,7 +323,7 @@ def _bar(decode: Decode, symbol: str, period: int, revisions: Revisions, payload
     )
 
 
-def _mini_ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+def _mini_ticker(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -340,7 +342,7 @@ def _mini_ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int
     )
 
 
-def _ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
+def _ticker(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Ticker:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
@@ -363,7 +365,7 @@ def _ticker(decode: Decode, symbol: str, payload: bytes | Raw, ts_recv: int) -> 
     )
 
 
-_BY_CHANNEL: dict[str, Callable[[Decode, str, bytes | Raw, int], MarketData]] = {
+_BY_CHANNEL: dict[str, Callable[[DecodePayload, str, bytes | Raw, int], MarketData]] = {
     "trade": _trade,
     "aggTrade": _trade,
     "bookTicker": _quote,
@@ -373,12 +375,12 @@ _BY_CHANNEL: dict[str, Callable[[Decode, str, bytes | Raw, int], MarketData]] = 
 _TRADES = ("trade", "aggTrade")
 
 
-def _decoder(body: Any) -> Decode:
+def _decoder(body: Any) -> DecodePayload:
     """With strict=False msgspec reads numbers out of texts itself: that takes half the time of calling float() here."""
     return msgspec.json.Decoder(body, strict=False).decode
 
 
-_STRICT: dict[str, Decode] = {
+_STRICT: dict[str, DecodePayload] = {
     "trade": _decoder(_Trade),
     "aggTrade": _decoder(_AggTrade),
     "bookTicker": _decoder(_BookTicker[Amount, Amount]),
@@ -388,7 +390,7 @@ _STRICT: dict[str, Decode] = {
     "ticker": _decoder(_Ticker[Amount, Amount]),
 }
 _Number = float | None
-_LOOSE: dict[str, Decode] = {
+_LOOSE: dict[str, DecodePayload] = {
     "trade": _STRICT["trade"],
     "aggTrade": _STRICT["aggTrade"],
     "bookTicker": _decoder(_BookTicker[_Number, _Number]),

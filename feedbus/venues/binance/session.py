@@ -16,7 +16,7 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import MarketData
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
-from feedbus.venues.binance.messages import Failure, Message, decode_list, decode_nothing, parse
+from feedbus.venues.binance.messages import BinanceFailure, BinanceMessage, decode_list, decode_nothing, parse
 from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol, loose_reader
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
@@ -149,7 +149,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         except DECODE_ERRORS:
             return loose_reader(tracked.subscription, self._revisions, problems)(payload, ts_recv)
 
-    def _event(self, message: Message, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:
+    def _event(self, message: BinanceMessage, text: bytes, ts_recv: int, now: float) -> Iterator[Effect]:
         """A payload without the wrapping that names its stream, as they come on the address /ws."""
         if message.event == "serverShutdown":
             yield from self._shutdown()
@@ -186,7 +186,7 @@ class Session(SubscribingSession[BinanceSubscription]):
             yield from self._listed(names, now)
         yield from self.send_due(now)
 
-    def _error(self, failure: Failure, number: int | str | None, now: float) -> Iterator[Effect]:
+    def _error(self, failure: BinanceFailure, number: int | str | None, now: float) -> Iterator[Effect]:
         """An error belongs to the request with its id. Without an id it belongs to the request under way, if there is
         exactly one."""
         self.counts["errors"] += 1

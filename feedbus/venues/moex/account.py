@@ -41,7 +41,7 @@ class Account(OpenAccount):
         self._credentials = {**GUEST, **credentials}
         self._mask = mask_of(self._credentials)
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
-        self._kept: dict[Subscription, NewestBars] = {}
+        self._newest_bars: dict[Subscription, NewestBars] = {}
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -67,7 +67,7 @@ class Account(OpenAccount):
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
-        return Session(self._credentials, self.channels, symbols, self._kept)
+        return Session(self._credentials, self.channels, symbols, self._newest_bars)
 
 
 def _check_together(credentials: Mapping[str, str]) -> None:

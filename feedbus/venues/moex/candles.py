@@ -40,7 +40,6 @@ from feedbus.venues.moex.tables import (
     VENUE,
     Cell,
     MoexTable,
-    OutOfStep,
     ReadCell,
     column,
     price_of,
@@ -48,6 +47,7 @@ from feedbus.venues.moex.tables import (
     size_of,
 )
 from feedbus.venues.problems import Problems
+from feedbus.venues.sessions import OutOfStep
 
 PERIODS = {"candles.M1": 60, "candles.M10": 600, "candles.H1": 3600, "candles.D1": 86400}
 """Seconds, by channel. The venue's longer intervals (W1, m1, m3, Q1) have no fixed length, so they are no bars."""
@@ -106,7 +106,7 @@ class Candles:
     subscription is made anew. A cell that can't be read becomes None, and `problems` has a BadData about it.
     """
 
-    def __init__(self, channel: str, symbol: str, kept: NewestBars) -> None:
+    def __init__(self, channel: str, symbol: str, newest_bars: NewestBars) -> None:
         self.symbol = symbol
         self.place = f"{channel} {symbol}"
         self.problems: Sequence[BadData] = ()  # of the last message
@@ -114,7 +114,7 @@ class Candles:
         self.seqnum_regressions = 0
         self.values_left_out = self.levels_left_out = 0
         self._period = PERIODS[channel]
-        self._kept = kept
+        self._newest_bars = newest_bars
         self._begun = False
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> list[Bar]:
@@ -145,7 +145,7 @@ class Candles:
         if table.properties.seqnum < self.last_seqnum:
             self.seqnum_regressions += 1
         self.last_seqnum = table.properties.seqnum
-        kept = self._kept.candles
+        kept = self._newest_bars.candles
         if kind == "removal":
             rows = {start: _REMOVED for start in rows if start in kept}
         elif kind == "snapshot" and rows and max(rows) < max(kept, default=0):
@@ -153,7 +153,7 @@ class Candles:
         return self._changes(kind, rows, problems)
 
     def _changes(self, kind: str, rows: Mapping[int, CandleRow], problems: Problems) -> list[tuple[int, CandleState]]:
-        kept = self._kept.candles
+        kept = self._newest_bars.candles
         oldest, newest = min(kept, default=0), max([*rows, *kept], default=0)
         changes = []
         for start in sorted({*rows, *kept}):
@@ -163,7 +163,7 @@ class Candles:
                     problems.note("", _TOO_OLD)
                 continue
             candle = self._merged(start, before, rows.get(start), whole=kind == "snapshot", final=start < newest)
-            self._kept.keep(start, candle)
+            self._newest_bars.keep(start, candle)
             if before is None or candle.revision > before.revision or (kind == "snapshot" and start == newest):
                 changes.append((start, candle))
         return changes

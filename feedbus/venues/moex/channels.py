@@ -27,12 +27,12 @@ class MoexSubscription(TrackedSubscription):
 
     __slots__ = ("decoder",)
 
-    def __init__(self, subscription: Subscription, kept: AllNewestBars) -> None:
+    def __init__(self, subscription: Subscription, newest_bars: AllNewestBars) -> None:
         super().__init__(subscription)
-        self.decoder = decoder(subscription, kept)
+        self.decoder = decoder(subscription, newest_bars)
 
 
-def decoder(subscription: Subscription, kept: AllNewestBars) -> Decoder:
+def decoder(subscription: Subscription, newest_bars: AllNewestBars) -> Decoder:
     """A new decoder for a new subscription."""
     match subscription.channel:
         case "orderbooks":
@@ -40,4 +40,4 @@ def decoder(subscription: Subscription, kept: AllNewestBars) -> Decoder:
         case "securities":
             return Securities(subscription.symbol)
         case channel:
-            return Candles(channel, subscription.symbol, kept.setdefault(subscription, NewestBars()))
+            return Candles(channel, subscription.symbol, newest_bars.setdefault(subscription, NewestBars()))

@@ -24,13 +24,13 @@ from feedbus.venues.moex.tables import (
     MAX_INT,
     MAX_ROWS,
     VENUE,
-    OutOfStep,
     Properties,
     column,
     number,
     read_table,
 )
 from feedbus.venues.problems import Problems
+from feedbus.venues.sessions import OutOfStep
 
 COLUMNS = ("BUYSELL", "PRICE", "QUANTITY", "REPOVALUE")
 

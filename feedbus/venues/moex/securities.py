@@ -17,7 +17,6 @@ from feedbus.venues.moex.symbols import ticker as ticker_of
 from feedbus.venues.moex.tables import (
     VENUE,
     MoexTable,
-    OutOfStep,
     ReadCell,
     column,
     count_of,
@@ -27,6 +26,7 @@ from feedbus.venues.moex.tables import (
     word_of,
 )
 from feedbus.venues.problems import Problems
+from feedbus.venues.sessions import OutOfStep
 
 _CELLS: dict[str, tuple[str, ReadCell]] = {
     "BID": ("bid", price_of),

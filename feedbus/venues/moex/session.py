@@ -21,9 +21,8 @@ from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decode
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
 from feedbus.venues.moex.securities import OtherTicker
 from feedbus.venues.moex.symbols import destination, selector
-from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
-from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.sessions import OutOfStep, SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
@@ -49,15 +48,15 @@ class Session(SubscribingSession[MoexSubscription]):
         credentials: Mapping[str, str],
         channels: Sequence[str],
         symbols: Sequence[str],
-        kept: AllNewestBars,
+        newest_bars: AllNewestBars,
     ) -> None:
         def track(subscription: Subscription) -> MoexSubscription:
-            return MoexSubscription(subscription, kept)
+            return MoexSubscription(subscription, newest_bars)
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=_build, sent=self._note_sent), symbols)
         self._credentials = credentials
         self._mask = mask_of(credentials)
-        self._kept = kept
+        self._newest_bars = newest_bars
         self._by_id: dict[bytes, MoexSubscription] = {}
         self._login_deadline = inf
         self._ready = False
@@ -107,7 +106,7 @@ class Session(SubscribingSession[MoexSubscription]):
         """Forget everything about a subscription that was given up, except its totals."""
         self._forget_id(tracked)
         self._retire_decoder(tracked)
-        self._kept.pop(tracked.subscription, None)
+        self._newest_bars.pop(tracked.subscription, None)
 
     def closing(self) -> Iterator[Effect]:
         """Send DISCONNECT if we were logged in."""
@@ -250,7 +249,7 @@ class Session(SubscribingSession[MoexSubscription]):
         """A SUBSCRIBE goes out. Its messages will have its id, and a new decoder begins with the next snapshot."""
         for tracked in request.wanted:
             self._retire_decoder(tracked)
-            tracked.decoder = decoder(tracked.subscription, self._kept)
+            tracked.decoder = decoder(tracked.subscription, self._newest_bars)
             self._by_id[_id(request.number)] = tracked
 
     def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:

@@ -52,10 +52,6 @@ ReadCell = Callable[[Cell, str, Problems], Any]
 """(cell, the name of its column, the message's Problems) -> its value, None for null and for what can't be read."""
 
 
-class OutOfStep(BadData):
-    """This message can't be applied to what we have, so the subscription has to be made anew."""
-
-
 _decode_table = msgspec.json.Decoder(MoexTable).decode
 
 

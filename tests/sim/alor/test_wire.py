@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.sim.alor import wire
-from feedbus.sim.alor.wire import AlorBar, AlorBook, AlorTrade, AlorTradeWriter, Format
+from feedbus.sim.alor.wire import AlorBar, AlorBook, AlorTrade, AlorTradeWriter, WireFormat
 from tests import places
 
 CAPTURES = places.CAPTURES / "alor"
-FORMATS: tuple[Format, ...] = ("simple", "slim", "heavy")
+FORMATS: tuple[WireFormat, ...] = ("simple", "slim", "heavy")
 
 
 def captured(name: str) -> list[str]:
@@ -63,7 +63,7 @@ def test_the_spacing_can_be_compact_and_text_is_escaped() -> None:
         ("slim", "SlimOrderBookBonds", True),
     ],
 )
-def test_books_are_those_of_the_specification(form: Format, schema: str, bond: bool) -> None:
+def test_books_are_those_of_the_specification(form: WireFormat, schema: str, bond: bool) -> None:
     example = examples()[f"PayloadResponse{schema}"]
     yields = (["16.21"], ["16.14"]) if bond else None
     time_ms = next(value for value in example.values() if isinstance(value, int) and value > 10**12)
@@ -82,7 +82,7 @@ def test_a_heavy_book_has_its_own_name_for_the_time() -> None:
 
 
 @pytest.mark.parametrize(("form", "schema"), [("simple", "Simple"), ("slim", "Slim"), ("heavy", "Heavy")])
-def test_trades_are_those_of_the_specification(form: Format, schema: str) -> None:
+def test_trades_are_those_of_the_specification(form: WireFormat, schema: str) -> None:
     example = examples()[f"PayloadResponse{schema}AllTrades"]
     writer = AlorTradeWriter('"SBER"', '"TQBR"', 2, order="0", suffix="Z")
     trade = AlorTrade(9328828503, 1703862267800547, 27157, 5, buy=False, open_interest=0)
@@ -90,7 +90,7 @@ def test_trades_are_those_of_the_specification(form: Format, schema: str) -> Non
 
 
 @pytest.mark.parametrize(("form", "schema"), [("simple", "Simple"), ("slim", "Slim"), ("heavy", "Heavy")])
-def test_bars_are_those_of_the_specification(form: Format, schema: str) -> None:
+def test_bars_are_those_of_the_specification(form: WireFormat, schema: str) -> None:
     example = examples()[f"PayloadResponse{schema}Bars"]
     written = msgspec.json.decode(wire.bar(form, AlorBar(1537529040, 19218, 19220, 19215, 19215, 1960), 2))
     assert written == example
@@ -111,7 +111,7 @@ STATE = {
 
 
 @pytest.mark.parametrize(("form", "schema"), [("simple", "Simple"), ("slim", "Slim"), ("heavy", "Heavy")])
-def test_quotes_and_instruments_are_those_of_the_specification(form: Format, schema: str) -> None:
+def test_quotes_and_instruments_are_those_of_the_specification(form: WireFormat, schema: str) -> None:
     for written, feed in ((wire.quote(form, QUOTE), "Quotes"), (wire.instrument(form, STATE), "Instruments")):
         example = examples()[f"PayloadResponse{schema}{feed}"]
         assert msgspec.json.decode(written) == example

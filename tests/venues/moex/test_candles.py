@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
 from feedbus.venues.moex.candles import BARS_KEPT, Candles, NewestBars
-from feedbus.venues.moex.tables import OutOfStep
 from feedbus.venues.problems import MAX_PROBLEMS
+from feedbus.venues.sessions import OutOfStep
 
 TIME = 1769065132000
 COLUMNS = ["FROM", "TILL", "OPEN", "HIGH", "LOW", "CLOSE", "VALUE", "VOLUME"]

@@ -13,7 +13,8 @@ import pytest
 from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot
 from feedbus.venues.moex.orderbook import COLUMNS, Orderbook
-from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
+from feedbus.venues.moex.tables import MAX_ROWS
+from feedbus.venues.sessions import OutOfStep
 
 SEQNUM = 569811206658952028
 TIME = 1719825533789

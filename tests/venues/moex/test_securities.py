@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import Ticker
 from feedbus.venues.moex.securities import OtherTicker, Securities
-from feedbus.venues.moex.tables import MAX_ROWS, OutOfStep
+from feedbus.venues.moex.tables import MAX_ROWS
+from feedbus.venues.sessions import OutOfStep
 
 SEQNUM = 569811206658952028
 TIME = 1719825533789

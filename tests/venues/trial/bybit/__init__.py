@@ -25,7 +25,7 @@ from feedbus.schema.events import BookDelta, BookSnapshot, MarketData, Side, Tic
 from feedbus.text import one_line
 from feedbus.venues.fields import DECODE_ERRORS, Amount, Milliseconds, Price, Whole
 from feedbus.venues.protocol import Effect, OpenAccount, Send, Skipped, Subscription, check_credentials, chosen_channels
-from feedbus.venues.sessions import SubscribingSession
+from feedbus.venues.sessions import OutOfStep, SubscribingSession
 from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, TrackedSubscription
 
 CHANNELS = ("publicTrade", "tickers", "orderbook.50")
@@ -62,7 +62,7 @@ class BybitTicker(msgspec.Struct, rename=dict(zip(ROW, WIRE_ROW, strict=True))):
     turnover: Amount | None = None
 
 
-class Envelope(msgspec.Struct):
+class BybitEnvelope(msgspec.Struct):
     topic: str = ""
     type: str = ""
     ts: Milliseconds = 0
@@ -73,14 +73,10 @@ class Envelope(msgspec.Struct):
     req_id: str = ""
 
 
-decode_envelope = msgspec.json.Decoder(Envelope).decode
+decode_envelope = msgspec.json.Decoder(BybitEnvelope).decode
 decode_trades = msgspec.json.Decoder(Annotated[list[BybitTrade], Meta(max_length=1024)], strict=False).decode
 decode_book = msgspec.json.Decoder(BybitBook, strict=False).decode
 decode_ticker = msgspec.json.Decoder(BybitTicker, strict=False).decode
-
-
-class OutOfStep(BadData):
-    """A delta that doesn't follow the one before it, or a change before the first picture."""
 
 
 class BybitSubscription(TrackedSubscription):
@@ -88,7 +84,7 @@ class BybitSubscription(TrackedSubscription):
     number: int | None  # of the newest book or delta
     row: BybitTicker | None
 
-    def read(self, message: Envelope, ts_recv: int) -> Sequence[MarketData]:
+    def read(self, message: BybitEnvelope, ts_recv: int) -> Sequence[MarketData]:
         whole = message.type == "snapshot"
         at = ("bybit", self.subscription.symbol, message.ts * 1_000_000, ts_recv)
         match self.subscription.channel:
@@ -165,7 +161,7 @@ class Session(SubscribingSession[BybitSubscription]):
         except DECODE_ERRORS as error:
             return (Skipped(BadData("frame", one_line(str(error)))),)
 
-    def _data(self, message: Envelope, ts_recv: int, now: float) -> Iterator[Effect]:
+    def _data(self, message: BybitEnvelope, ts_recv: int, now: float) -> Iterator[Effect]:
         tracked = self._by_topic.get(message.topic)
         if tracked is None or tracked.state == "wanted":
             self.counts["late_frames"] += 1
@@ -175,7 +171,7 @@ class Session(SubscribingSession[BybitSubscription]):
         except OutOfStep as error:
             yield from self.out_of_step(tracked, error, now)
 
-    def _answer(self, message: Envelope, now: float) -> Iterator[Effect]:
+    def _answer(self, message: BybitEnvelope, now: float) -> Iterator[Effect]:
         number = int(message.req_id) if message.req_id.isascii() and message.req_id.isdigit() else None
         request = self.subscriptions.answered(self.subscriptions.sole_number() if number is None else number, now)
         if request is not None and message.op != "ping":
@@ -190,6 +186,7 @@ class Account(OpenAccount):
     units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
 
     def __init__(self, credentials: Mapping[str, str], channels: Sequence[str], options: object = None) -> None:
+        del options  # there are none
         check_credentials(credentials, [])
         self.channels = chosen_channels(channels, CHANNELS, CHANNELS)
 

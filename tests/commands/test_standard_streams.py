@@ -8,12 +8,12 @@ import sys
 
 import pytest
 
-from feedbus.commands import streams
+from feedbus.commands import standard_streams
 
 
 def written(text: str, encoding: str) -> bytes:
     raw = io.BytesIO()
-    stream = io.TextIOWrapper(raw, encoding, errors=streams.PLAIN_SIGNS)
+    stream = io.TextIOWrapper(raw, encoding, errors=standard_streams.PLAIN_SIGNS)
     stream.write(text)
     stream.flush()
     return raw.getvalue()
@@ -31,14 +31,14 @@ def written(text: str, encoding: str) -> bytes:
     ],
 )
 def test_what_an_encoding_lacks_is_replaced_in_as_many_cells(text: str, encoding: str, found: bytes) -> None:
-    streams.prepare()
+    standard_streams.prepare()
     assert written(text, encoding) == found
 
 
 def test_bytes_that_cannot_be_decoded_are_not_its_matter() -> None:
-    streams.prepare()
+    standard_streams.prepare()
     with pytest.raises(UnicodeDecodeError):
-        b"\xff".decode(errors=streams.PLAIN_SIGNS)
+        b"\xff".decode(errors=standard_streams.PLAIN_SIGNS)
 
 
 def test_what_nobody_takes_is_dropped_and_the_next_words_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,9 +48,9 @@ def test_what_nobody_takes_is_dropped_and_the_next_words_too(monkeypatch: pytest
         monkeypatch.setattr(sys, "stdout", stream)
         monkeypatch.setattr(sys, "stderr", stream)
         sys.stdout.write("for nobody")
-        streams.finish()
-        streams.tell("for nobody either")
-        streams.finish()
+        standard_streams.finish()
+        standard_streams.tell("for nobody either")
+        standard_streams.finish()
     with pytest.raises(ValueError, match="closed"):
         stream.flush()
-    streams.tell("a closed stream is no error")
+    standard_streams.tell("a closed stream is no error")
