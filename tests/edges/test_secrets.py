@@ -34,7 +34,7 @@ ACCEPTING = """\
 import os, trio
 from feedbus.sim.moex import server as moex
 async def main():
-    options = moex.MoexSimOptions(accounts=(("DEMO", os.environ["MOEX_LOGIN"], os.environ["MOEX_PASSCODE"]),))
+    options = moex.MoexSimOptions(accounts=(("passport", os.environ["MOEX_LOGIN"], os.environ["MOEX_PASSCODE"]),))
     async with trio.open_nursery() as nursery:
         print("moex:", await nursery.start(moex.serve, options, "127.0.0.1", 0), flush=True)
 trio.run(main)
