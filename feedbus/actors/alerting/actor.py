@@ -21,7 +21,6 @@ import trio
 from msgspec import Meta
 
 from feedbus import venues
-from feedbus.actors.alerting.running_time import RunningTime
 from feedbus.actors.alerting.webhook import Webhook, WebhookOptions
 from feedbus.actors.protocol import ActorContext
 from feedbus.alerts import AlertEngine, Rule, topics
@@ -32,7 +31,7 @@ from feedbus.telemetry.log_limits import OWN_LIMIT
 SHORTEST_SLEEP = 0.001
 """Seconds. Rules that are due at almost the same time then cost one wake-up."""
 LONGEST_SLEEP = 1.0
-"""Seconds. The time that the rules are judged by is read at least this often, so that a pause of the process shows."""
+"""Seconds. The line that sums up the alerts of a minute then comes soon after the minute."""
 OVERDUE_AFTER = 5.0
 """Seconds by which a due rule may be judged late before the actor counts as stuck."""
 MINUTE = 60.0
@@ -84,7 +83,6 @@ class Actor:
         self._next_tick = inf  # when the timer's task wakes, by trio's clock
         self._events = self._gaps = 0
         self._alert_counts = {"firing": 0, "resolved": 0}
-        self._time = RunningTime()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Works until it is cancelled."""
@@ -152,14 +150,9 @@ class Actor:
             self._next_tick = self._timer.deadline = at
 
     def _now(self) -> int:
-        """The time that the rules are judged by, in nanoseconds."""
-        before = self._time.stood_still
-        now = self._time.read(trio.current_time())
-        if self._time.stood_still > before:
-            log.warning(
-                "this process stood still for %.1f s: no rule counts that time", self._time.stood_still - before
-            )
-        return now
+        """The time that the rules are judged by, in nanoseconds. It is trio's, which never jumps and which leaves out
+        the time for which the process stood still (feedbus/runtime/running_clock.py)."""
+        return round(trio.current_time() * 1e9)
 
     def _publish(self, judged: Sequence[Alert]) -> None:
         # The rules know no wall clock: what they fire is labelled here with the time of day.

@@ -161,24 +161,6 @@ async def test_a_wall_clock_that_is_set_moves_labels_and_nothing_else(
         nursery.cancel_scope.cancel()
 
 
-async def test_a_pause_of_the_process_is_said_and_is_nobody_s_silence(
-    mock_clock: trio.testing.MockClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with running(Rule("connection_down", for_=5), Rule("stale", 20)) as bench:
-        await bench.put(status("online"), trade())
-        mock_clock.jump(3600)  # the process is stopped for an hour: no task runs
-        await trio.testing.wait_all_tasks_blocked()
-        await bench.put(status("online"))
-        assert bench.alerts == []
-        assert [record.getMessage() for record in caplog.records] == [
-            "this process stood still for 3598.0 s: no rule counts that time"
-        ]
-        for _ in range(20):
-            mock_clock.jump(1)
-            await bench.put(status("online"))
-        assert [(alert.rule, alert.state) for alert in bench.alerts] == [("stale", "firing")]
-
-
 # The log
 
 
