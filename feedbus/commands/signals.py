@@ -3,6 +3,7 @@
 The first signal asks a command to end in good order. Who sends a second one doesn't want to wait for that, perhaps
 because something hangs, so the second one ends the process at once. This holds from the first moment of the process to
 its last. While nothing has been started that would have to be put in order, the first signal ends the process as well.
+SIGQUIT (Ctrl-\\) ends it at once, as a second signal does, and the terminal is put in order first.
 
 This module imports nothing that takes long, because a signal may come while the rest is being imported.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import trio
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HANDLED = (*STOP_SIGNALS, signal.SIGQUIT)
 SAME_WISH = 0.2
 """Seconds within which several signals count as one. timeout(1) sends SIGTERM twice, a terminal that is closed sends
 SIGHUP once itself and once through the shell, and nobody presses Ctrl-C twice within this time out of impatience."""
@@ -52,15 +54,16 @@ class StopHandler:
             self._asked_at = now
             self.ask()
         elif now - self._asked_at > SAME_WISH:
-            self._end(number)
+            self.end_at_once(number)
 
     def install(self) -> None:
         """Handle the stop signals from now on. An ignored SIGHUP stays ignored, as nohup(1) wants it."""
         for number in STOP_SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self)
+        signal.signal(signal.SIGQUIT, self.end_at_once)
 
-    def _end(self, number: int) -> None:
+    def end_at_once(self, number: int, _frame: FrameType | None = None) -> None:
         """End the process by the signal itself, so that whoever started it sees why it ended."""
         for cleanup in reversed(self.cleanups):
             with suppress(Exception):
@@ -134,7 +137,7 @@ def _asked_by(ask: Callable[[], None]) -> Iterator[StopHandler]:
     """Inside this context the first signal calls `ask`. On leaving, everything is as it was before."""
     found = _handler()
     handler = found or StopHandler()
-    before = handler.ask, {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    before = handler.ask, {number: signal.getsignal(number) for number in HANDLED}
     handler.ask = ask
     handler.install()
     try:

@@ -13,7 +13,6 @@ from math import inf
 import trio
 
 from feedbus.errors import RateLimited
-from feedbus.text import time_span
 
 MAX_WAITING = 4096
 """How many may wait for one budget. A feed has at most 1000 connections, each of which waits once."""
@@ -101,20 +100,22 @@ class Budget:
             self._call_first()
 
     def wait_for(self, now: float) -> float:
-        """How many seconds whoever came now would wait, as far as it is known, 0 for less than WORTH_TELLING."""
-        before = len(self._queue)
-        bucket = max(self._full_at, now) + before * self._refill - self._early - now
-        wait = max(bucket, self._hold.left(now) + before * self._apart)
+        """How many seconds whoever came now would wait for the budget or the Hold, as far as it is known, 0 for less
+        than WORTH_TELLING. That turns are `apart` seconds from one another isn't worth telling.
+        """
+        bucket = max(self._full_at, now) + len(self._queue) * self._refill - self._early - now
+        wait = max(bucket, self._hold.left(now))
         return wait if wait >= WORTH_TELLING else 0.0
 
     def reason(self, now: float) -> str:
-        """What whoever came now would wait for, in words; "" when it is not worth telling."""
-        wait = self.wait_for(now)
-        if not wait:
+        """What whoever came now would wait for, in words; "" when it is not worth telling. The words hold for as long
+        as the wait lasts, because they are shown all the while: so they don't say how long that is.
+        """
+        if not self.wait_for(now):
             return ""
         if self._hold.left(now):
-            return f"the venue asked for a pause, which ends in {time_span(self._hold.left(now))}"
-        return f"the {self._name} budget ({self._limits}) is used up; a turn comes in about {time_span(wait)}"
+            return "the venue asked for a pause"
+        return f"the {self._name} budget ({self._limits}) allows no more at once"
 
     def _free_at(self) -> float:
         return max(self._full_at - self._early, self._last + self._apart, self._hold.until)

@@ -240,7 +240,7 @@ class Feed:
             if self._login.refused is not None:
                 connector.set_state("refused", self._login.refused)
             elif self._login.must_wait():
-                connector.set_state("waiting", connector.last_failure or "another connection logs in first")
+                connector.set_state("waiting", connector.last_failure or "another connection tries first")
             await self._login.turn(connector)
             self._show_budget(connector)
             self._queued.add(connector)
@@ -261,7 +261,11 @@ class Feed:
         if not self.hold.left(now) and now - self._wait_logged >= LOG_WAITS_EVERY:
             self._wait_logged = now
             self._log.warning(
-                "%s waits to connect, and %d before it: %s", connector.name, self.connects.waiting, reason
+                "%s waits to connect behind %d others, for about %s: %s",
+                connector.name,
+                self.connects.waiting,
+                time_span(self.connects.wait_for(now)),
+                reason,
             )
 
     def rate_limited(self, error: RateLimited) -> float:

@@ -12,6 +12,7 @@ import trio
 
 from feedbus.commands import signals
 from feedbus.commands.signals import (
+    HANDLED,
     STOP_SIGNALS,
     interrupted_by_signal,
     run_until_stopped,
@@ -59,8 +60,8 @@ signals.run_until_stopped(hang)
 def a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Python's own handlers at first, and no second wish, which would end the process of the tests."""
     monkeypatch.setattr(signals, "SAME_WISH", 1e9)
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    for number in STOP_SIGNALS:
+    before = {number: signal.getsignal(number) for number in HANDLED}
+    for number in HANDLED:
         signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
@@ -114,6 +115,21 @@ def test_an_ignored_hangup_stays_ignored() -> None:
 def test_a_signal_while_the_process_still_imports_ends_it_cleanly(arguments: list[str], module: str) -> None:
     ended = run(WHILE_IMPORTING.format(module=module, number=int(signal.SIGTERM)), *arguments)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+QUITTING = """
+import os, resource, signal
+from feedbus.commands import signals
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+signals.begin()
+with signals.before_sudden_end(lambda: print("cleaned", flush=True)):
+    os.kill(os.getpid(), signal.SIGQUIT)
+"""
+
+
+def test_quit_ends_it_at_once_after_the_cleanups() -> None:
+    ended = run(QUITTING)
+    assert (ended.returncode, ended.stdout) == (-signal.SIGQUIT, "cleaned\n")
 
 
 @pytest.mark.parametrize("second", STOP_SIGNALS)

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from feedbus.feed.connection_log import LINES, MINUTE, ConnectionLog
+from feedbus.feed.connection_log import LINES, MINUTE, MOST_LINES, ConnectionLog
 
 FEED = logging.getLogger("feedbus.moex")
 
@@ -32,12 +32,14 @@ def test_a_storm_is_a_few_lines_and_one_with_its_numbers(made: ConnectionLog, ca
     for number in range(120):
         made.logged_in(connection(number), 60.0)
     made.end_minute(10.0 + MINUTE - 0.1)
-    assert caplog.messages == ["connect_failed: no route; next attempt in 1.5 s"] * LINES
+    failed = "connect_failed: no route; next attempt in 1.5 s"
+    other = "timed_out: no route; next attempt in 1.5 s"  # the first of another kind has a line of its own
+    assert caplog.messages == [failed] * LINES + [other] + ["online"] * LINES
     made.end_minute(10.0 + MINUTE)
-    (text,) = caplog.messages[LINES:]
+    text = caplog.messages[-1]
     assert text == (
-        "within a minute 1,487 attempts failed or connections were lost (connect_failed 1,400, timed_out 87) and "
-        f"120 connections logged in; the first {LINES} of these have lines of their own; 3 of 200 connections are up"
+        "within a minute 1,487 attempts failed or connections were lost (connect_failed 1,400, timed_out 87), the last "
+        "one because of timed_out: no route; 120 connections logged in; 3 of 200 connections are up"
     )
     assert (caplog.records[-1].name, caplog.records[-1].levelname) == ("feedbus.moex", "WARNING")
 
@@ -52,17 +54,29 @@ def test_each_minute_begins_with_lines_of_its_own(made: ConnectionLog, caplog: p
 
 
 def test_what_has_lines_of_its_own_is_not_summed_up(made: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
-    fail(made, LINES - 1, 0.0)
-    made.logged_in(connection(1), 30.0)
+    fail(made, LINES, 0.0)
+    for number in range(LINES):
+        made.logged_in(connection(number), 30.0)
     made.end_minute(MINUTE)
-    assert caplog.messages[LINES - 1 :] == ["online"]
-    made.logged_in(connection(2), 2 * MINUTE)
-    assert caplog.messages[LINES:] == ["online"]
+    assert caplog.messages[LINES:] == ["online"] * LINES
+
+
+def test_many_logins_hide_no_failure(made: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(200):
+        made.logged_in(connection(number), 0.0)
+    fail(made, 1, 10.0)
+    assert caplog.messages[LINES:] == ["connect_failed: no route; next attempt in 1.5 s"]
+
+
+def test_ever_new_texts_have_an_end(made: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(200):
+        made.failed(connection(number), "connect_failed", f"reason {number}", 1.5, 0.0)
+    assert len(caplog.messages) == MOST_LINES
 
 
 def test_a_start_of_many_connections_is_no_warning(made: ConnectionLog, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(200):
         made.logged_in(connection(number), 0.0)
     made.end_minute(MINUTE)
-    assert caplog.messages[-1].startswith("within a minute 200 connections logged in; the first 5 of these")
+    assert caplog.messages[-1].startswith("within a minute 200 connections logged in; 3 of")
     assert {record.levelname for record in caplog.records} == {"INFO"}

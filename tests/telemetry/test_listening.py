@@ -9,6 +9,7 @@ import resource
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -45,7 +46,7 @@ async def test_a_lack_of_descriptors_is_one_line_without_a_traceback_and_another
 ) -> None:
     full = OSError(errno.EMFILE, "Too many open files")
     client = trio.SocketStream(trio.socket.socket())
-    async with client, PatientListener(FullListener(*[full] * 300, client), LOG) as listener:
+    async with client, PatientListener(FullListener(*[full] * 600, client), LOG) as listener:
         assert await listener.accept() is client
     assert caplog.messages == [
         "no connection can be accepted at present: Too many open files",
@@ -63,33 +64,45 @@ async def test_other_errors_are_not_waited_out() -> None:
 @contextmanager
 def no_descriptors_left() -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
+    highest = max(int(path.name) for path in Path("/proc/self/fd").iterdir())
+    gaps: list[int] = []
+    while (free := os.dup(0)) <= highest:
+        gaps.append(free)
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for gap in gaps:
+            os.close(gap)
 
 
-async def test_clients_are_served_when_there_are_descriptors_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_client_is_served_without_descriptors_and_the_next_when_there_are_some_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     ours = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
-    client = trio.socket.socket()
+    clients = [trio.socket.socket() for _ in range(2)]
+    served: list[trio.SocketStream] = []
     async with PatientListener(ours, LOG) as listener, trio.open_nursery() as nursery:
-        served = trio.Event()
 
         async def handler(stream: trio.SocketStream) -> None:
-            await stream.aclose()
-            served.set()
+            served.append(stream)
+            await trio.sleep_forever()
 
-        with no_descriptors_left():
+        with no_descriptors_left(), trio.fail_after(20):
             nursery.start_soon(trio.serve_listeners, handler, [listener])
-            await client.connect(ours.socket.getsockname())
+            for client in clients:
+                await client.connect(ours.socket.getsockname())
             while not caplog.records:
                 await trio.lowlevel.checkpoint()
-        await served.wait()
+            assert len(served) == 1
+        with trio.fail_after(20):
+            while len(served) < 2:
+                await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
-    client.close()
+    for end in (*clients, *(stream.socket for stream in served)):
+        end.close()
     assert caplog.messages[0] == "no connection can be accepted at present: Too many open files"
 
 

@@ -79,7 +79,10 @@ def _check_together(credentials: Mapping[str, str]) -> None:
     if not own or not missing:
         return
     if missing == ["domain"]:
-        raise ConfigError("credentials: domain is missing: did you mean domain: passport?")
+        raise ConfigError(
+            f"credentials: the domain {GUEST['domain']} takes only the guest's login: did you mean domain: passport "
+            "(where the file takes it from MOEX_DOMAIN, set that)?"
+        )
     lacking = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing, or the guest's"
     own_or_none = "an account of your own has domain, login and passcode, and the guest needs none of them"
     raise ConfigError(f"credentials: {lacking}: {own_or_none}")
