@@ -49,7 +49,7 @@ def test_each_frame_that_turns_a_talk_is_taken_at_its_beginning_and_at_its_end(n
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(40)
+@examples(25)
 @given(data=st.data())
 def test_any_frames_in_any_order_are_taken_while_the_clock_goes_on(name: str, data: st.DataObject) -> None:
     talk = Talk(name)
@@ -63,7 +63,7 @@ def test_any_frames_in_any_order_are_taken_while_the_clock_goes_on(name: str, da
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(30)
+@examples(20)
 @given(data=st.data())
 def test_a_frame_cut_anywhere_and_what_is_left_of_it_are_taken(name: str, data: st.DataObject) -> None:
     frames = samples(name).FRAMES
@@ -78,7 +78,7 @@ def test_a_frame_cut_anywhere_and_what_is_left_of_it_are_taken(name: str, data: 
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(20)
+@examples(15)
 @given(data=st.data())
 def test_what_was_given_up_is_not_heard_of_again_and_may_be_taken_up_again(name: str, data: st.DataObject) -> None:
     sample = samples(name)
@@ -101,7 +101,7 @@ def test_what_was_given_up_is_not_heard_of_again_and_may_be_taken_up_again(name:
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(20)
+@examples(15)
 @given(data=st.data())
 def test_bytes_and_bytearrays_are_the_same_and_are_left_as_they_are(name: str, data: st.DataObject) -> None:
     first, second = Talk(name), Talk(name)
@@ -132,7 +132,7 @@ ODD_NUMBERS = st.sampled_from(
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(20)
+@examples(15)
 @given(data=st.data())
 def test_whatever_numbers_a_frame_has_its_events_are_sound(name: str, data: st.DataObject) -> None:
     """Written as a number or as a text, in place of one, of some or of all numbers of the frame."""
@@ -164,7 +164,7 @@ def answers(draw: st.DrawFn, name: str, fetch: Fetch) -> FetchResponse | VenueEr
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(20)
+@examples(15)
 @given(data=st.data())
 def test_whatever_is_answered_to_what_is_fetched_is_taken(name: str, data: st.DataObject) -> None:
     talk = Talk(name, lambda fetch: data.draw(answers(name, fetch)))
@@ -175,7 +175,7 @@ def test_whatever_is_answered_to_what_is_fetched_is_taken(name: str, data: st.Da
 
 
 @pytest.mark.parametrize("name", VENUES)
-@examples(20)
+@examples(15)
 @given(data=st.data())
 def test_an_answer_that_nobody_waits_for_is_taken(name: str, data: st.DataObject) -> None:
     talk = Talk(name)

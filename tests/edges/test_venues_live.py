@@ -22,6 +22,8 @@ from feedbus.venues import binance
 from feedbus.venues.alor import tokens
 from feedbus.venues.protocol import Confirmed, Effect, Send, WakeAt
 
+pytestmark = pytest.mark.edge
+
 TIMEOUT = 40.0
 ANY = ("127.0.0.1", 0)
 SYMBOLS = {

@@ -27,6 +27,8 @@ from tests.properties.soundness import MAX_TEXT
 from tests.properties.swollen import FILLINGS, places, repeated, value_at, whole, with_filling
 from tests.properties.talks import Talk, answering, body_of, credentials, samples, with_body
 
+pytestmark = pytest.mark.edge
+
 VENUES = venues.names()
 SIZE = 1_000_000
 LIMIT = 0.1  # seconds for a message of SIZE bytes
