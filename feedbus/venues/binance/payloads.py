@@ -92,10 +92,6 @@ class _BookTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=
     ask_size: S
 
 
-class _Named(msgspec.Struct, gc=False, rename={"symbol": "s"}):
-    symbol: str = ""
-
-
 class _Depth(msgspec.Struct, Generic[L], gc=False, rename={"update": "lastUpdateId"}):
     update: Whole
     bids: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
@@ -157,9 +153,6 @@ class _Ticker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_TIC
     volume: S
     turnover: S
     trades: Whole
-
-
-_decode_symbol = msgspec.json.Decoder(_Named).decode
 
 
 class Revisions:
@@ -239,19 +232,6 @@ def _noted(bars: Revisions, read: Callable[[bytes | Raw, int], Bar], payload: by
     bar = read(payload, ts_recv)
     bars.note(bar)
     return bar
-
-
-def mark(subscription: Subscription) -> bytes:
-    """Returns what each payload of this subscription holds, as the venue writes it; b"" where it doesn't say its
-    symbol."""
-    return b"" if subscription.channel in DEPTHS else b'"s":"%b"' % subscription.symbol.encode()
-
-
-def check_symbol(payload: bytes | Raw, symbol: str) -> None:
-    """Raises OtherInstrument for a payload that names another symbol: whichever of the two is right, a price may not be
-    published under the wrong one."""
-    if (named := _decode_symbol(payload).symbol) not in ("", symbol):
-        raise OtherInstrument(named)
 
 
 def nanoseconds(time: int) -> int:

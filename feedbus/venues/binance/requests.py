@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import key_of, request
-from feedbus.venues.binance.payloads import AllRevisions, mark, reader
+from feedbus.venues.binance.payloads import AllRevisions, reader
 from feedbus.venues.protocol import Subscription
 from feedbus.venues.subscriptions import Request, RequestPace, TrackedSubscription
 
@@ -28,16 +28,14 @@ PACE = RequestPace(
 
 
 class BinanceSubscription(TrackedSubscription):
-    """A subscription with the name of its stream, the bytes with which its messages begin, what its payloads hold, and
-    its reader of payloads."""
+    """A subscription with the name of its stream, the bytes with which its messages begin, and what reads them."""
 
-    __slots__ = ("key", "mark", "name", "read")
+    __slots__ = ("key", "name", "read")
 
     def __init__(self, subscription: Subscription, revisions: AllRevisions) -> None:
         super().__init__(subscription)
         self.name = stream_name(subscription)
         self.key = key_of(self.name)
-        self.mark = mark(subscription)
         self.read = reader(subscription, revisions)
 
 

@@ -17,7 +17,7 @@ from feedbus.schema.events import MarketData
 from feedbus.text import one_line
 from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import BinanceFailure, BinanceMessage, decode_list, decode_nothing, parse
-from feedbus.venues.binance.payloads import AllRevisions, Read, check_symbol, loose_reader
+from feedbus.venues.binance.payloads import AllRevisions, Read, loose_reader
 from feedbus.venues.binance.requests import ANSWER_WITHIN, LIST, PACE, BinanceSubscription, build
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.problems import Problems
@@ -39,8 +39,7 @@ class Session(SubscribingSession[BinanceSubscription]):
     def __init__(self, channels: Sequence[str], symbols: Sequence[str], revisions: AllRevisions) -> None:
         self._revisions = revisions
         self._by_name: dict[str, BinanceSubscription] = {}  # all that are wanted
-        # Their readers, and what their payloads hold, by the bytes with which their messages begin.
-        self._live: dict[bytes, tuple[Read, bytes]] = {}
+        self._live: dict[bytes, Read] = {}  # their readers, by the bytes with which their messages begin
         self._given_up: dict[str, None] = {}  # names that the venue may still send data of
         self._notices = 0
         super().__init__(Subscriptions(channels, PACE, track=self._track, build=build), symbols)
@@ -53,10 +52,10 @@ class Session(SubscribingSession[BinanceSubscription]):
             return (Skipped(BadData("message", reason)),)
         text = data if type(data) is bytes else bytes(data)
         begin, _, rest = text.partition(_DATA)
-        live = self._live.get(begin)
-        if live is not None and rest and rest[-1] == _END and live[1] in rest:
+        read = self._live.get(begin)
+        if read is not None and rest and rest[-1] == _END:
             try:
-                return (live[0](rest[:-1], ts_recv),)
+                return (read(rest[:-1], ts_recv),)
             except DECODE_ERRORS:
                 pass  # another shape, or nothing that can be used: the long way says which
         return list(self._any_message(text, ts_recv, now))
@@ -126,7 +125,6 @@ class Session(SubscribingSession[BinanceSubscription]):
         yield from self.subscriptions.confirm(tracked, now)
         problems = Problems(str(tracked.subscription))
         try:
-            check_symbol(payload, tracked.subscription.symbol)
             event = self._read(tracked, payload, ts_recv, problems)
         except DECODE_ERRORS as error:
             self.counts["other_instruments"] += isinstance(error, OtherInstrument)
@@ -135,7 +133,7 @@ class Session(SubscribingSession[BinanceSubscription]):
         self.counts.update(problems.left_out())
         if tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
-            self._live[tracked.key] = (tracked.read, tracked.mark)
+            self._live[tracked.key] = tracked.read
         # The first data on a connection always comes here, and ends the bar whose end fell between two connections.
         bars = self._revisions.get(tracked.subscription)
         if bars is not None and (cut_off := bars.take_cut_off()) is not None:
