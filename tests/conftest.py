@@ -1,7 +1,7 @@
 """Hypothesis for all tests, what a test that ran out of time was waiting for, and the commands run in this process.
 
 Hypothesis takes the same examples in every run, and gives no verdict on how long one takes. `make fuzz` takes the other
-profile: fresh examples, FUZZ_EXAMPLES for each property that has 100 otherwise, and how to repeat a failure.
+profile: fresh examples, FUZZ_EXAMPLES for each property that has 60 otherwise, and how to repeat a failure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.in_process import Command, untouched
 
-settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile(
     "fuzz",
     deadline=None,
