@@ -25,9 +25,9 @@ PLACE = "websocket"  # where a BadData of the protocol itself was found
 ABNORMAL = int(CloseCode.ABNORMAL_CLOSURE)  # 1006: no close frame came (RFC 6455, section 7.1.5)
 NOT_UTF8 = "a text message is not UTF-8"
 
-FRAMES_PER_TURN = 256
-"""How many frames are taken before other tasks get their turn. A venue's frames have 100 bytes and more, so nearly
-every read is one turn."""
+FRAMES_PER_TURN = 700
+"""How many frames are taken before other tasks get their turn. A read has up to 64 KiB, and a venue's frames have 100
+bytes and more, so nearly every read is one turn."""
 
 INFLATED_PER_TURN = 256 * 1024
 """How many bytes of compressed and fragmented messages are taken before other tasks get their turn, counted after they
