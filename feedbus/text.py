@@ -77,6 +77,14 @@ def plain_decimal(value: float, digits: int | None = None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+HINT = ": did you mean "
+
+
+def hinted(reason: str, near: str) -> str:
+    """Why something is refused, with what was probably meant, where there is anything near."""
+    return f"{reason}{HINT}{near}?" if near else reason
+
+
 def mistaken(text: str) -> tuple[str, str] | None:
     """What a text reads like in Latin letters, and which letter isn't one, in words; None for any other text.
 

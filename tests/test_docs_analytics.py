@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from feedbus import venues
 from feedbus.analytics.aggregates import Aggregates
 from feedbus.analytics.options import IndicatorOptions, Options
 from feedbus.schema.events import Bar, BookMetrics, MarketEvent
@@ -52,4 +53,5 @@ def test_every_field_of_what_is_published_is_said() -> None:
 
 
 def test_every_counter_is_named() -> None:
-    assert set(re.findall(r"`(\w+)`", section("What it counts"))) == set(Aggregates(Options()).counts())
+    counts = Aggregates(Options(), venues.trading_day).counts()
+    assert set(re.findall(r"`(\w+)`", section("What it counts"))) == set(counts)

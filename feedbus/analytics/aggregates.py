@@ -13,7 +13,6 @@ from typing import Any
 
 from feedbus.analytics.bar_maker import BarMaker, TradingDay
 from feedbus.analytics.book_metrics_maker import BookMetricsMaker
-from feedbus.analytics.day_changes import utc_day
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.schema.connections import Connections
 from feedbus.schema.events import BookDelta, BookSnapshot, Event, FeedStatus, Gap, MarketData, Quote, Ticker, Trade
@@ -33,7 +32,7 @@ class Aggregates:
     clock, whose origin doesn't matter.
     """
 
-    def __init__(self, options: Options, *, trading_day: TradingDay = lambda _venue: utc_day) -> None:
+    def __init__(self, options: Options, trading_day: TradingDay) -> None:
         """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies."""
         self.counters = AggregateCounters()
         self._connections = Connections()

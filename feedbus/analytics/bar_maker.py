@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from math import inf
 
 from feedbus.analytics.bars import SECOND, BarSeries, BarState, Source
-from feedbus.analytics.day_changes import Change, DayChanges, utc_day
+from feedbus.analytics.day_changes import Change, DayChanges
 from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverage
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
@@ -110,7 +110,7 @@ class BarMaker:
         counters: AggregateCounters,
         *,
         connections: Connections | None = None,
-        trading_day: TradingDay = lambda _venue: utc_day,
+        trading_day: TradingDay,
     ) -> None:
         """`connections` tells which venues are up. `trading_day` returns, by venue, the function that tells on which of
         the venue's trading days a time lies."""

@@ -28,7 +28,6 @@ from feedbus.schema.events import Ticker
 
 N = TypeVar("N", int, float)
 
-DAY = 86_400_000_000_000
 Amounts = tuple[float | None, float | None, int | None]
 """Volume, turnover and trades."""
 NO_AMOUNTS: Amounts = (None, None, None)
@@ -44,17 +43,12 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     trades: int | None
 
 
-def utc_day(time: int) -> int:
-    """Returns the number of the day in UTC, counted from the epoch, of a time in nanoseconds."""
-    return time // DAY
-
-
 class DayChanges:
     """Compares the tickers of one instrument, which must come in the order of their times."""
 
     __slots__ = ("_day", "_day_of", "_last", "_started", "_sums")
 
-    def __init__(self, day_of: Callable[[int], int] = utc_day) -> None:
+    def __init__(self, day_of: Callable[[int], int]) -> None:
         """`day_of` tells on which of the exchange's trading days a time lies, in nanoseconds since the epoch. The days
         are numbers that ascend."""
         self._day_of = day_of

@@ -120,9 +120,8 @@ class Publisher:
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _WordStream] = {}
         self._kinds = {event_type: _KindState(event_type.WORD) for event_type in EVENT_TYPES}
-        self._timer = trio.CancelScope(
-            deadline=inf
-        )  # its deadline is when the publisher's own task sends what is pending
+        # Its deadline is when the publisher's own task sends what is pending.
+        self._timer = trio.CancelScope(deadline=inf)
         self._wake = trio.Event()  # it is set when that task has to run now
         self._has_run = False
         self._failure: Exception | None = None  # why a message could not be sent; the publisher's own task raises it

@@ -28,15 +28,13 @@ class LosableSocket(Protocol):
 
 
 class SocketGuard:
-    """Looks after one socket. `losses` counts how often it was found lost, `bound_again` how often it was bound again.
+    """Looks after one socket.
 
     When another process has taken the address, that process isn't disturbed: the log and /healthz say so, and the
     address is bound again once it is free.
     """
 
     def __init__(self, socket: LosableSocket) -> None:
-        self.losses = 0
-        self.bound_again = 0
         self._socket = socket
         self._said = ""  # what is wrong by the last log line
 
@@ -57,7 +55,6 @@ class SocketGuard:
         if lost is None:
             self._said = ""
             return
-        self.losses += not self._said
         try:
             self._socket.bind_again()
         except BusError as error:
@@ -65,6 +62,5 @@ class SocketGuard:
                 self._said = str(error)
                 log.error("%s, and %s", lost, error)
             return
-        self.bound_again += 1
         self._said = ""
         log.error("%s: it is bound again at %s", lost, self._socket.address)

@@ -14,8 +14,7 @@ from feedbus.alerts.rules import WORDS, Pattern, Rule
 from feedbus.analytics.options import Options as AggregatorOptions
 from feedbus.config.model import Config, FeedConfig
 from feedbus.config.yaml_text import MAX_QUOTED, Node, place_of, quote
-from feedbus.schema.events import FeedStatus
-from feedbus.text import mistaken
+from feedbus.text import hinted, mistaken
 from feedbus.venues import account_class
 
 MAX_NEAR = 20_000
@@ -88,8 +87,7 @@ def _nobody_has(rule: Rule, text: str, sources: list[_Source]) -> str:
     if pattern.venue and pattern.venue not in venues:
         return f"{reason}: no feed is of venue {pattern.venue}; there are: {', '.join(venues)}"
     names = (name for source in sources if pattern.venue in ("", source.venue) for name in source.names(rule))
-    near = _nearest(pattern, names)
-    return f"{reason}: did you mean {near}?" if near else reason
+    return hinted(reason, _nearest(pattern, names))
 
 
 def _nearest(pattern: Pattern, names: Iterable[str]) -> str:
@@ -115,7 +113,7 @@ def _never(config: Config, rule: Rule, sources: list[_Source]) -> str | None:
         return None
     if rule.kind == "volume_spike":
         return _no_bars(config, rule, about)
-    words = [word for word in WORDS[rule.kind] if word != FeedStatus.WORD]  # every feed tells its state
+    words = WORDS[rule.kind]
     if any(source.sends(words) for source in about):
         return None
     return f"{rule.kind} is judged by {' or '.join(words)}, and no feed that it is about has a channel that sends them"

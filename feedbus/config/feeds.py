@@ -17,7 +17,7 @@ from feedbus.config.model import FeedConfig, ShardingConfig
 from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
 from feedbus.errors import ConfigError
 from feedbus.proxies import DIRECT, Proxies
-from feedbus.text import mistaken
+from feedbus.text import HINT, hinted, mistaken
 from feedbus.venues.protocol import Account, Lists
 
 MAX_FEEDS = 100
@@ -138,7 +138,7 @@ def _seen(scalar: YamlScalar, check: Callable[[str], str | None]) -> str | None:
         return None
     latin, odd = read
     reason = check(latin)
-    return f"{odd}; {reason}" if reason else f"{odd}: did you mean {latin}?"
+    return f"{odd}; {reason}" if reason else hinted(odd, latin)
 
 
 def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
@@ -147,7 +147,7 @@ def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
     """
     if value == scalar.text:
         return reason
-    return reason.partition(": did you mean")[0].replace(value, scalar.text)
+    return reason.partition(HINT)[0].replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:

@@ -32,7 +32,8 @@ from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
-from feedbus.schema.events import FeedState, FeedStatus
+from feedbus.schema.connections import UP_STATES
+from feedbus.schema.events import FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
@@ -47,8 +48,6 @@ MAX_NOTICES = 256  # how many different notices are remembered, so that each is 
 CRASHES_ALLOWED = 5  # in CRASH_PERIOD, besides one of each child: one bug may hit all connections at once
 CRASH_PERIOD = 60.0  # seconds
 CONNECTOR_GRACE = 10.0  # seconds that a connector has to close its connection when it is stopped
-UP: tuple[FeedState, ...] = ("online", "delayed")
-"""The states in which a connection is logged in."""
 
 
 class Feed:
@@ -216,7 +215,7 @@ class Feed:
 
     def changed(self, connector: Connector) -> None:
         """Publish the connector's status at once: its state or reason has changed."""
-        (self._up.add if connector.state in UP else self._up.discard)(connector.name)
+        (self._up.add if connector.state in UP_STATES else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
 
     def clean(self, text: str) -> str:
@@ -379,7 +378,7 @@ class Feed:
         return [
             f"{each.name}: {each.state}{each.reason and f': {each.reason}'}"
             for each in self.connectors
-            if each.state not in UP
+            if each.state not in UP_STATES
         ]
 
     def _unlisted_status(self) -> FeedStatus:
@@ -408,7 +407,7 @@ class Feed:
         self._reported[connector.name] = (now, connector.events)
         delay = None if connector.least_delay is None else connector.least_delay / 1e9
         connector.delay, connector.least_delay = delay, None
-        if connector.state in UP and delay is not None:
+        if connector.state in UP_STATES and delay is not None:
             connector.state = "delayed" if delay > DELAYED_AFTER else "online"
         session = connector.session
         return FeedStatus(

@@ -16,8 +16,9 @@ from feedbus import errors
 from feedbus.actors.shell import ActorShell
 from feedbus.bus.publisher import Publisher
 from feedbus.feed.connector import Connector
-from feedbus.feed.feed import UP, Feed
+from feedbus.feed.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.schema.connections import UP_STATES
 from feedbus.schema.events import FeedState
 from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries
@@ -172,7 +173,7 @@ FEED: Sequence[MetricSeries[Feed]] = (
 CONNECTION: Sequence[MetricSeries[Connector]] = (
     MetricSeries("feedbus_connection_state", "1 for the state that the connection is in, else 0.", _states, by="state"),
     MetricSeries(
-        "feedbus_connection_up", "1 when the connection is logged in, else 0.", lambda it: float(it.state in UP)
+        "feedbus_connection_up", "1 when the connection is logged in, else 0.", lambda it: float(it.state in UP_STATES)
     ),
     MetricSeries(
         "feedbus_connection_attempts_total",

@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 
 import msgspec
 
+from feedbus import venues
 from feedbus.schema.events import (
     OLD_PICTURE,
     Alert,
@@ -325,13 +326,10 @@ def _read_ticker(row: InstrumentRow, ticker: Ticker, at: int) -> None:
     volume = ticker.volume
     row.ticker = ticker
     if volume is not None and ticker.window_s is None:
-        day = row.day
-        if day is None:
-            row.day = DayTotals(ticker, ticker)
-        elif volume < (day.newest.volume or 0.0):
-            day.fell(ticker)
+        if row.day is None:
+            row.day = DayTotals(ticker, venues.trading_day(ticker.venue))
         else:
-            day.newest = ticker
+            row.day.add(ticker)
     if at >= row.best_at:
         alone = row.best_from == "ticker"
         row.bid = ticker.bid if alone or ticker.bid is not None else row.bid

@@ -16,6 +16,7 @@ from rich.console import Group
 from rich.text import Text
 
 from feedbus import venues
+from feedbus.schema.connections import UP_STATES
 from feedbus.table.alert_table import CRITICAL, AlertView
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
@@ -150,7 +151,7 @@ def connection_lines(feed: FeedView, width: int) -> list[Text]:
     delayed: list[str] = []
     away: list[ConnectionView] = []
     for connection in feed.connections:
-        if connection.silent_s is not None or connection.state not in ("online", "delayed"):
+        if connection.silent_s is not None or connection.state not in UP_STATES:
             away.append(connection)
         else:
             (online if connection.state == "online" else delayed).append(replaced(connection.name))

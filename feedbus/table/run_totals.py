@@ -1,15 +1,16 @@
 """What was traded of each instrument since the table began. Pure.
 
 When there are trades, they are added up. Otherwise it is how much the day's volume and turnover in the ticker have
-risen. When the day's volume falls to less than half, a new day has begun, all of which counts. When it falls by less,
-the venue has corrected it, and how much was traded is not known from then on. It is never known from tickers whose
-sums are over a rolling window. Tickers don't tell buyers from sellers.
+risen. On a new trading day a volume that differs from yesterday's is all of today's, and all of it counts. When it
+falls within a day, the venue has corrected it, and how much was traded is not known from then on. It is never known
+from tickers whose sums are over a rolling window. Tickers don't tell buyers from sellers.
 
 Bars are not used: the bars that a venue sends include what was traded before the table began.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -67,29 +68,38 @@ class TradeTotals(msgspec.Struct, gc=False):
         return vwap, self.volume, self.bought if sided else None, self.sold if sided else None
 
 
-class DayTotals(msgspec.Struct, gc=False):
+class DayTotals:
     """The day's sums of one instrument: the first and the newest ticker with a volume of this day, and what was traded
     on the days before.
     """
 
-    newest: Ticker
-    first: Ticker | None
-    """None when the day began after the table did, so that all of its volume counts."""
-    volume: float = 0.0
-    turnover: float | None = 0.0
-    low: float | None = None
-    high: float | None = None
-    known: bool = True
+    __slots__ = ("_day", "_day_of", "_first", "_high", "_known", "_low", "_newest", "_turnover", "_volume")
 
-    def fell(self, ticker: Ticker) -> None:
-        """Take in a ticker whose volume is lower than that of the newest one so far."""
-        if (ticker.volume or 0.0) * 2 < (self.newest.volume or 0.0):
-            self.volume, self.turnover = self._risen()
-            self.low, self.high = self._range()
-            self.first = None
-        else:
-            self.known = False
-        self.newest = ticker
+    def __init__(self, ticker: Ticker, day_of: Callable[[int], int]) -> None:
+        """`ticker` is the first one. `day_of` tells on which of the exchange's trading days a time lies, in nanoseconds
+        since the epoch.
+        """
+        self._day_of = day_of
+        self._day = day_of(ticker.ts_event or ticker.ts_recv)
+        self._newest = ticker
+        # None when the day began after the table did, so that all of its volume counts.
+        self._first: Ticker | None = ticker
+        self._volume = 0.0  # of the days before, as the following ones
+        self._turnover: float | None = 0.0
+        self._low: float | None = None
+        self._high: float | None = None
+        self._known = True
+
+    def add(self, ticker: Ticker) -> None:
+        """Take in a further ticker with a volume."""
+        before, now = self._newest.volume or 0.0, ticker.volume or 0.0
+        if now != before and (day := self._day_of(ticker.ts_event or ticker.ts_recv)) > self._day:
+            self._volume, self._turnover = self._risen()
+            self._low, self._high = self._range()
+            self._first, self._day = None, day
+        elif now < before:
+            self._known = False
+        self._newest = ticker
 
     def sums(self) -> Sums:
         """The sums so far.
@@ -97,7 +107,7 @@ class DayTotals(msgspec.Struct, gc=False):
         The VWAP is None when it is outside of the day's lowest and highest price. Turnover and volume aren't in units
         that give a price then: bonds are quoted in percent of their face value, futures in points.
         """
-        if not self.known:
+        if not self._known:
             return None, None, None, None
         volume, turnover = self._risen()
         low, high = self._range()
@@ -108,17 +118,17 @@ class DayTotals(msgspec.Struct, gc=False):
 
     def _risen(self) -> tuple[float, float | None]:
         """Volume and turnover since the table began."""
-        before = self.first.volume if self.first else 0.0
-        volume = self.volume + (self.newest.volume or 0.0) - (before or 0.0)
-        spent = self.first.turnover if self.first else 0.0
-        if self.turnover is None or spent is None or self.newest.turnover is None:
+        before = self._first.volume if self._first else 0.0
+        volume = self._volume + (self._newest.volume or 0.0) - (before or 0.0)
+        spent = self._first.turnover if self._first else 0.0
+        if self._turnover is None or spent is None or self._newest.turnover is None:
             return volume, None
-        return volume, self.turnover + self.newest.turnover - spent
+        return volume, self._turnover + self._newest.turnover - spent
 
     def _range(self) -> tuple[float | None, float | None]:
         """The lowest and the highest price of all days since the table began."""
-        lows = [low for low in (self.low, self.newest.low) if low is not None]
-        highs = [high for high in (self.high, self.newest.high) if high is not None]
+        lows = [low for low in (self._low, self._newest.low) if low is not None]
+        highs = [high for high in (self._high, self._newest.high) if high is not None]
         return min(lows, default=None), max(highs, default=None)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import cast
 
 from feedbus.errors import ConfigError
@@ -19,7 +20,13 @@ from feedbus.venues.protocol import Account
 
 def names() -> list[str]:
     """The names of all venues, in order. No venue is imported to find them."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
+    return list(_names_in(tuple(__path__)))
+
+
+@lru_cache(maxsize=8)
+def _names_in(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Looked for once: this is asked for every instrument that a subscriber sees."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(path) if module.ispkg))
 
 
 def account_class(name: str) -> type[Account]:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedbus import venues
 from feedbus.analytics import aggregates
 from feedbus.analytics.aggregates import Aggregates
 from feedbus.analytics.bars import SECOND
@@ -47,7 +48,7 @@ def gap(topic: str, publisher: str = "fake") -> Gap:
 
 
 def test_each_kind_goes_where_it_belongs() -> None:
-    model = Aggregates(OPTIONS)
+    model = Aggregates(OPTIONS, venues.trading_day)
     model.add(
         "fake",
         [
@@ -74,7 +75,7 @@ def test_each_kind_goes_where_it_belongs() -> None:
 
 
 def test_what_is_due_next_is_the_first_of_all() -> None:
-    model = Aggregates(OPTIONS)
+    model = Aggregates(OPTIONS, venues.trading_day)
     assert model.next_due() == inf
     model.add("fake", [trade(30)], 30.0)
     model.take(30.0)
@@ -92,7 +93,7 @@ def concerned(model: Aggregates, lost: Gap) -> list[tuple[str, str]]:
 
 
 def with_two_of_each() -> Aggregates:
-    model = Aggregates(OPTIONS)
+    model = Aggregates(OPTIONS, venues.trading_day)
     for publisher, venue in (("fake", "fake"), ("fake/1", "fake"), ("second", "other")):
         for symbol in ("A", "B.C"):
             model.add(publisher, [trade(1, venue, symbol), trade(61, venue, symbol), book(61, venue, symbol)], 61.0)
@@ -132,7 +133,7 @@ class Outages:
     """A model with bars of a minute, empty ones too. Times are seconds since START."""
 
     def __init__(self) -> None:
-        self.model = Aggregates(Options(periods=(60,), indicators=(), empty=True))
+        self.model = Aggregates(Options(periods=(60,), indicators=(), empty=True), venues.trading_day)
         self.bars: dict[int, Bar] = {}  # the newest version, by the number of its minute
 
     def at(self, now: float, *events: MarketData) -> None:
@@ -295,7 +296,8 @@ def test_whatever_comes_it_goes_on_and_says_no_number_that_is_none(
     inputs: list[tuple[MarketData | Gap, float]], empty: bool
 ) -> None:
     model = Aggregates(
-        Options(periods=(60, 86400), indicators=(IndicatorOptions("sma", 2), IndicatorOptions("ema", 2)), empty=empty)
+        Options(periods=(60, 86400), indicators=(IndicatorOptions("sma", 2), IndicatorOptions("ema", 2)), empty=empty),
+        venues.trading_day,
     )
     now = 0.0
     found: list[MarketData] = []

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feedbus import venues
 from feedbus.analytics.bar_maker import GAP_DETECTION_TIME, MAX_AHEAD, BarMaker
 from feedbus.analytics.bars import SECOND
 from feedbus.analytics.options import AggregateCounters, IndicatorOptions, Options
@@ -38,7 +39,7 @@ class Rig:
 
     def __init__(self, options: Options = MINUTE) -> None:
         self.counters = AggregateCounters()
-        self.maker = BarMaker(options, self.counters)
+        self.maker = BarMaker(options, self.counters, trading_day=venues.trading_day)
 
     def add(self, *events: Trade | Ticker, now: float | None = None) -> list[MarketData]:
         """Takes in events as one message, at the time of the last of them or at `now`."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from feedbus.analytics.day_changes import DAY, Change, DayChanges
+from feedbus.analytics.day_changes import Change, DayChanges
 from feedbus.schema.events import Ticker
+from feedbus.venues import trading_days
+from feedbus.venues.trading_days import DAY
 
 
 def ticker(
@@ -20,7 +22,7 @@ def ticker(
 
 
 def changes(*tickers: Ticker) -> list[Change | None]:
-    day = DayChanges()
+    day = DayChanges(trading_days.utc)
     return [day.change(each) for each in tickers]
 
 
@@ -115,7 +117,7 @@ def test_the_trading_days_are_the_exchanges() -> None:
 
 
 def test_what_lies_before_a_restart_is_in_no_change() -> None:
-    day = DayChanges()
+    day = DayChanges(trading_days.utc)
     day.change(FIRST)
     day.restart()
     assert day.change(ticker(120.0, 900.0)) is None

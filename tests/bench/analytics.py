@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from feedbus import venues
 from feedbus.analytics.aggregates import Aggregates
 from feedbus.analytics.options import Options
 from feedbus.schema.events import BookSnapshot, MarketData, Side, Ticker, Trade
@@ -69,7 +70,7 @@ def measure(events: Sequence[MarketData], options: Options) -> tuple[float, int]
     least = float("inf")
     published = 0
     for _ in range(ROUNDS):
-        model = Aggregates(options)
+        model = Aggregates(options, venues.trading_day)
         published = 0
         began = time.process_time()
         for batch in batches:

@@ -43,12 +43,10 @@ async def test_a_lost_socket_is_bound_again_as_soon_as_it_can_be_and_said_meanwh
     socket.why = "its socket was deleted"
     assert guard.overdue(0) == "the bus: nobody can subscribe at ipc:///run/events.ipc: its socket was deleted"
     assert await later() is None
-    assert (guard.losses, guard.bound_again) == (1, 1)
     socket.why, socket.taken = "its socket was deleted", True
     assert [await later() is None for _ in range(3)] == [False] * 3
     socket.taken = False
     assert await later() is None
-    assert (guard.losses, guard.bound_again) == (2, 2)
     assert [record.getMessage() for record in caplog.records] == [
         "its socket was deleted: it is bound again at ipc:///run/events.ipc",
         "its socket was deleted, and can't publish at x: another process publishes there",

@@ -17,8 +17,18 @@ def trade(price: float, size: float, side: str | None = None, symbol: str = "SBE
     return Trade("moex", symbol, 0, 1, price, size, side, None)  # type: ignore[arg-type]
 
 
-def ticker(volume: float | None, turnover: float | None = None, low: float = 1.0, high: float = 1000.0) -> Ticker:
-    return Ticker("moex", "SBER", 0, 1, last=10.0, volume=volume, turnover=turnover, low=low, high=high)
+DAY = 86_400_000_000_000
+
+
+def ticker(
+    volume: float | None, turnover: float | None = None, low: float = 1.0, high: float = 1000.0, day: int = 0
+) -> Ticker:
+    at = day * DAY + 1
+    return Ticker("moex", "SBER", at, at, last=10.0, volume=volume, turnover=turnover, low=low, high=high)
+
+
+def next_day(volume: float, turnover: float, low: float = 1.0, high: float = 1000.0) -> Ticker:
+    return ticker(volume, turnover, low, high, day=1)
 
 
 def total(*events: Trade | Ticker) -> Total:
@@ -68,13 +78,19 @@ def test_the_vwap_is_within_the_prices_and_the_sides_make_up_the_volume(made: li
         ([ticker(100.0, 1000.0), ticker(None), ticker(103.0, 1060.0)], 20.0, 3.0),
         ([ticker(100.0), ticker(103.0)], None, 3.0),
         # a new day: all of it counts
-        ([ticker(100.0, 1000.0), ticker(102.0, 1040.0), ticker(4.0, 80.0)], 20.0, 6.0),
-        ([ticker(100.0, 1000.0), ticker(102.0, 1040.0), ticker(4.0, 80.0), ticker(10.0, 440.0)], 40.0, 12.0),
-        ([ticker(100.0, 1000.0), ticker(2.0, 40.0), ticker(4.0, 80.0), ticker(1.0, 20.0)], 20.0, 5.0),
-        ([ticker(100.0, 1000.0), ticker(None), ticker(1.0, 20.0)], 20.0, 1.0),
+        ([ticker(100.0, 1000.0), ticker(102.0, 1040.0), next_day(4.0, 80.0)], 20.0, 6.0),
+        ([ticker(100.0, 1000.0), ticker(102.0, 1040.0), next_day(4.0, 80.0), next_day(10.0, 440.0)], 40.0, 12.0),
+        ([ticker(100.0, 1000.0), next_day(4.0, 80.0), ticker(1.0, 20.0, day=4)], 20.0, 5.0),
+        ([ticker(100.0, 1000.0), ticker(None), next_day(1.0, 20.0)], 20.0, 1.0),
+        # of a thin paper, too: more than yesterday, or most of it
+        ([ticker(1.0, 10.0), next_day(3.0, 60.0)], 20.0, 3.0),
+        ([ticker(4.0, 40.0), next_day(3.0, 60.0)], 20.0, 3.0),
+        # until then yesterday's sums are repeated
+        ([ticker(4.0, 40.0), next_day(4.0, 40.0), next_day(3.0, 60.0), next_day(5.0, 100.0)], 20.0, 5.0),
         # corrected, or no sum of a day at all
         ([ticker(100.0, 1000.0), ticker(99.0, 990.0)], None, None),
         ([ticker(100.0, 1000.0), ticker(99.0, 990.0), ticker(200.0, 2000.0)], None, None),
+        ([ticker(100.0, 1000.0), ticker(4.0, 80.0)], None, None),
     ],
 )
 def test_without_trades_it_is_what_the_sums_of_the_day_rose_by(
@@ -94,7 +110,7 @@ def test_a_vwap_that_no_price_could_have_is_none(low: float, high: float, vwap: 
 
 
 def test_over_two_days_a_vwap_is_within_the_prices_of_both() -> None:
-    days = [ticker(100.0, 1000.0, 10.0, 12.0), ticker(200.0, 2100.0, 10.0, 12.0), ticker(10.0, 300.0, 29.0, 31.0)]
+    days = [ticker(100.0, 1000.0, 10.0, 12.0), ticker(200.0, 2100.0, 10.0, 12.0), next_day(10.0, 300.0, 29.0, 31.0)]
     assert total(*days).vwap == pytest.approx(1400 / 110)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from feedbus.errors import ConfigError
+from feedbus.text import hinted
 from feedbus.venues.protocol import Subscription
 
 PERIODS = {
@@ -76,11 +77,11 @@ def chosen(channels: Sequence[str]) -> tuple[str, ...]:
 def symbol_problem(symbol: str) -> str | None:
     """Returns why this symbol can't be subscribed, or None when it can."""
     if pair := _PAIR.fullmatch(symbol):
-        return f"written without a sign between the two: did you mean {''.join(pair.groups()).upper()}?"
+        return hinted("written without a sign between the two", "".join(pair.groups()).upper())
     if not _SYMBOL.fullmatch(symbol):
         return "not 1 to 50 letters and digits, like BTCUSDT"
     if symbol != symbol.upper():
-        return f"written in capitals: did you mean {symbol.upper()}?"
+        return hinted("written in capitals", symbol.upper())
     if symbol.lower().upper() != symbol:
         return "can't be told from its lower case, which names of streams have"
     return None

@@ -24,7 +24,7 @@ import msgspec
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
-from feedbus.text import quoted
+from feedbus.text import hinted, quoted
 from feedbus.venues.fields import DECODE_ERRORS, LARGEST, too_dear
 from feedbus.venues.moex.symbols import BOARD, MARKETS, symbol_problem
 from feedbus.venues.moex.tables import VENUE, Cell, ReadCell, number
@@ -57,7 +57,7 @@ def board_problem(board: str) -> str | None:
     if BOARD.fullmatch(board):
         return None
     if BOARD.fullmatch(board.upper()):
-        return f"a board is written in capitals: did you mean {board.upper()}?"
+        return hinted("a board is written in capitals", board.upper())
     return "not the code of a board, like TQBR"
 
 

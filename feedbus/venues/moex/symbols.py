@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from feedbus.text import hinted
 from feedbus.venues.boards import BOARDS, board_and_code
 from feedbus.venues.protocol import Subscription
 
@@ -21,10 +22,7 @@ MAX_TICKER = 25  # length of TICKER in the venue's own catalogue
 def symbol_problem(symbol: str) -> str | None:
     """Returns why this symbol can't be subscribed, with the nearest one that can, or None when it can."""
     reason = _problem(symbol)
-    if reason is None:
-        return None
-    near = _nearest(symbol)
-    return f"{reason}: did you mean {near}?" if near else reason
+    return None if reason is None else hinted(reason, _nearest(symbol))
 
 
 def _problem(symbol: str) -> str | None:
