@@ -7,7 +7,6 @@ must not be used in a process that was forked after this module was imported, be
 
 from __future__ import annotations
 
-import select
 from collections import deque
 from collections.abc import Iterable
 from contextlib import nullcontext, suppress
@@ -24,6 +23,8 @@ STALLED_BYTES = 64 * 1024 * 1024  # bytes that may wait for a subscriber that do
 QUEUE_LIMIT = 8192  # messages in the longest queue that nng permits
 MAX_LISTENERS = 4
 """How often a socket whose file was deleted is bound while all its subscribers stay. Each time costs a descriptor."""
+DRAIN = 4
+"""Messages that a subscriber takes from nng before other tasks get their turn. A message may hold a hundred events."""
 REDIAL_MS = 100  # milliseconds after which a missing publisher is dialled again at the latest
 
 _NOW = pynng.lib.NNG_FLAG_NONBLOCK
@@ -94,14 +95,11 @@ class PubSocket:
             self._socket.close()
 
 
-class SubSocket:
-    """Receives the messages that begin with one of its prefixes, from any number of publishers."""
+class NngSubscriber:
+    """An nng socket that receives the messages which begin with one of its prefixes, from any number of publishers."""
 
-    def __init__(self, addresses: Iterable[str], prefixes: Iterable[bytes], stalled_bytes: int = STALLED_BYTES) -> None:
-        """Dial the publishers in the background, again and again while one is missing.
-
-        `stalled_bytes` bounds what may wait here unread. Raises BadAddress for a malformed address.
-        """
+    def __init__(self, prefixes: Iterable[bytes], stalled_bytes: int) -> None:
+        """`stalled_bytes` bounds what may wait here unread. The oldest messages are dropped when it is exceeded."""
         self._socket = pynng.Sub0(
             recv_buffer_size=queue_length(stalled_bytes),
             recv_max_size=RECV_MAX_SIZE,
@@ -109,30 +107,19 @@ class SubSocket:
             reconnect_time_max=REDIAL_MS,
         )
         self._dialled: dict[int, str] = {}
-        try:
-            for prefix in prefixes:
-                self._socket.subscribe(prefix)
-            for address in addresses:
-                self._dial(address)
-        except BusError:
-            self._socket.close()
-            raise
+        for prefix in prefixes:
+            self._socket.subscribe(prefix)
         self.fd: int = self._socket.recv_fd  # it is readable when a message waits
         # nng_recv writes the address and the size of a message here. They are made once, not for each message.
         self._data = pynng.ffi.new("char **")
         self._size = pynng.ffi.new("size_t *")
-        self.closed = False
 
-    def _dial(self, address: str) -> None:
+    def dial(self, address: str) -> None:
+        """Dial a publisher in the background, again and again while it is missing. Raises BadAddress."""
         try:
             self._dialled[self._socket.dial(address, block=False).id] = address
         except pynng.NNGException as error:
             raise BadAddress(f"can't subscribe at {address}: {error}") from None
-
-    @property
-    def addresses(self) -> list[str]:
-        """The addresses that it dials."""
-        return list(self._dialled.values())
 
     def connected(self) -> list[str]:
         """Return the addresses at which it is connected with a publisher now."""
@@ -142,13 +129,13 @@ class SubSocket:
                 found.append(self._dialled[pipe.dialer.id])
         return found
 
-    def drain(self, limit: int) -> list[bytes]:
-        """Return up to `limit` messages that wait here, without waiting. Raises BusError when the socket is closed."""
+    def drain(self) -> list[bytes]:
+        """Return up to DRAIN messages that wait here, without waiting. Raises BusError when the socket fails."""
         # pynng's own recv raises an exception for an empty queue. Each drain ends with that, and an exception costs as
         # much as receiving a message.
         lib, unpack = pynng.lib, pynng.ffi.unpack
         messages: list[bytes] = []
-        while len(messages) < limit:
+        while len(messages) < DRAIN:
             failure = lib.nng_recv(self._socket.socket, self._data, self._size, _RECEIVE_NOW)
             if failure == lib.NNG_EAGAIN:
                 break
@@ -158,17 +145,8 @@ class SubSocket:
             lib.nng_free(self._data[0], self._size[0])
         return messages
 
-    def has_messages(self) -> bool:
-        """Return True when a message waits here. A closed socket has none."""
-        if self.closed:
-            return False
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        return bool(poll.poll(0))  # milliseconds
-
     def close(self) -> None:
         """Close the socket. The number `fd` may belong to another file from now on."""
-        self.closed = True
         self._socket.close()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import select
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -19,16 +18,16 @@ from typing import Self
 
 import trio
 
-from feedbus.bus.nng import STALLED_BYTES, SubSocket
+from feedbus.bus.nng import STALLED_BYTES
 from feedbus.bus.receiver import Batch, Header, Receiver, Stats
 from feedbus.bus.silence import why_silent
+from feedbus.bus.sub_socket import SubSocket
 from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData
 from feedbus.urls import usual_bus
 
-WAIT_MS = 1000  # milliseconds that a plain program waits at most before Python runs the handlers of its signals
+WAIT = 1.0  # seconds that a plain program waits at most before Python runs the handlers of its signals
 READ_WITHIN = 4.0  # seconds that a reader may leave what has come unread before it counts as stuck
-DRAIN = 64  # messages that are taken from the socket before other tasks get their turn
 WARN_AFTER = 2.0  # seconds without anything wanted, after which a waiting program is told why
 
 SILENT = "nothing has come for %g s: %s"
@@ -166,7 +165,7 @@ class BusSubscription(EventReader):
                 self._waiting = False
             if self._socket.closed:
                 continue  # another task has closed it since it became readable
-            _receive_all(self._socket, self._receiver, self._batches)
+            _receive(self._socket.drain(), self._receiver, self._batches)
         self._warn_after = None
         self._taken += 1
         return self._batches.popleft()
@@ -207,8 +206,6 @@ class SyncSubscription:
         self._warn_at = math.inf
         self._batches: deque[Batch] = deque()
         self._opened = _OpenBatch()
-        self._poll = select.poll()
-        self._poll.register(socket.fd, select.POLLIN)
 
     def stats(self) -> Stats:
         """Return the balance sheet up to now."""
@@ -228,23 +225,21 @@ class SyncSubscription:
                 raise BusError("the subscription is closed")
             # A signal that comes just before this call doesn't interrupt it. Its handler runs when the call returns,
             # so the wait is bounded.
-            if self._warn_after is None:
-                self._poll.poll(WAIT_MS)
-            else:
-                self._first_wait(self._warn_after)
-            _receive_all(self._socket, self._receiver, self._batches)
+            wait = WAIT if self._warn_after is None else self._first_wait(self._warn_after)
+            _receive(self._socket.drain(wait), self._receiver, self._batches)
         self._warn_after = None
         return self._batches.popleft()
 
-    def _first_wait(self, warn_after: float) -> None:
-        """Wait as long as nothing wanted has come yet. When that has taken too long, warn instead, and only once."""
+    def _first_wait(self, warn_after: float) -> float:
+        """Return how long to wait, in seconds, as long as nothing wanted has come yet. When that has taken too long,
+        warn, and only once."""
         now = time.monotonic()
         self._warn_at = min(self._warn_at, now + warn_after)
         if now < self._warn_at:
-            self._poll.poll(min(WAIT_MS, (self._warn_at - now) * 1000))
-            return
+            return min(WAIT, self._warn_at - now)
         self._warn_after = None
         log.warning(SILENT, warn_after, self.why_silent())
+        return 0.0
 
     def why_silent(self) -> str:
         """Return why nothing has come, as BusSubscription.why_silent does."""
@@ -271,8 +266,8 @@ class _SyncMessages:
         return self._opened.rest() if self._opened.events else self._subscription.next_batch()
 
 
-def _receive_all(socket: SubSocket, receiver: Receiver, batches: deque[Batch]) -> None:
-    for data in socket.drain(DRAIN):
+def _receive(messages: Iterable[bytes], receiver: Receiver, batches: deque[Batch]) -> None:
+    for data in messages:
         batch = receiver.receive(data)
         if batch is not None:
             batches.append(batch)
@@ -310,10 +305,13 @@ async def subscribe(
     the empty topic for all topics.
 
     Entering the context neither fails nor waits when a publisher is missing: a missing or lost publisher is dialled
-    again at least every 100 ms. When nothing wanted has come within `warn_after` seconds of the first wait, the logger
-    feedbus.bus says why, once; None: never. `stalled_bytes` bounds what may wait here unread; when it is exceeded, the
-    oldest messages are dropped and a Gap tells of it. Raises BadAddress for a malformed address or topic. A task that
-    iterates while another one leaves the context gets trio.ClosedResourceError.
+    again every 100 ms while the program waits for events. When nothing wanted has come within `warn_after` seconds of
+    the first wait, the logger feedbus.bus says why, once; None: never.
+
+    What a program leaves unread waits at the publisher, bounded by its `bus.stalled_bytes`, when the address is an
+    ipc:// one, and here otherwise, bounded by `stalled_bytes`. When that is exceeded, the oldest messages are dropped
+    and a Gap tells of it. Raises BadAddress for a malformed address or topic. A task that iterates while another one
+    leaves the context gets trio.ClosedResourceError.
     """
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:

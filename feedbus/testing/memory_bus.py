@@ -13,8 +13,9 @@ from typing import TypeVar
 
 import trio
 
+from feedbus.bus.nng import DRAIN
 from feedbus.bus.receiver import Batch, Receiver
-from feedbus.bus.subscriber import DRAIN, EventReader
+from feedbus.bus.subscriber import EventReader
 from feedbus.runtime.mailbox import Mailbox
 from feedbus.schema import codec
 from feedbus.schema.events import Event

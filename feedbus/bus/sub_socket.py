@@ -1,0 +1,115 @@
+"""The receiving end of the bus: one socket for publishers at any number of addresses. May touch sockets.
+
+Publishers at ipc:// addresses are read by IpcPipe, all others through nng. All of them share one descriptor to wait
+for.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterable
+
+from feedbus.bus.ipc_pipe import SCHEME, IpcPipe
+from feedbus.bus.nng import RECV_MAX_SIZE, REDIAL_MS, STALLED_BYTES, NngSubscriber
+from feedbus.bus.redial_timer import RedialTimer
+from feedbus.errors import BusError
+
+
+class SubSocket:
+    """Receives the messages that begin with one of its prefixes, from any number of publishers.
+
+    fd         is readable when a message waits, and when a missing publisher has to be dialled again. Whoever waits for
+               it calls `drain` then
+    addresses  those that it dials
+    closed     whether it has been closed
+    """
+
+    def __init__(self, addresses: Iterable[str], prefixes: Iterable[bytes], stalled_bytes: int = STALLED_BYTES) -> None:
+        """Dial the publishers, again and again while one is missing.
+
+        `stalled_bytes` bounds what may wait here unread of publishers that nng reads. What a publisher at an ipc://
+        address sends waits there. Raises BadAddress for a malformed address.
+        """
+        self.closed = False
+        self.addresses = list(addresses)
+        wanted = tuple(prefixes)
+        self._nng: NngSubscriber | None = None
+        self._missing: list[IpcPipe] = []
+        self._open: dict[int, IpcPipe] = {}  # by descriptor
+        self._epoll = select.epoll()
+        self.fd = self._epoll.fileno()
+        self._timer = RedialTimer(REDIAL_MS)
+        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        try:
+            for address in self.addresses:
+                if address.startswith(SCHEME):
+                    self._missing.append(IpcPipe(address, wanted, RECV_MAX_SIZE))
+                else:
+                    self._dial_by_nng(address, wanted, stalled_bytes)
+        except BusError:
+            self.close()
+            raise
+        self._dial_missing()
+
+    def connected(self) -> list[str]:
+        """Return the addresses at which it is connected with a publisher now."""
+        found = [] if self._nng is None else self._nng.connected()
+        return found + [pipe.address for pipe in self._open.values() if pipe.connected]
+
+    def drain(self, timeout: float = 0.0) -> list[bytes]:
+        """Return messages that have come, in a bounded number; wait up to `timeout` seconds when there are none.
+
+        Raises BusError when the socket is closed.
+        """
+        if self.closed:
+            raise BusError("the bus socket is closed")
+        messages: list[bytes] = []
+        for fd, _ in self._epoll.poll(timeout):
+            pipe = self._open.get(fd)
+            if pipe is not None:
+                messages += self._read(fd, pipe)
+            elif self._nng is not None and fd == self._nng.fd:
+                messages += self._nng.drain()
+            else:
+                self._timer.clear()
+                self._dial_missing()
+        return messages
+
+    def has_messages(self) -> bool:
+        """Return True when a message waits here, or the end of a connection. A closed socket has none."""
+        return not self.closed and any(fd != self._timer.fd for fd, _ in self._epoll.poll(0))
+
+    def close(self) -> None:
+        """Close the socket. The number `fd` may belong to another file from now on."""
+        if self.closed:
+            return
+        self.closed = True
+        for pipe in self._open.values():
+            pipe.close()
+        if self._nng is not None:
+            self._nng.close()
+        self._timer.close()
+        self._epoll.close()
+
+    def _dial_by_nng(self, address: str, prefixes: tuple[bytes, ...], stalled_bytes: int) -> None:
+        if self._nng is None:
+            self._nng = NngSubscriber(prefixes, stalled_bytes)
+            self._epoll.register(self._nng.fd, select.EPOLLIN)
+        self._nng.dial(address)
+
+    def _read(self, fd: int, pipe: IpcPipe) -> list[bytes]:
+        messages = pipe.read()
+        if messages is not None:
+            return messages
+        del self._open[fd]  # the system has taken the closed descriptor out of the epoll
+        self._missing.append(pipe)
+        self._timer.switch(True)
+        return []
+
+    def _dial_missing(self) -> None:
+        for pipe in list(self._missing):
+            if pipe.open():
+                self._missing.remove(pipe)
+                self._open[pipe.fd] = pipe
+                self._epoll.register(pipe.fd, select.EPOLLIN)
+        self._timer.switch(bool(self._missing))
