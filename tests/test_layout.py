@@ -41,6 +41,7 @@ PURE_IMPORTS = {
 }  # fmt: skip
 """What a pure module may import besides feedbus. All else is a file, a socket, a clock, the process or chance."""
 PURE_BUT = {
+    "bench/traffic.py": {"random"},  # its seed is fixed
     "config/yaml_mistakes.py": {"yaml"},  # it reads the parser's errors
     "sim/__init__.py": {"pkgutil"},  # it finds the packages of its folder
     "sim/moex/catalogue.py": {"importlib.resources"},  # the names of the securities are a file of the package

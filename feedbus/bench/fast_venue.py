@@ -32,6 +32,7 @@ from feedbus.bench.slotted_frames import (
     handshake,
     market_frame,
 )
+from feedbus.bench.traffic import TRAFFIC, TrafficName, Write, even_writes, real_writes
 from feedbus.bench.turn import say
 
 POOL = 2000  # frames that are built beforehand for all connections together, at least one for each ticker
@@ -43,7 +44,8 @@ SLOT_EXAMPLE = 10**18  # it has as many digits as the times that will overwrite 
 
 class Orders(NamedTuple):
     """What to serve: `symbols` tickers on each of `connections` connections. Each `go` sends `events` events in all, at
-    `rate` a second (0: as fast as they are read), with `frames_per_write` frames of one connection in one write."""
+    `rate` a second (0: as fast as they are read), with `frames_per_write` frames of one connection in one write; or in
+    groups as in this `traffic`."""
 
     protocol: Protocol
     connections: int
@@ -51,18 +53,27 @@ class Orders(NamedTuple):
     events: int
     rate: float
     frames_per_write: int
+    traffic: TrafficName | None = None
 
 
 class Block(NamedTuple):
-    """The frames of one write: their bytes, where the slot of each begins, and where each ends."""
+    """Frames that are ready to be sent: their bytes, where the slot of each begins, and where each ends."""
 
     data: bytearray
     slots: list[int]
     ends: list[int]
 
+    def stamped(self, begin: int, end: int, digits: bytes) -> memoryview:
+        """The bytes of the frames from the one with the number `begin` to the one before `end`, with these digits in
+        every slot. They are valid until the next call."""
+        data, size = self.data, len(digits)
+        for at in self.slots[begin:end]:
+            data[at : at + size] = digits
+        return memoryview(data)[self.ends[begin - 1] if begin else 0 : self.ends[end - 1]]
+
 
 def block_of(frames: Sequence[SlottedFrame]) -> Block:
-    """Join frames into the bytes of one write."""
+    """Join frames."""
     data, slots, ends = bytearray(), [], []
     for one, slot in frames:
         slots.append(len(data) + slot)
@@ -71,22 +82,23 @@ def block_of(frames: Sequence[SlottedFrame]) -> Block:
     return Block(data, slots, ends)
 
 
-def stamp(block: Block, digits: bytes) -> None:
-    """Overwrite every slot of the block with the same digits."""
-    data, size = block.data, len(digits)
-    for at in block.slots:
-        data[at : at + size] = digits
+def writes(orders: Orders) -> Iterator[Write]:
+    """When the venue writes, and how many frames at once, without end."""
+    if orders.traffic is None:
+        return even_writes(orders.rate, orders.frames_per_write)
+    return real_writes(TRAFFIC[orders.traffic], orders.rate)
 
 
 class VenueClient:
-    """One connection: what it subscribed to, and the blocks that are ready to be sent to it."""
+    """One connection: what it subscribed to, and the frames that are ready to be sent to it."""
 
     def __init__(self, connection: socket.socket, orders: Orders) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(WRITE_TIMEOUT)
         self.socket = connection
         self.subscribed: list[str] = []
-        self.blocks: list[Block] = []
+        self._block = block_of([])
+        self._next = 0  # the frame of the block that is sent next
         self._protocol = orders.protocol
         self._head: bytes | None = b""
         self._frames = ClientFrames()
@@ -120,12 +132,22 @@ class VenueClient:
             self.socket.sendall(said.data)
         return True
 
-    def prepare(self, rounds: int, frames_per_write: int) -> None:
-        """Build the blocks: `rounds` events of every ticker of this connection."""
+    def prepare(self, rounds: int) -> None:
+        """Build the frames: `rounds` events of every ticker of this connection."""
         now = time.time_ns() // 1_000_000
         names = self.subscribed * rounds
-        frames = [market_frame(self._protocol, name, at, now, SLOT_EXAMPLE) for at, name in enumerate(names)]
-        self.blocks = [block_of(frames[at : at + frames_per_write]) for at in range(0, len(frames), frames_per_write)]
+        self._block = block_of(
+            [market_frame(self._protocol, name, at, now, SLOT_EXAMPLE) for at, name in enumerate(names)]
+        )
+
+    def send(self, count: int) -> int:
+        """Send the next `count` frames in one write, or all if there are fewer, with the time in their slots. Returns
+        how many. Begins anew with the first where too few are left."""
+        built = len(self._block.ends)
+        begin = self._next if self._next + count <= built else 0
+        self._next = end = min(begin + count, built)
+        self.socket.sendall(self._block.stamped(begin, end, b"%d" % time.time_ns()))
+        return end - begin
 
     def send_warmup(self, number: int) -> None:
         """Send one event of every ticker, with `number` in its slot."""
@@ -185,7 +207,7 @@ class FastVenue:
             self._announced = True
             rounds = max(1, POOL // (self.orders.connections * self.orders.symbols))
             for client in self.clients:
-                client.prepare(rounds, self.orders.frames_per_write)
+                client.prepare(rounds)
             say(subscribed=self._subscribed())
         return ready
 
@@ -212,32 +234,25 @@ class FastVenue:
         self.clients.remove(client)
 
     def send(self) -> dict[str, Any]:
-        """Send the measured events, a block to each connection in turn. Returns how many were sent, and in how many
+        """Send the measured events, to one connection after the other. Returns how many were sent, and in how many
         seconds."""
-        rate, left = self.orders.rate, self.orders.events
+        wanted, sent = self.orders.events, 0
         began = looked = time.perf_counter()
-        sent = 0
-        for client, block in self._blocks():
-            count = min(len(block.slots), left - sent)
-            stamp(block, b"%d" % time.time_ns())
-            client.socket.sendall(block.data if count == len(block.slots) else block.data[: block.ends[count - 1]])
-            sent += count
-            if sent == left:
-                break
+        for client, write in zip(self._by_turns(), writes(self.orders), strict=False):
             now = time.perf_counter()
-            if rate and (ahead := began + sent / rate - now) > 0:
+            if (ahead := began + write.due - now) > 0:
                 time.sleep(ahead)
             if now - looked > LOOK_EVERY:
                 looked = now
                 self.serve_ready(timeout_ms=0)
+            sent += client.send(min(write.frames, wanted - sent))
+            if sent == wanted:
+                break
         return {"sent": sent, "seconds": time.perf_counter() - began}
 
-    def _blocks(self) -> Iterator[tuple[VenueClient, Block]]:
-        turn = 0
+    def _by_turns(self) -> Iterator[VenueClient]:
         while self.clients:
-            for client in self.clients:
-                yield client, client.blocks[turn % len(client.blocks)]
-            turn += 1
+            yield from list(self.clients)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Rig:
         self._await_subscriptions()
 
     def _orders(self) -> str:
-        names = ("protocol", "connections", "events", "rate", "frames_per_write")
+        names = ("protocol", "connections", "events", "rate", "frames_per_write", "traffic")
         return json.dumps({name: getattr(self._scenario, name) for name in names} | {"symbols": self._symbols})
 
     def _child(self, name: str, command: list[str], folder: Path) -> ChildProcess:

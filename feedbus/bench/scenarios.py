@@ -11,11 +11,14 @@ from typing import Literal
 import msgspec
 
 from feedbus.bench.slotted_frames import Protocol
+from feedbus.bench.traffic import TrafficName
 from feedbus.errors import ConfigError
 
 FEEDBUS = "feedbus"
 RIVAL = "hand-written"
 TUNED = "hand-tuned"
+REAL = "real"
+"""This name stands for the three scenarios whose names begin with it."""
 TABLE = "table"
 """The scenario that has no feed: it measures what drawing the live table costs."""
 
@@ -46,6 +49,8 @@ class Scenario(msgspec.Struct, frozen=True):
     symbols: int = 50
     """Tickers on each connection."""
     frames_per_write: int = 1
+    traffic: TrafficName | None = None
+    """Whose groups the frames come in; None: `frames_per_write` of them in each write."""
     protocol: Protocol = "moex"
     latency: bool = False
     """Whether the latency of every event is recorded."""
@@ -61,10 +66,22 @@ class Scenario(msgspec.Struct, frozen=True):
 _LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", linger=0.0))
 _TICKERS = (Contender(f"{FEEDBUS} tickers x 1"), Contender(f"{FEEDBUS} tickers x 10", times=10))
 
+_REAL: tuple[tuple[TrafficName, int, float, str], ...] = (
+    ("quiet", 1800, 440.0, "books in groups as in a market's slower seconds"),
+    ("opening", 16_000, 4200.0, "books in groups as in a market's busy seconds"),
+    ("burst", 36_000, 9000.0, "books in groups as in a market's busiest seconds"),
+)
+"""Ten times as many frames a second as the traffic was counted at, which was that of one instrument."""
+
 _ALL = (
     Scenario("burst", "books as fast as they are taken", 60_000, frames_per_write=20),
     Scenario("trades", "small trades as fast as they are taken", 200_000, frames_per_write=32, protocol="trades"),
     Scenario("paced", "books, one frame a write", 12_000, 3000.0, latency=True, contenders=_LINGERS),
+    Scenario("trickle", "single books on a bus that is seldom busy", 2000, 500.0, latency=True, contenders=_LINGERS),
+    *(
+        Scenario(f"{REAL}-{traffic}", about, events, rate, traffic=traffic, latency=True, contenders=_LINGERS)
+        for traffic, events, rate, about in _REAL
+    ),
     Scenario("sharded", "books over many connections", 24_000, 6000.0, 30, latency=True, contenders=_LINGERS),
     Scenario("latency", "books at a high rate", 20_000, 5000.0, latency=True, contenders=_LINGERS),
     Scenario("tickers", "ten times the tickers", 12_000, 3000.0, contenders=_TICKERS, baseline=_TICKERS[0].label),
@@ -72,6 +89,7 @@ _ALL = (
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 NAMES = (*SCENARIOS, TABLE)
+_REAL_NAMES = [name for name in SCENARIOS if name.startswith(f"{REAL}-")]
 
 
 class Overrides(msgspec.Struct, frozen=True):
@@ -91,9 +109,10 @@ def chosen(names: Sequence[str], overrides: Overrides, compare: bool) -> list[Sc
     """The scenarios with these names, without the table; no names stand for all of them. With `compare` the rivals take
     part. Raises ConfigError for an unknown name."""
     for name in names:
-        if name not in NAMES:
+        if name not in NAMES and name != REAL:
             raise ConfigError(f"unknown scenario {name!r}; there are: {', '.join(NAMES)}")
-    return [_adapted(SCENARIOS[name], overrides, compare) for name in names or NAMES if name != TABLE]
+    wanted = [one for name in names or NAMES for one in (_REAL_NAMES if name == REAL else [name]) if one != TABLE]
+    return [_adapted(SCENARIOS[name], overrides, compare) for name in wanted]
 
 
 def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenario:

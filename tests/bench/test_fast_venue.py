@@ -8,11 +8,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import groupby, islice
 
 import pytest
 
 from feedbus.bench import slotted_frames as frames
-from feedbus.bench.fast_venue import Block, FastVenue, Orders, VenueClient, block_of, stamp
+from feedbus.bench.fast_venue import Block, FastVenue, Orders, VenueClient, block_of
+from feedbus.bench.traffic import TRAFFIC, real_writes
 
 REQUEST = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 MASK = b"\0\0\0\0"
@@ -41,7 +43,7 @@ class Running:
             names = [f"S{number}-{at}" for at in range(what.symbols)]
             peer.sendall(REQUEST + masked(json.dumps({"subscribe": names}).encode(), frames.TEXT))
         stack.callback(self.close)
-        while len(self.venue.clients) < what.connections or not all(client.blocks for client in self.venue.clients):
+        while sum(len(client.subscribed) for client in self.venue.clients) < what.connections * what.symbols:
             self.venue.serve_ready(timeout_ms=None)
         self.heads = [self.read(peer) for peer in self.peers]
 
@@ -78,10 +80,14 @@ def trades(data: bytes) -> list[dict[str, object]]:
     return found
 
 
-def test_frames_are_joined_and_stamped_in_every_slot() -> None:
-    block = block_of([frames.SlottedFrame(b"ab000cd", 2), frames.SlottedFrame(b"000e", 0)])
-    stamp(block, b"123")
-    assert block == Block(bytearray(b"ab123cd123e"), [2, 7], [7, 11])
+def test_frames_are_joined_and_stamped_where_they_are_sent() -> None:
+    made = [(b"ab000cd", 2), (b"000e", 0), (b"f000", 1)]
+    block = block_of([frames.SlottedFrame(*one) for one in made])
+    assert block == Block(bytearray(b"ab000cd000ef000"), [2, 7, 12], [7, 11, 15])
+    assert bytes(block.stamped(0, 2, b"123")) == b"ab123cd123e"
+    assert bytes(block.stamped(1, 2, b"456")) == b"456e"
+    assert bytes(block.stamped(2, 3, b"789")) == b"f789"
+    assert block.data == b"ab123cd456ef789"
 
 
 def test_subscribed_means_all_tickers_of_all_connections(
@@ -110,6 +116,16 @@ def test_exactly_so_many_events_are_sent_by_turns_over_the_connections(running: 
     stamps = [trade["i"] for each in got for trade in each]
     assert all(isinstance(number, int) and number > 10**18 for number in stamps)
     assert len(set(stamps)) >= 20, "one for each write"
+
+
+def test_real_traffic_is_sent_in_its_groups(running: ExitStack) -> None:
+    found = Running(running, orders(connections=1, events=400, traffic="burst"))
+    assert found.venue.send()["sent"] == 400
+    stamps = [trade["i"] for trade in trades(found.read(found.peers[0]))]
+    groups = [len(list(group)) for _, group in groupby(stamps)]
+    planned = [write.frames for write in islice(real_writes(TRAFFIC["burst"], 0), len(groups))]
+    assert groups[:-1] == planned[:-1], "the last one is cut"
+    assert sum(groups) == 400
 
 
 def test_pings_are_answered_and_a_client_that_leaves_is_forgotten(running: ExitStack) -> None:

@@ -19,8 +19,15 @@ def test_no_names_mean_all_and_the_table_is_no_feed() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown scenario 'brust'; there are: burst, trades, paced"):
+    with pytest.raises(ConfigError, match="unknown scenario 'brust'; there are: burst, trades, paced, trickle, real-q"):
         chosen(["burst", "brust"], Overrides(), False)
+
+
+def test_real_stands_for_three() -> None:
+    found = chosen(["real", "paced"], Overrides(), False)
+    assert [scenario.name for scenario in found] == ["real-quiet", "real-opening", "real-burst", "paced"]
+    assert [scenario.traffic for scenario in found] == ["quiet", "opening", "burst", None]
+    assert all(labels(scenario) == labels(found[-1]) for scenario in found)
 
 
 def test_the_rival_takes_part_only_in_comparisons_with_it() -> None:
