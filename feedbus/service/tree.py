@@ -228,7 +228,7 @@ def _publishers(
     for name in processes.publishers(config):
         if name in process.names and sink is not None:
             read_in = rounds if name in feeds else None
-            made[name] = Publisher(name, sink, linger=config.bus.linger, rounds=read_in)
+            made[name] = Publisher(name, sink, linger=config.bus.gather, rounds=read_in)
     return made
 
 
@@ -323,7 +323,7 @@ async def running(config: Config, only: Collection[str] = ()) -> AsyncIterator[S
     process = processes.process(config, only)
     sockets = Sockets(config, process)
     notifier = Notifier(os.environ)
-    rounds = Rounds(config.bus.linger) if config.bus.linger else None
+    rounds = Rounds(config.bus.gather) if config.bus.gather else None
     try:
         service = Service(config, process, sockets, rounds, notifier)
         async with trio.open_nursery() as nursery:
