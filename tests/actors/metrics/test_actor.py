@@ -40,13 +40,9 @@ class Scene:
     """An actor on a bus, with publishers, on a clock that begins at START."""
 
     def __init__(self, *, stalled: int = 1024, listen: str = "127.0.0.1:0") -> None:
-        self.bus = MemoryBus()
+        self.bus = MemoryBus(stalled=stalled)
         self.began = trio.current_time()
-
-        def subscribe(topics: object) -> object:
-            return self.bus.subscribe(topics, stalled=stalled)  # type: ignore[arg-type]
-
-        given = ActorContext(subscribe, self.never, self.wall_ns)  # type: ignore[arg-type]
+        given = ActorContext(self.bus.subscribe, self.never, self.wall_ns)
         self.actor = Actor(Actor.Options(listen=listen), given)
 
     def wall_ns(self) -> int:
