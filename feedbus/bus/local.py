@@ -5,7 +5,7 @@ process of the publisher needs none of that: it is given the events themselves, 
 subscriber does. All readers get the same objects. Events are frozen, but the lists in them (the levels of a book) are
 shared as well, so nobody may change them.
 
-Each reader has a queue of its own, as long as nng's. When it is full the oldest message is dropped, and the hole in the
+Each reader has a queue of its own, which is bounded. When it is full the oldest message is dropped, and the hole in the
 numbers becomes a Gap. A reader may have a socket besides, for the publishers of other processes.
 """
 
@@ -17,21 +17,27 @@ from contextlib import asynccontextmanager
 
 import trio
 
-from feedbus.bus.nng import DRAIN, STALLED_BYTES, queue_length
+from feedbus.bus.nng import DRAIN, STALLED_BYTES
 from feedbus.bus.receiver import Batch, Receiver
 from feedbus.bus.sub_socket import SubSocket
 from feedbus.bus.subscriber import EventReader
 from feedbus.schema import codec
 
+EXPANSION = 8
+"""How many bytes of memory the events of a message take for each byte of the message, at most: 7.7 where they are books
+of 10 + 10 levels, less where they are trades."""
+
 
 class LocalReader(EventReader):
     """A subscription within the process of the publishers. Only one task may iterate."""
 
-    def __init__(self, receiver: Receiver, length: int, others: SubSocket | None = None) -> None:
-        """Up to `length` messages wait here to be read. `others` is the socket for the publishers of other processes,
-        None when there are none."""
+    def __init__(self, receiver: Receiver, stalled_bytes: int, others: SubSocket | None = None) -> None:
+        """`stalled_bytes` bounds the memory of what waits here to be read, but one message may always wait. `others` is
+        the socket for the publishers of other processes, None when there are none."""
         super().__init__(receiver)
-        self._queue: deque[tuple[codec.MessageHeader, Sequence[codec.Group], int]] = deque(maxlen=length)
+        self._queue: deque[tuple[codec.MessageHeader, Sequence[codec.Group], int]] = deque()
+        self._queued = 0  # the bytes of the messages in the queue
+        self._most_queued = stalled_bytes // EXPANSION
         self._others = others
         self._batches: deque[Batch] = deque()
         self._closed = False
@@ -43,6 +49,9 @@ class LocalReader(EventReader):
         the reader's comes up here. `size` is what the message has in bytes."""
         if self._receiver.wants(header.word, header.venue):
             self._queue.append((header, groups, size))
+            self._queued += size
+            while self._queued > self._most_queued and len(self._queue) > 1:
+                self._queued -= self._queue.popleft()[2]
             self._wake()
 
     async def next_batch(self) -> Batch:
@@ -94,7 +103,9 @@ class LocalReader(EventReader):
         """Take what has come, up to DRAIN messages of each source."""
         queue, batches, receiver = self._queue, self._batches, self._receiver
         for _ in range(min(DRAIN, len(queue))):
-            batch = receiver.take(*queue.popleft())
+            header, groups, size = queue.popleft()
+            self._queued -= size
+            batch = receiver.take(header, groups, size)
             if batch is not None:
                 batches.append(batch)
         if self._others is not None and not self._closed:
@@ -109,8 +120,8 @@ class LocalBus:
     and what comes from the publishers of other processes."""
 
     def __init__(self, others: Sequence[str] = (), stalled_bytes: int = STALLED_BYTES) -> None:
-        """`others` are the addresses of publishers in other processes. `stalled_bytes` bounds what may wait for each
-        reader: so many messages of MESSAGE_SIZE from this process, and as many from the others."""
+        """`others` are the addresses of publishers in other processes. `stalled_bytes` bounds the memory of what may
+        wait for each reader: of the messages of this process, and as much of those of others."""
         self._others = others
         self._stalled_bytes = stalled_bytes
         self._readers: list[LocalReader] = []
@@ -127,7 +138,7 @@ class LocalBus:
         address or topic."""
         receiver = Receiver([topics] if isinstance(topics, str) else list(topics) or [""])
         socket = SubSocket(self._others, receiver.wire_prefixes, self._stalled_bytes) if self._others else None
-        reader = LocalReader(receiver, queue_length(self._stalled_bytes), socket)
+        reader = LocalReader(receiver, self._stalled_bytes, socket)
         self._readers.append(reader)
         try:
             await trio.lowlevel.checkpoint()

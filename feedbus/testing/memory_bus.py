@@ -11,7 +11,7 @@ from collections import deque
 from typing import TypeVar
 
 from feedbus.bus.local import LocalBus
-from feedbus.bus.nng import MESSAGE_SIZE
+from feedbus.bus.nng import STALLED_BYTES
 from feedbus.schema import codec
 from feedbus.schema.events import Event
 from feedbus.schema.topics import HEARTBEAT
@@ -19,15 +19,14 @@ from feedbus.schema.topics import HEARTBEAT
 E = TypeVar("E", bound=Event)
 
 KEPT = 100_000  # messages that the bus keeps for a test to look at
-STALLED = 1024  # messages that wait for a subscriber before its oldest are dropped
 
 
 class MemoryBus(LocalBus):
-    """A Sink that several Publishers may share. `messages` holds the last `keep` of them, `sent` counts all. Up to
-    `stalled` messages wait for each subscriber."""
+    """A Sink that several Publishers may share. `messages` holds the last `keep` of them, `sent` counts all.
+    `stalled_bytes` bounds what waits for each subscriber, as in LocalBus: with 0 it is the newest message alone."""
 
-    def __init__(self, keep: int = KEPT, stalled: int = STALLED) -> None:
-        super().__init__(stalled_bytes=stalled * MESSAGE_SIZE)
+    def __init__(self, keep: int = KEPT, stalled_bytes: int = STALLED_BYTES) -> None:
+        super().__init__(stalled_bytes=stalled_bytes)
         self.messages: deque[bytes] = deque(maxlen=keep)
         self.sent = 0
 

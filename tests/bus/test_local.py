@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from feedbus.bus.local import LocalBus, LocalReader
+from feedbus.bus.local import EXPANSION, LocalBus, LocalReader
 from feedbus.bus.nng import DRAIN, MESSAGE_SIZE, RECV_MAX_SIZE, PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import BadAddress, BusError
@@ -24,9 +24,10 @@ class Lost:
     """A Sink of which nothing comes out: what arrives was handed over. It fails while `broken`."""
 
     broken = False
+    size = 0  # bytes of the last message
 
     def send(self, message: bytes) -> None:
-        assert message
+        self.size = len(message)
         if self.broken:
             raise BusError("no")
 
@@ -91,21 +92,32 @@ async def test_a_message_that_is_split_arrives_whole_and_one_that_is_not_sent_le
         assert reader.stats().published == {"alert": 7}
 
 
-async def test_no_more_waits_than_the_bytes_that_a_stalled_reader_may_have() -> None:
-    bus = LocalBus(stalled_bytes=4 * MESSAGE_SIZE)
+async def test_what_waits_for_a_stalled_reader_is_bounded_in_memory_and_the_oldest_is_dropped() -> None:
+    sink = Lost()
+    publisher(LocalBus(), sink).publish([trade(1)])
+    bus = LocalBus(stalled_bytes=EXPANSION * 4 * sink.size)
     of = publisher(bus)
-    async with bus.subscribe() as slow, bus.subscribe() as quick:
+    async with bus.subscribe("trade") as slow, bus.subscribe() as quick:
         of.publish([trade(1)])
         assert await read(slow, 1) == await read(quick, 1) == [trade(1)]
         for number in range(2, 11):
             of.publish([trade(number)])
             assert await read(quick, 1) == [trade(number)]
-        assert len(slow._queue) == 4
-        of.beat()  # one more, which is kept in the place of a trade
-        gap = Gap("trade.moex.A", "moex", EPOCH, 2, 7, "lost")
-        assert await read(slow, 4) == [gap, trade(8), trade(9), trade(10)]
-        assert (slow.stats().lost, quick.stats().lost) == ({"trade": 6}, {})
-        assert slow.publishers() == {"moex": (EPOCH, 1)}
+        gap = Gap("trade.moex.A", "moex", EPOCH, 2, 6, "lost")
+        assert await read(slow, 5) == [gap, *[trade(number) for number in range(7, 11)]]
+        assert (slow.stats().lost, quick.stats().lost) == ({"trade": 5}, {})
+        for number in range(11, 16):  # what was read has made room
+            of.publish([trade(number)])
+        assert await read(slow, 5) == [Gap("trade.moex.A", "moex", EPOCH, 11, 11, "lost"), *map(trade, range(12, 16))]
+
+
+async def test_a_message_larger_than_the_bound_waits_alone() -> None:
+    bus = LocalBus(stalled_bytes=MESSAGE_SIZE)
+    of = publisher(bus)
+    async with bus.subscribe() as reader:
+        of.publish([alert(1)])
+        of.publish([alert(3 * MESSAGE_SIZE)])
+        assert await read(reader, 1) == [alert(3 * MESSAGE_SIZE)]
 
 
 async def test_a_lost_end_is_told_by_the_heartbeat_and_an_epoch_by_its_first_message(bus: LocalBus) -> None:
