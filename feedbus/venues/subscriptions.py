@@ -107,7 +107,7 @@ class TrackedSubscription:
         self.together = ANY_NUMBER
         self.live_since = inf
         self.retry_at = inf
-        self.resynced_at: deque[float] = deque(maxlen=RESYNCS)
+        self.resynced_at: tuple[float, ...] = ()
 
     def move(self, happening: Happening) -> bool:
         """Change the state as TRANSITIONS says. Returns False when this happening changes nothing in the present
@@ -314,7 +314,7 @@ class Subscriptions(Generic[T]):
         self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
         turn = times[0] + RESYNC_PERIOD if len(times) == RESYNCS else now
-        times.append(max(turn, now))
+        tracked.resynced_at = (*times, max(turn, now))[-RESYNCS:]
         if turn > now:
             self._retry(tracked, turn)
         else:
