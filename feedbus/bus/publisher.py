@@ -355,13 +355,15 @@ class Publisher:
         parts: list[list[tuple[str, int]]] = [[]]
         size = 0
         for stream in self._streams.values():
+            prefix = topic_of(stream.word, stream.venue, "")
+            rest = len(prefix.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
             for symbol in sorted(stream.changed):  # so that the same run publishes the same bytes
-                topic = topic_of(stream.word, stream.venue, symbol)
-                size += len(topic.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
+                head_size = rest + (len(symbol) if symbol.isascii() else len(symbol.encode()))
+                size += head_size
                 if size > MESSAGE_SIZE - 256:  # bytes for the other fields of a heartbeat
                     parts.append([])
-                    size = len(topic.encode()) + 12
-                parts[-1].append((topic, stream.next[symbol] - 1))
+                    size = head_size
+                parts[-1].append((prefix + symbol, stream.next[symbol] - 1))
             stream.changed.clear()
         return parts
 
