@@ -149,6 +149,8 @@ class WebSocketConnection:
     def _take(self, data: Message) -> list[Message]:
         messages = self._reader.feed(data)
         self.messages_received += len(messages)
+        if self._options.rounds is not None:
+            self._options.rounds.took(len(messages))
         if self._reader.attention:
             self._attend()
         return messages

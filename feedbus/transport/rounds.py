@@ -1,9 +1,10 @@
 """Reading in rounds: the event loop wakes up once for the data of many sockets. May touch sockets.
 
 At low rates a message costs what waking the event loop costs, and its bytes hardly count. So the sockets of a process
-are read together. Data that comes when all sockets have been quiet is read at once. While data keeps coming, the
-sockets are read in rounds that begin `gather` seconds after one another, and each round reads every socket that has
-data. Many messages then share one wake-up, and none waits longer than `gather`.
+are read together, in rounds, and each round reads every socket that has data. While so much comes that it pays, a round
+begins `gather` seconds after the one before: many messages then share one wake-up, and none waits longer than `gather`.
+While less comes, there is nothing to share, and waiting would only cost time and timers. Then a round begins as soon as
+a socket has data. A running estimate decides which of the two it is (gathering.py).
 
 The sockets are registered with an epoll that is edge-triggered (EPOLLET, see epoll(7)): each is registered once, and
 neither waiting nor reading needs another call to change the registration.
@@ -19,6 +20,8 @@ import select
 from math import inf
 
 import trio
+
+from feedbus.transport.gathering import Gathering
 
 # RDHUP: the peer has finished writing. HUP and ERR come unasked when the connection is closed or broken.
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -94,6 +97,9 @@ class Rounds:
         self._reading: set[WatchedSocket] = set()  # their tasks were woken by the open round and don't wait again yet
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
         self._held = 0  # how many rounds have been held
+        self._last = -inf  # when the last one began
+        self._messages = 0  # messages that were read in it
+        self._gathering = Gathering(gather)
         # How many had been held when a call of `overdue` first found that a socket has something, and its time.
         self._stands = (0, inf)
 
@@ -109,6 +115,10 @@ class Rounds:
         if self._watched.get(watched.fd) is watched:
             del self._watched[watched.fd]
             self._epoll.unregister(watched.fd)
+
+    def took(self, messages: int) -> None:
+        """Note that a connection has found so many messages in what it has read in this round."""
+        self._messages += messages
 
     # How far the present round has come
 
@@ -145,23 +155,24 @@ class Rounds:
 
     async def run(self) -> None:
         """Hold the rounds until cancelled. When it is run again, nothing that came in between is lost."""
-        last = -inf
         while True:
             # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
             await trio.lowlevel.wait_readable(self._epoll.fileno())
-            if trio.current_time() - last < self._gather:
-                await self._hold_rounds(last + self._gather)
+            now = trio.current_time()
+            if now - self._last < self._gather and self._gathering.pays():
+                await self._hold_rounds()
             else:
-                self._round()
-            last = trio.current_time()
+                since = now - self._last
+                self._gathering.note(self._round(now), since)
 
-    async def _hold_rounds(self, due: float) -> None:
-        """Hold one round after another, the first one at `due`, until a round finds nothing to read."""
-        while True:
-            await trio.sleep_until(due)
-            if not self._round():
-                return
-            due = trio.current_time() + self._gather
+    async def _hold_rounds(self) -> None:
+        """Hold one round `gather` seconds after another, while that pays, until one finds nothing to read."""
+        found = 1
+        while found and self._gathering.pays():
+            await trio.sleep_until(self._last + self._gather)
+            now = trio.current_time()
+            self._gathering.note(self._messages, now - self._last)
+            found = self._round(now)
 
     def overdue(self, now: float) -> str | None:
         """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
@@ -182,9 +193,11 @@ class Rounds:
         self._watched.clear()
         self._epoll.close()
 
-    def _round(self) -> int:
+    def _round(self, now: float) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
         self._held += 1
+        self._last = now
+        self._messages = 0
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)

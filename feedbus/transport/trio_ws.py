@@ -170,6 +170,8 @@ class TrioWebSocket:
         finally:
             self._receiving = False
         self.messages_received += 1
+        if self._options.rounds is not None:
+            self._options.rounds.took(1)
         return [message.encode() if isinstance(message, str) else message], self._stream.times.popleft()
 
     async def send(self, messages: Sequence[bytes | bytearray | str]) -> None:

@@ -34,6 +34,15 @@ class Stage:
         await watched.readable()
         self.woken.append(number)
 
+    async def until(self, pays: bool) -> None:
+        """Read one message after another until it pays to wait for more, or doesn't."""
+        watched, far = self.pair()
+        await watched.readable()
+        while self.rounds._gathering.pays() is not pays:
+            far.send(b"x")
+            await watched.readable()
+            self.rounds.took(1)
+
 
 @asynccontextmanager
 async def stage(gather: float = 0.0) -> AsyncIterator[tuple[Stage, trio.Nursery]]:
@@ -73,12 +82,15 @@ async def test_what_comes_to_quiet_sockets_is_not_held_back() -> None:
             await watched.readable()
 
 
-async def test_what_comes_soon_after_waits_for_its_round_and_all_wake_together() -> None:
+async def test_what_comes_soon_after_is_not_held_back_either_until_much_has_come() -> None:
+    async with stage(HOUR) as (play, _):
+        with trio.fail_after(30):
+            await play.until(pays=True)
+
+
+async def test_what_comes_while_much_comes_waits_for_its_round_and_all_wake_together() -> None:
     async with stage(HOUR) as (play, nursery):
-        first, far = play.pair()
-        await first.readable()
-        far.send(b"x")
-        await first.readable()
+        await play.until(pays=True)
         for number in range(3):
             watched, far = play.pair()
             await watched.readable()
@@ -88,12 +100,16 @@ async def test_what_comes_soon_after_waits_for_its_round_and_all_wake_together()
         assert play.woken == [], "the next round is an hour away"
 
 
+async def test_rounds_that_gather_one_message_each_are_not_held_for_long() -> None:
+    async with stage(0.01) as (play, _):
+        with trio.fail_after(30):
+            await play.until(pays=True)
+            await play.until(pays=False)
+
+
 async def test_a_round_wakes_every_socket_that_has_something_and_no_other() -> None:
     async with stage(0.01) as (play, nursery):
-        first, far = play.pair()
-        await first.readable()
-        far.send(b"x")
-        await first.readable()
+        await play.until(pays=True)
         ends = []
         for number in range(4):
             watched, far = play.pair()
