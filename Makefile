@@ -7,8 +7,12 @@ BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/.installed
 PARSE := .venv-parse
 PARSE_STAMP := $(PARSE)/.installed
+PYTHON313 ?= python3.13
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+PEERS_313_STAMPS := $(PEERS)-cryptofeed3/.installed $(PEERS)-nautilus/.installed
 
-.PHONY: demo install test test-edges bench bench-parts bench-parse fuzz soak check format clean autobahn
+.PHONY: demo install test test-edges bench bench-parts bench-parse bench-peers fuzz soak check format clean autobahn
 
 demo: $(STAMP)          ## show the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
@@ -41,6 +45,9 @@ bench-parts: $(STAMP)   ## measure what bars and book metrics cost, and what kil
 bench-parse: $(STAMP) $(PARSE_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with cryptofeed's handler
 	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python
 
+bench-peers: $(STAMP) $(PEERS_STAMP) $(PEERS_313_STAMPS)  ## measure feedbus and other programs under the same loads, by turns; takes half an hour, and a Python 3.13 (PYTHON313=)
+	$(BIN)/python -m tests.bench.peers --json bench-peers.json
+
 check: $(STAMP)         ## run ruff, mypy --strict and import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,7 +74,15 @@ $(STAMP): pyproject.toml
 # The rivals have environments of their own, without feedbus and its dependencies.
 $(BENCH_STAMP): tests/bench/requirements.txt
 $(PARSE_STAMP): tests/bench/requirements-parse.txt
-$(BENCH_STAMP) $(PARSE_STAMP):
+$(PEERS_STAMP): tests/bench/requirements-peers.txt
+$(BENCH_STAMP) $(PARSE_STAMP) $(PEERS_STAMP):
 	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(PEERS_313_STAMPS): $(PEERS)-%/.installed: tests/bench/requirements-peers-%.txt
+	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info < (3, 13))' \
+		|| { echo "the newest cryptofeed needs Python 3.13; set PYTHON313=/path/to/python3.13"; exit 1; }
+	$(PYTHON313) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

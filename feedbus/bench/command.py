@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -79,9 +79,14 @@ def machine() -> dict[str, Any]:
 
 
 def measure(scenario: Scenario, turns: int, checkout: rivals.Rivals | None, note: Say) -> list[Outcome]:
-    """Measure all contenders of one scenario. They take turns (A B A B …), so that all meet the same disturbances."""
+    """Measure all contenders of one scenario."""
+    return take_turns(scenario, [Rig(scenario, contender, checkout) for contender in scenario.contenders], turns, note)
+
+
+def take_turns(scenario: Scenario, contenders: Sequence[Rig], turns: int, note: Say) -> list[Outcome]:
+    """Start these contenders, and measure them by turns (A B A B …), so that all meet the same disturbances."""
     with ExitStack() as stack:
-        rigs = [stack.enter_context(Rig(scenario, contender, checkout)) for contender in scenario.contenders]
+        rigs = [stack.enter_context(rig) for rig in contenders]
         before = [rig.memory() for rig in rigs]
         results: list[list[Turn]] = [[] for _ in rigs]
         for number in range(1, turns + 1):

@@ -15,19 +15,22 @@ from itertools import chain
 from typing import Any
 
 import feedbus
+from feedbus.bench.priced_times import number_of, passed
 from feedbus.bench.turn import Measured, TurnOver, WarmUp, on_signal
 from feedbus.bus.receiver import Batch
 from feedbus.bus.subscriber import SyncSubscription
-from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
+from feedbus.schema.events import BookSnapshot, Gap, MarketData, Quote, Trade
 
 
 def sequences(events: Sequence[MarketData | Gap]) -> Iterator[tuple[str, int]]:
-    """The (symbol, sequence) of each book and trade, which is what the venue wrote into the frame's slot."""
+    """The (symbol, sequence) of each book, trade and quote, which is what the venue wrote into the frame's slot."""
     for event in events:
         if isinstance(event, BookSnapshot):
             yield event.symbol, event.venue_sequence or 0
         elif isinstance(event, Trade):
             yield event.symbol, int(event.trade_id or 0)
+        elif isinstance(event, Quote):
+            yield event.symbol, number_of(event.bid or 0.0)
 
 
 def from_start(batches: Iterator[Batch], tickers: int) -> Iterator[Batch]:
@@ -50,7 +53,7 @@ def count_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
 
 
 def time_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
-    """Receive `count` books and record the latency of each, at the moment at which its batch is decoded."""
+    """Receive `count` books or quotes and record the latency of each, at the moment at which its batch is decoded."""
     receive, write, time_ns = measured.receive, measured.write, time.time_ns
     while measured.received < count:
         events = next(batches)[1]
@@ -58,6 +61,9 @@ def time_all(batches: Iterator[Batch], count: int, measured: Measured) -> None:
         books: list[Any] = [event for event in events if event.__class__ is BookSnapshot]
         receive += [now - book.ts_recv for book in books]
         write += [now - book.venue_sequence for book in books]
+        quotes: list[Any] = [event for event in events if event.__class__ is Quote]
+        receive += [now - quote.ts_recv for quote in quotes]
+        write += [passed(quote.bid, now) for quote in quotes]
         measured.received += len(events)
 
 

@@ -27,10 +27,12 @@ from feedbus.bench.slotted_frames import (
     ClientFrames,
     Protocol,
     SlottedFrame,
+    VenueReply,
     answer,
     frame,
-    handshake,
     market_frame,
+    opening,
+    slot_of,
 )
 from feedbus.bench.traffic import TRAFFIC, TrafficName, Write, even_writes, real_writes
 from feedbus.bench.turn import say
@@ -100,6 +102,7 @@ class VenueClient:
         self._block = block_of([])
         self._next = 0  # the frame of the block that is sent next
         self._protocol = orders.protocol
+        self._listed = orders.connections * orders.symbols
         self._head: bytes | None = b""
         self._frames = ClientFrames()
 
@@ -116,8 +119,9 @@ class VenueClient:
             head, end, data = self._head.partition(b"\r\n\r\n")
             if not end:
                 return True
-            self.socket.sendall(handshake(head))
             self._head = None
+            if not self._reply(opening(self._protocol, head, self._listed)):
+                return False
         return all(self._answer(opcode, payload) for opcode, payload in self._frames.feed(data))
 
     def _answer(self, opcode: int, payload: bytes) -> bool:
@@ -127,10 +131,14 @@ class VenueClient:
             self.socket.sendall(frame(payload, CLOSE))
             return False
         elif opcode != PONG:
-            said = answer(self._protocol, payload)
-            self.subscribed += said.subscribed
-            self.socket.sendall(said.data)
+            return self._reply(answer(self._protocol, payload))
         return True
+
+    def _reply(self, said: VenueReply) -> bool:
+        """Send what the venue says. Returns whether the conversation goes on."""
+        self.subscribed += said.subscribed
+        self.socket.sendall(said.data)
+        return not said.over
 
     def prepare(self, rounds: int) -> None:
         """Build the frames: `rounds` events of every ticker of this connection."""
@@ -146,7 +154,7 @@ class VenueClient:
         built = len(self._block.ends)
         begin = self._next if self._next + count <= built else 0
         self._next = end = min(begin + count, built)
-        self.socket.sendall(self._block.stamped(begin, end, b"%d" % time.time_ns()))
+        self.socket.sendall(self._block.stamped(begin, end, slot_of(self._protocol, time.time_ns())))
         return end - begin
 
     def send_warmup(self, number: int) -> None:

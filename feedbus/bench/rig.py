@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import msgspec
 
+from feedbus.bench.binance_listing import binance_symbol
 from feedbus.bench.child_process import ChildProcess, cpu_ns, memory
 from feedbus.bench.figures import Latency, Memory, Turn
 from feedbus.bench.rivals import Rivals
@@ -33,8 +34,15 @@ ROUNDS = 9  # warm-up rounds before the turn is given up
 ANSWER_WITHIN = 30.0  # seconds for an answer that takes no work
 PATIENCE = 20.0  # seconds after the venue's last write until events that have not arrived count as lost
 LOOK_EVERY = 0.5  # seconds between two checks that the connector is alive
-WORDS = {"moex": "book", "trades": "trade"}
+WORDS = {"moex": "book", "trades": "trade", "binance": "quote"}
 """The first part of the bus topics on which the events of each protocol arrive."""
+PATHS = {"moex": "/infocx/v3/websocket", "trades": "/", "binance": "/stream"}
+SUBSCRIPTIONS = {
+    "moex": ("moex", "orderbooks"),
+    "trades": ("bench_trades", "trades"),
+    "binance": ("binance", "bookTicker"),
+}
+"""The venue and the channel of each protocol, as they stand in a configuration."""
 
 
 class Rig:
@@ -69,14 +77,17 @@ class Rig:
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(TemporaryDirectory(prefix="feedbus-bench-")))
         self._venue = self._child("venue", [sys.executable, "-m", "feedbus.bench.fast_venue", self._orders()], folder)
-        url = f"ws://127.0.0.1:{self._venue.expect('port', START_WITHIN)['port']}/infocx/v3/websocket"
-        address = f"ipc://{folder / 'events.ipc'}"
-        commands = (
-            self._feedbus(url, address, folder) if self._contender.program == "feedbus" else self._rival(url, address)
-        )
-        self._connector = self._child("connector", commands[0], folder)
-        self._subscriber = self._child("subscriber", commands[1], folder)
+        url = f"ws://127.0.0.1:{self._venue.expect('port', START_WITHIN)['port']}{PATHS[self._scenario.protocol]}"
+        connector, subscriber = self._commands(url, f"ipc://{folder / 'events.ipc'}", folder)
+        self._subscriber = self._child("subscriber", subscriber, folder)
+        self._connector = self._child("connector", connector, folder) if connector else self._subscriber
         self._await_subscriptions()
+
+    def _commands(self, url: str, address: str, folder: Path) -> tuple[list[str], list[str]]:
+        """The commands that start the connector and the subscriber; no connector where one process does both."""
+        if self._contender.program == "feedbus":
+            return self._feedbus(url, address, folder)
+        return self._rival(url, address)
 
     def _orders(self) -> str:
         names = ("protocol", "connections", "events", "rate", "frames_per_write", "traffic")
@@ -93,7 +104,7 @@ class Rig:
         config.write_text(configuration(self._scenario, self._contender, url, address))
         word = WORDS[self._scenario.protocol]
         subscriber = ["feedbus.bench.counting_subscriber", address, word, *self._subscriber_arguments()]
-        if self._scenario.protocol == "moex":
+        if self._scenario.protocol != "trades":
             connector = ["feedbus", "run", str(config)]
         elif self._rivals is not None:
             connector = ["feedbus.bench.rivals", str(self._rivals.venues), str(config)]
@@ -132,7 +143,7 @@ class Rig:
         began = time.perf_counter_ns()
         self._venue.tell("go")
         done, sent = self._await_end()
-        connector = cpu_ns(self._connector.pid) - connector
+        connector = cpu_ns(self._connector.pid) - connector if self._connector is not self._subscriber else 0
         subscriber = done["cpu_ns"] - subscriber
         rest = self._subscriber.expect("receive_us", ANSWER_WITHIN)
         if sent is None:
@@ -188,12 +199,13 @@ def turn_of(sent: int, heard: dict[str, Any], connector_ns: int, subscriber_ns: 
 def configuration(scenario: Scenario, contender: Contender, url: str, address: str) -> str:
     """The YAML for `feedbus run`. The bus is published at `address`, and the venue is at `url`."""
     per_connection = scenario.symbols * contender.times
-    symbols = ", ".join(symbol(number) for number in range(scenario.connections * per_connection))
-    venue, channel = ("moex", "orderbooks") if scenario.protocol == "moex" else ("bench_trades", "trades")
+    name = binance_symbol if scenario.protocol == "binance" else symbol
+    symbols = ", ".join(name(number) for number in range(scenario.connections * per_connection))
+    venue, channel = SUBSCRIPTIONS[scenario.protocol]
     lines = [
         "bus:",
         f'  publish: "{address}"',
-        *([] if contender.linger is None else [f"  linger: {contender.linger}"]),
+        *(f"  {key}: {value}" for key, value in contender.bus.items()),
         "feeds:",
         "  bench:",
         f"    venue: {venue}",

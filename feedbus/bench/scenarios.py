@@ -5,7 +5,7 @@ docs/benchmarks.md says what each scenario is for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -26,13 +26,13 @@ TABLE = "table"
 class Contender(msgspec.Struct, frozen=True):
     """A program that is measured in a scenario.
 
-    `linger` is the publisher's linger in seconds, None for feedbus's default. The contender subscribes to `times` as
+    `bus` is what stands under that key in the configuration, beside the address. The contender subscribes to `times` as
     many tickers as the scenario says.
     """
 
     label: str
     program: Literal["feedbus", "rival", "tuned"] = "feedbus"
-    linger: float | None = None
+    bus: Mapping[str, str | float] = {}
     times: int = 1
 
 
@@ -63,7 +63,7 @@ class Scenario(msgspec.Struct, frozen=True):
     """The label of the contender that the others are compared with."""
 
 
-_LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", linger=0.0))
+_LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", bus={"linger": 0.0}))
 _TICKERS = (Contender(f"{FEEDBUS} tickers x 1"), Contender(f"{FEEDBUS} tickers x 10", times=10))
 
 _REAL: tuple[tuple[TrafficName, int, float, str], ...] = (
@@ -130,5 +130,5 @@ def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenari
 def _with_linger(contenders: Sequence[Contender], linger: float) -> tuple[Contender, ...]:
     """The contenders with this linger. Those that differed in their linger alone would be the same, so one is left."""
     if any(one.times > 1 for one in contenders):
-        return tuple(msgspec.structs.replace(one, linger=linger) for one in contenders)
-    return (Contender(f"{FEEDBUS} linger {linger:g}", linger=linger),)
+        return tuple(msgspec.structs.replace(one, bus={"linger": linger}) for one in contenders)
+    return (Contender(f"{FEEDBUS} linger {linger:g}", bus={"linger": linger}),)

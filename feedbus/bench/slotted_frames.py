@@ -1,12 +1,14 @@
 """The WebSocket frames of the benchmark's venue: those that it sends, and those that it reads from a client. Pure.
 
-A frame with market data is built once and sent often. It has a slot of SLOT digits, which the venue overwrites at each
-write with the time (nanoseconds since the epoch). The slot is the `seqnum` of a MOEX book, and the `i` of a trade. The
-subscriber gets it as `venue_sequence` or `trade_id`, and so knows how long ago the venue wrote the frame.
+A frame with market data is built once and sent often. It has a slot, which the venue overwrites at each write with the
+time (nanoseconds since the epoch). The slot is the `seqnum` of a MOEX book, the `i` of a trade, and the bid of Binance
+(priced_times.py says why and how). The subscriber gets it as `venue_sequence`, `trade_id` or `bid`, and so knows how
+long ago the venue wrote the frame.
 
-Books have the form of frames captured from MOEX in 2024: STOMP, 10 levels on each side, about 900 bytes. The trades
-belong to a made-up protocol with one small JSON object in a frame. Everything is done with the standard library, so
-that the venue's process starts quickly.
+Books have the form of frames captured from MOEX in 2024: STOMP, 10 levels on each side, about 900 bytes. Best bids and
+asks have the form of Binance's stream `@bookTicker` on its address /stream. The trades belong to a made-up protocol
+with one small JSON object in a frame. Everything is done with the standard library, so that the venue's process starts
+quickly.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ import re
 import struct
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from feedbus.bench.binance_listing import exchange_info
+from feedbus.bench.priced_times import price_of
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-SLOT = 19  # digits, as many as nanoseconds since the epoch have from 2001 until 2286
 LEVELS = 10  # of each side of a book
 
-Protocol = Literal["moex", "trades"]
+Protocol = Literal["moex", "trades", "binance"]
+
+_SLOT_AFTER = {"moex": b'"seqnum":', "trades": b'"i":', "binance": b'"b":"'}
 
 _HEADER = re.compile(r"^([A-Za-z-]+):(.*)$", re.MULTILINE)
 _CATALOGUE = '{"structure":{"MXSE":{"streams":[{"name":"orderbooks"},{"name":"securities"}]}}}'
@@ -57,13 +64,17 @@ def stomp(command: str, headers: dict[str, str], body: str = "") -> bytes:
 
 
 def market_frame(protocol: Protocol, subscription: str, number: int, time_ms: int, sequence: int) -> SlottedFrame:
-    """One book or trade. `number` varies its prices and sizes. A `sequence` of SLOT digits leaves room for a time; a
-    shorter one is for the warm-up, and its frame must not be overwritten."""
-    build = _book if protocol == "moex" else _trade
+    """One book, trade, or best bid and ask. `number` varies its prices and sizes. A `sequence` that is a time leaves
+    room for a time; the number of a warm-up is shorter, and its frame must not be overwritten."""
+    build = {"moex": _book, "trades": _trade, "binance": _best}[protocol]
     data = build(subscription, number, time_ms, sequence)
-    return SlottedFrame(
-        data, data.index(str(sequence).encode(), data.index(b'"seqnum":' if protocol == "moex" else b'"i":'))
-    )
+    after = _SLOT_AFTER[protocol]
+    return SlottedFrame(data, data.index(after) + len(after))
+
+
+def slot_of(protocol: Protocol, time_ns: int) -> bytes:
+    """What is written into a slot at this time."""
+    return price_of(time_ns).encode() if protocol == "binance" else b"%d" % time_ns
 
 
 def _book(subscription: str, number: int, time_ms: int, sequence: int) -> bytes:
@@ -92,6 +103,13 @@ def _trade(subscription: str, number: int, time_ms: int, sequence: int) -> bytes
     price = (32800 + number % 40) / 100
     text = f'{{"s":"{subscription}","t":{time_ms},"p":{price:.2f},"q":{1 + number % 90},"b":{taker},"i":{sequence}}}'
     return frame(text.encode(), TEXT)
+
+
+def _best(stream: str, number: int, _time_ms: int, sequence: int) -> bytes:
+    prices = f'"b":"{price_of(sequence)}","B":"{1 + number % 90}.78826000","a":"{2_000_000 + number % 40}.64000000"'
+    name = stream.partition("@")[0].upper()
+    data = f'{{"u":{50093239212 + number},"s":"{name}",{prices},"A":"{1 + number % 70}.54698000"}}'
+    return frame(f'{{"stream":"{stream}","data":{data}}}'.encode(), TEXT)
 
 
 # What a client sends, and its answers
@@ -145,15 +163,37 @@ def _unmasked(data: bytes, mask: bytes) -> bytes:
 
 
 class VenueReply(NamedTuple):
-    """What the venue sends back for one payload of a client, and the tickers that the client subscribed to by it."""
+    """What the venue sends back for what a client said, the tickers that the client subscribed to by it, and whether
+    the conversation is over."""
 
     data: bytes = b""
     subscribed: tuple[str, ...] = ()
+    over: bool = False
+
+
+def opening(protocol: Protocol, head: bytes, listed: int) -> VenueReply:
+    """Answer a client's HTTP request, which is a handshake or, at Binance, may ask for the list of `listed`
+    instruments. Raises ValueError when it is another request."""
+    if protocol != "binance":
+        return VenueReply(handshake(head))
+    address = urlsplit(head.split(b" ", 2)[1].decode())
+    if address.path == "/api/v3/exchangeInfo":
+        body = exchange_info(listed)
+        lines = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return VenueReply(f"{lines}Connection: close\r\n\r\n".encode() + body, over=True)
+    streams = parse_qs(address.query).get("streams", [""])[0]
+    return VenueReply(handshake(head), tuple(streams.split("/")) if streams else ())
 
 
 def answer(protocol: Protocol, payload: bytes) -> VenueReply:
     """Answer one payload of a client: every login is accepted, and every subscription confirmed."""
-    return _answer_stomp(payload) if protocol == "moex" else _answer_trades(payload)
+    return {"moex": _answer_stomp, "trades": _answer_trades, "binance": _answer_binance}[protocol](payload)
+
+
+def _answer_binance(payload: bytes) -> VenueReply:
+    request = json.loads(payload)
+    wanted = tuple(request["params"]) if request["method"] == "SUBSCRIBE" else ()
+    return VenueReply(frame(json.dumps({"result": None, "id": request["id"]}).encode(), TEXT), wanted)
 
 
 def _answer_stomp(payload: bytes) -> VenueReply:

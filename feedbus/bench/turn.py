@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-FIRST_TIME = 10**15  # a sequence below this is the number of a warm-up round, any other a time in ns since the epoch
+FIRST_TIME = 10**14  # a sequence below this is the number of a warm-up round, any other stands for a time
 QUANTILES = (("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0))
 
 

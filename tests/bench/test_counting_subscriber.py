@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from feedbus.bench.counting_subscriber import count_all, from_start, sequences, time_all
+from feedbus.bench.priced_times import price_of
 from feedbus.bench.turn import FIRST_TIME, Measured, TurnOver
 from feedbus.bus.receiver import Batch, Header
-from feedbus.schema.events import BookSnapshot, Gap, MarketData, Trade
+from feedbus.schema.events import BookSnapshot, Gap, MarketData, Quote, Trade
 
 GAP = Gap("book.moex.A", "bench", 1, 2, 3, "lost")
 
@@ -23,9 +24,14 @@ def batches(*of: Sequence[MarketData | Gap]) -> Iterator[Batch]:
     return ((Header("book", "moex", "bench", 1, 0, []), list(events)) for events in of)
 
 
-def test_books_and_trades_have_a_sequence_and_gaps_none() -> None:
+def quote(symbol: str, number: int, ts_recv: int = 0) -> Quote:
+    return Quote("binance", symbol, 0, ts_recv, float(price_of(number)), 1.0, 2e6, 1.0, 5)
+
+
+def test_books_trades_and_quotes_have_a_sequence_and_gaps_none() -> None:
     trade = Trade("bench_trades", "B", 0, 0, 1.0, 2.0, None, 8)
-    assert list(sequences([book("A", 7), GAP, trade])) == [("A", 7), ("B", 8)]
+    assert list(sequences([book("A", 7), GAP, trade, quote("C", 9)])) == [("A", 7), ("B", 8), ("C", 9)]
+    assert all(number >= FIRST_TIME for _, number in sequences([quote("C", time.time_ns())]))
 
 
 def test_the_warm_up_is_passed_over() -> None:
@@ -53,9 +59,12 @@ def test_what_had_come_counts_when_the_turn_is_over() -> None:
         assert measured.received == 1
 
 
-def test_times_are_from_receipt_and_from_write_and_a_gap_has_none() -> None:
+@pytest.mark.parametrize("event", [book, quote])
+def test_times_are_from_receipt_and_from_write_and_a_gap_has_none(
+    event: Callable[[str, int, int], BookSnapshot | Quote],
+) -> None:
     measured, now = Measured(), time.time_ns()
-    time_all(batches([book("A", now - 3_000_000, now - 1_000_000), GAP]), 2, measured)
+    time_all(batches([event("A", now - 3_000_000, now - 1_000_000), GAP]), 2, measured)
     assert measured.received == 2
     assert len(measured.receive) == len(measured.write) == 1
     assert measured.receive[0] >= 1_000_000

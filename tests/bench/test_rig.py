@@ -38,10 +38,18 @@ def test_the_configuration_is_one_that_the_product_takes(tmp_path: Path) -> None
 
 def test_linger_transport_and_ten_times_the_tickers_are_written_when_asked_for(tmp_path: Path) -> None:
     scenario = msgspec.structs.replace(SCENARIOS["tickers"], transport="sansio")
-    found = load(scenario, Contender("x", linger=0.0, times=10), tmp_path)
+    found = load(scenario, Contender("x", bus={"linger": 0.0}, times=10), tmp_path)
     assert found.bus.linger == 0
     assert found.feeds[0].transport == "sansio"
     assert len(found.feeds[0].symbols) == found.feeds[0].sharding.per_connection == 500
+
+
+def test_other_keys_of_the_bus_and_quotes_of_binance_are_written_when_asked_for(tmp_path: Path) -> None:
+    scenario = msgspec.structs.replace(SCENARIOS["trickle"], protocol="binance", symbols=2)
+    found = load(scenario, Contender("x", bus={"linger": 0.1, "stalled_bytes": 2**21}), tmp_path)
+    assert (found.bus.linger, found.bus.stalled_bytes) == (0.1, 2**21)
+    assert (found.feeds[0].venue, found.feeds[0].channels) == ("binance", ("bookTicker",))
+    assert found.feeds[0].symbols == ("BTCUSDT", "ETHUSDT")
 
 
 def test_figures_are_by_event_and_shares_by_second() -> None:

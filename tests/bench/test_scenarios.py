@@ -47,9 +47,9 @@ def test_what_the_command_line_sets_replaces_the_scenarios_own() -> None:
 def test_a_linger_is_everybodys_and_nobody_runs_twice() -> None:
     (found,) = chosen(["paced"], Overrides(linger=0.005), True)
     assert labels(found) == ["feedbus linger 0.005", RIVAL, TUNED]
-    assert [contender.linger for contender in found.contenders] == [0.005, None, None]
+    assert [contender.bus for contender in found.contenders] == [{"linger": 0.005}, {}, {}]
     (tickers,) = chosen(["tickers"], Overrides(linger=0.0), False)
-    assert [(contender.times, contender.linger) for contender in tickers.contenders] == [(1, 0.0), (10, 0.0)]
+    assert [(one.times, one.bus) for one in tickers.contenders] == [(1, {"linger": 0.0}), (10, {"linger": 0.0})]
 
 
 def test_every_baseline_takes_part_when_it_is_compared_to() -> None:

@@ -13,8 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus.bench import slotted_frames as frames
-from feedbus.bench.slotted_frames import BINARY, PING, SLOT, TEXT, ClientFrames, answer, handshake, market_frame, symbol
-from feedbus.schema.events import BookSnapshot, Event, Trade
+from feedbus.bench.binance_listing import binance_symbol, exchange_info
+from feedbus.bench.priced_times import price_of
+from feedbus.bench.slotted_frames import (
+    BINARY,
+    PING,
+    TEXT,
+    ClientFrames,
+    answer,
+    handshake,
+    market_frame,
+    opening,
+    slot_of,
+    symbol,
+)
+from feedbus.schema.events import BookSnapshot, Event, Quote, Trade
+from feedbus.venues.binance.account import Account as BinanceAccount
 from feedbus.venues.moex.account import Account
 from feedbus.venues.protocol import Confirmed, Ready, Send
 
@@ -140,11 +154,43 @@ def test_the_throw_away_session_subscribes_and_reads_the_trades() -> None:
     assert len(payload) < 120
 
 
-@pytest.mark.parametrize("protocol", ["moex", "trades"])
+def test_the_product_subscribes_and_reads_best_bids_and_asks() -> None:
+    wanted = [binance_symbol(number) for number in range(60)]
+    session = BinanceAccount({}, ["bookTicker"]).session(wanted)
+    _, subscribed = converse(session, "binance")
+    assert subscribed == [f"{name.lower()}@bookTicker" for name in wanted]
+    for sequence in (17, SEQUENCE):
+        ((opcode, payload),) = payloads(market_frame("binance", subscribed[3], 5, TIME, sequence).data)
+        assert opcode == TEXT
+        (quote,) = (effect for effect in session.frame(payload, 7, 9.0) if isinstance(effect, Quote))
+        assert (quote.symbol, quote.bid_size, quote.ask) == (wanted[3], 6.78826, 2_000_005.64)
+        assert quote.bid == float(price_of(sequence)) < 2_000_000
+
+
+def test_streams_may_be_named_in_the_address() -> None:
+    key = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    named = opening("binance", b"GET /stream?streams=btcusdt@bookTicker/ethusdt@bookTicker HTTP/1.1\r\n" + key, 9)
+    assert named.subscribed == ("btcusdt@bookTicker", "ethusdt@bookTicker")
+    assert b"101 Switching" in named.data
+    assert opening("binance", b"GET /stream HTTP/1.1\r\n" + key, 9).subscribed == ()
+
+
+def test_the_list_of_instruments_is_served_without_a_websocket() -> None:
+    said = opening("binance", b"GET /api/v3/exchangeInfo?permissions=SPOT HTTP/1.1\r\nHost: here", 60)
+    head, _, body = said.data.partition(b"\r\n\r\n")
+    assert said.over
+    assert body == exchange_info(60)
+    assert f"Content-Length: {len(body)}".encode() in head
+    with pytest.raises(ValueError, match="not a WebSocket handshake"):
+        opening("binance", b"GET /api/v3/ping HTTP/1.1\r\nHost: here", 60)
+
+
+@pytest.mark.parametrize("protocol", ["moex", "trades", "binance"])
 def test_the_slot_is_where_the_sequence_is(protocol: frames.Protocol) -> None:
     made = market_frame(protocol, "12", 7, TIME, SEQUENCE)
     data = bytearray(made.data)
-    data[made.slot : made.slot + SLOT] = b"%d" % (SEQUENCE + 1)
+    slot = slot_of(protocol, SEQUENCE + 1)
+    data[made.slot : made.slot + len(slot)] = slot
     assert bytes(data) == market_frame(protocol, "12", 7, TIME, SEQUENCE + 1).data
 
 
