@@ -31,8 +31,8 @@ class Credentials(dict[str, str]):
     __str__ = __repr__
 
 
-Pace = Literal["latency", "balanced", "economy"]
-PACES: dict[Pace, float] = {"latency": 0.0, "balanced": 0.001, "economy": 0.005}
+BusPace = Literal["latency", "balanced", "economy"]
+PACES: dict[BusPace, float] = {"latency": 0.0, "balanced": 0.001, "economy": 0.005}
 """How long events are gathered under load at each pace, in seconds."""
 
 
@@ -45,7 +45,7 @@ class BusConfig(msgspec.Struct, frozen=True):
     """
 
     publish: str
-    pace: Pace = "balanced"
+    pace: BusPace = "balanced"
     linger: Annotated[float, Meta(ge=0, le=1)] | None = None
     stalled_bytes: Annotated[int, Meta(ge=MIB, le=8192 * 16 * KIB)] = 64 * MIB
 
