@@ -18,10 +18,9 @@ from typing import Any, Literal, NamedTuple
 
 import h11
 import trio
-from prometheus_client import Metric
-from prometheus_client.exposition import choose_encoder
 
 from feedbus.errors import CantServe
+from feedbus.telemetry.exposition import exposition
 from feedbus.telemetry.listening import PatientListener
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, add
 from feedbus.text import escaped
@@ -33,7 +32,6 @@ HASTE = 0.1  # seconds that an honest client needs at most to send its request, 
 CLOSE_TIMEOUT = 1.0  # seconds that we go on reading, so that the client can read the answer first
 
 METRICS = b"/metrics"
-END = b"# EOF\n"  # the last line of an OpenMetrics text
 
 _READ_SIZE = 4096  # bytes
 _TEXT = "text/plain; charset=utf-8"
@@ -176,7 +174,7 @@ class Server:
                 word, reasons = self._verdicts[path]
                 return _verdict(word, reasons())
             accept = b", ".join(value for name, value in request.headers if name == b"accept")
-            return await exposition(self._registry, accept.decode("latin-1"))
+            return Answer(HTTPStatus.OK, *await exposition(self._registry, accept.decode("latin-1")))
         except Exception:  # a bug in a figure is no reason to stop the service that the figure is about
             _log.exception("%s can't be answered", path.decode())
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"a bug; the log has it\n")
@@ -230,33 +228,6 @@ async def _finish(stream: trio.abc.HalfCloseableStream) -> None:
     with trio.move_on_after(CLOSE_TIMEOUT):
         while await stream.receive_some(_READ_SIZE):
             pass
-
-
-async def exposition(registry: CollectorRegistry, accept: str) -> Answer:
-    """All series in the format that an Accept header prefers: Prometheus' text, or OpenMetrics.
-
-    The families are encoded one by one, and other tasks may run in between: with some hundred connections the whole
-    text takes as long as hundreds of events do.
-    """
-    encode, content_type = choose_encoder(accept)
-    parts: list[bytes] = []
-    end = b""
-    for family in registry.collect():
-        text = encode(_OneFamily(family))
-        end = END if text.endswith(END) else b""
-        parts.append(text.removesuffix(end))
-        await trio.lowlevel.checkpoint()
-    return Answer(HTTPStatus.OK, b"".join([*parts, end]), content_type)
-
-
-class _OneFamily:
-    """A registry of one family, because an encoder takes registries only."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> list[Metric]:
-        return [self._family]
 
 
 def _verdict(word: str, reasons: Sequence[str]) -> Answer:
