@@ -314,6 +314,31 @@ async def test_a_cancelled_server_closes_everything_at_once_and_another_one_may_
         port = scene.address[1]
 
 
+async def test_a_long_answer_is_written_in_pieces() -> None:
+    scene = Scene()
+    scene.not_ready[:] = ["x" * 1000] * 1000
+    ours, theirs = trio.testing.memory_stream_pair()
+    sizes: list[int] = []
+
+    class Noted(trio.abc.SendStream):
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            sizes.append(len(data))
+            await theirs.send_stream.send_all(data)
+
+        async def wait_send_all_might_not_block(self) -> None:
+            raise NotImplementedError
+
+        async def aclose(self) -> None:
+            await theirs.send_stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(scene.server._connection, trio.StapledStream(Noted(), theirs.receive_stream))
+        await ours.send_all(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await ours.send_eof()
+        assert parsed(b"".join([chunk async for chunk in ours]))[2] == f"{'x' * 1000}\n" * 1000
+    assert max(sizes) <= 1 << 16
+
+
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_no_bytes_of_a_client_leave_the_connection(chunks: list[bytes]) -> None:
     async def main() -> None:
