@@ -100,8 +100,22 @@ def test_what_is_left_out_has_a_default() -> None:
     assert (feed.max_message_size, feed.login_retry) == (4 * 1024 * 1024, 900)
     assert feed.backoff == BackoffConfig(0.5, 60, 30)
     assert (feed.compression, feed.boards, feed.rest) == (False, None, None)
-    assert parse(SMALL).bus == BusConfig("inproc://bus", linger=0.001, stalled_bytes=64 * 1024 * 1024)
+    assert parse(SMALL).bus == BusConfig("inproc://bus", pace="balanced", linger=None, stalled_bytes=64 * 1024 * 1024)
     assert (parse(SMALL).telemetry, parse(SMALL).cache_dir) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("keys", "seconds"),
+    [
+        ("", 0.001),
+        (", pace: latency", 0),
+        (", pace: balanced", 0.001),
+        (", pace: economy", 0.005),
+        (", linger: 0.1", 0.1),
+    ],
+)
+def test_a_pace_or_a_linger_says_how_long_events_are_gathered(keys: str, seconds: float) -> None:
+    assert parse(SMALL.replace('"inproc://bus"', f'"inproc://bus"{keys}')).bus.gather == seconds
 
 
 def test_keys_with_nothing_have_their_defaults() -> None:

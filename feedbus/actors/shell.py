@@ -21,9 +21,10 @@ import trio
 
 from feedbus.actors import actor_class
 from feedbus.actors.protocol import Actor, ActorContext
+from feedbus.bus.local import LocalBus
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Stats
-from feedbus.bus.subscriber import EventReader, subscribe
+from feedbus.bus.subscriber import EventReader
 from feedbus.errors import Stuck
 from feedbus.proxies import DIRECT, Proxies
 
@@ -45,23 +46,21 @@ class ActorShell:
         name: str,
         options: msgspec.Struct,
         *,
-        addresses: Sequence[str],
+        bus: LocalBus,
         publisher: Publisher | None,
-        stalled_bytes: int,
         proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`options` are the actor's own. `addresses` are those of all publishers of the service. `publisher` is the
-        actor's own one, None if it doesn't publish. `stalled_bytes` bounds what may wait for the actor on each
-        subscription. `proxies` are those of the environment. Raises ConfigError when there is no actor of this name."""
+        """`options` are the actor's own. `bus` is that of this process, with all publishers of the service. `publisher`
+        is the actor's own one, None if it doesn't publish. `proxies` are those of the environment. Raises ConfigError
+        when there is no actor of this name."""
         self.name = name
         self.starts = 0
         self._class = actor_class(name)
         self._options = options
-        self._addresses = addresses
+        self._bus = bus
         self._publisher = publisher
         self._publish = publisher.publish if publisher else _refuse_to_publish
-        self._stalled_bytes = stalled_bytes
         self._proxies = proxies
         self._wall_ns = wall_ns
         self._actor: Actor | None = None
@@ -134,10 +133,7 @@ class ActorShell:
 
     @asynccontextmanager
     async def _subscribe(self, topics: str | Iterable[str]) -> AsyncIterator[EventReader]:
-        # An actor isn't told of silence: the service starts its publishers with it, and /healthz judges them.
-        async with subscribe(
-            self._addresses, topics=topics, stalled_bytes=self._stalled_bytes, warn_after=None
-        ) as reader:
+        async with self._bus.subscribe(topics) as reader:
             self._readers.append(reader)
             try:
                 yield reader

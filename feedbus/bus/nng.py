@@ -40,23 +40,15 @@ def queue_length(stalled_bytes: int) -> int:
 class PubSocket:
     """Publishes to every subscriber that has dialled, and never waits for one."""
 
-    def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES, *, inside: str | None = None) -> None:
-        """Listen at `address`, and at `inside` when it is given, an inproc:// address for subscribers in this process.
-
-        `stalled_bytes` bounds what may wait for each subscriber. Raises BusError when an address can't be bound, for
-        instance because it is in use.
-        """
+    def __init__(self, address: str, stalled_bytes: int = STALLED_BYTES) -> None:
+        """Listen at `address`. `stalled_bytes` bounds what may wait for each subscriber. Raises BusError when the
+        address can't be bound, for instance because it is in use."""
         self.address = address
         self._file = IpcFile(Path(address.removeprefix("ipc://"))) if address.startswith("ipc://") else None
         self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
         self._listeners: deque[pynng.Listener] = deque()  # those at `address`, the newest last
         try:
             self._listen()
-            if inside is not None:
-                self._socket.listen(inside)
-        except pynng.NNGException as error:
-            self.close()
-            raise BusError(f"can't publish at {inside}: {error}") from None
         except BusError:
             self.close()
             raise

@@ -42,6 +42,13 @@ class Sink(Protocol):
         """Take one message without waiting. Raises BusError when that is impossible."""
 
 
+class LocalReaders(Protocol):
+    """What a publisher needs of the readers in its own process (feedbus.bus.local.LocalBus)."""
+
+    def hand_over(self, header: codec.MessageHeader, groups: Sequence[codec.Group], size: int) -> None:
+        """Take the events of one message, which has `size` bytes, without waiting."""
+
+
 class ReadingRounds(Protocol):
     """What a publisher needs of the rounds in which the sockets are read (feedbus.transport.rounds.Rounds)."""
 
@@ -100,11 +107,12 @@ class Publisher:
         *,
         linger: float = LINGER,
         rounds: ReadingRounds | None = None,
+        local: LocalReaders | None = None,
         clock: Callable[[], float] = trio.current_time,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`linger` is in seconds. `rounds` are those in which the events are read; None when they don't come from
-        sockets.
+        sockets. `local` are the readers in this process that are given the events themselves; None when there are none.
 
         `clock` returns monotonic seconds, `wall_ns` nanoseconds since the Unix epoch.
         """
@@ -116,6 +124,7 @@ class Publisher:
         self._sink = sink
         self._linger = linger
         self._rounds = rounds
+        self._local = local
         self._clock = clock
         self._wall_ns = wall_ns
         self._streams: dict[tuple[str, str], _WordStream] = {}
@@ -338,19 +347,23 @@ class Publisher:
             self._sink.send(message)
             self.messages += 1
             self.bytes += len(message)
+            if self._local is not None:
+                self._local.hand_over(header, groups, len(message))
 
     def _head_parts(self) -> list[list[tuple[str, int]]]:
         """Return (topic, newest sequence number) of the topics that have changed, in parts that each fit a message."""
         parts: list[list[tuple[str, int]]] = [[]]
         size = 0
         for stream in self._streams.values():
+            prefix = topic_of(stream.word, stream.venue, "")
+            rest = len(prefix.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
             for symbol in sorted(stream.changed):  # so that the same run publishes the same bytes
-                topic = topic_of(stream.word, stream.venue, symbol)
-                size += len(topic.encode()) + 12  # msgpack: an array, a string header, a 64-bit number
+                head_size = rest + (len(symbol) if symbol.isascii() else len(symbol.encode()))
+                size += head_size
                 if size > MESSAGE_SIZE - 256:  # bytes for the other fields of a heartbeat
                     parts.append([])
-                    size = len(topic.encode()) + 12
-                parts[-1].append((topic, stream.next[symbol] - 1))
+                    size = head_size
+                parts[-1].append((prefix + symbol, stream.next[symbol] - 1))
             stream.changed.clear()
         return parts
 

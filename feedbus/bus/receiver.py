@@ -14,7 +14,7 @@ import msgspec
 
 from feedbus.errors import BusError
 from feedbus.schema import codec
-from feedbus.schema.events import Gap, MarketData
+from feedbus.schema.events import Gap, Heartbeat, MarketData
 from feedbus.schema.sequence import Sequences
 from feedbus.schema.topics import HEARTBEAT, MAX_TOPIC, TopicFilter
 
@@ -118,11 +118,34 @@ class Receiver:
         self.bytes += len(data)
         try:
             if data.startswith(b"heartbeat."):
-                return self._heartbeat(data)
+                return self._beats(codec.decode_heartbeats(data))
             return self._events(data)
         except BusError:
             self.unreadable += 1
             return None
+
+    def take(self, header: codec.MessageHeader, groups: Sequence[codec.Group], size: int) -> Batch | None:
+        """Do as `receive` does for a message that was never encoded: its publisher is in this process. Its events are
+        shared with all other readers. `size` is what it has in bytes."""
+        self.messages += 1
+        self.bytes += size
+        try:
+            if header.word == HEARTBEAT:
+                return self._beats([cast(Heartbeat, beat) for _, _, beats in groups for beat in beats])
+            everything, exact, prefixes = self._filter.rule(header.word, header.venue)
+            if not everything:
+                groups = [
+                    group for group in groups if group[0] in exact or (prefixes and group[0].startswith(prefixes))
+                ]
+            return self._deliver(header, cast("Sequence[tuple[str, int, Sequence[MarketData]]]", groups))
+        except BusError:
+            self.unreadable += 1
+            return None
+
+    def wants(self, word: str, venue: str) -> bool:
+        """Return True when a message of this word and venue may hold something wanted: nng decides alike by
+        `wire_prefixes`."""
+        return word == HEARTBEAT or any(self._filter.rule(word, venue))
 
     @property
     def topics(self) -> list[str]:
@@ -154,9 +177,8 @@ class Receiver:
         """Return, by name, each publisher's present epoch and the number of its newest heartbeat (0 before any)."""
         return self._sequences.publishers()
 
-    def _heartbeat(self, data: bytes) -> Batch | None:
+    def _beats(self, beats: Sequence[Heartbeat]) -> Batch | None:
         gaps: list[MarketData | Gap] = []
-        beats = codec.decode_heartbeats(data)
         for beat in beats:
             gaps += self._sequences.heartbeat(beat)
             if not any(self._delivered.values()):

@@ -31,16 +31,28 @@ class Credentials(dict[str, str]):
     __str__ = __repr__
 
 
+BusPace = Literal["latency", "balanced", "economy"]
+PACES: dict[BusPace, float] = {"latency": 0.0, "balanced": 0.001, "economy": 0.005}
+"""How long events are gathered under load at each pace, in seconds."""
+
+
 class BusConfig(msgspec.Struct, frozen=True):
     """Where events are published. feedbus.service.processes says how the address of each process follows from this one.
 
-    `linger` is how long events are gathered under load, in seconds. `stalled_bytes` limits the memory that is used for
-    a subscriber that doesn't read; nng queues at most 8192 messages of at most 16 KiB, whatever this number is.
+    `pace` says how long events are gathered under load, and `linger` says it in seconds, in place of a pace.
+    `stalled_bytes` limits the memory that is used for a subscriber that doesn't read; nng queues at most 8192 messages
+    of at most 16 KiB, whatever this number is.
     """
 
     publish: str
-    linger: Annotated[float, Meta(ge=0, le=1)] = 0.001
+    pace: BusPace = "balanced"
+    linger: Annotated[float, Meta(ge=0, le=1)] | None = None
     stalled_bytes: Annotated[int, Meta(ge=MIB, le=8192 * 16 * KIB)] = 64 * MIB
+
+    @property
+    def gather(self) -> float:
+        """How long events are gathered under load, in seconds; with 0 none is kept back."""
+        return PACES[self.pace] if self.linger is None else self.linger
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True):

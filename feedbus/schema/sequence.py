@@ -150,10 +150,15 @@ class Sequences:
         known.beat, known.part, known.parts = beat.beat, beat.part, beat.parts
         known.first_beat = known.first_beat or beat.beat
         joined = beat.beat > known.first_beat  # our first heartbeat may count events from before we joined
+        prefix, next_of = "", dict[str, int]()
         for topic, head in beat.heads:
+            # Nearly always we follow the stream, and have its last event. Heads of one word and venue stand together.
+            if topic.startswith(prefix) and next_of.get(topic[len(prefix) :]) == head + 1:
+                continue
             gap = self._head(known, beat, topic, head, joined=joined)
             if gap is not None:
                 gaps.append(gap)
+            prefix, next_of = _followed(known, topic)
         return gaps
 
     def _older_beat(self, beat: Heartbeat) -> Gap | None:
@@ -195,6 +200,14 @@ def _published(known: _Publisher) -> Counter[str]:
         published[word_venue.partition(".")[0]] += sum(streams.values())
     published.subtract(known.joined_at)
     return published
+
+
+def _followed(known: _Publisher, topic: str) -> tuple[str, dict[str, int]]:
+    """Returns how all topics of this topic's word and venue begin, and the next sequence of each symbol that is
+    followed there."""
+    word, _, rest = topic.partition(".")
+    word_venue = f"{word}.{rest.partition('.')[0]}"
+    return f"{word_venue}.", known.streams.get(word_venue, {})
 
 
 def _unseen(known: _Publisher, topic: str) -> int | None:

@@ -22,7 +22,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import count
 from math import inf
 
 import trio
@@ -30,6 +29,7 @@ import trio
 from feedbus import config as configuration
 from feedbus import venues
 from feedbus.actors.shell import ActorShell
+from feedbus.bus.local import LocalBus
 from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.socket_guard import SocketGuard
@@ -59,11 +59,13 @@ class Service:
     """The feeds and actors that one process runs, on one bus socket, and what supervises them."""
 
     def __init__(
-        self, config: Config, process: Process, sockets: Sockets, rounds: Rounds | None, notifier: Notifier
+        self, config: Config, process: Process, sink: PubSocket | None, rounds: Rounds | None, notifier: Notifier
     ) -> None:
+        """`sink` is the bus socket, None when no part of the process publishes."""
         self.publish = process.publish
+        bus = LocalBus(process.others, config.bus.stalled_bytes)
         fed = [feed for feed in config.feeds if feed.name in process.names]
-        by_name = _publishers(config, process, sockets.sink, rounds if fed else None)
+        by_name = _publishers(config, process, sink, bus, rounds if fed else None)
         self.publishers = list(by_name.values())
         self.feeds = [
             Feed(
@@ -79,9 +81,8 @@ class Service:
             ActorShell(
                 name,
                 options,
-                addresses=sockets.subscribed,
+                bus=bus,
                 publisher=by_name.get(name),
-                stalled_bytes=config.bus.stalled_bytes,
                 proxies=config.proxies,
             )
             for name, options in config.actors.items()
@@ -89,7 +90,7 @@ class Service:
         ]
         self.started = trio.current_time()
         self._lag = LoopLag(stood_still)
-        self._guards = [SocketGuard(sockets.sink)] if sockets.sink is not None else []
+        self._guards = [SocketGuard(sink)] if sink is not None else []
         self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
         groups = {
@@ -220,7 +221,7 @@ def _named(causes: Counter[str]) -> str:
 
 
 def _publishers(
-    config: Config, process: Process, sink: PubSocket | None, rounds: Rounds | None
+    config: Config, process: Process, sink: PubSocket | None, bus: LocalBus, rounds: Rounds | None
 ) -> dict[str, Publisher]:
     """By name. Those of feeds are told of the rounds in which the sockets of their connections are read."""
     feeds = {feed.name for feed in config.feeds}
@@ -228,7 +229,7 @@ def _publishers(
     for name in processes.publishers(config):
         if name in process.names and sink is not None:
             read_in = rounds if name in feeds else None
-            made[name] = Publisher(name, sink, linger=config.bus.linger, rounds=read_in)
+            made[name] = Publisher(name, sink, linger=config.bus.gather, rounds=read_in, local=bus)
     return made
 
 
@@ -287,31 +288,6 @@ def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) ->
     )
 
 
-class Sockets:
-    """The bus socket of a process, and the addresses that the actors in it subscribe to.
-
-    `sink` is None when no part of the process publishes. `subscribed` are the process's own address in memory and those
-    of all other publishers of the configuration; a subscriber waits for those that don't run yet.
-    """
-
-    def __init__(self, config: Config, process: Process) -> None:
-        """Raises BusError when the address can't be published at."""
-        inside = f"inproc://feedbus.service.{next(_numbers)}"
-        self.sink: PubSocket | None = None
-        self.subscribed = process.others
-        if process.publish is not None:
-            self.sink = PubSocket(process.publish, config.bus.stalled_bytes, inside=inside)
-            self.subscribed = (inside, *process.others)
-
-    def close(self) -> None:
-        """Close the bus socket."""
-        if self.sink is not None:
-            self.sink.close()
-
-
-_numbers = count()
-
-
 @asynccontextmanager
 async def running(config: Config, only: Collection[str] = ()) -> AsyncIterator[Service]:
     """A running service with the parts named by `only`, or with all parts of the configuration when none is named.
@@ -321,11 +297,11 @@ async def running(config: Config, only: Collection[str] = ()) -> AsyncIterator[S
     when a part can't start and Escalated when the topmost supervisor gives up.
     """
     process = processes.process(config, only)
-    sockets = Sockets(config, process)
+    sink = PubSocket(process.publish, config.bus.stalled_bytes) if process.publish is not None else None
     notifier = Notifier(os.environ)
-    rounds = Rounds(config.bus.linger) if config.bus.linger else None
+    rounds = Rounds(config.bus.gather) if config.bus.gather else None
     try:
-        service = Service(config, process, sockets, rounds, notifier)
+        service = Service(config, process, sink, rounds, notifier)
         async with trio.open_nursery() as nursery:
             await nursery.start(service.supervisor.run)
             yield service
@@ -335,4 +311,5 @@ async def running(config: Config, only: Collection[str] = ()) -> AsyncIterator[S
         if rounds is not None:
             rounds.close()
         notifier.close()
-        sockets.close()
+        if sink is not None:
+            sink.close()

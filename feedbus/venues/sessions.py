@@ -130,6 +130,11 @@ class SubscribingSession(NoFetches, Generic[T]):
             yield from self.subscriptions.send(now)
         yield from self.schedule()
 
+    def send_early(self, now: float) -> Iterator[Effect]:
+        """An answer came, and perhaps lets the next requests go out before their time."""
+        if self.subscriptions.may_send_early:
+            yield from self.send_due(now)
+
     def schedule(self) -> Sequence[Effect]:
         """Ask to be woken when the next thing is due."""
         return self.subscriptions.schedule(*self.deadlines())

@@ -107,7 +107,7 @@ class TrackedSubscription:
         self.together = ANY_NUMBER
         self.live_since = inf
         self.retry_at = inf
-        self.resynced_at: deque[float] = deque(maxlen=RESYNCS)
+        self.resynced_at: tuple[float, ...] = ()
 
     def move(self, happening: Happening) -> bool:
         """Change the state as TRANSITIONS says. Returns False when this happening changes nothing in the present
@@ -157,6 +157,9 @@ class Request(msgspec.Struct, Generic[T], eq=False):
 class RequestPace(msgspec.Struct, frozen=True):
     """How fast a venue may be asked: `requests` at once every `every` seconds, `subscriptions` in one request.
 
+    With `as_answered` each answer lets one request more go out, without waiting for its time. So a venue that has no
+    budget of its own is asked as fast as it answers, and one that answers slowly, or not at all, at this pace alone.
+
     A request has at most `max_bytes` bytes, unless a single subscription needs more: venues have been seen to leave
     requests of more than 4096 unanswered. Its answer is due within `answer_within` seconds of the last progress;
     `answered` are the kinds of requests that are answered at all.
@@ -168,6 +171,7 @@ class RequestPace(msgspec.Struct, frozen=True):
     max_bytes: int = 4000
     answer_within: float = 10.0
     answered: frozenset[str] = frozenset({"subscribe", "unsubscribe"})
+    as_answered: bool = False
 
 
 class Subscriptions(Generic[T]):
@@ -205,6 +209,7 @@ class Subscriptions(Generic[T]):
         self._probes = 1  # how many requests are made again when nothing progresses
         self._retries: list[tuple[float, Subscription]] = []  # a heap
         self._next_send = -inf
+        self._answers = 0  # answers for which no further request has gone out, at most as many as go out at once
         self._last_number = 0
         self._wake = inf
         self._counted: dict[str, int] | None = None  # what `instruments` returns, None once a state has changed
@@ -309,7 +314,7 @@ class Subscriptions(Generic[T]):
         self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
         turn = times[0] + RESYNC_PERIOD if len(times) == RESYNCS else now
-        times.append(max(turn, now))
+        tracked.resynced_at = (*times, max(turn, now))[-RESYNCS:]
         if turn > now:
             self._retry(tracked, turn)
         else:
@@ -325,6 +330,7 @@ class Subscriptions(Generic[T]):
         request = self.forget(number)
         if request is not None:
             self._progressed(now)
+            self._answers = min(self._answers + 1, self.pace.requests)
             while self._order and self._order[0] <= request.number:
                 self._passed.append((now + self.pace.answer_within, self._order.popleft()))
         return request
@@ -401,15 +407,26 @@ class Subscriptions(Generic[T]):
                 self._wanted[tracked.subscription] = tracked
 
     def send(self, now: float) -> Iterator[Effect]:
-        """Yields as many requests as the pace allows now."""
-        if not self.is_open or now < self._next_send:
+        """Yields as many requests as the pace allows now, which are at most twice `requests`."""
+        if not self.is_open:
             return
-        for _ in range(self.pace.requests):
+        due = now >= self._next_send
+        early = self._answers if self.may_send_early else 0
+        for _ in range(early + (self.pace.requests if due else 0)):
             made = self._next_request(now)
             if made is None:
                 return
-            self._next_send = now + self.pace.every
+            self._answers = 0
+            if due:
+                self._next_send = now + self.pace.every
             yield Send(made)
+
+    @property
+    def may_send_early(self) -> bool:
+        """Whether requests may go out before their time, because others were answered. Those answers are at least half
+        as many as go out at once, since a write for each of them would cost more than it gains.
+        """
+        return self.pace.as_answered and 2 * self._answers >= self.pace.requests
 
     def schedule(self, *others: float) -> Sequence[Effect]:
         """A WakeAt for whatever comes first, the Session's `others` included; nothing when that hasn't changed."""
@@ -515,12 +532,13 @@ class Subscriptions(Generic[T]):
         return batch
 
     def _bounded(self, request: Request[T]) -> bytes | str:
-        """Writes the request down. While it is too large, its second half is left for the next request."""
+        """Writes the request down. While it is too large, what is too much is left for the next request."""
         while True:
             message = self._build(request)
             size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
             count = len(request.wanted) + len(request.leaving)
             if size <= self.pace.max_bytes or count <= 1:
                 return message
-            request.wanted = request.wanted[: (len(request.wanted) + 1) // 2]
-            request.leaving = request.leaving[: (len(request.leaving) + 1) // 2]
+            fitting = max(1, min(count - 1, count * self.pace.max_bytes // size))
+            request.wanted = request.wanted[:fitting]
+            request.leaving = request.leaving[:fitting]

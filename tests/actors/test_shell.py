@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from feedbus import actors as subscribers
 from feedbus.actors import shell as actors
 from feedbus.actors.shell import ActorShell
 from feedbus.bus import subscriber
-from feedbus.bus.nng import PubSocket
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import Stuck
 from feedbus.runtime.child import Child
@@ -81,15 +79,8 @@ class Options(msgspec.Struct):
     how: str = "works"
 
 
-def shell(how: str, addresses: tuple[str, ...] = (), publisher: Publisher | None = None) -> ActorShell:
-    return ActorShell(
-        "toyworker",
-        Options(how),
-        addresses=addresses,
-        publisher=publisher,
-        stalled_bytes=1 << 20,
-        wall_ns=lambda: 42,
-    )
+def shell(how: str, bus: MemoryBus | None = None, publisher: Publisher | None = None) -> ActorShell:
+    return ActorShell("toyworker", Options(how), bus=bus or MemoryBus(), publisher=publisher, wall_ns=lambda: 42)
 
 
 async def supervised(nursery: trio.Nursery, made: ActorShell) -> Supervisor:
@@ -162,13 +153,10 @@ async def test_one_that_ends_by_itself_is_a_bug(lives: list[Any], mock_clock: Mo
     assert caught.group_contains(RuntimeError, match="toyworker has ended by itself")
 
 
-async def test_it_is_fed_by_the_bus_and_publishes_there(lives: list[Any], tmp_path: Path) -> None:
-    address = f"ipc://{tmp_path}/bus"
-    published = MemoryBus()
-    publisher = Publisher("toyworker", published, linger=0)
-    sink = PubSocket(address, inside="inproc://test.actor")
-    feed = Publisher("feed", sink, linger=0)
-    made = shell("works", ("inproc://test.actor",), publisher)
+async def test_it_is_fed_by_the_bus_and_publishes_there(lives: list[Any]) -> None:
+    bus, published = MemoryBus(), MemoryBus()
+    feed = Publisher("feed", bus, linger=0)
+    made = shell("works", bus, Publisher("toyworker", published, linger=0))
     with trio.fail_after(10):
         async with trio.open_nursery() as nursery:
             await nursery.start(made.run)
@@ -178,7 +166,6 @@ async def test_it_is_fed_by_the_bus_and_publishes_there(lives: list[Any], tmp_pa
             seen = lives[0].seen
             assert made.received()["events"] >= seen > 0
             nursery.cancel_scope.cancel()
-    sink.close()
     assert published.events(Alert)[0] == Alert("x", "A", 0, 42, "r", "info", "firing", None, "")
     assert made.counters() == {"seen": lives[0].seen}
     received = made.received()
@@ -187,14 +174,14 @@ async def test_it_is_fed_by_the_bus_and_publishes_there(lives: list[Any], tmp_pa
 
 
 async def test_one_that_no_longer_reads_the_bus_is_overdue_and_started_again(
-    lives: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lives: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actors, "CHECK_EVERY", 0.05)
     monkeypatch.setattr(subscriber, "READ_WITHIN", 0.01)
-    sink = PubSocket(f"ipc://{tmp_path}/bus", inside="inproc://test.hanging")
-    feed = Publisher("feed", sink, linger=0)
-    made = shell("hangs", ("inproc://test.hanging",), Publisher("toyworker", MemoryBus(), linger=0))
-    with trio.fail_after(10), trio.CancelScope() as scope, closing(sink):
+    bus = MemoryBus()
+    feed = Publisher("feed", bus, linger=0)
+    made = shell("hangs", bus, Publisher("toyworker", MemoryBus(), linger=0))
+    with trio.fail_after(10), trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(ended_as, made, Stuck, "^toyworker: the bus is not read$", scope))
             for _ in range(4):  # it waits for messages, which is no fault

@@ -218,9 +218,10 @@ def test_beat_follows_what_it_counts_and_names_exactly_the_changed_heads() -> No
     ]
 
 
-def test_many_heads_are_split_into_parts_that_fit_a_message() -> None:
+@pytest.mark.parametrize("letter", ["T", "Ж"])  # the second one takes two bytes
+def test_many_heads_are_split_into_parts_that_fit_a_message(letter: str) -> None:
     bench = Bench()
-    symbols = [f"TQBR.{number:040d}" for number in range(1000)]
+    symbols = [f"{letter * 40}{number:03d}" for number in range(1000)]
     bench.publisher.publish([trade(1, symbol) for symbol in symbols])
     bench.publisher.beat()
     beats = bench.sent.beats()

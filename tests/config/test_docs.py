@@ -30,6 +30,7 @@ ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "boards"}}
 # Said in words.
 SYMBOLIC = {
     "cache_dir",
+    "linger",
     "credentials",
     "channels",
     "sharding",

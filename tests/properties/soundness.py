@@ -83,7 +83,9 @@ def sound_event(event: MarketEvent) -> None:
         assert all(size > 0 for _, size in [*event.bids, *event.asks])
     header = codec.MessageHeader(event.WORD, event.venue, "p", 1, 1)
     groups = [(event.symbol, 1, [event])]
-    assert codec.decode(codec.encode(header, groups)) == (header, groups)
+    travelled = codec.decode(codec.encode(header, groups))
+    assert travelled == (header, groups)
+    assert repr(travelled) == repr((header, groups)), "readers in this process get the event itself: 1 isn't 1.0 there"
 
 
 def numbers(value: Any) -> Iterable[float]:

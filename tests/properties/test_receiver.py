@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from feedbus.bus.publisher import Publisher
 from feedbus.bus.receiver import Receiver
+from feedbus.schema import codec
 from feedbus.schema.events import Gap, MarketData, Ticker, Trade
 from feedbus.schema.topics import TopicFilter, topic_of
 from feedbus.testing.strategies import conversations, examples, unreliable
@@ -18,11 +19,17 @@ from feedbus.testing.strategies import conversations, examples, unreliable
 TOPICS = st.sampled_from([[""], ["trade"], ["trade.moex."], ["trade.moex.A"], ["ticker.moex.A", "trade.moex.B"]])
 
 
+Handed = tuple[codec.MessageHeader, Sequence[codec.Group], int]
+"""A message as a reader in the publisher's process gets it."""
+
+
 class Bus:
-    """The messages of a publisher and of its successors, in the order in which they were sent."""
+    """The messages of a publisher and of its successors, in the order in which they were sent, and the same messages as
+    they were handed over to readers in the process of the publisher."""
 
     def __init__(self) -> None:
         self.messages: list[bytes] = []
+        self.handed: list[Handed] = []
         self._numbers: Counter[str] = Counter()
         self._now = 0.0
         self._epoch = 0
@@ -31,10 +38,15 @@ class Bus:
     def send(self, message: bytes) -> None:
         self.messages.append(message)
 
+    def hand_over(self, header: codec.MessageHeader, groups: Sequence[codec.Group], size: int) -> None:
+        self.handed.append((header, groups, size))
+
     def restart(self) -> None:
         self._epoch += 1
         self._numbers.clear()
-        self.publisher = Publisher("moex", self, linger=1.0, clock=lambda: self._now, wall_ns=lambda: self._epoch)
+        self.publisher = Publisher(
+            "moex", self, linger=1.0, local=self, clock=lambda: self._now, wall_ns=lambda: self._epoch
+        )
 
     def publish(self, kinds: Sequence[str]) -> None:
         """Events that carry their own number: T and t are trades, K and k tickers, of the symbols A and B."""
@@ -53,7 +65,7 @@ class Bus:
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> list[bytes]:
+def buses(draw: st.DrawFn) -> Bus:
     """What publishers sent in a while."""
     bus = Bus()
     for step in draw(
@@ -68,7 +80,16 @@ def histories(draw: st.DrawFn) -> list[bytes]:
                 bus.restart()
             case kinds:
                 bus.publish(kinds)
-    return bus.messages
+    return bus
+
+
+def histories() -> st.SearchStrategy[list[bytes]]:
+    return buses().map(lambda bus: bus.messages)
+
+
+def twins() -> st.SearchStrategy[list[tuple[bytes, Handed]]]:
+    """Messages, and the same ones as they were handed over."""
+    return buses().map(lambda bus: list(zip(bus.messages, bus.handed, strict=True)))
 
 
 class Reader:
@@ -157,6 +178,21 @@ def test_messages_twice_and_late_lose_nothing_that_is_not_a_gap_and_deliver_noth
         twice.receive(message)
         twice.receive(data.draw(st.sampled_from(messages)))
     balanced(twice.receiver)
+
+
+@examples(120)
+@given(TOPICS, twins().flatmap(unreliable))
+def test_a_reader_in_the_publishers_process_gets_and_counts_what_one_elsewhere_does(
+    topics: list[str], messages: list[tuple[bytes, Handed]]
+) -> None:
+    elsewhere, here = Receiver(topics), Receiver(topics)
+    prefixes = tuple(here.wire_prefixes)
+    for message, handed in messages:
+        header, _, _ = handed
+        assert here.wants(header.word, header.venue) == message.startswith(prefixes)
+        assert here.take(*handed) == elsewhere.receive(message)
+        assert here.stats() == elsewhere.stats()
+        assert (here.publishers(), here.spoken()) == (elsewhere.publishers(), elsewhere.spoken())
 
 
 SAMPLE = Bus()

@@ -152,6 +152,20 @@ def test_only_what_was_not_there_before_counts_as_delivered() -> None:
     assert follower.gaps == []
 
 
+def test_heads_of_several_words_and_venues_are_each_compared_with_their_own_stream() -> None:
+    follower = Follower("book.", "bars.moex.")
+    topics = ["book.moex.A", "bars.moex.A", "book.alor.A", "bars.alor.A", "book.moex.A.B"]
+    for number, topic in enumerate(topics, 1):
+        if topic != "bars.alor.A":
+            follower.message(1, number, topic=topic)
+    heads = [(topic, 3) for topic in topics]
+    assert follower.heartbeat(Heartbeat("p", 1, 1, 1, 1, heads)) == [
+        lost(2, 3, "book.moex.A"),
+        lost(3, 3, "bars.moex.A"),
+    ]
+    assert follower.heartbeat(Heartbeat("p", 1, 2, 1, 1, [*heads, ("book.moex.A", 4)])) == [lost(4, 4, "book.moex.A")]
+
+
 def test_a_message_that_our_first_beat_has_counted_is_delivered_all_the_same() -> None:
     follower = Follower()
     follower.beat(9, A=5)

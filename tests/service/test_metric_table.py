@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from feedbus.actors import actor_class
 from feedbus.actors.shell import ActorShell
+from feedbus.bus.local import LocalBus
 from feedbus.bus.publisher import Publisher
 from feedbus.config import FeedConfig, ShardingConfig
 from feedbus.errors import ClosedByPeer, ConnectFailed
@@ -56,11 +57,7 @@ class Scene:
         self.lag = LoopLag()
         self.watchdog = Watchdog(Notifier({}), list, str, trio.Event().wait)
         self.actor = ActorShell(
-            "aggregator",
-            actor_class("aggregator").Options(),
-            addresses=(),
-            publisher=self.publisher,
-            stalled_bytes=1 << 20,
+            "aggregator", actor_class("aggregator").Options(), bus=LocalBus(), publisher=self.publisher
         )
         self.registry = metrics.registry(
             [self.feed],

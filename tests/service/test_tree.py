@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ import trio
 
 import feedbus
 from feedbus import config as configuration
+from feedbus.actors import actor_class
 from feedbus.bus.publisher import BEAT_EVERY
 from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import Escalated, StartFailed
@@ -198,6 +200,31 @@ async def test_a_part_that_crashes_is_started_again_and_the_others_go_on(
             nursery.cancel_scope.cancel()
     [crash] = [record.getMessage() for record in caplog.records if "crashed" in record.getMessage()]
     assert crash.startswith("moex/0 crashed: TypeError: 'NoneType' object is not callable (feed/connector.py:")
+
+
+@pytest.mark.parametrize(
+    "processes", [[()], [("moex", "metrics"), ("aggregator",)], [("moex", "aggregator"), ("metrics",)]]
+)
+async def test_an_actor_hears_every_publisher_in_whatever_process_it_is(
+    processes: list[tuple[str, ...]], tmp_path: Path
+) -> None:
+    options = {
+        "metrics": actor_class("metrics").Options("127.0.0.1:0"),
+        "aggregator": actor_class("aggregator").Options(),
+    }
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            made = FeedConfig(name="moex", venue="moex", url=await simulated(nursery), symbols=("TQBR.SBER",))
+            config = Config("test", BusConfig(f"ipc://{tmp_path}/{{publisher}}.ipc"), (made,), options)
+            async with AsyncExitStack() as stack:
+                running = [await stack.enter_async_context(services.running(config, only)) for only in processes]
+                [metrics_actor] = [each for service in running for each in service.actors if each.name == "metrics"]
+                [reader] = metrics_actor._readers
+                while not {"book", "feed", "bookmetrics"} <= reader.stats().delivered.keys():
+                    await trio.lowlevel.checkpoint()
+            nursery.cancel_scope.cancel()
+    assert reader.publishers().keys() == {"moex", "aggregator"}
+    assert reader.stats().gaps == 0
 
 
 async def test_a_deleted_bus_socket_is_unhealthy_and_bound_again_within_two_heartbeats(tmp_path: Path) -> None:

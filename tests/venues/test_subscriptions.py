@@ -105,6 +105,31 @@ def test_requests_keep_the_pace_and_wait_until_the_venue_takes_them() -> None:
     assert made.instruments() == {"sent": 3}
 
 
+def test_each_answer_lets_one_request_more_go_and_where_none_comes_the_pace_is_kept() -> None:
+    made = machine(*(f"S{number}" for number in range(40)), pace=RequestPace(requests=4, every=0.5, as_answered=True))
+    assert len(sent(made, 0.0)) == 4
+    made.answered(1, 0.1)
+    made.answered(1, 0.1)
+    assert sent(made, 0.1) == [], "a write for each answer costs too much"
+    made.answered(2, 0.1)
+    assert len(sent(made, 0.1)) == 2
+    assert sent(made, 0.1) == [], "an answer counts once"
+    assert list(made.schedule()) == [WakeAt(0.5)], "what goes early doesn't put off what goes in time"
+    assert len(sent(made, 0.5)) == 4
+    for number in range(3, 11):
+        made.answered(number, 0.6)
+    assert len(sent(made, 1.0)) == 8, "no more go at once, however many were answered"
+    assert len(sent(made, 1.5)) == 4
+
+
+def test_a_venue_that_counts_requests_is_asked_at_its_pace_however_fast_it_answers() -> None:
+    made = machine("A", "B", "C")
+    sent(made, 0.0)
+    made.answered(1, 0.1)
+    made.answered(2, 0.1)
+    assert sent(made, 0.1) == []
+
+
 def test_what_is_given_up_is_ended_before_what_is_wanted_and_what_was_not_sent_not_at_all() -> None:
     made = machine("A", "B", pace=BATCHES)
     assert sent(made, 0.0) == ["1 subscribe A B"]
@@ -125,6 +150,8 @@ def test_a_request_is_cut_to_its_bytes_and_one_subscription_always_goes() -> Non
     assert sent(made, 1.0) == ["2 unsubscribe A"]
     made = machine("A" * 50, "BÄ", pace=RequestPace(requests=9, every=0.0, subscriptions=9, max_bytes=13))
     assert sent(made, 0.0) == [f"1 subscribe {'A' * 50}", "2 subscribe BÄ"]
+    made = machine(*(f"S{number:02}" for number in range(40)), pace=RequestPace(1, 0.0, 40, max_bytes=131))
+    assert len(sent(made, 0.0)[0]) == len("1 subscribe") + 30 * len(" S00") == 131
 
 
 @pytest.mark.parametrize(("attempts", "size"), [(0, 200), (1, 100), (2, 50), (7, 1), (8, 1), (5000, 1)])

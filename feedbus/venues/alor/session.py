@@ -28,8 +28,11 @@ from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
 
 CONFIRM_WITHIN = 10.0  # seconds for the first answer to a subscription, or its first data
-# The venue says nothing about a pace; its users' programs keep this one. A lost answer to an unsubscribe does no harm.
-PACE = RequestPace(requests=10, every=0.25, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}))
+# The venue says nothing about a pace: its users' programs keep this one, and what it answers sooner is asked sooner. So
+# answers and first pictures never fill its buffer of 5000 messages. A lost answer to an unsubscribe does no harm.
+PACE = RequestPace(
+    requests=10, every=0.25, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}), as_answered=True
+)
 MAX_ENDING = 5000  # subscriptions given up whose acks have not come; the venue allows so many in all
 MAX_NOTICES = 8
 
@@ -323,6 +326,7 @@ class Session(SubscribingSession[AlorSubscription]):
             self._tokens.granted = True
             yield from self._token_accepted(now)
             yield from confirmed
+        yield from self.send_early(now)
 
     def _unauthorized(self, tracked: AlorSubscription, text: str, now: float) -> Iterator[Effect]:
         """After the first 401 the token is to blame, and the request is repeated with the next one. After a second 401

@@ -29,8 +29,11 @@ GUEST = {"domain": "DEMO", "login": "guest", "passcode": "guest"}
 PUBLIC = frozenset(GUEST.values())
 
 CONFIRM_WITHIN = 10.0  # seconds for CONNECTED, and for each RECEIPT
-# The venue asks for small pauses between SUBSCRIBEs. It doesn't answer an UNSUBSCRIBE.
-PACE = RequestPace(requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}))
+# The venue publishes no limit and asks for small pauses between SUBSCRIBEs: ten of them and as many more as it answers,
+# which takes a round trip. It doesn't answer an UNSUBSCRIBE.
+PACE = RequestPace(
+    requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}), as_answered=True
+)
 MAX_NOTICED_COMMANDS = 8
 DECODER_TOTALS = ("seqnum_regressions", "values_left_out", "levels_left_out")
 
@@ -254,12 +257,12 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:
         self.subscriptions.answered(tracked.request, now)
-        return self.subscriptions.confirm(tracked, now)
+        return (*self.subscriptions.confirm(tracked, now), *self.send_early(now))
 
     def _refuse(self, tracked: MoexSubscription, reason: str, now: float) -> Sequence[Effect]:
         self.subscriptions.answered(tracked.request, now)
         self._forget_id(tracked)
-        return (*self.subscriptions.refuse(tracked, reason, now), *self.schedule())
+        return (*self.subscriptions.refuse(tracked, reason, now), *self.send_due(now))
 
     def _forget_id(self, tracked: MoexSubscription) -> None:
         self._by_id.pop(_id(tracked.request), None)

@@ -182,6 +182,18 @@ def test_subscribes_go_out_ten_every_tenth_of_a_second() -> None:
     script.stands(sent=26)
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_the_venue_answers_before_a_tenth_of_a_second_is_over_lets_as_many_more_go(refused: bool) -> None:
+    symbols = [f"TQBR.S{number}" for number in range(25)]
+    sent = [subscribe(number + 1, Subscription("orderbooks", symbol)) for number, symbol in enumerate(symbols)]
+    script = Script(*symbols).opened(CONNECT, WakeAt(10.0)).at(1.0)
+    script.received(CONNECTED, Ready(), *sent[:10], WakeAt(1.1)).at(1.02)
+    answers = [error("no", receipt_id=str(number)) if refused else receipt(number) for number in range(1, 6)]
+    effects = [list(script.session.frame(answer, 7, 1.02)) for answer in answers]
+    assert [effect for each in effects for effect in each if isinstance(effect, Send)] == sent[10:15]
+    script.at(1.1).ticked(*sent[15:25], WakeAt(6.02 if refused else 11.02))
+
+
 def test_a_receipt_confirms_and_only_once() -> None:
     script = Script("TQBR.SBER").logged_in().stands(sent=1)
     script.received(receipt(1), Confirmed(SBER_BOOK)).stands(confirmed=1).received(receipt(1)).counted(unknown_ids=0)
