@@ -6,14 +6,17 @@ import io
 import json
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby, islice
+from typing import Any
 
 import pytest
 
 from feedbus.bench import slotted_frames as frames
 from feedbus.bench.fast_venue import Block, FastVenue, Orders, VenueClient, block_of
+from feedbus.bench.priced_times import passed
 from feedbus.bench.traffic import TRAFFIC, real_writes
 
 REQUEST = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -71,7 +74,7 @@ def running() -> Iterator[ExitStack]:
         yield stack
 
 
-def trades(data: bytes) -> list[dict[str, object]]:
+def trades(data: bytes) -> list[dict[str, Any]]:
     found = []
     while data:
         size, at = (data[1], 2) if data[1] < 126 else (int.from_bytes(data[2:4]), 4)
@@ -138,6 +141,26 @@ def test_pings_are_answered_and_a_client_that_leaves_is_forgotten(running: ExitS
     found.venue.serve_ready(timeout_ms=None)
     assert found.venue.clients == []
     assert found.read(peer) == frames.frame(b"", frames.CLOSE)
+
+
+def test_a_client_of_binance_may_fetch_the_list_and_name_its_streams_in_the_address(running: ExitStack) -> None:
+    venue = FastVenue(orders(protocol="binance", connections=1, symbols=2, events=2))
+    running.callback(venue.close)
+    fetching = running.enter_context(socket.create_connection(("127.0.0.1", venue.port)))
+    fetching.sendall(b"GET /api/v3/exchangeInfo HTTP/1.1\r\nHost: here\r\n\r\n")
+    following = running.enter_context(socket.create_connection(("127.0.0.1", venue.port)))
+    streams = "btcusdt@bookTicker/ethusdt@bookTicker"
+    following.sendall(REQUEST.replace(b"GET /", f"GET /stream?streams={streams}".encode()))
+    while not venue.clients or len(venue.clients[0].subscribed) < 2:
+        venue.serve_ready(timeout_ms=None)
+    assert fetching.makefile("rb").read().count(b'"symbol":') == 2, "all of it, and then the end"
+    following.settimeout(10)
+    assert b"101 Switching" in following.recv(4096)
+    assert venue.send()["sent"] == 2
+    quotes = [quote["data"] for quote in trades(following.recv(4096))]
+    assert [quote["s"] for quote in quotes] == ["BTCUSDT", "ETHUSDT"]
+    assert all(passed(float(quote["b"]), time.time_ns()) < 10**10 for quote in quotes)
+    venue.clients[0].socket.close()
 
 
 def test_it_ends_with_its_standard_input(running: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:

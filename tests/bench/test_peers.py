@@ -14,8 +14,10 @@ from feedbus.bench.figures import Latency, Turn
 from feedbus.bench.priced_times import price_of
 from feedbus.bench.rig import ROOT, configuration
 from feedbus.bench.scenarios import FEEDBUS
+from feedbus.bench.slotted_frames import market_frame
 from tests.bench.peers.__main__ import bus_keys, rigs
 from tests.bench.peers.contenders import BASELINE, LOADS, OTHERS, OURS, Peer, Place
+from tests.bench.peers.floor import Frames
 from tests.bench.peers.peer_rig import PeerRig
 from tests.bench.peers.peer_table import TITLES, rows
 from tests.bench.peers.stopwatch import Stopwatch
@@ -95,6 +97,26 @@ def test_the_table_compares_with_the_baseline_turn_by_turn() -> None:
     assert [row["p50 ratio"] for row in table] == ["1.00", "0.50", "-"]
     assert [row["connector us"] for row in table] == ["33.0", "37.0", "-"]
     assert [row["lost"] for row in table] == ["0", "1 of 20", "0"]
+
+
+class Taken:
+    """Stands for a stopwatch."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, float]] = []
+
+    def take(self, symbol: str, bid: float, received_ns: int | None) -> None:
+        self.taken.append((symbol, bid))
+
+
+@pytest.mark.parametrize("cut", range(1, 200, 7))
+def test_a_floor_finds_every_frame_wherever_the_bytes_are_cut(cut: int) -> None:
+    made = [market_frame("binance", f"{name}@bookTicker", 1, 0, at).data for at, name in enumerate(["a", "b", "c"], 7)]
+    taken, data = Taken(), b"".join(made)
+    frames = Frames(taken)  # type: ignore[arg-type]
+    for at in range(0, len(data), cut):
+        frames.take(data[at : at + cut])
+    assert taken.taken == [("A", 7e-8), ("B", 8e-8), ("C", 9e-8)]
 
 
 def test_a_floor_goes_through_the_real_processes() -> None:
