@@ -23,7 +23,8 @@ from feedbus.schema.events import MarketData
 
 
 class Subscribe(Protocol):
-    """Subscribes to all publishers of the service. It is `feedbus.subscribe` with the addresses filled in."""
+    """Subscribes to all publishers of the service, as `feedbus.subscribe` does. Several actors may get the same events,
+    so an actor must not change the lists in them."""
 
     def __call__(self, topics: str | Iterable[str]) -> AbstractAsyncContextManager[EventReader]:
         """Returns a context manager that subscribes for as long as it is open. Entering it neither fails nor waits when
