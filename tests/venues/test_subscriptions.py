@@ -345,6 +345,11 @@ def test_what_is_out_of_step_is_ended_and_got_again_at_once_so_many_times_a_minu
     made.tick(RESYNC_PERIOD)
     assert [text.split(" ", 1)[1] for text in sent(made, RESYNC_PERIOD)] == ["subscribe A"]
     assert made.tracked[A].attempts == 0
+    live(made, A, RESYNC_PERIOD)
+    made.resync(made.tracked[A], "a hole", RESYNC_PERIOD)
+    assert sent(made, RESYNC_PERIOD + 0.9)[1:] == []
+    made.tick(RESYNC_PERIOD + 1.0)
+    assert len(sent(made, RESYNC_PERIOD + 1.0)) == 1, "the second of the three was at 1.0"
 
 
 def test_a_symbol_is_as_far_as_its_least_advanced_channel() -> None:
