@@ -25,7 +25,8 @@ class DialOptions(msgspec.Struct, frozen=True):
     tls               for wss:// only; None trusts the system's certificate authorities
     proxy             the proxy that the connection is made through; None connects directly
     connect_timeout   bounds the whole opening: name lookup, TCP, TLS and WebSocket handshake. A proxy has half of it
-    ping_interval     the time between two of our pings; infinity means that no ping is sent
+    ping_interval     the time between two of our pings; infinity means that no ping is sent. From 10 s on a ping may
+                      come up to a second sooner, so that many connections ping together (feedbus/ticks.py)
     ping_timeout      how late a pong may be before the connection is ended with TimedOut
     close_timeout     how long leaving a connection may wait for the peer's close frame
     max_message_size  a message from the peer that is larger ends the connection with BadData

@@ -16,6 +16,7 @@ import trio
 from websockets.client import ClientProtocol
 from websockets.frames import CloseCode
 
+from feedbus import ticks
 from feedbus.errors import ClosedByPeer, TimedOut, VenueError
 from feedbus.transport import DialOptions
 from feedbus.transport.frames import ABNORMAL, FrameReader, Message
@@ -117,10 +118,11 @@ class WebSocketConnection:
     async def keep_alive(self) -> None:
         """Send a ping every ping_interval, and end the connection when a pong is overdue."""
         number = 0
-        next_ping = trio.current_time() + self._options.ping_interval
+        interval = self._options.ping_interval
+        next_ping = trio.current_time() + interval
         while True:
-            await trio.sleep_until(next_ping)
-            next_ping = trio.current_time() + self._options.ping_interval
+            await trio.sleep_until(ticks.shared(next_ping, interval))
+            next_ping = trio.current_time() + interval
             if self._failure is not None:
                 return
             number += 1

@@ -15,6 +15,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from wsproto.frame_protocol import CloseReason, FrameProtocol
 from wsproto.utilities import RemoteProtocolError
 
+from feedbus import ticks
 from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, TimedOut, VenueError
 from feedbus.text import one_line
 from feedbus.transport import DialOptions
@@ -196,11 +197,12 @@ class TrioWebSocket:
     async def keep_alive(self) -> None:
         """Send a ping every ping_interval, and end the connection when a pong is overdue."""
         number = 0
-        next_ping = trio.current_time() + self._options.ping_interval
+        interval = self._options.ping_interval
+        next_ping = trio.current_time() + interval
         async with trio.open_nursery() as nursery:
             while True:
-                await trio.sleep_until(next_ping)
-                next_ping = trio.current_time() + self._options.ping_interval
+                await trio.sleep_until(ticks.shared(next_ping, interval))
+                next_ping = trio.current_time() + interval
                 if self._failure is not None:
                     return
                 number += 1

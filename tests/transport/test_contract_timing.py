@@ -163,6 +163,45 @@ async def test_a_ping_that_is_stuck_times_out(transport: ModuleType, autojump_cl
             await connection.receive()
 
 
+async def pinged(transport: ModuleType, opened_at: float, interval: float) -> list[float]:
+    """When the peer of a connection gets its first five pings."""
+    found: list[float] = []
+    await trio.sleep_until(opened_at)
+    options = DialOptions(ping_interval=interval)
+    async with connected(transport, options) as (connection, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(connection.receive)
+        while len(found) < 5:
+            heard = await peer.heard()
+            assert heard is not None
+            assert heard.opcode == PING
+            found.append(trio.current_time())
+            await peer.say(frame(PONG, heard.data))
+        nursery.cancel_scope.cancel()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (20, {0.3: [20, 40, 60, 80, 100], 0.8: [20, 40, 60, 80, 100], 5.6: [25, 45, 65, 85, 105]}),
+        (12.5, {0.3: [12, 24, 36, 48, 60], 0.8: [13, 25, 37, 49, 61]}),
+        (2.5, {0.3: [2.8, 5.3, 7.8, 10.3, 12.8]}),
+    ],
+)
+async def test_connections_ping_together_and_never_later_than_the_interval(
+    transport: ModuleType, interval: float, expected: dict[float, list[float]], autojump_clock: MockClock
+) -> None:
+    found: dict[float, list[float]] = {}
+
+    async def note(opened_at: float) -> None:
+        found[opened_at] = await pinged(transport, opened_at, interval)
+
+    async with trio.open_nursery() as nursery:
+        for opened_at in expected:
+            nursery.start_soon(note, opened_at)
+    assert found == {opened_at: pytest.approx(times) for opened_at, times in expected.items()}
+
+
 async def test_a_ping_interval_of_infinity_means_no_pings(transport: ModuleType, autojump_clock: MockClock) -> None:
     async with connected(transport, DialOptions(ping_interval=inf)) as (connection, _):
         with trio.move_on_after(10_000) as scope:

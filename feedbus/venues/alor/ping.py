@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from math import inf
 
-PING_EVERY = 15.0  # seconds
+from feedbus import ticks
+
+PING_EVERY = 15.0  # seconds, at most
 SILENCE = 60.0  # seconds without a single frame, after which a connection that used to answer is over
 
 
@@ -42,13 +44,13 @@ class Pings:
     def begin(self, now: float) -> None:
         """The conversation is open."""
         self.begun = True
-        self.next_at = now + PING_EVERY
+        self.next_at = ticks.shared(now + PING_EVERY, PING_EVERY)
 
     def due(self, now: float) -> bool:
         """True when a ping is to be sent now; one that is still waiting for its answer is counted then."""
         if now < self.next_at:
             return False
-        self.next_at = now + PING_EVERY
+        self.next_at = ticks.shared(now + PING_EVERY, PING_EVERY)
         self.unanswered += self.waiting
         self.waiting = False
         return True

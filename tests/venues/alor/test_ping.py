@@ -24,6 +24,14 @@ def test_a_ping_is_due_every_fifteen_seconds() -> None:
     assert pings.next_at == 75
 
 
+def test_connections_that_were_opened_within_a_second_ping_together() -> None:
+    pings = Pings()
+    pings.begin(0.7)
+    assert pings.next_at == 15
+    assert pings.due(15.2)
+    assert pings.next_at == 30
+
+
 def test_a_ping_without_an_answer_is_counted_once_and_when_the_next_is_due() -> None:
     pings = begun()
     assert pings.due(15.0)
