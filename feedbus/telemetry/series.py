@@ -2,20 +2,31 @@
 
 A MetricSeries is one line of a table: a name, a help text, and a function that reads the value from a part. A
 MetricGroup joins such a table with the parts that it describes, and with the labels that tell the parts apart.
-`registry` makes a Prometheus registry of groups.
+`registry` makes a Prometheus registry of groups. A PartsFamily is one such series of one group: it is a metric family
+of Prometheus' library, and can also be read part by part, so that a long one needn't be read at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, SummaryMetricFamily
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import Sample
 from prometheus_client.process_collector import ProcessCollector
 
-__all__ = ["CollectorRegistry", "MetricGroup", "MetricSeries", "Summary", "Value", "add", "registry"]
+__all__ = [
+    "CollectorRegistry",
+    "MetricGroup",
+    "MetricSeries",
+    "PartsFamily",
+    "Reading",
+    "Summary",
+    "Value",
+    "add",
+    "registry",
+]
 
 MAX_VALUES = 64
 """How many values of the label `by` one part may have. The numbers of further values are added up under OTHER."""
@@ -36,7 +47,11 @@ class Summary:
 Part = TypeVar("Part")
 Value = float | Mapping[str, float] | Summary | None
 """A number; several numbers, by the value of the label `by`; a Summary; or None, which makes no sample."""
-_Family = CounterMetricFamily | GaugeMetricFamily | SummaryMetricFamily
+
+
+Reading = tuple[str, str | None, float]
+"""One number that was read from a part: the suffix of the name, the value of the label `by` (None for a sample that has
+no such label), and the number."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +85,64 @@ class MetricGroup(Generic[Part]):
     series: Sequence[MetricSeries[Part]]
 
 
+class PartsFamily(Metric):
+    """A metric family whose samples are read from the parts when somebody asks for them, and not before.
+
+    `labels` are those of the group. `shapes` are the suffixes that the name of a sample may have, each with whether
+    such a sample has the label `by`.
+    """
+
+    def __init__(self, group: MetricGroup[Any], series: MetricSeries[Any]) -> None:
+        name = series.name.removesuffix("_total") if series.type == "counter" else series.name
+        super().__init__(name, series.help, series.type)
+        self.labels = group.labels
+        self.by = series.by
+        self.shapes = {"": bool(series.by)}
+        if series.type == "summary":
+            self.shapes |= {"_count": False, "_sum": False}
+        self._group = group
+        self._series = series
+
+    def parts(self) -> Sequence[tuple[tuple[str, ...], Any]]:
+        """Return the parts that there are now, each with the values of `labels`. They may come and go while their
+        numbers are read: this sequence stays as it is, so that none is passed over and none comes twice."""
+        return list(self._group.parts())
+
+    def read(self, part: Any) -> Iterable[Reading]:
+        """Read the numbers of one part."""
+        return _readings(self._series.read(part))
+
+    def sample(self, values: Sequence[str], reading: Reading) -> Sample:
+        """Return a reading as a sample of Prometheus' library. `values` are those of `labels`."""
+        suffix, key, number = reading
+        labels = dict(zip(self.labels, values, strict=True))
+        if key is not None:
+            labels[self.by] = key
+        return Sample(self._series.name + suffix, labels, number)
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All samples, read now."""
+        return [self.sample(values, reading) for values, part in self.parts() for reading in self.read(part)]
+
+    @samples.setter
+    def samples(self, samples: list[Sample]) -> None:
+        """Do nothing: the library's constructor sets an empty list."""
+
+
 class _Collector:
     """Adapts a group to the interface of a Prometheus collector."""
 
     def __init__(self, group: MetricGroup[Any]) -> None:
-        self._group = group
+        self._families = [PartsFamily(group, series) for series in group.series]
 
-    def describe(self) -> list[_Family]:
-        """Return the families without samples; a registry needs them to refuse a name that it already has."""
-        return [_family(self._group, series) for series in self._group.series]
+    def describe(self) -> list[PartsFamily]:
+        """Return the families. A registry looks at their names, to refuse one that it already has."""
+        return self._families
 
-    def collect(self) -> Iterator[_Family]:
-        """Yield the families with samples; a family's values are read only when it is yielded."""
-        for series, family in zip(self._group.series, self.describe(), strict=True):
-            for values, part in self._group.parts():
-                labels = dict(zip(self._group.labels, values, strict=True))
-                for suffix, more, number in _samples(series, series.read(part)):
-                    family.add_sample(series.name + suffix, labels | more, number)
-            yield family
+    def collect(self) -> list[PartsFamily]:
+        """Return the families. Nothing is read yet."""
+        return self._families
 
 
 def registry(groups: Iterable[MetricGroup[Any]]) -> CollectorRegistry:
@@ -104,23 +159,14 @@ def add(to: CollectorRegistry, group: MetricGroup[Any]) -> None:
     to.register(_Collector(group))
 
 
-def _family(group: MetricGroup[Any], series: MetricSeries[Any]) -> _Family:
-    if series.type == "summary":
-        return SummaryMetricFamily(series.name, series.help, labels=group.labels)
-    labels = (*group.labels, series.by) if series.by else group.labels
-    family = CounterMetricFamily if series.type == "counter" else GaugeMetricFamily
-    return family(series.name, series.help, labels=labels)
-
-
-def _samples(series: MetricSeries[Any], value: Value) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Yield the samples of one value: (suffix of the name, labels besides those of the group, number)."""
+def _readings(value: Value) -> Iterable[Reading]:
+    """Return the numbers of one value."""
+    if isinstance(value, int | float):
+        return (("", None, value),)
     if isinstance(value, Summary):
-        yield from (("", {series.by: name}, number) for name, number in value.quantiles.items())
-        yield from (("_count", {}, value.count), ("_sum", {}, value.sum))
-    elif isinstance(value, int | float):
-        yield "", {}, value
-    elif value is not None:
-        yield from (("", {series.by: key}, number) for key, number in _bounded(value).items())
+        quantiles = [("", name, number) for name, number in value.quantiles.items()]
+        return [*quantiles, ("_count", None, value.count), ("_sum", None, value.sum)]
+    return () if value is None else [("", key, number) for key, number in _bounded(value).items()]
 
 
 def _bounded(values: Mapping[str, float]) -> dict[str, float]:

@@ -18,10 +18,9 @@ from typing import Any, Literal, NamedTuple
 
 import h11
 import trio
-from prometheus_client import Metric
-from prometheus_client.exposition import choose_encoder
 
 from feedbus.errors import CantServe
+from feedbus.telemetry.exposition import exposition
 from feedbus.telemetry.listening import PatientListener
 from feedbus.telemetry.series import CollectorRegistry, MetricGroup, MetricSeries, add
 from feedbus.text import escaped
@@ -33,9 +32,9 @@ HASTE = 0.1  # seconds that an honest client needs at most to send its request, 
 CLOSE_TIMEOUT = 1.0  # seconds that we go on reading, so that the client can read the answer first
 
 METRICS = b"/metrics"
-END = b"# EOF\n"  # the last line of an OpenMetrics text
 
 _READ_SIZE = 4096  # bytes
+_WRITE_SIZE = 65536  # bytes that are written before other tasks have their turn: a megabyte takes almost a millisecond
 _TEXT = "text/plain; charset=utf-8"
 _log = logging.getLogger("feedbus.telemetry")
 
@@ -162,7 +161,9 @@ class Server:
             answer, head = await self._answer(event), event.method == b"HEAD"
         client.go_on("reads")
         self.answers[str(int(answer.status))] += 1
-        await stream.send_all(_response(http, answer, head=head))
+        response = memoryview(_response(http, answer, head=head))
+        for start in range(0, len(response), _WRITE_SIZE):
+            await stream.send_all(response[start : start + _WRITE_SIZE])
 
     async def _answer(self, request: h11.Request) -> Answer:
         path = request.target.partition(b"?")[0]
@@ -176,7 +177,7 @@ class Server:
                 word, reasons = self._verdicts[path]
                 return _verdict(word, reasons())
             accept = b", ".join(value for name, value in request.headers if name == b"accept")
-            return await exposition(self._registry, accept.decode("latin-1"))
+            return Answer(HTTPStatus.OK, *await exposition(self._registry, accept.decode("latin-1")))
         except Exception:  # a bug in a figure is no reason to stop the service that the figure is about
             _log.exception("%s can't be answered", path.decode())
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, b"a bug; the log has it\n")
@@ -230,33 +231,6 @@ async def _finish(stream: trio.abc.HalfCloseableStream) -> None:
     with trio.move_on_after(CLOSE_TIMEOUT):
         while await stream.receive_some(_READ_SIZE):
             pass
-
-
-async def exposition(registry: CollectorRegistry, accept: str) -> Answer:
-    """All series in the format that an Accept header prefers: Prometheus' text, or OpenMetrics.
-
-    The families are encoded one by one, and other tasks may run in between: with some hundred connections the whole
-    text takes as long as hundreds of events do.
-    """
-    encode, content_type = choose_encoder(accept)
-    parts: list[bytes] = []
-    end = b""
-    for family in registry.collect():
-        text = encode(_OneFamily(family))
-        end = END if text.endswith(END) else b""
-        parts.append(text.removesuffix(end))
-        await trio.lowlevel.checkpoint()
-    return Answer(HTTPStatus.OK, b"".join([*parts, end]), content_type)
-
-
-class _OneFamily:
-    """A registry of one family, because an encoder takes registries only."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> list[Metric]:
-        return [self._family]
 
 
 def _verdict(word: str, reasons: Sequence[str]) -> Answer:

@@ -14,9 +14,9 @@ import trio
 
 import feedbus
 from feedbus.actors import shell
-from feedbus.bus import publisher, subscriber
+from feedbus.bus import local, publisher, subscriber
 from feedbus.bus.receiver import Batch
-from feedbus.bus.subscriber import BusSubscription
+from feedbus.bus.subscriber import BusSubscription, EventReader
 from feedbus.config import parse
 from feedbus.errors import VenueError
 from feedbus.feed import feed as feed_module
@@ -210,19 +210,19 @@ async def test_an_actor_whose_reader_hangs_is_unhealthy_and_started_again(
 ) -> None:
     monkeypatch.setattr(shell, "CHECK_EVERY", 0.5)
     monkeypatch.setattr(subscriber, "READ_WITHIN", 0.1)
-    next_batch = subscriber.BusSubscription.next_batch
-    hanging: list[BusSubscription] = []
+    next_batch = local.LocalReader.next_batch
+    hanging: list[EventReader] = []
 
-    async def hang(subscription: BusSubscription) -> Batch:
-        if subscription in hanging:
+    async def hang(reader: local.LocalReader) -> Batch:
+        if reader in hanging:
             await trio.sleep_forever()
-        return await next_batch(subscription)
+        return await next_batch(reader)
 
-    monkeypatch.setattr(subscriber.BusSubscription, "next_batch", hang)
+    monkeypatch.setattr(local.LocalReader, "next_batch", hang)
     with trio.fail_after(TIMEOUT):
         async with scene(tmp_path) as made:
             actor = next(each for each in made.service.actors if each.name == name)
-            hanging += actor._readers  # type: ignore[arg-type]
+            hanging += actor._readers
             while await get(made._own_port, "/healthz") != f"{name}: the bus is not read\n":
                 await trio.lowlevel.checkpoint()
             while actor.starts < 2:

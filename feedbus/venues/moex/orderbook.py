@@ -91,7 +91,10 @@ class Orderbook:
         bids: list[Level] = []
         asks: list[Level] = []
         for row in message.data:
-            (bids if row.side == "B" else asks).append((row.price.value, row.size))
+            if row.side == "B":
+                bids.append((row.price.value, row.size))
+            else:
+                asks.append((row.price.value, row.size))
         return self._book(message.properties, bids, asks, ts_recv)
 
     def _decode_other_columns(self, body: bytes | bytearray, ts_recv: int) -> BookSnapshot:
