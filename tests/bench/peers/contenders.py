@@ -31,8 +31,8 @@ LOADS = {
 
 OURS = (
     Contender(FEEDBUS),
-    Contender(f"{FEEDBUS} linger 0", bus={"linger": 0.0}),
-    Contender(f"{FEEDBUS} linger 0.005", bus={"linger": 0.005}),
+    Contender(f"{FEEDBUS} pace latency", bus={"pace": "latency"}),
+    Contender(f"{FEEDBUS} pace economy", bus={"pace": "economy"}),
     Contender(f"{FEEDBUS} linger 0.1", bus={"linger": 0.1}),
 )
 
