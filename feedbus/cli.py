@@ -217,7 +217,7 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
     )
     bench.add_argument("--transport", metavar="NAME", help="the transport, named as in a configuration")
     bench.add_argument("--json", metavar="FILE", help="write the JSON to this file instead of standard output")
-    bench.add_argument("--markdown", action="store_true", help="print the table of the README instead of the JSON")
+    bench.add_argument("--markdown", action="store_true", help="print the table as Markdown instead of the JSON")
 
 
 # The commands. Each imports its module when it runs, and not before.

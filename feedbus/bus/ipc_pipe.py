@@ -45,7 +45,10 @@ class IpcPipe:
 
     def open(self) -> bool:
         """Try to connect, without waiting. Returns whether the socket is open now."""
-        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError:  # no descriptor is left just now
+            return False
         try:
             made.connect(self._path)
             made.send(GREETING)

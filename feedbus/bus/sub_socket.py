@@ -61,10 +61,12 @@ class SubSocket:
 
         Raises BusError when the socket is closed.
         """
-        if self.closed:
-            raise BusError("the bus socket is closed")
+        try:
+            ready = self._epoll.poll(timeout)
+        except ValueError:
+            raise BusError("the bus socket is closed") from None
         messages: list[bytes] = []
-        for fd, _ in self._epoll.poll(timeout):
+        for fd, _ in ready:
             pipe = self._open.get(fd)
             if pipe is not None:
                 messages += self._read(fd, pipe)
