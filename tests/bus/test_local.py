@@ -64,7 +64,8 @@ async def test_every_reader_gets_the_publishers_own_events_in_a_list_of_its_own(
             _, events = await one.next_batch()
             assert [event is book for event, book in zip(events, books[first:], strict=False)] == [True, True]
             events.clear()
-            header, events = await other.next_batch()
+            with trio.fail_after(PATIENCE):
+                header, events = await other.next_batch()
             assert (header.publisher, header.epoch, header.sequences()) == ("moex", EPOCH, [first + 1, first + 2])
             assert events == books[first : first + 2]
 
