@@ -100,7 +100,7 @@ def test_what_is_left_out_has_a_default() -> None:
     assert (feed.max_message_size, feed.login_retry) == (4 * 1024 * 1024, 900)
     assert feed.backoff == BackoffConfig(0.5, 60, 30)
     assert (feed.compression, feed.boards, feed.rest) == (False, None, None)
-    assert parse(SMALL).bus == BusConfig("inproc://bus", pace="balanced", linger=None, stalled_bytes=64 * 1024 * 1024)
+    assert parse(SMALL).bus == BusConfig("inproc://bus", pace=None, linger=None, stalled_bytes=64 * 1024 * 1024)
     assert (parse(SMALL).telemetry, parse(SMALL).cache_dir) == (None, "")
 
 

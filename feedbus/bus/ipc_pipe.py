@@ -60,7 +60,7 @@ class IpcPipe:
         return True
 
     def read(self) -> list[bytes] | None:
-        """Return the wanted messages of one read, which may be none. None: the connection has ended and is closed."""
+        """Return the wanted messages of one read, which may be none. None: it is over, and has to be closed."""
         try:
             data = os.read(self.fd, READ_SIZE)
         except BlockingIOError:
@@ -70,7 +70,6 @@ class IpcPipe:
         if data:
             with suppress(BusError):  # it isn't a publisher of ours
                 return self._messages.feed(data)
-        self.close()
         return None
 
     def close(self) -> None:

@@ -72,7 +72,7 @@ class SubSocket:
                 messages += self._read(fd, pipe)
             elif self._nng is not None and fd == self._nng.fd:
                 messages += self._nng.drain()
-            else:
+            elif fd == self._timer.fd:
                 self._timer.clear()
                 self._dial_missing()
         return messages
@@ -103,7 +103,10 @@ class SubSocket:
         messages = pipe.read()
         if messages is not None:
             return messages
-        del self._open[fd]  # the system has taken the closed descriptor out of the epoll
+        # Closing alone would leave it in the epoll while a process that was forked from this one has a copy of it.
+        self._epoll.unregister(fd)
+        pipe.close()
+        del self._open[fd]
         self._missing.append(pipe)
         self._timer.switch(True)
         return []
@@ -111,7 +114,7 @@ class SubSocket:
     def _dial_missing(self) -> None:
         for pipe in list(self._missing):
             if pipe.open():
+                self._epoll.register(pipe.fd, select.EPOLLIN)
                 self._missing.remove(pipe)
                 self._open[pipe.fd] = pipe
-                self._epoll.register(pipe.fd, select.EPOLLIN)
         self._timer.switch(bool(self._missing))

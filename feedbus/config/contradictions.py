@@ -21,7 +21,7 @@ def refuse_contradictions(config: Config, document: Node) -> None:
         _within_feed(feed, document)
         if feed.name in config.actors:
             raise place_of(document, "actors", feed.name).error("is also the name of a feed")
-    if config.bus.linger is not None and config.bus.pace != "balanced":
+    if config.bus.linger is not None and config.bus.pace is not None:
         raise place_of(document, "bus", "linger").error("is in place of a pace: give one of the two")
     _shared_accounts(config, document)
     _addresses(config, document)

