@@ -41,8 +41,9 @@ class LocalReader(EventReader):
         self._others = others
         self._batches: deque[Batch] = deque()
         self._closed = False
-        self._parked = trio.lowlevel.ParkingLot()  # the task that waits for the queue alone
-        self._at_socket = trio.CancelScope()  # what the task that waits for the socket too is woken by
+        self._parked = trio.lowlevel.ParkingLot()  # the task that waits, if there is no socket
+        if others is not None:
+            others.wake()  # takes its descriptor now, where no publisher would have to bear a failure
 
     def offer(self, header: codec.MessageHeader, groups: Sequence[codec.Group], size: int) -> None:
         """Take one message without waiting, unless its topics aren't wanted. Its task runs later, so that no error of
@@ -52,7 +53,8 @@ class LocalReader(EventReader):
             self._queued += size
             while self._queued > self._most_queued and len(self._queue) > 1:
                 self._queued -= self._queue.popleft()[2]
-            self._wake()
+            if len(self._queue) == 1:  # nobody waits while there are more
+                self._wake()
 
     async def next_batch(self) -> Batch:
         """Wait for the next batch of which nothing has been taken. Raises trio.ClosedResourceError when the reader is
@@ -78,16 +80,16 @@ class LocalReader(EventReader):
         """Forget what waits, close the socket, and wake the task that waits."""
         self._closed = True
         self._queue.clear()
+        self._parked.unpark()
         if self._others is not None:
             trio.lowlevel.notify_closing(self._others.fd)  # before the number may belong to another file
             self._others.close()
-        self._wake()
 
     def _wake(self) -> None:
         if self._others is None:
             self._parked.unpark()
-        else:
-            self._at_socket.cancel()
+        elif self._waiting:
+            self._others.wake()
 
     async def _something(self) -> None:
         """Wait until something has come, or only let other tasks run when it has."""
@@ -96,8 +98,7 @@ class LocalReader(EventReader):
         elif self._others is None:
             await self._parked.park()
         else:
-            with trio.CancelScope() as self._at_socket:
-                await trio.lowlevel.wait_readable(self._others.fd)
+            await trio.lowlevel.wait_readable(self._others.fd)
 
     def _receive(self) -> None:
         """Take what has come, up to DRAIN messages of each source."""

@@ -6,6 +6,7 @@ for.
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterable
 
@@ -18,8 +19,8 @@ from feedbus.errors import BusError
 class SubSocket:
     """Receives the messages that begin with one of its prefixes, from any number of publishers.
 
-    fd         is readable when a message waits, and when a missing publisher has to be dialled again. Whoever waits for
-               it calls `drain` then
+    fd         is readable when a message waits, when a missing publisher has to be dialled again, and after `wake`.
+               Whoever waits for it calls `drain` then
     addresses  those that it dials
     closed     whether it has been closed
     """
@@ -40,6 +41,7 @@ class SubSocket:
         self.fd = self._epoll.fileno()
         self._timer = RedialTimer(REDIAL_MS)
         self._epoll.register(self._timer.fd, select.EPOLLIN)
+        self._bell: int | None = None  # the descriptor that `wake` makes readable, once that has been called
         try:
             for address in self.addresses:
                 if address.startswith(SCHEME):
@@ -75,11 +77,20 @@ class SubSocket:
             elif fd == self._timer.fd:
                 self._timer.clear()
                 self._dial_missing()
+            elif fd == self._bell:
+                os.eventfd_read(fd)
         return messages
+
+    def wake(self) -> None:
+        """Make `fd` readable until the next `drain`, because whoever waits for it has something else to look at."""
+        if self._bell is None:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            self._epoll.register(self._bell, select.EPOLLIN)
+        os.eventfd_write(self._bell, 1)
 
     def has_messages(self) -> bool:
         """Return True when a message waits here, or the end of a connection. A closed socket has none."""
-        return not self.closed and any(fd != self._timer.fd for fd, _ in self._epoll.poll(0))
+        return not self.closed and any(fd not in (self._timer.fd, self._bell) for fd, _ in self._epoll.poll(0))
 
     def close(self) -> None:
         """Close the socket. The number `fd` may belong to another file from now on."""
@@ -91,6 +102,8 @@ class SubSocket:
         if self._nng is not None:
             self._nng.close()
         self._timer.close()
+        if self._bell is not None:
+            os.close(self._bell)
         self._epoll.close()
 
     def _dial_by_nng(self, address: str, prefixes: tuple[bytes, ...], stalled_bytes: int) -> None:

@@ -227,3 +227,15 @@ def test_the_end_of_a_publisher_is_seen_once_though_a_forked_process_has_a_copy_
         finally:
             for copy in copies:
                 os.close(copy)
+
+
+def test_whoever_waits_can_be_woken_and_finds_no_message() -> None:
+    with closing(SubSocket([], [b""])) as waiting, select.epoll() as poll:
+        poll.register(waiting.fd, select.EPOLLIN)
+        for _ in range(2):
+            assert poll.poll(0) == []
+            waiting.wake()
+            waiting.wake()
+            assert poll.poll(0) != []
+            assert not waiting.has_messages()
+            assert waiting.drain() == []
