@@ -19,6 +19,7 @@ import pytest
 import trio
 from hypothesis import HealthCheck, settings
 
+from tests.free_port import free_port
 from tests.in_process import Command, untouched
 
 settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=60)
@@ -92,3 +93,15 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     with untouched():
         yield Command(capsys)
+
+
+@pytest.fixture
+def ipc(tmp_path: Path) -> str:
+    """An address for a bus of which the test has the file."""
+    return f"ipc://{tmp_path}/bus.ipc"
+
+
+@pytest.fixture(params=["inproc", "ipc", "tcp"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, ipc: str) -> str:
+    """An address of each kind for a bus."""
+    return {"inproc": f"inproc://{tmp_path}", "ipc": ipc}.get(request.param, f"tcp://127.0.0.1:{free_port()}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -41,25 +40,6 @@ try:
 except KeyboardInterrupt:
     print("interrupted", subscription.stats().delivered["trade"], flush=True)
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture(params=["inproc", "ipc", "tcp"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return {"inproc": f"inproc://{tmp_path}", "ipc": f"ipc://{tmp_path}/bus.ipc"}.get(
-        request.param, f"tcp://127.0.0.1:{free_port()}"
-    )
-
-
-@pytest.fixture
-def ipc(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/bus.ipc"
 
 
 def trade(number: int, symbol: str = "A") -> Trade:

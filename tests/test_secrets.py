@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import re
-import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -30,6 +29,7 @@ from feedbus.testing.fake_transport import FakeDial
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, http
 from tests.actors.alerting.test_webhook import Receiver, served
+from tests.free_port import free_port
 from tests.in_process import Command, Done
 from tests.transport.peer import BINARY, Peer, closing, frame, listening
 
@@ -205,9 +205,3 @@ async def test_what_a_venue_repeats_is_in_no_log_status_alert_post_or_health_pag
     said += capsys.readouterr().err + "".join(body.decode() for body in receiver.bodies)
     assert said.count("***") > 4, said
     assert left(said) == []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

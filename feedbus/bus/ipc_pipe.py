@@ -1,7 +1,8 @@
 """One subscriber's connection with the publisher at an ipc:// address. May touch sockets.
 
-The subscriber reads the Unix socket itself. nng would do it in three threads that wake one another for each message,
-which costs three times as much CPU and twice the time when messages come one by one (docs/benchmarks.md).
+The subscriber reads the Unix socket itself. nng would do it in three threads that wake one another for each message.
+Where messages come one by one, that takes three times the CPU and half as much time again (the floors in
+docs/benchmarks.md).
 
 What the subscriber leaves unread waits in the kernel's buffer, and then in the publisher's queue, which is bounded by
 its own `stalled_bytes`.

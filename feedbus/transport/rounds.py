@@ -98,7 +98,10 @@ class Rounds:
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
         self._held = 0  # how many rounds have been held
         self._last = -inf  # when the last one began
-        self._messages = 0  # messages that were read in it
+        # What came in it, as the estimate counts it: messages in a round that waited, else pieces. What comes in one
+        # piece has nothing to wait for.
+        self._came = 0
+        self._waited = False  # whether it waited
         self._gathering = Gathering(gather)
         # How many had been held when a call of `overdue` first found that a socket has something, and its time.
         self._stands = (0, inf)
@@ -118,7 +121,8 @@ class Rounds:
 
     def took(self, messages: int) -> None:
         """Note that a connection has found so many messages in what it has read in this round."""
-        self._messages += messages
+        if self._waited:
+            self._came += messages
 
     # How far the present round has come
 
@@ -162,17 +166,14 @@ class Rounds:
             if now - self._last < self._gather and self._gathering.pays():
                 await self._hold_rounds()
             else:
-                since = now - self._last
-                self._gathering.note(self._round(now), since)
+                self._round(now, waited=False)
 
     async def _hold_rounds(self) -> None:
         """Hold one round `gather` seconds after another, while that pays, until one finds nothing to read."""
         found = 1
         while found and self._gathering.pays():
             await trio.sleep_until(self._last + self._gather)
-            now = trio.current_time()
-            self._gathering.note(self._messages, now - self._last)
-            found = self._round(now)
+            found = self._round(trio.current_time(), waited=True)
 
     def overdue(self, now: float) -> str | None:
         """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
@@ -193,14 +194,16 @@ class Rounds:
         self._watched.clear()
         self._epoll.close()
 
-    def _round(self, now: float) -> int:
+    def _round(self, now: float, *, waited: bool) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
+        self._gathering.note(self._came, now - self._last)  # the round before has brought all that it brings
         self._held += 1
         self._last = now
-        self._messages = 0
+        self._waited = waited
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)
             if watched is not None:
                 watched.wake(ended=bool(events & ENDED))
+        self._came = 0 if waited else len(found)
         return len(found)

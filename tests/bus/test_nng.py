@@ -25,11 +25,6 @@ QUEUE = 8  # messages
 STALLED = QUEUE * MESSAGE_SIZE
 
 
-@pytest.fixture
-def ipc(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/bus.ipc"
-
-
 @pytest.mark.parametrize(
     ("stalled_bytes", "length"),
     [(0, 1), (MESSAGE_SIZE, 1), (10 * MESSAGE_SIZE + 1, 10), (STALLED_BYTES, 4096), (1 << 40, QUEUE_LIMIT)],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -27,11 +26,6 @@ PATIENCE = 5.0  # seconds; only a failing test waits that long
 
 def trade(number: int, symbol: str = "A") -> Trade:
     return Trade("moex", symbol, number, number, 1.5, 2.0, None, number)
-
-
-@pytest.fixture
-def ipc(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/bus.ipc"
 
 
 @asynccontextmanager

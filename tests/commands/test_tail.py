@@ -29,11 +29,6 @@ PATIENCE = 10.0  # seconds; only a failing test waits that long
 EPOCH = 7
 
 
-@pytest.fixture
-def ipc(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/bus.ipc"
-
-
 def trade(number: int, symbol: str = "TQBR.SBER") -> Trade:
     return Trade("moex", symbol, 1, 2, 300.5, 10.0, "buy", number)
 

@@ -15,7 +15,7 @@ from feedbus.bus.receiver import Header
 from feedbus.bus.subscriber import SyncSubscription
 from feedbus.schema.events import Alert, Bar, BookMetrics, Event, FeedStatus, Gap
 from tests.apart import Apart, apart
-from tests.edges.processes import free_port
+from tests.free_port import free_port
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(90)]
 

@@ -37,7 +37,8 @@ from feedbus.telemetry.watchdog import Watchdog
 from feedbus.testing.memory_bus import MemoryBus
 from feedbus.transport import DialOptions, websocket
 from tests.edges.environments import environment, unpack
-from tests.edges.processes import Start, free_port, line
+from tests.edges.processes import Start, line
+from tests.free_port import free_port
 from tests.places import DOCS
 
 pytestmark = [pytest.mark.edge, pytest.mark.timeout(300)]  # it may have to install promtool

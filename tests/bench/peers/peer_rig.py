@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from feedbus.bench.binance_listing import binance_symbol
 from feedbus.bench.rig import ROOT, Rig
 from feedbus.bench.scenarios import Contender, Scenario
 from tests.bench.peers.contenders import Peer, Place
+from tests.free_port import free_port
 
 
 class PeerRig(Rig):
@@ -23,9 +23,3 @@ class PeerRig(Rig):
         symbols = [binance_symbol(number) for number in range(self._symbols)]
         place = Place(url, address, free_port(), symbols, sys.executable, str(ROOT), self._subscriber_arguments())
         return self._peer.commands(place)
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
