@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -533,31 +534,33 @@ async def test_a_round_without_an_end_holds_nothing_back_for_longer_than_linger(
 
 
 class Breaking(Sent):
-    """A sink that breaks now and then."""
+    """A sink that fails to send the next message when it is told to."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
-        self.broken = False
+        self.fails_next = False
 
     def send(self, message: bytes) -> None:
-        if self.broken:
+        if self.fails_next:
+            self.fails_next = False
             raise ValueError("can't be sent")
         super().send(message)
 
 
 class Reader:
-    """A connection of a feed: what it reads is published, as trades of its own symbol."""
+    """A connection of a feed: each byte that it reads is published, as a trade of its own symbol."""
 
     def __init__(self, symbol: str, stream: TcpStream, publisher: Publisher) -> None:
         self.symbol = symbol
         self.stream = stream
         self.publisher = publisher
-        self.reads = 0
+        self.read = 0
 
     async def run(self) -> None:
-        while await self.stream.receive_some():
-            self.reads += 1
-            self.publisher.publish([trade(self.reads, self.symbol)] if self.symbol else [])
+        while data := await self.stream.receive_some():
+            numbers = range(self.read + 1, self.read + 1 + len(data))
+            self.read = numbers[-1]
+            self.publisher.publish([trade(number, self.symbol) for number in numbers] if self.symbol else [])
 
 
 async def settle(done: Callable[[], bool]) -> None:
@@ -588,20 +591,19 @@ async def test_a_message_that_cannot_be_sent_ends_the_publisher_and_no_connectio
             nursery.start_soon(reader.run)
 
         async def bring(number: int) -> None:
-            """Every reader reads once more."""
+            """Every reader reads one byte more. No turn of the loop lies between the bytes, so one round reads both."""
             for far in fars:
-                await far.socket.send(b"x")
-            await settle(lambda: all(reader.reads >= number for reader in readers))
+                os.write(far.socket.fileno(), b"x")
+            await settle(lambda: all(reader.read == number for reader in readers))
 
         with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="can't be sent"), flatten_subgroups=True):
             async with trio.open_nursery() as own:
                 await own.start(publisher.run)
                 await bring(1)
-                sent.broken = True
+                sent.fails_next = True
                 await bring(2)
                 with trio.fail_after(30):
                     await trio.sleep_forever()
-        sent.broken = False
         await nursery.start(publisher.run)
         await bring(3)
         await settle(lambda: ("A", 3) in [(symbol, first) for groups in sent.groups() for symbol, first, _ in groups])
@@ -615,9 +617,8 @@ async def test_what_cannot_be_sent_while_the_publisher_is_down_ends_its_next_run
     async with trio.open_nursery() as nursery:
         await nursery.start(publisher.run)
         nursery.cancel_scope.cancel()
-    sent.broken = True
+    sent.fails_next = True
     publisher.publish([trade(1)])
-    sent.broken = False
     with pytest.RaisesGroup(ValueError):
         await publisher.run()
     async with trio.open_nursery() as nursery:
@@ -634,6 +635,6 @@ async def test_a_last_message_that_cannot_be_sent_is_an_error_of_finish(autojump
     async with trio.open_nursery() as nursery:
         await nursery.start(publisher.run)
         nursery.cancel_scope.cancel()
-    sent.broken = True
+    sent.fails_next = True
     with pytest.raises(ValueError, match="can't be sent"):
         await publisher.finish()
