@@ -6,7 +6,7 @@ import base64
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -50,6 +50,10 @@ def closing(code: int, reason: bytes = b"") -> bytes:
     return frame(CLOSE, code.to_bytes(2) + reason)
 
 
+class ClientLeft(Exception):
+    """The client closed the connection before its request was whole: its program ended, or lost patience."""
+
+
 class Peer:
     """A server's side of one connection. `request` is the head of what the client asked; `up` is set by the answer."""
 
@@ -62,7 +66,8 @@ class Peer:
     async def read_request(self) -> None:
         while b"\r\n\r\n" not in self.request:
             data = await self.stream.receive_some()
-            assert data, "the client left before its request was whole"
+            if not data:
+                raise ClientLeft
             self.request += data
 
     def header(self, name: bytes) -> bytes | None:
@@ -155,14 +160,16 @@ async def listening(handler: Handler, context: ssl.SSLContext | None = None) -> 
 
     async def serve(stream: trio.SocketStream) -> None:
         if context is None:
-            await handler(Peer(stream))
+            with suppress(ClientLeft):
+                await handler(Peer(stream))
             return
         encrypted = trio.SSLStream(stream, context, server_side=True)
         try:
             await encrypted.do_handshake()
         except trio.BrokenResourceError:
             return  # the client didn't like our certificate
-        await handler(Peer(encrypted))
+        with suppress(ClientLeft):
+            await handler(Peer(encrypted))
 
     listener = (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     place = f"127.0.0.1:{listener.socket.getsockname()[1]}"
