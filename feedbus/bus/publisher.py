@@ -215,16 +215,13 @@ class Publisher:
             stream = self._stream(self._kinds[Heartbeat], self.name)
             self._kinds[Heartbeat].count += 1
             stream.pending = {"": [event]}  # a heartbeat has no symbol
+            stream.pending_count = 1
             self._flush(stream, stream.last_sent)
             stream.changed.clear()
 
     def flush(self) -> None:
         """Send all pending events. They go out together, so that a subscriber is woken once for all words."""
-        now = self._clock()
-        for stream in self._streams.values():
-            if stream.pending_count:
-                self._flush(stream, now)
-        self._stop_waiting()
+        self._flush_all(self._clock())
 
     # When to send
 
@@ -249,7 +246,7 @@ class Publisher:
                 rounds.wake_at_end(self._wake)
                 self._wait_until(now + self._linger)
             else:
-                self.flush()
+                self._flush_all(now)
             return
         for stream in touched:
             if not stream.pending_count:
@@ -312,11 +309,17 @@ class Publisher:
 
     # Packing
 
+    def _flush_all(self, now: float) -> None:
+        for stream in self._streams.values():
+            if stream.pending_count:
+                self._flush(stream, now)
+        self._stop_waiting()
+
     def _flush(self, stream: _WordStream, now: float) -> None:
         """Number the pending events of a stream and send them. The numbers are taken even when sending fails, so that
         subscribers see the gap."""
         pending, stream.pending = stream.pending, {}
-        stream.pending_count = 0
+        count, stream.pending_count = stream.pending_count, 0
         stream.last_sent = now
         stream.changed.update(pending)
         groups: list[codec.Group] = []
@@ -325,22 +328,21 @@ class Publisher:
             stream.next[symbol] = first + len(events)
             groups.append((symbol, first, events))
         try:
-            self._send(stream, groups)
+            self._send(stream, groups, count)
         except Exception as error:
             if not self._has_run:
                 raise  # there is no task of the publisher's own that could raise it
             self._failure = self._failure or error
             self._wake.set()
 
-    def _send(self, stream: _WordStream, groups: list[codec.Group]) -> None:
-        """Encode and send groups of events; a message that turns out too large is split in halves."""
+    def _send(self, stream: _WordStream, groups: list[codec.Group], count: int) -> None:
+        """Encode and send groups of so many events; a message that turns out too large is split in halves."""
         header = codec.MessageHeader(stream.word, stream.venue, self.name, self.epoch, self._wall_ns())
         message = codec.encode(header, groups)
-        count = sum(len(events) for _, _, events in groups)
         stream.event_size += (min(MESSAGE_SIZE, len(message) / count) - stream.event_size) * 0.2
         if len(message) > MESSAGE_SIZE and count > 1:
             for half in _halves(groups):
-                self._send(stream, half)
+                self._send(stream, half, sum(len(events) for _, _, events in half))
         elif len(message) > RECV_MAX_SIZE:
             self.too_large += 1
         else:

@@ -51,15 +51,17 @@ class WatchedSocket:
         may have more data and doesn't report it again. Raises trio.BusyResourceError when another task waits for this
         socket.
         """
-        if self.task is not None:
+        if self.task is not None or self._rounds.leader is self:
             raise trio.BusyResourceError("another task waits for this socket")
         if self.ready or self._ended:
             await trio.lowlevel.checkpoint()
         else:
             # This task has read all there was, so its part in the open round is over.
             self._rounds.leave(self)
-            self.task = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._give_up)
+            await self._rounds.lead(self)
+            if not self.ready:
+                self.task = trio.lowlevel.current_task()
+                await trio.lowlevel.wait_task_rescheduled(self._give_up)
         self.ready = False
 
     def wake(self, *, ended: bool = False) -> None:
@@ -103,12 +105,16 @@ class Rounds:
         self._came = 0
         self._waited = False  # whether it waited
         self._gathering = Gathering(gather)
+        # `run` has left the rounds to the task of the only socket, until this event is set.
+        self._left: trio.Event | None = None
+        self.leader: WatchedSocket | None = None  # the socket for which its task waits itself
         # How many had been held when a call of `overdue` first found that a socket has something, and its time.
         self._stands = (0, inf)
 
     def watch(self, fd: int) -> WatchedSocket:
         """Begin to watch a connected, non-blocking socket. Raises OSError when the kernel can't watch any more."""
         self._epoll.register(fd, EVENTS)
+        self._take_back()
         watched = self._watched[fd] = WatchedSocket(self, fd)
         return watched
 
@@ -118,6 +124,7 @@ class Rounds:
         if self._watched.get(watched.fd) is watched:
             del self._watched[watched.fd]
             self._epoll.unregister(watched.fd)
+            self._take_back()
 
     def took(self, messages: int) -> None:
         """Note that a connection has found so many messages in what it has read in this round."""
@@ -132,7 +139,11 @@ class Rounds:
 
     def more_to_come(self) -> bool:
         """Return True if more will be read in the open round: by other tasks, or by the only one that is left."""
-        return len(self._reading) > 1 or any(watched.ready for watched in self._reading)
+        if len(self._reading) > 1:
+            return True
+        for watched in self._reading:
+            return watched.ready
+        return False
 
     def wake_at_end(self, event: trio.Event) -> None:
         """Set this event when the open round ends."""
@@ -160,6 +171,9 @@ class Rounds:
     async def run(self) -> None:
         """Hold the rounds until cancelled. When it is run again, nothing that came in between is lost."""
         while True:
+            if self._can_leave():
+                await self._leave()
+                continue
             # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             now = trio.current_time()
@@ -175,6 +189,48 @@ class Rounds:
             await trio.sleep_until(self._last + self._gather)
             found = self._round(trio.current_time(), waited=True)
 
+    # A socket alone
+
+    def _can_leave(self) -> bool:
+        """Return whether the rounds can be left to the task of the only socket. It must not wait to be woken by one."""
+        if len(self._watched) != 1 or self._gathering.pays():
+            return False
+        [watched] = self._watched.values()
+        return watched.task is None
+
+    async def _leave(self) -> None:
+        """Leave the rounds to the task of the only socket, until there are others or waiting pays."""
+        self._left = trio.Event()
+        try:
+            await self._left.wait()
+        finally:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Have `run` hold the rounds again. It does no harm when it holds them."""
+        if self._left is not None:
+            self._left.set()
+            self._left = None
+            if self.leader is not None:
+                trio.lowlevel.notify_closing(self.leader.fd)  # wakes its task
+
+    async def lead(self, watched: WatchedSocket) -> None:
+        """Wait for this socket alone, as long as `run` leaves the rounds to its task; such a wait is a round."""
+        while self._left is not None and not watched.ready:
+            self.leader = watched
+            try:
+                await trio.lowlevel.wait_readable(watched.fd)
+            except trio.ClosedResourceError:
+                continue  # `run` has taken the rounds back; perhaps it has left them again since
+            finally:
+                self.leader = None
+            self._begin_round(trio.current_time(), waited=False)
+            self._came = 1
+            watched.ready = True
+            self.join(watched)
+            if self._gathering.pays():
+                self._take_back()
+
     def overdue(self, now: float) -> str | None:
         """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
 
@@ -183,7 +239,8 @@ class Rounds:
         """
         poll = select.poll()
         poll.register(self._epoll.fileno(), select.POLLIN)
-        if not poll.poll(0):  # milliseconds
+        # What has come to a socket alone is nobody's business but its task's, and the epoll tells it for ever.
+        if self._left is not None or not poll.poll(0):  # milliseconds
             self._stands = (self._held, inf)
         elif self._stands[0] != self._held or self._stands[1] == inf:
             self._stands = (self._held, now)
@@ -196,10 +253,7 @@ class Rounds:
 
     def _round(self, now: float, *, waited: bool) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
-        self._gathering.note(self._came, now - self._last)  # the round before has brought all that it brings
-        self._held += 1
-        self._last = now
-        self._waited = waited
+        self._begin_round(now, waited=waited)
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)
@@ -207,3 +261,9 @@ class Rounds:
                 watched.wake(ended=bool(events & ENDED))
         self._came = 0 if waited else len(found)
         return len(found)
+
+    def _begin_round(self, now: float, *, waited: bool) -> None:
+        self._gathering.note(self._came, now - self._last)  # the round before has brought all that it brings
+        self._held += 1
+        self._last = now
+        self._waited = waited
