@@ -142,12 +142,18 @@ class Publisher:
 
         When a message can't be sent, `run` raises the error. Only a publisher that has never run raises it here.
         """
+        if not events:
+            return
         now = self._clock()
-        touched: dict[_WordStream, None] = {}
+        kind, venue = type(events[0]), events[0].venue
+        of_kind, stream = self._place(kind, venue)
+        touched = {stream: None}
         for event in events:
-            of_kind = self._kinds[type(event)]
+            if type(event) is not kind or event.venue != venue:  # mostly all are of one kind and venue
+                kind, venue = type(event), event.venue
+                of_kind, stream = self._place(kind, venue)
+                touched[stream] = None
             of_kind.count += 1
-            stream = of_kind.streams.get(event.venue) or self._stream(of_kind, event.venue)
             queue = stream.pending.get(event.symbol)
             if queue is None:
                 stream.pending[event.symbol] = [event]
@@ -156,7 +162,6 @@ class Publisher:
             stream.pending_count += 1
             if (stream.pending_count + 1) * stream.event_size > FULL:
                 self._flush(stream, now)
-            touched[stream] = None
         self._send_or_wait(touched, now)
 
     def begin_epoch(self) -> None:
@@ -224,6 +229,11 @@ class Publisher:
         self._flush_all(self._clock())
 
     # When to send
+
+    def _place(self, kind: type[MarketData], venue: str) -> tuple[_KindState, _WordStream]:
+        """Return where events of this kind and venue are counted, and the stream in which they go."""
+        of_kind = self._kinds[kind]
+        return of_kind, of_kind.streams.get(venue) or self._stream(of_kind, venue)
 
     def _stream(self, of_kind: _KindState, venue: str) -> _WordStream:
         """Return the stream of a kind and venue. Kinds that share a word, as books and their deltas do, share the

@@ -29,6 +29,11 @@ FRAMES_PER_TURN = 800
 """How many frames are taken before other tasks get their turn. A read has up to 64 KiB, and hardly any frame has less
 than 80 bytes, so nearly every read is one turn."""
 
+JOINED_UP_TO = 65_536
+"""How many bytes may be left of the reads before for the next read to be joined with them. Messages cut out of the
+result are bytes, which the decoders take as they are. Of a large frame more is left, and the reads are added to it one
+by one, because joining them again and again would copy its beginning each time."""
+
 INFLATED_PER_TURN = 256 * 1024
 """How many bytes of compressed and fragmented messages are taken before other tasks get their turn, counted after they
 are inflated. The message that exceeds it is the last one of its turn."""
@@ -93,9 +98,11 @@ class FrameReader:
         It takes one turn: when more frames have come, `more` is True, and the next turns must be taken before the
         next read. It raises nothing: a failure is noted in `failure`, so that the messages before it are not lost.
         """
-        if self._rest:
+        if len(self._rest) > JOINED_UP_TO:
             self._rest += data
             data = self._rest
+        elif self._rest:
+            data, self._rest = b"".join((self._rest, data)), bytearray()
         messages: list[Message] = []
         self.more = False
         self._inflated = 0
