@@ -143,8 +143,8 @@ class Receiver:
             return None
 
     def wants(self, word: str, venue: str) -> bool:
-        """Return True when a message of this word and venue may hold something wanted: nng decides alike by
-        `wire_prefixes`."""
+        """Return True when a message of this word and venue may hold something wanted. The receiving socket
+        decides alike by `wire_prefixes`."""
         return word == HEARTBEAT or any(self._filter.rule(word, venue))
 
     @property

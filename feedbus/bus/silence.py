@@ -76,7 +76,8 @@ def _unreachable(address: str) -> str:
         except FileNotFoundError:
             return f"nobody listens at {address}: there is no such socket"
         except ConnectionRefusedError:
-            return f"nobody listens at {address}: its publisher has ended"
+            reason = "its publisher has ended" if Path(path).is_socket() else "what is there is no socket"
+            return f"nobody listens at {address}: {reason}"
         except PermissionError:
             return f"permission denied at {address}{_owners(path)}"
         except OSError as error:

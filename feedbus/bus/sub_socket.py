@@ -48,10 +48,10 @@ class SubSocket:
                     self._missing.append(IpcPipe(address, wanted, RECV_MAX_SIZE))
                 else:
                     self._dial_by_nng(address, wanted, stalled_bytes)
-        except BusError:
+            self._dial_missing()
+        except (BusError, OSError):
             self.close()
             raise
-        self._dial_missing()
 
     def connected(self) -> list[str]:
         """Return the addresses at which it is connected with a publisher now."""
@@ -68,12 +68,12 @@ class SubSocket:
         except ValueError:
             raise BusError("the bus socket is closed") from None
         messages: list[bytes] = []
+        if self._nng is not None and any(fd == self._nng.fd for fd, _ in ready):
+            messages += self._nng.drain()  # this comes first: when it raises, nothing that was read is lost
         for fd, _ in ready:
             pipe = self._open.get(fd)
             if pipe is not None:
                 messages += self._read(fd, pipe)
-            elif self._nng is not None and fd == self._nng.fd:
-                messages += self._nng.drain()
             elif fd == self._timer.fd:
                 self._timer.clear()
                 self._dial_missing()

@@ -69,7 +69,7 @@ class TopicFilter:
 
     @property
     def wire_prefixes(self) -> list[bytes]:
-        """What to hand to nng: no prefix twice."""
+        """The prefixes by which the receiving socket keeps messages: none twice."""
         return sorted({topic.wire_prefix for topic in self.topics})
 
     def rule(self, word: str, venue: str) -> tuple[bool, frozenset[str], tuple[str, ...]]:

@@ -536,7 +536,7 @@ class Subscriptions(Generic[T]):
         while True:
             message = self._build(request)
             size = len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
-            count = len(request.wanted) + len(request.leaving)
+            count = max(len(request.wanted), len(request.leaving))  # one of them is empty
             if size <= self.pace.max_bytes or count <= 1:
                 return message
             fitting = max(1, min(count - 1, count * self.pace.max_bytes // size))

@@ -79,6 +79,9 @@ def test_each_way_of_not_being_connected_is_told_apart(tmp_path: Path) -> None:
         assert said(address) == f"nobody listens at {address}: its publisher has ended"
         listener.listen(1)
         assert said(address) == f"whoever listens at {address} doesn't answer as a publisher"
+    path.unlink()
+    path.write_text("")
+    assert said(address) == f"nobody listens at {address}: what is there is no socket"
     assert said(f"ipc:///{'x' * 200}").startswith("can't connect to ipc:///xxx")
     assert said("tcp://127.0.0.1:9") == "nobody answers at tcp://127.0.0.1:9"
     usual = tmp_path / "run/feedbus/events.ipc"
