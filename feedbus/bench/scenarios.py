@@ -63,7 +63,7 @@ class Scenario(msgspec.Struct, frozen=True):
     """The label of the contender that the others are compared with."""
 
 
-_LINGERS = (Contender(FEEDBUS), Contender(f"{FEEDBUS} linger 0", bus={"linger": 0.0}))
+_PACES = (Contender(FEEDBUS), Contender(f"{FEEDBUS} pace latency", bus={"pace": "latency"}))
 _TICKERS = (Contender(f"{FEEDBUS} tickers x 1"), Contender(f"{FEEDBUS} tickers x 10", times=10))
 
 _REAL: tuple[tuple[TrafficName, int, float, str], ...] = (
@@ -76,16 +76,16 @@ _REAL: tuple[tuple[TrafficName, int, float, str], ...] = (
 _ALL = (
     Scenario("burst", "books as fast as they are taken", 60_000, frames_per_write=20),
     Scenario("trades", "small trades as fast as they are taken", 200_000, frames_per_write=32, protocol="trades"),
-    Scenario("paced", "books, one frame a write", 12_000, 3000.0, latency=True, contenders=_LINGERS),
-    Scenario("trickle", "single books on a bus that is seldom busy", 2000, 500.0, latency=True, contenders=_LINGERS),
+    Scenario("paced", "books, one frame a write", 12_000, 3000.0, latency=True, contenders=_PACES),
+    Scenario("trickle", "single books on a bus that is seldom busy", 2000, 500.0, latency=True, contenders=_PACES),
     *(
-        Scenario(f"{REAL}-{traffic}", about, events, rate, traffic=traffic, latency=True, contenders=_LINGERS)
+        Scenario(f"{REAL}-{traffic}", about, events, rate, traffic=traffic, latency=True, contenders=_PACES)
         for traffic, events, rate, about in _REAL
     ),
-    Scenario("sharded", "books over many connections", 24_000, 6000.0, 30, latency=True, contenders=_LINGERS),
-    Scenario("latency", "books at a high rate", 20_000, 5000.0, latency=True, contenders=_LINGERS),
+    Scenario("sharded", "books over many connections", 24_000, 6000.0, 30, latency=True, contenders=_PACES),
+    Scenario("latency", "books at a high rate", 20_000, 5000.0, latency=True, contenders=_PACES),
     Scenario("tickers", "ten times the tickers", 12_000, 3000.0, contenders=_TICKERS, baseline=_TICKERS[0].label),
-    Scenario("idle", "single books on an idle bus", 24, 10.0, latency=True, costs=False, contenders=_LINGERS),
+    Scenario("idle", "single books on an idle bus", 24, 10.0, latency=True, costs=False, contenders=_PACES),
 )
 SCENARIOS = {scenario.name: scenario for scenario in _ALL}
 NAMES = (*SCENARIOS, TABLE)
@@ -128,7 +128,7 @@ def _adapted(scenario: Scenario, overrides: Overrides, compare: bool) -> Scenari
 
 
 def _with_linger(contenders: Sequence[Contender], linger: float) -> tuple[Contender, ...]:
-    """The contenders with this linger. Those that differed in their linger alone would be the same, so one is left."""
+    """The contenders with this linger. Those that differed in their pace alone would be the same, so one is left."""
     if any(one.times > 1 for one in contenders):
         return tuple(msgspec.structs.replace(one, bus={"linger": linger}) for one in contenders)
     return (Contender(f"{FEEDBUS} linger {linger:g}", bus={"linger": linger}),)

@@ -50,7 +50,7 @@ def test_the_json_may_go_to_a_file_and_the_table_be_markdown(
     status, out, err = run(capsys, "idle", "--json", str(path))
     assert (status, out) == (0, "")
     assert "idle" in err
-    assert list(json.loads(path.read_text())["results"][0]["contenders"]) == ["feedbus", "feedbus linger 0"]
+    assert list(json.loads(path.read_text())["results"][0]["contenders"]) == ["feedbus", "feedbus pace latency"]
     _, out, _ = run(capsys, "idle", "--markdown")
     assert out.startswith("| scenario | who |")
 

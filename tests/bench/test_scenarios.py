@@ -33,7 +33,7 @@ def test_real_stands_for_three() -> None:
 def test_the_rival_takes_part_only_in_comparisons_with_it() -> None:
     assert labels(chosen(["burst"], Overrides(), False)[0]) == ["feedbus"]
     assert labels(chosen(["burst"], Overrides(), True)[0]) == ["feedbus", RIVAL, TUNED]
-    assert labels(chosen(["paced"], Overrides(), True)[0]) == ["feedbus", "feedbus linger 0", RIVAL, TUNED]
+    assert labels(chosen(["paced"], Overrides(), True)[0]) == ["feedbus", "feedbus pace latency", RIVAL, TUNED]
     assert labels(chosen(["trades"], Overrides(), True)[0]) == ["feedbus", RIVAL]
     assert RIVAL not in labels(chosen(["tickers"], Overrides(), True)[0])
 
