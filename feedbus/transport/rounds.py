@@ -1,13 +1,15 @@
 """Reading in rounds: the event loop wakes up once for the data of many sockets. May touch sockets.
 
-At low rates a message costs what waking the event loop costs, and its bytes hardly count. So the sockets of a process
-are read together, in rounds, and each round reads every socket that has data. While so much comes that it pays, a round
-begins `gather` seconds after the one before: many messages then share one wake-up, and none waits longer than `gather`.
-While less comes, there is nothing to share, and waiting would only cost time and timers. Then a round begins as soon as
-a socket has data. A running estimate decides which of the two it is (gathering.py).
+At low rates a message costs what waking the event loop costs, and its bytes hardly count. So while so much comes that
+it pays, the sockets of a process are read together, in rounds: a round begins `gather` seconds after the one before and
+reads every socket that has data. Many messages then share one wake-up, and none waits longer than `gather`.
+
+While less comes, there is nothing to share, and waiting would only cost time and timers. Then the task of each socket
+waits for its own, so that no other is woken. The first one that is begins a round of all that have data by then. A
+running estimate decides which of the two it is (gathering.py).
 
 The sockets are registered with an epoll that is edge-triggered (EPOLLET, see epoll(7)): each is registered once, and
-neither waiting nor reading needs another call to change the registration.
+neither waiting for a round nor reading in it needs another call to change the registration.
 
 A round is open from its wake-ups until every task that it woke has read all there was and waits again. The publisher
 asks how far a round has come, so that it sends what was read in one round together. This module runs no code of the
@@ -37,41 +39,49 @@ class WatchedSocket:
         # True when there may be something to read. It is true at first, because data may have come before the socket
         # was registered, and the kernel doesn't report that.
         self.ready = True
-        self.task: trio.lowlevel.Task | None = None  # the one that waits for this socket
+        self.fd = fd  # its descriptor's number, which belongs to it only until the socket is closed
+        self._task: trio.lowlevel.Task | None = None  # the one that waits for a round
+        self._waits_alone = False  # whether a task waits for the socket itself
         # The peer has finished. The kernel reports this only once, perhaps together with the last data, so it is kept:
         # after the last data the next read must not wait, but find the end.
         self._ended = False
-        self.fd = fd  # its descriptor's number, which belongs to it only until the socket is closed
         self._rounds = rounds
 
     async def readable(self) -> None:
-        """Wait for a round in which this socket may have something to read. Cancelling loses nothing.
+        """Wait until this socket may have something to read. Cancelling loses nothing.
 
         The caller must read at once. When the read filled its buffer, the caller must set `ready`, because the kernel
         may have more data and doesn't report it again. Raises trio.BusyResourceError when another task waits for this
         socket.
         """
-        if self.task is not None or self._rounds.leader is self:
+        if self._task is not None or self._waits_alone:
             raise trio.BusyResourceError("another task waits for this socket")
         if self.ready or self._ended:
             await trio.lowlevel.checkpoint()
         else:
             # This task has read all there was, so its part in the open round is over.
             self._rounds.leave(self)
-            await self._rounds.lead(self)
-            if not self.ready:
-                self.task = trio.lowlevel.current_task()
-                await trio.lowlevel.wait_task_rescheduled(self._give_up)
+            while not self.ready:
+                if self._rounds.gathers:
+                    self._task = trio.lowlevel.current_task()
+                    await trio.lowlevel.wait_task_rescheduled(self._give_up)
+                else:
+                    await self._wait_alone()
         self.ready = False
 
     def wake(self, *, ended: bool = False) -> None:
-        """Note that there may be something to read, and wake the task that waits. `ended` says that the peer has
-        finished or that the connection has broken."""
+        """Note that there may be something to read, and wake the task that waits for a round. One that waits for the
+        socket itself wakes up anyhow. `ended` says that the peer has finished or that the connection has broken."""
         self.ready = True
         self._ended = self._ended or ended
-        if self.task is not None:
-            task, self.task = self.task, None
+        if self._task is not None or self._waits_alone:
             self._rounds.join(self)
+        self.release()
+
+    def release(self) -> None:
+        """Have the task no longer wait for a round, if one does."""
+        if self._task is not None:
+            task, self._task = self._task, None
             trio.lowlevel.reschedule(task)
 
     def forget(self) -> None:
@@ -82,22 +92,43 @@ class WatchedSocket:
         self._rounds.forget(self)
         self.wake(ended=True)
         self._rounds.leave(self)  # otherwise the open round would wait for a task that reads no more
+        if self._waits_alone:
+            trio.lowlevel.notify_closing(self.fd)  # wakes the task
+
+    async def _wait_alone(self) -> None:
+        self._waits_alone = True
+        try:
+            await trio.lowlevel.wait_readable(self.fd)
+        except trio.ClosedResourceError:
+            return  # it was forgotten
+        except trio.Cancelled:
+            self._rounds.leave(self)  # the round of another task may count on this one
+            raise
+        finally:
+            self._waits_alone = False
+        if not self.ready:
+            self._rounds.begin_with(self)
 
     def _give_up(self, _raise_cancel: object) -> trio.lowlevel.Abort:
-        self.task = None
+        self._task = None
         return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Rounds:
-    """The sockets of a process that are read in rounds. No task is woken unless `run` is running."""
+    """The sockets of a process that are read in rounds, while that pays and while `run` is running.
+
+    gathers  whether rounds are held just now; otherwise each socket is read as soon as it has something
+    """
 
     def __init__(self, gather: float) -> None:
         """`gather` is the time between two rounds while data keeps coming, in seconds."""
+        self.gathers = False
         self._gather = gather
         self._epoll = select.epoll()
         self._watched: dict[int, WatchedSocket] = {}
         self._reading: set[WatchedSocket] = set()  # their tasks were woken by the open round and don't wait again yet
         self._to_wake: set[trio.Event] = set()  # events to set at the end of the open round
+        self._pays: trio.Event | None = None  # set when rounds are to be held; None while `run` isn't running
         self._held = 0  # how many rounds have been held
         self._last = -inf  # when the last one began
         # What came in it, as the estimate counts it: messages in a round that waited, else pieces. What comes in one
@@ -105,16 +136,12 @@ class Rounds:
         self._came = 0
         self._waited = False  # whether it waited
         self._gathering = Gathering(gather)
-        # `run` has left the rounds to the task of the only socket, until this event is set.
-        self._left: trio.Event | None = None
-        self.leader: WatchedSocket | None = None  # the socket for which its task waits itself
         # How many had been held when a call of `overdue` first found that a socket has something, and its time.
         self._stands = (0, inf)
 
     def watch(self, fd: int) -> WatchedSocket:
         """Begin to watch a connected, non-blocking socket. Raises OSError when the kernel can't watch any more."""
         self._epoll.register(fd, EVENTS)
-        self._take_back()
         watched = self._watched[fd] = WatchedSocket(self, fd)
         return watched
 
@@ -124,7 +151,6 @@ class Rounds:
         if self._watched.get(watched.fd) is watched:
             del self._watched[watched.fd]
             self._epoll.unregister(watched.fd)
-            self._take_back()
 
     def took(self, messages: int) -> None:
         """Note that a connection has found so many messages in what it has read in this round."""
@@ -169,78 +195,62 @@ class Rounds:
     # Holding rounds
 
     async def run(self) -> None:
-        """Hold the rounds until cancelled. When it is run again, nothing that came in between is lost."""
-        while True:
-            if self._can_leave():
-                await self._leave()
-                continue
-            # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
-            await trio.lowlevel.wait_readable(self._epoll.fileno())
-            now = trio.current_time()
-            if now - self._last < self._gather and self._gathering.pays():
+        """Hold rounds while that pays, until cancelled. It can be run again. While it isn't running, sockets are read
+        as soon as they have something."""
+        try:
+            while True:
+                self._pays = trio.Event()  # `begin_with` sets it
+                await self._pays.wait()
                 await self._hold_rounds()
-            else:
-                self._round(now, waited=False)
+                self._stop_gathering()
+        finally:
+            self._pays = None
+            self._stop_gathering()
 
     async def _hold_rounds(self) -> None:
-        """Hold one round `gather` seconds after another, while that pays, until one finds nothing to read."""
+        """Hold one round `gather` seconds after another, while that pays. A round that comes late anyway waits for
+        nothing."""
         found = 1
-        while found and self._gathering.pays():
-            await trio.sleep_until(self._last + self._gather)
-            found = self._round(trio.current_time(), waited=True)
+        while self._gathering.pays():
+            if not found:
+                # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
+                await trio.lowlevel.wait_readable(self._epoll.fileno())
+            due = self._last + self._gather
+            waits = trio.current_time() < due
+            if waits:
+                await trio.sleep_until(due)
+            found = self._round(waited=waits)
 
-    # A socket alone
+    def _stop_gathering(self) -> None:
+        """Have each task that waits for a round wait for its own socket."""
+        self.gathers = False
+        for watched in self._watched.values():
+            watched.release()
 
-    def _can_leave(self) -> bool:
-        """Return whether the rounds can be left to the task of the only socket. It must not wait to be woken by one."""
-        if len(self._watched) != 1 or self._gathering.pays():
-            return False
-        [watched] = self._watched.values()
-        return watched.task is None
-
-    async def _leave(self) -> None:
-        """Leave the rounds to the task of the only socket, until there are others or waiting pays."""
-        self._left = trio.Event()
-        try:
-            await self._left.wait()
-        finally:
-            self._take_back()
-
-    def _take_back(self) -> None:
-        """Have `run` hold the rounds again. It does no harm when it holds them."""
-        if self._left is not None:
-            self._left.set()
-            self._left = None
-            if self.leader is not None:
-                trio.lowlevel.notify_closing(self.leader.fd)  # wakes its task
-
-    async def lead(self, watched: WatchedSocket) -> None:
-        """Wait for this socket alone, as long as `run` leaves the rounds to its task; such a wait is a round."""
-        while self._left is not None and not watched.ready:
-            self.leader = watched
-            try:
-                await trio.lowlevel.wait_readable(watched.fd)
-            except trio.ClosedResourceError:
-                continue  # `run` has taken the rounds back; perhaps it has left them again since
-            finally:
-                self.leader = None
-            self._begin_round(trio.current_time(), waited=False)
+    def begin_with(self, watched: WatchedSocket) -> None:
+        """Begin a round, because a socket has something whose task waited for it alone."""
+        if self.gathers:
+            self._came += 1  # it has waited since before rounds were held, and is read between two of them
+        elif len(self._watched) > 1:
+            self._round(waited=False)
+        else:
+            self._begin_round(waited=False)
             self._came = 1
-            watched.ready = True
-            self.join(watched)
-            if self._gathering.pays():
-                self._take_back()
+        watched.ready = True
+        self.join(watched)
+        if self._pays is not None and self._gathering.pays():
+            self.gathers = True
+            self._pays.set()
 
     def overdue(self, now: float) -> str | None:
         """Describe what is overdue at `now` (seconds of trio's clock); None when nothing is.
 
-        A round is overdue when no call has found one held for OVERDUE_AFTER seconds, although sockets have data. So
-        this has to be called every few seconds.
+        A round is overdue when no call has found one held for OVERDUE_AFTER seconds, although sockets have data and
+        their tasks wait for it. So this has to be called every few seconds.
         """
         poll = select.poll()
         poll.register(self._epoll.fileno(), select.POLLIN)
-        # What has come to a socket alone is nobody's business but its task's, and the epoll tells it for ever.
-        if self._left is not None or not poll.poll(0):  # milliseconds
+        if not self.gathers or not poll.poll(0):  # milliseconds
             self._stands = (self._held, inf)
         elif self._stands[0] != self._held or self._stands[1] == inf:
             self._stands = (self._held, now)
@@ -251,9 +261,9 @@ class Rounds:
         self._watched.clear()
         self._epoll.close()
 
-    def _round(self, now: float, *, waited: bool) -> int:
+    def _round(self, *, waited: bool) -> int:
         """Wake every task whose socket has something to read. Returns the number of these sockets."""
-        self._begin_round(now, waited=waited)
+        self._begin_round(waited=waited)
         found = self._epoll.poll(0)  # seconds: take what is there, and never block the event loop
         for fd, events in found:
             watched = self._watched.get(fd)
@@ -262,7 +272,8 @@ class Rounds:
         self._came = 0 if waited else len(found)
         return len(found)
 
-    def _begin_round(self, now: float, *, waited: bool) -> None:
+    def _begin_round(self, *, waited: bool) -> None:
+        now = trio.current_time()
         self._gathering.note(self._came, now - self._last)  # the round before has brought all that it brings
         self._held += 1
         self._last = now

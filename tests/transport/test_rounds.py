@@ -7,22 +7,38 @@ import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Protocol
+from typing import Protocol, cast
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from feedbus.transport.gathering import Gathering
 from feedbus.transport.rounds import OVERDUE_AFTER, Rounds, WatchedSocket
 
 HOUR = 3600.0
 
 
+class Estimate:
+    """Says whether gathering pays, as it is told."""
+
+    def __init__(self, pays: bool) -> None:
+        self.says = pays
+
+    def note(self, came: int, seconds: float) -> None:
+        pass
+
+    def pays(self) -> bool:
+        return self.says
+
+
 class Stage:
     """Rounds that run, and the sockets in them."""
 
-    def __init__(self, gather: float) -> None:
+    def __init__(self, gather: float = 0.0, estimate: Estimate | None = None) -> None:
         self.rounds = Rounds(gather)
+        if estimate is not None:
+            self.rounds._gathering = cast("Gathering", estimate)
         self.sockets: list[socket.socket] = []
         self.woken: list[int] = []
         self.held = trio.CancelScope()
@@ -42,25 +58,41 @@ class Stage:
         for end in self.sockets:
             end.close()
 
-    def pair(self) -> tuple[WatchedSocket, socket.socket]:
+    async def pair(self) -> tuple[WatchedSocket, socket.socket]:
+        """A socket that is watched and known to be empty, and its other end."""
         near, far = socket.socketpair()
         near.setblocking(False)
         self.sockets += [near, far]
-        return self.rounds.watch(near.fileno()), far
-
-    async def wait(self, number: int, watched: WatchedSocket) -> None:
+        watched = self.rounds.watch(near.fileno())
         await watched.readable()
+        return watched, far
+
+    async def take(self, number: int, watched: WatchedSocket) -> None:
+        await read(watched)
         self.woken.append(number)
 
     async def until(self, pays: bool) -> tuple[WatchedSocket, socket.socket]:
         """Read one message after another until it pays to wait for more, or doesn't. Returns the socket's two ends."""
-        watched, far = self.pair()
-        await watched.readable()
+        watched, far = await self.pair()
         while self.rounds._gathering.pays() is not pays:
             far.send(b"x")
-            await watched.readable()
-            self.rounds.took(len(os.read(watched.fd, 10)))
+            self.rounds.took(len(await read(watched)))
+        await leave(watched)
         return watched, far
+
+
+async def read(watched: WatchedSocket) -> bytes:
+    """Read what has come, as a stream does."""
+    while True:
+        await watched.readable()
+        with suppress(BlockingIOError):
+            return os.read(watched.fd, 65536)
+
+
+async def leave(watched: WatchedSocket) -> None:
+    """Read no more in this round."""
+    with trio.move_on_after(0):
+        await watched.readable()
 
 
 class Raise(Protocol):
@@ -69,22 +101,34 @@ class Raise(Protocol):
     def __call__(self, gather: float = 0.0) -> AbstractAsyncContextManager[tuple[Stage, trio.Nursery]]: ...
 
 
-@pytest.fixture(params=[False, True], ids=["alone", "in company"])
+@asynccontextmanager
+async def opened(gather: float = 0.0, estimate: Estimate | None = None) -> AsyncIterator[tuple[Stage, trio.Nursery]]:
+    play = Stage(gather, estimate)
+    async with trio.open_nursery() as nursery:
+        play.hold(nursery)
+        yield play, nursery
+        nursery.cancel_scope.cancel()
+    play.close()
+
+
+@pytest.fixture(params=["an only socket", "one of two sockets", "in rounds"])
 def stage(request: pytest.FixtureRequest) -> Raise:
-    """A stage that is empty, or on which a quiet socket stands already: one alone is read without the rounds' task."""
+    """A stage on which each socket is read as soon as it has something, or in rounds."""
 
     @asynccontextmanager
-    async def opened(gather: float = 0.0) -> AsyncIterator[tuple[Stage, trio.Nursery]]:
-        play = Stage(gather)
-        if request.param:
-            play.pair()
-        async with trio.open_nursery() as nursery:
-            play.hold(nursery)
+    async def raised(gather: float = 0.0) -> AsyncIterator[tuple[Stage, trio.Nursery]]:
+        rounds = request.param == "in rounds"
+        async with opened(gather, Estimate(rounds)) as (play, nursery):
+            await wait_all_tasks_blocked()
+            if request.param != "an only socket":
+                watched, far = await play.pair()
+                far.send(b"x")
+                assert await read(watched) == b"x"
+                await leave(watched)
+            assert play.rounds.gathers is rounds
             yield play, nursery
-            nursery.cancel_scope.cancel()
-        play.close()
 
-    return opened
+    return raised
 
 
 async def settle(done: Callable[[], bool]) -> None:
@@ -96,136 +140,194 @@ async def settle(done: Callable[[], bool]) -> None:
 
 async def test_the_first_wait_ends_at_once_since_data_may_be_older_than_the_watch(stage: Raise) -> None:
     async with stage() as (play, _):
-        watched, _far = play.pair()
         with trio.fail_after(30):
-            await watched.readable()
+            watched, _far = await play.pair()
         with trio.move_on_after(0) as scope:
             await watched.readable()
         assert scope.cancelled_caught
 
 
-async def test_what_comes_to_quiet_sockets_is_not_held_back(stage: Raise) -> None:
-    async with stage(HOUR) as (play, _):
-        watched, far = play.pair()
-        await watched.readable()
-        far.send(b"x")
-        with trio.fail_after(30):
-            await watched.readable()
+# When sockets are read
 
 
-async def test_what_comes_soon_after_is_not_held_back_either_until_much_has_come(stage: Raise) -> None:
-    async with stage(HOUR) as (play, _):
+async def test_what_comes_is_not_held_back_until_much_has_come() -> None:
+    async with opened(HOUR) as (play, _):
         with trio.fail_after(30):
             await play.until(pays=True)
 
 
-async def test_what_comes_while_much_comes_waits_for_its_round_and_all_wake_together(stage: Raise) -> None:
-    async with stage(HOUR) as (play, nursery):
-        await play.until(pays=True)
-        for number in range(3):
-            watched, far = play.pair()
-            await watched.readable()
-            nursery.start_soon(play.wait, number, watched)
+@pytest.mark.parametrize("others", [0, 1])
+async def test_what_comes_while_much_comes_waits_for_its_round_and_all_wake_together(others: int) -> None:
+    async with opened(0.2) as (play, nursery):
+        first, far = await play.until(pays=True)
+        nursery.start_soon(play.take, 0, first)
+        fars = [far]
+        for number in range(1, 1 + others):
+            watched, far = await play.pair()
+            nursery.start_soon(play.take, number, watched)
+            fars.append(far)
+        await wait_all_tasks_blocked()
+        for far in fars:
             far.send(b"x")
-        await wait_all_tasks_blocked(0.05)
-        assert play.woken == [], "the next round is an hour away"
+        await wait_all_tasks_blocked(0.02)
+        assert play.woken == [], "the next round is a fifth of a second away"
+        await settle(lambda: bool(play.woken))
+        await wait_all_tasks_blocked()
+        assert len(play.woken) == 1 + others
 
 
-async def test_rounds_that_gather_one_message_each_are_not_held_for_long(stage: Raise) -> None:
-    async with stage(0.01) as (play, _):
+async def test_rounds_that_gather_one_message_each_are_not_held_for_long() -> None:
+    async with opened(0.01) as (play, _):
         with trio.fail_after(30):
             await play.until(pays=True)
             await play.until(pays=False)
 
 
+async def test_who_waits_for_a_round_is_read_at_once_when_rounds_no_longer_pay() -> None:
+    async with opened(0.01, estimate := Estimate(True)) as (play, nursery):
+        await wait_all_tasks_blocked()
+        quiet, quiet_far = await play.pair()
+        busy, busy_far = await play.pair()
+        busy_far.send(b"x")
+        await read(busy)
+        nursery.start_soon(play.take, 1, quiet)
+        await wait_all_tasks_blocked()
+        assert play.rounds.gathers
+        estimate.says = False
+        busy_far.send(b"x")
+        with trio.fail_after(30):
+            await read(busy)
+        await settle(lambda: not play.rounds.gathers)
+        await wait_all_tasks_blocked()
+        play.held.cancel()
+        quiet_far.send(b"x")
+        await settle(lambda: play.woken == [1])
+
+
 async def test_a_round_wakes_every_socket_that_has_something_and_no_other(stage: Raise) -> None:
     async with stage(0.01) as (play, nursery):
-        await play.until(pays=True)
         ends = []
         for number in range(4):
-            watched, far = play.pair()
+            watched, far = await play.pair()
             ends.append(far)
-            await watched.readable()
-            nursery.start_soon(play.wait, number, watched)
+            nursery.start_soon(play.take, number, watched)
         for number in (0, 1, 3):
             ends[number].send(b"x")
         await settle(lambda: len(play.woken) == 3)
+        await wait_all_tasks_blocked()
         assert sorted(play.woken) == [0, 1, 3]
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often any task runs."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_what_comes_while_little_comes_wakes_its_own_task_and_no_other(others: int) -> None:
+    async with opened(HOUR) as (play, _):
+        for _ in range(others):
+            await play.pair()
+        watched, far = await play.pair()
+        await wait_all_tasks_blocked()
+        steps = Steps()
+        trio.lowlevel.add_instrument(steps)
+        for _ in range(3):
+            far.send(b"x")
+            with trio.fail_after(30):
+                await read(watched)
+        trio.lowlevel.remove_instrument(steps)
+        assert steps.count == 3
 
 
 async def test_data_that_came_while_nobody_waited_is_told_to_the_next_who_waits(stage: Raise) -> None:
     async with stage() as (play, _):
-        watched, far = play.pair()
-        await watched.readable()
+        watched, far = await play.pair()
         far.send(b"x")
         await wait_all_tasks_blocked(0.01)
         with trio.fail_after(30):
-            await watched.readable()
+            assert await read(watched) == b"x"
 
 
-async def test_data_that_came_while_nobody_held_rounds_is_not_lost() -> None:
-    play = Stage(0.0)
-    watched, far = play.pair()
-    await watched.readable()
-    far.send(b"x")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(play.rounds.run)
+async def test_while_nobody_holds_rounds_data_is_read_at_once(stage: Raise) -> None:
+    async with stage(HOUR) as (play, nursery):
+        watched, far = await play.pair()
+        nursery.start_soon(play.take, 0, watched)
+        await wait_all_tasks_blocked()
+        far.send(b"x")
+        play.held.cancel()
+        await settle(lambda: play.woken == [0])
+        far.send(b"x")
         with trio.fail_after(30):
-            await watched.readable()
-        nursery.cancel_scope.cancel()
-    play.close()
+            assert await read(watched) == b"x"
+        assert not play.rounds.gathers
 
 
 async def test_a_cancelled_wait_leaves_the_next_one_whole(stage: Raise) -> None:
     async with stage() as (play, _):
-        watched, far = play.pair()
-        await watched.readable()
+        watched, far = await play.pair()
         with trio.move_on_after(0):
             await watched.readable()
         far.send(b"x")
         with trio.fail_after(30):
-            await watched.readable()
+            assert await read(watched) == b"x"
 
 
 async def test_only_one_task_may_wait_for_a_socket(stage: Raise) -> None:
     async with stage() as (play, nursery):
-        watched, _far = play.pair()
-        await watched.readable()
-        nursery.start_soon(play.wait, 0, watched)
+        watched, _far = await play.pair()
+        nursery.start_soon(play.take, 0, watched)
         await wait_all_tasks_blocked()
         with pytest.raises(trio.BusyResourceError):
             await watched.readable()
 
 
+# Sockets that are forgotten
+
+
 async def test_who_waits_for_a_forgotten_socket_is_woken(stage: Raise) -> None:
     async with stage() as (play, nursery):
-        watched, _far = play.pair()
-        await watched.readable()
-        nursery.start_soon(play.wait, 0, watched)
+        watched, _far = await play.pair()
+        woken = trio.Event()
+
+        async def wait() -> None:
+            await watched.readable()
+            woken.set()
+
+        nursery.start_soon(wait)
         await wait_all_tasks_blocked()
         watched.forget()
         watched.forget()
-        await settle(lambda: play.woken == [0])
+        await settle(woken.is_set)
 
 
 async def test_forgetting_a_socket_again_leaves_the_new_one_with_its_number_alone(stage: Raise) -> None:
-    async with stage() as (play, _):
-        old, _far = play.pair()
+    async with stage() as (play, nursery):
+        old, _far = await play.pair()
         old.forget()
         near, far = socket.socketpair()
+        near.setblocking(False)
         os.dup2(near.fileno(), old.fd)
         play.sockets += [near, far]
         new = play.rounds.watch(old.fd)
-        old.forget()
         await new.readable()
+        nursery.start_soon(play.take, 0, new)
+        await wait_all_tasks_blocked()
+        old.forget()
+        await wait_all_tasks_blocked()
+        assert play.woken == []
         far.send(b"x")
-        with trio.fail_after(30):
-            await new.readable()
+        await settle(lambda: play.woken == [0])
 
 
 async def test_a_socket_may_be_forgotten_after_the_rounds_are_closed() -> None:
-    play = Stage(0.0)
-    watched, _far = play.pair()
+    play = Stage()
+    watched, _far = await play.pair()
     play.rounds.close()
     watched.forget()
     for end in play.sockets:
@@ -233,13 +335,16 @@ async def test_a_socket_may_be_forgotten_after_the_rounds_are_closed() -> None:
     assert not play.rounds.is_open()
 
 
+# How far a round has come
+
+
 async def test_a_round_ends_when_all_whom_it_woke_wait_again(stage: Raise) -> None:
     async with stage(0.01) as (play, nursery):
         ended = trio.Event()
         again = trio.Event()
 
-        async def read(number: int, watched: WatchedSocket, before: trio.Event | None) -> None:
-            await play.wait(number, watched)
+        async def take(number: int, watched: WatchedSocket, before: trio.Event | None) -> None:
+            await play.take(number, watched)
             assert play.rounds.is_open()
             play.rounds.wake_at_end(ended)
             if before is not None:
@@ -248,10 +353,9 @@ async def test_a_round_ends_when_all_whom_it_woke_wait_again(stage: Raise) -> No
 
         fars = []
         for number, before in enumerate((None, again, None)):
-            watched, far = play.pair()
+            watched, far = await play.pair()
             fars.append(far)
-            await watched.readable()
-            nursery.start_soon(read, number, watched, before)
+            nursery.start_soon(take, number, watched, before)
         await wait_all_tasks_blocked()
         for far in fars:
             far.send(b"x")
@@ -267,17 +371,16 @@ async def test_more_is_to_come_until_the_last_of_a_round_has_read_all_it_had(sta
     async with stage(0.01) as (play, nursery):
         told: list[bool] = []
 
-        async def read(watched: WatchedSocket) -> None:
-            await watched.readable()
+        async def take(watched: WatchedSocket) -> None:
+            await read(watched)
             told.append(play.rounds.more_to_come())
             await watched.readable()
 
         fars = []
         for _ in range(3):
-            watched, far = play.pair()
+            watched, far = await play.pair()
             fars.append(far)
-            await watched.readable()
-            nursery.start_soon(read, watched)
+            nursery.start_soon(take, watched)
         await wait_all_tasks_blocked()
         assert not play.rounds.more_to_come()
         for far in fars:
@@ -290,11 +393,10 @@ async def test_who_has_more_to_read_keeps_its_round_open(stage: Raise) -> None:
     async with stage() as (play, nursery):
         ended = trio.Event()
         told: list[bool] = []
-        watched, far = play.pair()
-        await watched.readable()
+        watched, far = await play.pair()
 
-        async def read() -> None:
-            await watched.readable()
+        async def take() -> None:
+            await read(watched)
             play.rounds.wake_at_end(ended)
             watched.ready = True  # the read was a full one
             told.append(play.rounds.more_to_come())
@@ -303,7 +405,7 @@ async def test_who_has_more_to_read_keeps_its_round_open(stage: Raise) -> None:
             assert not ended.is_set()
             await watched.readable()
 
-        nursery.start_soon(read)
+        nursery.start_soon(take)
         await wait_all_tasks_blocked()
         far.send(b"x")
         await settle(ended.is_set)
@@ -313,9 +415,8 @@ async def test_who_has_more_to_read_keeps_its_round_open(stage: Raise) -> None:
 async def test_who_leaves_in_the_middle_of_a_round_does_not_keep_it_open(stage: Raise) -> None:
     async with stage() as (play, nursery):
         ended = trio.Event()
-        watched, far = play.pair()
-        await watched.readable()
-        nursery.start_soon(play.wait, 0, watched)
+        watched, far = await play.pair()
+        nursery.start_soon(play.take, 0, watched)
         await wait_all_tasks_blocked()
         far.send(b"x")
         await settle(lambda: play.woken == [0])
@@ -324,12 +425,36 @@ async def test_who_leaves_in_the_middle_of_a_round_does_not_keep_it_open(stage: 
         assert (ended.is_set(), play.rounds.is_open()) == (True, False)
 
 
+async def test_who_is_cancelled_before_its_round_reaches_it_does_not_keep_it_open(stage: Raise) -> None:
+    async with stage() as (play, nursery):
+        first, first_far = await play.pair()
+        second, second_far = await play.pair()
+        scope = trio.CancelScope()
+
+        async def cancelled() -> None:
+            with scope:
+                await read(second)
+
+        nursery.start_soon(cancelled)
+        nursery.start_soon(play.take, 0, first)
+        await wait_all_tasks_blocked()
+        first_far.send(b"x")
+        second_far.send(b"x")
+        play.rounds.begin_with(first)
+        scope.cancel()
+        await settle(lambda: play.woken == [0])
+        await leave(first)
+        await wait_all_tasks_blocked()
+        assert not play.rounds.is_open()
+        with trio.fail_after(30):
+            assert await read(second) == b"x"
+
+
 async def test_an_event_is_set_at_one_end_alone_and_not_once_it_was_let_sleep(stage: Raise) -> None:
     async with stage() as (play, nursery):
         ended, asleep, later = trio.Event(), trio.Event(), trio.Event()
-        watched, far = play.pair()
-        await watched.readable()
-        nursery.start_soon(play.wait, 0, watched)
+        watched, far = await play.pair()
+        nursery.start_soon(play.take, 0, watched)
         await wait_all_tasks_blocked()
         far.send(b"x")
         await settle(lambda: play.woken == [0])
@@ -341,71 +466,7 @@ async def test_an_event_is_set_at_one_end_alone_and_not_once_it_was_let_sleep(st
         assert [event.is_set() for event in (ended, asleep, later)] == [True, False, False]
 
 
-# A socket alone
-
-
-class Steps(trio.abc.Instrument):
-    """Counts how often the task that holds the rounds runs."""
-
-    def __init__(self) -> None:
-        self.of_run = 0
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.of_run += task.name.endswith("Rounds.run")
-
-
-@pytest.mark.parametrize("others", [0, 1])
-async def test_what_comes_to_an_only_socket_wakes_its_own_task_and_no_other(others: int) -> None:
-    play = Stage(HOUR)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(play.rounds.run)
-        for _ in range(others):
-            play.pair()
-        watched, far = play.pair()
-        await watched.readable()
-        steps = Steps()
-        with trio.fail_after(30):
-            for count in range(4):
-                if count == 1:  # the first finds out that the socket is alone
-                    trio.lowlevel.add_instrument(steps)
-                far.send(b"x")
-                await watched.readable()
-                assert os.read(watched.fd, 10) == b"x"
-        trio.lowlevel.remove_instrument(steps)
-        assert steps.of_run == (3 if others else 0)
-        nursery.cancel_scope.cancel()
-    play.close()
-
-
-async def test_an_only_socket_waits_for_its_round_too_once_much_comes() -> None:
-    play = Stage(HOUR)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(play.rounds.run)
-        watched, far = await play.until(pays=True)
-        far.send(b"x")
-        with trio.move_on_after(0.05) as scope:
-            await watched.readable()
-        assert scope.cancelled_caught, "the next round is an hour away"
-        nursery.cancel_scope.cancel()
-    play.close()
-
-
-async def test_who_waits_while_no_rounds_are_held_is_woken_by_the_next_ones(stage: Raise) -> None:
-    async with stage() as (play, nursery):
-        watched, far = play.pair()
-        await watched.readable()
-        far.send(b"x")
-        await watched.readable()
-        assert os.read(watched.fd, 10) == b"x"
-        nursery.start_soon(play.wait, 1, watched)
-        await wait_all_tasks_blocked()
-        play.held.cancel()
-        await wait_all_tasks_blocked()
-        far.send(b"x")
-        await wait_all_tasks_blocked(0.01)
-        assert play.woken == []
-        play.hold(nursery)
-        await settle(lambda: play.woken == [1])
+# Whatever happens
 
 
 class Play:
@@ -417,26 +478,24 @@ class Play:
         self._source = source
         self._nursery = nursery
         self.stage.hold(nursery)
-        self.watch()
 
     async def step(self) -> None:
         kinds = [self.send, self.turn, self.watch, self.forget, self.cancel, self.hold_again]
         [kind] = self._source.choices(kinds, [6, 3, 1, 2, 1, 1])
-        if (waits := kind()) is not None:
-            await waits
+        await kind()
 
-    def watch(self) -> None:
-        watched, far = self.stage.pair()
+    async def watch(self) -> None:
+        watched, far = await self.stage.pair()
         self.readers.append(Reader(self.stage, watched, far))
         self.readers[-1].start(self._nursery)
 
-    def send(self) -> None:
+    async def send(self) -> None:
         self._source.choice(self.readers).send(self._source.choice([1, 1, 4]))
 
     async def turn(self) -> None:
         await self._source.choice([trio.lowlevel.checkpoint, wait_all_tasks_blocked])()
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         if len(self.readers) > 1:
             gone = self.readers.pop(self._source.randrange(len(self.readers)))
             gone.scope.cancel()
@@ -477,35 +536,41 @@ class Reader:
     async def _run(self, scope: trio.CancelScope) -> None:
         with scope:
             while True:
-                await self.watched.readable()
-                with suppress(BlockingIOError):
-                    count = len(os.read(self.watched.fd, 65536))
-                    self._stage.rounds.took(count)
-                    self.read += count
+                count = len(await read(self.watched))
+                self._stage.rounds.took(count)
+                self.read += count
 
 
 @pytest.mark.parametrize("seed", range(30))
 async def test_whatever_happens_between_two_messages_each_of_them_is_read(seed: int) -> None:
     async with trio.open_nursery() as nursery:
         play = Play(random.Random(seed), nursery)
+        await play.watch()
         for _ in range(300):
             await play.step()
         await settle(lambda: all(reader.read == reader.sent for reader in play.readers))
+        await wait_all_tasks_blocked()
+        assert not play.stage.rounds.is_open()
         nursery.cancel_scope.cancel()
     play.stage.close()
 
 
+# Rounds that are stuck
+
+
 async def test_rounds_are_overdue_when_none_is_held_although_a_socket_has_data() -> None:
-    play = Stage(0.0)
-    watched, far = play.pair()
-    late = OVERDUE_AFTER + 1
-    assert [play.rounds.overdue(time) for time in (0, late, 2 * late)] == [None] * 3  # nothing has come
-    far.send(b"x")
-    said = [play.rounds.overdue(time) for time in (100, 100 + late)]
-    assert said == [None, "rounds: the sockets are not read"]
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(play.rounds.run)
-        await settle(lambda: watched.ready and play.rounds.overdue(200) is None)
-        nursery.cancel_scope.cancel()
-    assert play.rounds.overdue(200 + late) is None
-    play.close()
+    async with opened(HOUR, Estimate(True)) as (play, nursery):
+        late = OVERDUE_AFTER + 1
+        watched, far = await play.pair()
+        assert [play.rounds.overdue(time) for time in (0, late, 2 * late)] == [None] * 3  # nothing has come
+        far.send(b"x")
+        assert [play.rounds.overdue(time) for time in (50, 50 + late)] == [None] * 2, "no round is to be held"
+        await wait_all_tasks_blocked()
+        await read(watched)
+        nursery.start_soon(play.take, 0, watched)
+        far.send(b"x")
+        said = [play.rounds.overdue(time) for time in (100, 100 + late)]
+        assert said == [None, "rounds: the sockets are not read"]
+        play.held.cancel()
+        await settle(lambda: play.woken == [0])
+        assert [play.rounds.overdue(time) for time in (200, 200 + late)] == [None] * 2

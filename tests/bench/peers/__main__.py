@@ -7,6 +7,7 @@ Progress goes to standard error, the table (Markdown) to standard output, all fi
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ def note(line: str) -> None:
 
 def main() -> None:
     """The command."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the programs that were started are stopped
     parser = argparse.ArgumentParser(prog="python -m tests.bench.peers", description=__doc__.split("\n")[0])
     parser.add_argument("loads", nargs="*", choices=[[], *LOADS], metavar="LOAD", help=f"of: {' '.join(LOADS)}")
     parser.add_argument("--turns", type=int, default=5)
