@@ -3,7 +3,7 @@
     service
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
     ├── bus socket   binds the bus again when its file was deleted
-    ├── rounds       wakes the connections whose sockets have something to read, all of them at once
+    ├── rounds       wakes the connections whose sockets have something to read all at once, while that pays
     ├── loop lag, log, telemetry
     ├── actors       the actors, each independent of the others
     ├── feeds        each is a supervisor of its account and its connectors
