@@ -7,9 +7,9 @@ few come, there is nothing to share: waiting would only cost time, and the timer
 from __future__ import annotations
 
 PAYS_ABOVE = 1.2
-"""Messages that must come in the time that we would wait. With one, waiting costs as much as it saves, and with more it
-saves (docs/benchmarks.md). The system's timers round up, so a round of a millisecond gathers about half as much again.
-"""
+"""Messages that must come in the time that we would wait. With one, waiting costs a little more than it saves, and with
+1.25 it saves (docs/benchmarks.md). The system's timers round up, so a round of a millisecond gathers about half as much
+again."""
 KEPT = 0.9
 """How much of its weight what came earlier keeps with each `note`: about ten of them are remembered."""
 LONGEST = 10.0
