@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import suppress
 
 from feedbus.bus.sp_messages import GREETING, SpMessages
 from feedbus.errors import BadAddress, BusError
@@ -68,10 +67,12 @@ class IpcPipe:
             return []
         except OSError:
             data = b""
-        if data:
-            with suppress(BusError):  # it isn't a publisher of ours
-                return self._messages.feed(data)
-        return None
+        if not data:
+            return None
+        try:
+            return self._messages.feed(data)
+        except BusError:  # it isn't a publisher of ours
+            return None
 
     def close(self) -> None:
         """Close the socket, if it is open."""

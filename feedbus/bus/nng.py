@@ -46,6 +46,7 @@ class PubSocket:
         self.address = address
         self._file = IpcFile(Path(address.removeprefix("ipc://"))) if address.startswith("ipc://") else None
         self._socket = pynng.Pub0(send_buffer_size=queue_length(stalled_bytes))
+        self._handle = self._socket.socket  # what nng's functions take
         self._listeners: deque[pynng.Listener] = deque()  # those at `address`, the newest last
         try:
             self._listen()
@@ -77,7 +78,7 @@ class PubSocket:
 
     def send(self, message: bytes) -> None:
         """Hand a message to nng, which queues it for each subscriber. Raises BusError when the socket is closed."""
-        failure = pynng.lib.nng_send(self._socket.socket, message, len(message), _NOW)
+        failure = pynng.lib.nng_send(self._handle, message, len(message), _NOW)
         if failure:
             raise BusError(f"can't publish at {self.address}: {_why(failure)}")
 
