@@ -10,6 +10,9 @@ PAYS_ABOVE = 1.2
 """Messages that must come in the time that we would wait. With one, waiting costs a little more than it saves, and with
 1.25 it saves (docs/benchmarks.md). The system's timers round up, so a round of a millisecond gathers about half as much
 again."""
+GOES_ON_ABOVE = 1.0
+"""Messages that must come in the time that we do wait, so that we go on. It is less, because changing between the two
+costs something for each connection."""
 KEPT = 0.9
 """How much of its weight what came earlier keeps with each `note`: about ten of them are remembered."""
 LONGEST = 10.0
@@ -35,5 +38,9 @@ class Gathering:
         self._in = self._in * KEPT + min(seconds, LONGEST * self._wait)
 
     def pays(self) -> bool:
-        """Return whether waiting pays, by what has come lately."""
+        """Return whether to begin to wait, by what has come lately."""
         return self._came * self._wait > self._in * PAYS_ABOVE
+
+    def still_pays(self) -> bool:
+        """Return whether to go on waiting, by what has come lately."""
+        return self._came * self._wait > self._in * GOES_ON_ABOVE

@@ -211,7 +211,7 @@ class Rounds:
         """Hold one round `gather` seconds after another, while that pays. A round that comes late anyway waits for
         nothing."""
         found = 1
-        while self._gathering.pays():
+        while self._gathering.still_pays():
             if not found:
                 # An epoll is itself readable when one of its sockets has something, so trio can wait for all at once.
                 await trio.lowlevel.wait_readable(self._epoll.fileno())

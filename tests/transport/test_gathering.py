@@ -22,6 +22,17 @@ def test_it_pays_where_more_than_one_message_comes_in_a_wait(rate: float, pays: 
     assert after(Gathering(WAIT), rate, 200) is pays
 
 
+@pytest.mark.parametrize("rate", [1050, 1150])
+def test_between_the_two_bounds_what_was_decided_stays(rate: float) -> None:
+    gathering = Gathering(WAIT)
+    assert not after(gathering, rate, 200)
+    assert after(gathering, 5000, 200)
+    assert not after(gathering, rate, 200)
+    assert gathering.still_pays()
+    assert not after(gathering, 900, 200)
+    assert not gathering.still_pays()
+
+
 def test_a_wait_of_no_time_never_pays() -> None:
     assert not after(Gathering(0.0), 100_000, 200)
 

@@ -31,6 +31,8 @@ class Estimate:
     def pays(self) -> bool:
         return self.says
 
+    still_pays = pays
+
 
 class Stage:
     """Rounds that run, and the sockets in them."""
@@ -71,10 +73,10 @@ class Stage:
         await read(watched)
         self.woken.append(number)
 
-    async def until(self, pays: bool) -> tuple[WatchedSocket, socket.socket]:
-        """Read one message after another until it pays to wait for more, or doesn't. Returns the socket's two ends."""
+    async def until_it_pays(self) -> tuple[WatchedSocket, socket.socket]:
+        """Read one message after another until it pays to wait for more. Returns the socket's two ends."""
         watched, far = await self.pair()
-        while self.rounds._gathering.pays() is not pays:
+        while not self.rounds._gathering.pays():
             far.send(b"x")
             self.rounds.took(len(await read(watched)))
         await leave(watched)
@@ -153,13 +155,13 @@ async def test_the_first_wait_ends_at_once_since_data_may_be_older_than_the_watc
 async def test_what_comes_is_not_held_back_until_much_has_come() -> None:
     async with opened(HOUR) as (play, _):
         with trio.fail_after(30):
-            await play.until(pays=True)
+            await play.until_it_pays()
 
 
 @pytest.mark.parametrize("others", [0, 1])
 async def test_what_comes_while_much_comes_waits_for_its_round_and_all_wake_together(others: int) -> None:
     async with opened(0.2) as (play, nursery):
-        first, far = await play.until(pays=True)
+        first, far = await play.until_it_pays()
         nursery.start_soon(play.take, 0, first)
         fars = [far]
         for number in range(1, 1 + others):
@@ -179,8 +181,10 @@ async def test_what_comes_while_much_comes_waits_for_its_round_and_all_wake_toge
 async def test_rounds_that_gather_one_message_each_are_not_held_for_long() -> None:
     async with opened(0.01) as (play, _):
         with trio.fail_after(30):
-            await play.until(pays=True)
-            await play.until(pays=False)
+            watched, far = await play.until_it_pays()
+            while play.rounds.gathers:
+                far.send(b"x")
+                play.rounds.took(len(await read(watched)))
 
 
 async def test_who_waits_for_a_round_is_read_at_once_when_rounds_no_longer_pay() -> None:
