@@ -213,7 +213,10 @@ def _bench_arguments(bench: argparse.ArgumentParser) -> None:
     bench.add_argument("--symbols", type=_positive, metavar="S", help="tickers a connection")
     bench.add_argument("--frames-per-write", type=_positive, metavar="K", help="frames that the venue writes at once")
     bench.add_argument(
-        "--linger", type=_rate, metavar="SECONDS", help="measure only this linger, instead of the default and 0"
+        "--linger",
+        type=_rate,
+        metavar="SECONDS",
+        help="measure only this linger, instead of the default pace and latency",
     )
     bench.add_argument("--transport", metavar="NAME", help="the transport, named as in a configuration")
     bench.add_argument("--json", metavar="FILE", help="write the JSON to this file instead of standard output")

@@ -46,7 +46,7 @@ def why_silent(
     parts = [_unreachable(address) for address in unreachable[:MOST_NAMED]]
     if len(unreachable) > MOST_NAMED:
         parts.append(f"{len(unreachable) - MOST_NAMED} more addresses aren't connected either")
-    if publishers:
+    if publishers and connected:
         asked = "yet" if "" in topics else f"on {_listed(topics)}"
         parts.append(f"connected to {_listed(publishers)}, where nothing has been published {asked}")
     elif connected:

@@ -127,7 +127,11 @@ class SubSocket:
     def _dial_missing(self) -> None:
         for pipe in list(self._missing):
             if pipe.open():
-                self._epoll.register(pipe.fd, select.EPOLLIN)
+                try:
+                    self._epoll.register(pipe.fd, select.EPOLLIN)
+                except OSError:  # the system can't watch any more just now
+                    pipe.close()
+                    continue
                 self._missing.remove(pipe)
                 self._open[pipe.fd] = pipe
         self._timer.switch(bool(self._missing))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 PAYS_ABOVE = 1.2
 """Messages that must come in the time that we would wait. With one, waiting costs a little more than it saves, and with
-1.25 it saves (docs/benchmarks.md). The system's timers round up, so a round of a millisecond gathers about half as much
-again."""
+1.25 it saves, over one connection (docs/benchmarks.md). The system's timers round up, so a round of a millisecond
+gathers about half as much again."""
 GOES_ON_ABOVE = 1.0
 """Messages that must come in the time that we do wait, so that we go on. It is less, because changing between the two
 costs something for each connection."""

@@ -5,8 +5,8 @@ it pays, the sockets of a process are read together, in rounds: a round begins `
 reads every socket that has data. Many messages then share one wake-up, and none waits longer than `gather`.
 
 While less comes, there is nothing to share, and waiting would only cost time and timers. Then the task of each socket
-waits for its own, so that no other is woken. The first one that is begins a round of all that have data by then. A
-running estimate decides which of the two it is (gathering.py).
+waits for its own, so that no other is woken. The first task that wakes begins a round, which takes in all sockets that
+have data by then. A running estimate decides which of the two it is (gathering.py).
 
 The sockets are registered with an epoll that is edge-triggered (EPOLLET, see epoll(7)): each is registered once, and
 neither waiting for a round nor reading in it needs another call to change the registration.
@@ -28,6 +28,8 @@ from feedbus.transport.gathering import Gathering
 # RDHUP: the peer has finished writing. HUP and ERR come unasked when the connection is closed or broken.
 ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
+RELEASED_AT_ONCE = 20
+"""How many tasks are told to wait for their own sockets before other tasks get their turn."""
 OVERDUE_AFTER = 5.0
 """Seconds by which a round may be late before the rounds count as stuck."""
 
@@ -93,6 +95,7 @@ class WatchedSocket:
         self.wake(ended=True)
         self._rounds.leave(self)  # otherwise the open round would wait for a task that reads no more
         if self._waits_alone:
+            self._waits_alone = False  # it is told once, since the number may soon belong to another socket
             trio.lowlevel.notify_closing(self.fd)  # wakes the task
 
     async def _wait_alone(self) -> None:
@@ -200,12 +203,15 @@ class Rounds:
         try:
             while True:
                 self._pays = trio.Event()  # `begin_with` sets it
+                await self._release_all()
                 await self._pays.wait()
                 await self._hold_rounds()
-                self._stop_gathering()
+                self.gathers = False
         finally:
             self._pays = None
-            self._stop_gathering()
+            self.gathers = False
+            for watched in self._watched.values():
+                watched.release()
 
     async def _hold_rounds(self) -> None:
         """Hold one round `gather` seconds after another, while that pays. A round that comes late anyway waits for
@@ -221,16 +227,21 @@ class Rounds:
                 await trio.sleep_until(due)
             found = self._round(waited=waits)
 
-    def _stop_gathering(self) -> None:
-        """Have each task that waits for a round wait for its own socket."""
-        self.gathers = False
-        for watched in self._watched.values():
+    async def _release_all(self) -> None:
+        """Have each task that waits for a round wait for its own socket, unless rounds are to be held again."""
+        for number, watched in enumerate(list(self._watched.values()), 1):
+            if self.gathers:
+                return
             watched.release()
+            if number % RELEASED_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
 
     def begin_with(self, watched: WatchedSocket) -> None:
         """Begin a round, because a socket has something whose task waited for it alone."""
         if self.gathers:
-            self._came += 1  # it has waited since before rounds were held, and is read between two of them
+            # It has waited since before rounds were held, and is read between two of them. `took` counts what it
+            # brings, if the last one waited.
+            self._came += not self._waited
         elif len(self._watched) > 1:
             self._round(waited=False)
         else:

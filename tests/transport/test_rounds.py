@@ -14,7 +14,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from feedbus.transport.gathering import Gathering
-from feedbus.transport.rounds import OVERDUE_AFTER, Rounds, WatchedSocket
+from feedbus.transport.rounds import OVERDUE_AFTER, RELEASED_AT_ONCE, Rounds, WatchedSocket
 
 HOUR = 3600.0
 
@@ -206,6 +206,41 @@ async def test_who_waits_for_a_round_is_read_at_once_when_rounds_no_longer_pay()
         play.held.cancel()
         quiet_far.send(b"x")
         await settle(lambda: play.woken == [1])
+
+
+async def test_many_who_wait_for_a_round_are_told_in_slices_that_none_is_held() -> None:
+    async with opened(0.01, estimate := Estimate(True)) as (play, nursery):
+        await wait_all_tasks_blocked()
+        busy, far = await play.pair()
+        far.send(b"x")
+        await read(busy)
+        quiet = [(await play.pair())[0] for _ in range(5 * RELEASED_AT_ONCE)]
+        for number, watched in enumerate(quiet):
+            nursery.start_soon(play.take, number, watched)
+        await wait_all_tasks_blocked()
+        estimate.says = False
+        far.send(b"x")
+        await read(busy)
+        await settle(lambda: not play.rounds.gathers)
+        assert any(watched._task is not None for watched in quiet)
+        await wait_all_tasks_blocked()
+        assert all(watched._waits_alone for watched in quiet)
+
+
+async def test_what_is_read_between_two_rounds_counts_once() -> None:
+    async with opened(0.01, Estimate(True)) as (play, nursery):
+        await wait_all_tasks_blocked()
+        quiet, _far = await play.pair()
+        busy, busy_far = await play.pair()
+        nursery.start_soon(play.take, 0, quiet)
+        await wait_all_tasks_blocked()
+        busy_far.send(b"x")
+        await read(busy)
+        assert play.rounds._came == 1
+        await settle(lambda: play.rounds._waited)
+        play.rounds.begin_with(quiet)
+        play.rounds.took(1)
+        assert play.rounds._came == 1
 
 
 async def test_a_round_wakes_every_socket_that_has_something_and_no_other(stage: Raise) -> None:
