@@ -200,18 +200,20 @@ class Rounds:
     async def run(self) -> None:
         """Hold rounds while that pays, until cancelled. It can be run again. While it isn't running, sockets are read
         as soon as they have something."""
+        pays: trio.Event | None = None
         try:
             while True:
-                self._pays = trio.Event()  # `begin_with` sets it
-                await self._release_all()
-                await self._pays.wait()
-                await self._hold_rounds()
+                pays = self._pays = trio.Event()  # `begin_with` sets it
                 self.gathers = False
+                await self._release_all()
+                await pays.wait()
+                await self._hold_rounds()
         finally:
-            self._pays = None
-            self.gathers = False
-            for watched in self._watched.values():
-                watched.release()
+            if self._pays is pays:  # otherwise it has been run again already
+                self._pays = None
+                self.gathers = False
+                for watched in self._watched.values():
+                    watched.release()
 
     async def _hold_rounds(self) -> None:
         """Hold one round `gather` seconds after another, while that pays. A round that comes late anyway waits for
