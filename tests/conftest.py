@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 from tests.free_port import free_port
 from tests.in_process import Command, untouched
 
-settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile(
     "fuzz",
     deadline=None,

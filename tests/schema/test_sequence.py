@@ -408,5 +408,5 @@ class LossyLink(RuleBasedStateMachine):
         )
 
 
-LossyLink.TestCase.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+LossyLink.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestLossyLink = LossyLink.TestCase
