@@ -77,6 +77,7 @@ def test_each_way_of_not_being_connected_is_told_apart(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         assert said(address) == f"nobody listens at {address}: its publisher has ended"
+        assert "connected to" not in why_silent([address], [], publishers=["sim"], topics=[""], spoken=[])
         listener.listen(1)
         assert said(address) == f"whoever listens at {address} doesn't answer as a publisher"
     path.unlink()
