@@ -7,6 +7,7 @@ A program subscribes to a running feedbus like this:
             ...
 
 The events are of the types that are named here: Trade, Quote, BookSnapshot, …, and Gap where something was missed.
+Books keeps the order books of what comes, and answers with an OrderBook.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from feedbus.books.books import Books
+    from feedbus.books.order_book import OrderBook
     from feedbus.bus.subscriber import BusSubscription, SyncSubscription, subscribe, subscribe_sync
     from feedbus.errors import BadAddress, BusError, FeedbusError
     from feedbus.schema.events import (
@@ -41,6 +44,7 @@ __all__ = [
     "BookDelta",
     "BookMetrics",
     "BookSnapshot",
+    "Books",
     "BusError",
     "BusSubscription",
     "FeedStatus",
@@ -49,6 +53,7 @@ __all__ = [
     "Indicator",
     "Instrument",
     "MarketData",
+    "OrderBook",
     "Quote",
     "Status",
     "SyncSubscription",
@@ -72,6 +77,10 @@ if not TYPE_CHECKING:  # a type checker that saw this function would take any na
             from feedbus.bus import subscriber as module
         elif name in _ERRORS:
             from feedbus import errors as module
+        elif name == "Books":
+            from feedbus.books import books as module
+        elif name == "OrderBook":
+            from feedbus.books import order_book as module
         else:
             from feedbus.schema import events as module
         return globals().setdefault(name, getattr(module, name))

@@ -29,7 +29,7 @@ SEAM_NAMES = {"Account", "Session", "Options", "Actor"}
 
 TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]")  # as of a class, but given to Literal[...], Callable[...], tuple[...]
 PURE_PACKAGES = {
-    "alerts", "analytics", "errors", "mask", "proxies", "schema", "table", "text", "ticks", "urls", "venues"
+    "alerts", "analytics", "books", "errors", "mask", "proxies", "schema", "table", "text", "ticks", "urls", "venues"
 }  # fmt: skip
 SCREEN = {"table/monitor.py", "table/terminal.py"}  # the live table's shells
 SAYS_PURE = re.compile(r"\bPure\b|\b(?:module|It) is pure\b")

@@ -1,13 +1,7 @@
 """The formulas of the order book metrics: spread, mid, microprice, depth, imbalance and liquidity.
 
-With `bid` and `ask` the best prices, and `bid_size` and `ask_size` the sizes offered at them:
+Spread, relative spread, mid and microprice are those of feedbus/books/top_of_book.py. Besides:
 
-spread           ask - bid
-mid              (bid + ask) / 2
-relative_spread  spread / mid; None unless mid > 0
-microprice       (bid * ask_size + ask * bid_size) / (bid_size + ask_size): the size-weighted mid. Each price has
-                 the size of the other side as its weight, so the microprice lies nearer to the side with less size,
-                 which is where the price is likelier to move.
 bid_depth[i]     the sum of the sizes of the first levels[i] bids, or of all bids where there are fewer; ask_depth[i] is
                  the same of the asks
 imbalance[i]     (bid_depth[i] - ask_depth[i]) / (bid_depth[i] + ask_depth[i]), from -1 (asks only) to 1 (bids only)
@@ -15,8 +9,7 @@ liquidity        the sum of price * size over the first max(levels) levels of bo
 
 Prices, and so spread, mid and microprice, are in the quote currency; depths are in the venue's unit of size; liquidity
 is in the product of both units. The first four are None when a side is empty and when the book is crossed (bid > ask),
-as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite. Spread, mid and
-microprice are rounded to the decimals that prices of their size may have (decimals.py): 0.01, not 0.009999999999990905.
+as it may be during an auction, because they have no meaning there. No value is ever NaN or infinite.
 
 The module is pure: events go in, a BookMetrics event comes out.
 """
@@ -24,17 +17,10 @@ The module is pure: events go in, a BookMetrics event comes out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import frexp, inf
+from math import inf
 
-from feedbus.analytics.decimals import NOT_ROUNDED, ROUNDS, SCALES
+from feedbus.books.top_of_book import MAX_NUMBER, UNDEFINED, TopOfBook, of_best
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
-
-MAX_NUMBER = 1e100
-"""A larger price or size is taken for garbage. Sums and products of numbers within the limit can't overflow."""
-
-TopOfBook = tuple[float | None, float | None, float | None, float | None]
-"""The four metrics of the best level, in this order: spread, relative_spread, mid, microprice."""
-UNDEFINED: TopOfBook = (None, None, None, None)
 
 
 def of_book(
@@ -79,27 +65,6 @@ def of_quote(quote: Quote) -> BookMetrics | None:
 def unknown(event: MarketEvent) -> BookMetrics:
     """Returns what is published once the book isn't known any more: every value is None and `levels` is empty."""
     return _event(event, UNDEFINED, (), [], [], None)
-
-
-def of_best(bid: float, bid_size: float, ask: float, ask_size: float) -> TopOfBook:
-    """Returns the four metrics of the best level. The sizes must not be negative."""
-    if not -MAX_NUMBER <= bid <= ask <= MAX_NUMBER:
-        return UNDEFINED
-    spread = ask - bid
-    mid = (bid + ask) / 2
-    size = bid_size + ask_size
-    micro = (bid * ask_size + ask * bid_size) / size if size > 0 else mid
-    # Written out, and without calls where it can be, since this runs for each book that is published.
-    largest = ask if bid >= 0 else max(ask, -bid)
-    limit, below, above = SCALES.get(frexp(largest)[1], NOT_ROUNDED)
-    if scale := below if largest < limit else above:
-        spread = (spread * scale + ROUNDS - ROUNDS) / scale
-        mid = (mid * scale + ROUNDS - ROUNDS) / scale
-        micro = (micro * scale + ROUNDS - ROUNDS) / scale
-    # A mean lies between its two prices; rounding may carry it over by the last digit.
-    mid = bid if mid < bid else min(mid, ask)
-    micro = bid if micro < bid else min(micro, ask)
-    return spread, spread / mid if mid > 0 else None, mid, micro if size > 0 else None
 
 
 def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import msgspec
 
-from feedbus.analytics.decimals import difference
+from feedbus.books.decimals import difference
 from feedbus.schema.events import Ticker
 
 N = TypeVar("N", int, float)

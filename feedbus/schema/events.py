@@ -68,16 +68,25 @@ class Quote(MarketEvent, frozen=True, array_like=True, gc=False, tag="quote"):
 
 
 class BookSnapshot(MarketEvent, frozen=True, array_like=True, gc=False, tag="book"):
-    """A full order book, best level first on both sides; a side may be empty."""
+    """A full picture of an order book, best level first on both sides; a side may be empty.
+
+    A side that is `whole` has no levels besides these. Of another one nothing is known beyond its worst level here.
+    """
 
     WORD: ClassVar[str] = "book"
     bids: list[Level]
     asks: list[Level]
     venue_sequence: int | None
+    bids_whole: bool = False
+    asks_whole: bool = False
 
 
 class BookDelta(MarketEvent, frozen=True, array_like=True, gc=False, tag="delta"):
-    """Changed levels of a book, on the book's own topic. A size of 0 removes the level."""
+    """Changed levels of a book, on the book's own topic. A size of 0 removes the level.
+
+    It holds the venue's updates `first_venue_sequence` to `last_venue_sequence`, and follows the picture or the delta
+    before it, whose last update is `first_venue_sequence` - 1 or later.
+    """
 
     WORD: ClassVar[str] = "book"
     bids: list[Level]
@@ -205,14 +214,40 @@ class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"
     generation: int
 
 
+TrustState = Literal["unsubscribed", "resyncing", "gapped", "stale", "delayed", "closed", "quiet", "live"]
+"""How far an instrument's data may be trusted, the worst first. From unsubscribed to stale its prices may not be used;
+delayed and closed say that they are old, and quiet and live that they are the present ones."""
+
+TRUST_REASONS = (
+    "",  # live
+    "connecting",  # the connection is away
+    "first_picture",  # subscribed, and the first whole picture hasn't come yet
+    "hole",  # updates are missing between two that came
+    "overflow",  # more came than could be kept until the picture was there
+    "audit",  # the venue says something else in another place: a new snapshot, or the best bid and ask
+    "crossed",  # the best bid isn't below the best ask
+    "exhausted",  # the price has left the levels that are known
+    "refused",  # the venue refused the subscription
+    "unwanted",  # nobody here asks for it any more
+)
+"""Why a state is what it is. docs/books.md explains each."""
+
+
 class Status(MarketEvent, frozen=True, array_like=True, gc=False, tag="status"):
-    """How far one instrument's data may be trusted, and since when (ns). Reserved: nobody publishes it yet."""
+    """How far one instrument's data may be trusted (`state`), why (`reason`, "" when it is live), and since when (ns
+    since the epoch). `generation` is that of the connection, as in FeedStatus. `word` is the topic word that it is
+    about, "" for all of the instrument's data.
+
+    A publisher sends it in order with the data: a worsening before anything that came after its cause, and live after
+    the data that justifies it.
+    """
 
     WORD: ClassVar[str] = "status"
-    state: str
+    state: TrustState
     reason: str
     since: int
     generation: int
+    word: str = ""
 
 
 class Alert(MarketEvent, frozen=True, array_like=True, gc=False, tag="alert"):

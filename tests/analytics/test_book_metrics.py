@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.analytics.book_metrics import MAX_NUMBER, of_book, of_quote, unknown
+from feedbus.analytics.book_metrics import of_book, of_quote, unknown
+from feedbus.books.top_of_book import MAX_NUMBER
 from feedbus.schema.events import BookMetrics, BookSnapshot, Level, Quote
 from feedbus.testing.strategies import examples
 

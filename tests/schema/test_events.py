@@ -25,7 +25,7 @@ CONTRACT = {
     # kind: (topic word, fields in order)
     "trade": ("trade", FIRST + "price size side trade_id"),
     "quote": ("quote", FIRST + "bid bid_size ask ask_size venue_sequence"),
-    "book": ("book", FIRST + "bids asks venue_sequence"),
+    "book": ("book", FIRST + "bids asks venue_sequence bids_whole asks_whole"),
     "delta": ("book", FIRST + "bids asks first_venue_sequence last_venue_sequence"),
     "ticker": (
         "ticker",
@@ -46,7 +46,7 @@ CONTRACT = {
         "feed",
         FIRST + "state reason connections_up connections_wanted instruments updates_per_s delay_s generation",
     ),
-    "status": ("status", FIRST + "state reason since generation"),
+    "status": ("status", FIRST + "state reason since generation word"),
     "alert": ("alert", FIRST + "rule severity state value text"),
     "gap": ("", "topic publisher epoch first last cause"),
     "heartbeat": ("heartbeat", "publisher epoch beat part parts heads"),
@@ -81,7 +81,10 @@ def test_every_kind_is_frozen_tagged_and_an_array(tag: str) -> None:
 
 
 def test_an_event_is_encoded_as_its_tag_and_then_its_fields() -> None:
-    assert msgspec.json.encode(BOOK) == b'["book","moex","TQBR.SBER",1,2,[[327.95,1044.0]],[],569811206658952028]'
+    assert (
+        msgspec.json.encode(BOOK)
+        == b'["book","moex","TQBR.SBER",1,2,[[327.95,1044.0]],[],569811206658952028,false,false]'
+    )
     assert msgspec.json.encode(TICKER) == b'["ticker","moex","TQBR.SBER",1,2' + b",null" * 12 + b"]"
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.analytics.book_metrics import of_best
-from feedbus.analytics.decimals import difference
+from feedbus.books.decimals import difference
+from feedbus.books.top_of_book import of_best
 
 DIGITS = st.integers(0, 10**15 - 1)
 DECIMALS = st.integers(0, 12)

@@ -1,0 +1,108 @@
+"""One side of a book against a naive one: a dict of what was shown, and of which prices it is known."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feedbus.books.book_side import BookSide, RangeDepth
+from feedbus.testing.strategies import examples
+
+PRICES = st.integers(1, 12).map(float)
+SIZES = st.sampled_from([0.0, 1.0, 2.5, 7.0])
+LEVELS = st.lists(st.tuples(PRICES, SIZES), max_size=8)
+
+
+class NaiveSide:
+    """A dict, a set of the prices that are known, and nothing clever."""
+
+    def __init__(self, is_bid: bool, most: int) -> None:
+        self.is_bid, self.most = is_bid, most
+        self.sizes: dict[float, float] = {}
+        self.known: tuple[float, float] = (inf, -inf)
+
+    def ranked(self) -> list[tuple[float, float]]:
+        return sorted(self.sizes.items(), reverse=self.is_bid)
+
+    def replace(self, levels: list[tuple[float, float]], whole: bool) -> None:
+        self.sizes = {price: size for price, size in dict(levels).items() if size}
+        worst = [price for price, _ in self.ranked()][-1:]
+        nothing = (inf, inf) if self.is_bid else (-inf, -inf)
+        edge = ((worst[0], inf) if self.is_bid else (-inf, worst[0])) if worst else nothing
+        self.known = (-inf, inf) if whole else edge
+        self.shorten(self.most)
+
+    def update(self, levels: list[tuple[float, float]]) -> None:
+        low, high = self.known
+        for price, size in levels:
+            if low <= price <= high:
+                self.sizes[price] = size
+                if not size:
+                    del self.sizes[price]
+        if len(self.sizes) > self.most + self.most // 8:
+            self.shorten(self.most)
+
+    def shorten(self, most: int) -> None:
+        if len(self.sizes) > most:
+            kept = self.ranked()[:most]
+            self.sizes = dict(kept)
+            self.known = (kept[-1][0], inf) if self.is_bid else (-inf, kept[-1][0])
+
+
+@examples(300)
+@given(
+    is_bid=st.booleans(),
+    most=st.sampled_from([3, 8, 100]),
+    first=LEVELS,
+    whole=st.booleans(),
+    updates=st.lists(LEVELS, max_size=6),
+    low=PRICES,
+    reach=st.integers(0, 6),
+    count=st.integers(0, 9),
+)
+def test_a_side_equals_a_naive_one_and_never_answers_from_beyond_what_is_known(
+    is_bid: bool,
+    most: int,
+    first: list[tuple[float, float]],
+    whole: bool,
+    updates: list[list[tuple[float, float]]],
+    low: float,
+    reach: int,
+    count: int,
+) -> None:
+    side, naive = BookSide(is_bid=is_bid, max_levels=most), NaiveSide(is_bid, most)
+    side.replace(first, whole=whole)
+    naive.replace(first, whole)
+    for levels in [[], *updates]:
+        side.update(levels)
+        naive.update(levels)
+        ranked = naive.ranked()
+        assert (side.top(), (side.low, side.high)) == (ranked, naive.known)
+        assert side.best == (ranked[0] if ranked else None)
+        assert side.top(count) == ranked[:count]
+        assert len(side) == len(ranked) == len(side.sizes) <= most + most // 8
+        known = side.whole or count <= len(ranked)
+        assert side.volume(count) == (sum(size for _, size in ranked[:count]) if known else None)
+        inside = [size for price, size in ranked if low <= price <= low + reach]
+        complete = naive.known[0] <= low and low + reach <= naive.known[1]
+        assert side.between(low, low + reach) == RangeDepth(len(inside), sum(inside), complete)
+
+
+def test_nothing_is_known_of_a_new_side_and_of_one_that_was_forgotten() -> None:
+    for is_bid in (True, False):
+        side = BookSide(is_bid=is_bid)
+        for _ in range(2):
+            side.update([(1.0, 1.0)])
+            assert (side.best, side.whole, side.volume(1), side.knows(1.0, 1.0)) == (None, False, None, False)
+            side.replace([(1.0, 1.0)], whole=True)
+            side.forget()
+
+
+@pytest.mark.parametrize("is_bid", [True, False])
+def test_a_whole_side_that_is_empty_is_known_to_be_empty(is_bid: bool) -> None:
+    side = BookSide(is_bid=is_bid)
+    side.replace([(1.0, 0.0)], whole=True)
+    assert (side.best, len(side), side.volume(3), side.between(-5.0, 5.0)) == (None, 0, 0.0, RangeDepth(0, 0.0, True))
