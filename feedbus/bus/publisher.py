@@ -6,6 +6,8 @@ The publisher alone decides when a message is sent, in `_send_or_wait`:
 - Other events are sent at once when the last message with their word and venue was sent more than `linger` seconds ago.
   Otherwise they wait until `linger` is over. So a quiet bus adds no delay, and under load many symbols share a message.
 - No event waits longer than `linger`, and a full message is sent without waiting.
+- A Status goes out after everything that was published before it, and before everything that is published after it,
+  whatever the words: it says whether the data around it may be trusted.
 
 Many tasks call `publish`. An error in sending a message is raised in the publisher's own task (see `run`) and not in
 the task that published: that one reads a connection, which would be closed for a fault that it has no part in.
@@ -22,7 +24,7 @@ import trio
 
 from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
 from feedbus.schema import codec
-from feedbus.schema.events import EVENT_TYPES, Event, Heartbeat, MarketData
+from feedbus.schema.events import EVENT_TYPES, Event, Heartbeat, MarketData, Status
 from feedbus.schema.topics import topic_of
 
 LINGER = 0.001  # seconds
@@ -136,6 +138,7 @@ class Publisher:
         self._failure: Exception | None = None  # why a message could not be sent; the publisher's own task raises it
         self._beat = 0
         self._next_beat = inf
+        self._status_was_last = False  # whether the last event that was published is a Status
 
     def publish(self, events: Sequence[MarketData]) -> None:
         """Send these events at once or within `linger` seconds, in order within each topic.
@@ -146,11 +149,15 @@ class Publisher:
             return
         now = self._clock()
         kind, venue = type(events[0]), events[0].venue
+        if (kind is Status) is not self._status_was_last:
+            self._turn(now)
         of_kind, stream = self._place(kind, venue)
         touched = {stream: None}
         for event in events:
             if type(event) is not kind or event.venue != venue:  # mostly all are of one kind and venue
                 kind, venue = type(event), event.venue
+                if (kind is Status) is not self._status_was_last:
+                    self._turn(now)
                 of_kind, stream = self._place(kind, venue)
                 touched[stream] = None
             of_kind.count += 1
@@ -229,6 +236,11 @@ class Publisher:
         self._flush_all(self._clock())
 
     # When to send
+
+    def _turn(self, now: float) -> None:
+        """The next event is a Status and the last one wasn't, or the other way round: what is pending goes first."""
+        self._status_was_last = not self._status_was_last
+        self._flush_all(now)
 
     def _place(self, kind: type[MarketData], venue: str) -> tuple[_KindState, _WordStream]:
         """Return where events of this kind and venue are counted, and the stream in which they go."""

@@ -17,6 +17,7 @@ from feedbus.config.files import reason_of
 from feedbus.config.model import (
     BackoffConfig,
     BoardsConfig,
+    BudgetConfig,
     BusConfig,
     Config,
     Credentials,
@@ -31,6 +32,7 @@ from feedbus.proxies import from_environment
 __all__ = [
     "BackoffConfig",
     "BoardsConfig",
+    "BudgetConfig",
     "BusConfig",
     "Config",
     "Credentials",

@@ -114,10 +114,12 @@ class BudgetConfig(msgspec.Struct, frozen=True):
 class BudgetsConfig(msgspec.Struct, frozen=True):
     """How often a feed may ask its venue for what; None where the venue's own limit, or our default, holds.
 
-    `connects` are attempts to connect, of all connections together and failed ones included.
+    `connects` are attempts to connect, of all connections together and failed ones included. `rest_weight` is the
+    weight of requests over HTTP, where the venue counts one.
     """
 
     connects: BudgetConfig | None = None
+    rest_weight: BudgetConfig | None = None
 
 
 class FeedConfig(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import yaml
@@ -316,7 +316,10 @@ class YamlReader:
         return values
 
     def value(self, kind: Any, node: Node) -> Any:
-        """A value of this type: a struct, a tuple of values, or what msgspec converts a text to."""
+        """A value of this type: a struct, a tuple or a mapping of values, or what msgspec converts a text to. Of a type
+        that may be a mapping or something else, such as `int | dict[str, int]`, the node decides which it is."""
+        if (each := _entry_kind(kind)) is not None and isinstance(node, YamlMapping):
+            return {name: self.value(each, child) for name, child in node.entries.items()}
         if (item := _item_kind(kind)) is not None:
             return self._several(kind, item, node)
         if (struct := _struct_kind(kind)) is not None:
@@ -372,6 +375,14 @@ def _item_kind(kind: Any) -> Any:
     """X for the type `tuple[X, ...]`; None for other types."""
     bare = _bare(kind)
     return get_args(bare)[0] if get_origin(bare) is tuple else None
+
+
+def _entry_kind(kind: Any) -> Any:
+    """X for a type that may be `dict[str, X]`; None for other types."""
+    for each in get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,):
+        if get_origin(_bare(each)) is dict:
+            return get_args(_bare(each))[1]
+    return None
 
 
 def _shown(node: Node) -> str:

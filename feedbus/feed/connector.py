@@ -58,8 +58,11 @@ class ConnectorOwner(Protocol):
     def publish(self, events: Sequence[MarketData]) -> None:
         """Publish events on the bus."""
 
-    def fetch(self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None]) -> None:
-        """Send a request to the venue over HTTP. `answered` is called once, later, with the response or the failure."""
+    def fetch(
+        self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None], is_wanted: Callable[[], bool]
+    ) -> None:
+        """Send a request to the venue over HTTP. `answered` is called once, later, with the response or the failure;
+        not at all if `is_wanted` returns False when the request's turn comes."""
 
     def account_due(self) -> None:
         """The Account has to be called, because a Session gave it something to do."""
@@ -243,6 +246,7 @@ class Connector:
         self._answers.clear()
         self._backoff.opened()
         self.session = session = self._account.session(self.symbols)
+        session.generation = self.generation
         self._connection = connection
         try:
             await self._apply_effects(session.opened(trio.current_time()), connection)
@@ -254,6 +258,7 @@ class Connector:
             raise
         finally:
             self.session = self._connection = None
+            self._owner.publish(session.ended())
             self._past_counts.update(session.counters())
             self._past_bytes += connection.bytes_received
 
@@ -331,7 +336,8 @@ class Connector:
     def _note(self, effect: Fetch | AccountDue | Ready | Confirmed | Refused | Resync | Skipped | Notice) -> None:
         match effect:
             case Fetch():
-                self._owner.fetch(effect, partial(self._answered, self.session, effect))
+                session = self.session
+                self._owner.fetch(effect, partial(self._answered, session, effect), lambda: session is self.session)
             case AccountDue():
                 self._owner.account_due()
             case Ready():

@@ -17,7 +17,7 @@ from math import inf
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import FeedConfig, credentials
+from feedbus.config import BudgetConfig, FeedConfig, credentials
 from feedbus.errors import LoginRefused, RateLimited, VenueError
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
@@ -28,6 +28,7 @@ from feedbus.feed.fetching import Fetcher
 from feedbus.feed.listing import sampled, symbols_of
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
+from feedbus.feed.weights import WeightBudget
 from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
@@ -37,7 +38,7 @@ from feedbus.schema.events import FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
-from feedbus.venues.protocol import Lists
+from feedbus.venues.protocol import Limits, Lists
 
 STATUS_EVERY = 5.0  # seconds
 STATUSES_AT_ONCE = 50  # of them, before others may go on
@@ -76,11 +77,15 @@ class Feed:
         self.hold = Hold()  # while it lasts, nobody of this feed asks the venue anything
         allowed = config.budgets.connects or cls.limits.connects
         self.connects = Budget("connect", allowed.count, allowed.per_s, self.hold, apart=CONNECT_APART)
-        self.budgets = {"connects": self.connects}
+        self.budgets: dict[str, Budget | WeightBudget] = {"connects": self.connects}
+        if (weights := _weights(config, cls.limits)) is not None:
+            self.budgets["rest_weight"] = weights
         self.fetcher = Fetcher(
             self.services,
             self.hold,
             rate_limited=self.rate_limited,
+            weights=weights,
+            rank=self.account.rank,
             ca_file=config.ca_file,
             proxies=config.proxies,
             wall_ns=wall_ns,
@@ -428,6 +433,15 @@ class Feed:
     def failures(self) -> Counter[str]:
         """How many attempts and connections have failed, by cause."""
         return sum((connector.failures for connector in self.connectors), Counter())
+
+
+def _weights(config: FeedConfig, limits: Limits) -> WeightBudget | None:
+    """The budget for requests over HTTP, where the venue has one."""
+    rest = limits.rest
+    if rest is None:
+        return None
+    allowed = config.budgets.rest_weight or BudgetConfig(rest.weight, rest.per_s)
+    return WeightBudget(allowed.count, allowed.per_s, rest.used_header)
 
 
 async def _run_connector(connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:

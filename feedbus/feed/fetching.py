@@ -1,24 +1,32 @@
-"""The HTTP requests of one feed to its venue. At most AT_A_TIME are under way, and the others wait in their order.
+"""The HTTP requests of one feed to its venue. At most AT_A_TIME are under way, and the others wait.
 
-The client of each service is made when it is first needed, and then kept. Every Fetch is answered exactly once. The
-answer is an error when the request fails, when too many requests are waiting, or when this part is stopped while the
-request is under way. Requests that are waiting at a stop are sent when this part runs again. While the venue wants
-nobody to ask (see Hold), requests wait.
+Those that wait go out by their urgency, then as the Account ranks them, and then in their order. Where the venue counts
+the weight of requests, they wait for that budget, and what costs nothing of it goes first. What nobody waits for any
+more, because its connection is gone, is dropped before it costs anything.
+
+The client of each service is made when it is first needed, and then kept. Every Fetch that is still wanted is answered
+exactly once. The answer is an error when the request fails, when too many requests are waiting, or when this part is
+stopped while the request is under way. Requests that are waiting at a stop are sent when this part runs again. While
+the venue wants nobody to ask (see Hold), requests wait.
 """
 
 from __future__ import annotations
 
+import heapq
 import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
 from feedbus.feed.budgets import Hold
+from feedbus.feed.weights import WeightBudget
 from feedbus.proxies import DIRECT, Proxies
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
@@ -26,10 +34,31 @@ from feedbus.venues.protocol import Fetch, FetchResponse
 if TYPE_CHECKING:
     from feedbus.transport import http
 
-AT_A_TIME = 4
-MAX_WAITING = 1024
+AT_A_TIME = 8
+MAX_WAITING = 4096
 
 Answered = Callable[[FetchResponse | VenueError], None]
+
+
+RANK_EVERY = 1.0
+"""Seconds after which the Account is asked anew in which order the waiting requests go out."""
+
+
+@dataclass(frozen=True, eq=False)
+class _WaitingFetch:
+    fetch: Fetch
+    answered: Answered
+    is_wanted: Callable[[], bool]
+    asked_at: float
+    number: int
+
+
+_Place = tuple[int, tuple[float, ...], int]
+"""What orders the waiting requests: urgency, rank, number."""
+
+
+def _always() -> bool:
+    return True
 
 
 class Fetcher:
@@ -43,13 +72,16 @@ class Fetcher:
         hold: Hold,
         *,
         rate_limited: Callable[[RateLimited], object],
+        weights: WeightBudget | None = None,
+        rank: Callable[[Fetch], tuple[float, ...]] = lambda _: (),
         ca_file: str | None = None,
         proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """`services` has the base URL of each service by its name. `rate_limited` is called when the venue wants us to
         come later, and makes the `hold` last until then. `ca_file` is a PEM file of the only certificate
-        authorities that are trusted, None for the system's. `proxies` says through which proxy each service is reached.
+        authorities that are trusted, None for the system's. `weights` is the venue's budget, None when it
+        has none, and `rank` orders what waits. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
         self.failures: Counter[str] = Counter()
@@ -60,14 +92,24 @@ class Fetcher:
         self._proxies = proxies
         self._tls: ssl.SSLContext | None = None
         self._wall_ns = wall_ns
-        self._waiting, self._todo = trio.open_memory_channel[tuple[Fetch, Answered]](MAX_WAITING)
+        self._weights = weights
+        self._rank = rank
+        self.dropped = 0  # Fetches that nobody waited for any more when their turn came
+        self._waiting: list[tuple[_Place, _WaitingFetch]] = []  # a heap
+        self._ranked_at = -inf  # when all of them were last ranked
+        self._asked = 0
+        self._came = trio.Event()  # set when one more waits
 
-    def fetch(self, fetch: Fetch, answered: Answered) -> None:
-        """Send a request. `answered` is called exactly once, with the response or an error, and must not raise."""
-        try:
-            self._waiting.send_nowait((fetch, answered))
-        except trio.WouldBlock:
+    def fetch(self, fetch: Fetch, answered: Answered, is_wanted: Callable[[], bool] = _always) -> None:
+        """Send a request. `answered` is called exactly once, with the response or an error, and must not raise. Unless
+        `is_wanted` returns False when the request's turn comes: then it is dropped, and nothing is called."""
+        if len(self._waiting) >= MAX_WAITING:
             self._failed(RateLimited(f"{fetch!r}: {MAX_WAITING} other requests are waiting already"), answered)
+            return
+        self._asked += 1
+        waiting = _WaitingFetch(fetch, answered, is_wanted, trio.current_time(), self._asked)
+        heapq.heappush(self._waiting, (self._place(waiting), waiting))
+        self._came.set()
 
     async def get(self, fetch: Fetch) -> FetchResponse:
         """Send a request and wait for the response. Raises the error with which it is answered otherwise."""
@@ -88,38 +130,84 @@ class Fetcher:
         """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             clients: dict[str, http.HttpClient] = {}
-            for _ in range(AT_A_TIME):
-                nursery.start_soon(self._work, clients, stack)
+            slots = trio.Semaphore(AT_A_TIME)
             task_status.started()
+            while True:
+                await slots.acquire()
+                nursery.start_soon(self._carry_out, await self._next(), clients, stack, slots)
 
-    async def _work(self, clients: dict[str, http.HttpClient], stack: AsyncExitStack) -> None:
-        async for fetch, answered in self._todo:
-            try:
-                await self._hold.wait()
-                self.requests += 1
-                if fetch.service not in clients:
-                    clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
-                got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
-            except VenueError as error:
-                if isinstance(error, RateLimited):
-                    self._rate_limited(error)
-                self._failed(error, answered)
-            except ConfigError as error:
-                self._failed(BadData("a request", str(error)), answered)
-            except BaseException:
-                # After a crash nothing is known of the requests under way, so without this answer whoever asked would
-                # wait for ever.
-                self._failed(TimedOut(f"{fetch!r}: given up before the answer came"), answered)
-                raise
-            else:
-                answered(FetchResponse(got.status, got.body, self._wall_ns()))
+    async def _next(self) -> _WaitingFetch:
+        """Wait until a request may be sent, and return the one whose turn it is."""
+        while True:
+            await self._hold.wait()
+            now = trio.current_time()
+            free_at = inf
+            if (first := self._first(now)) is not None:
+                weights, weight = self._weights, first.fetch.weight
+                wait = weights.wait_for(weight, now) if weights is not None and weight else 0.0
+                if not wait:
+                    heapq.heappop(self._waiting)
+                    if weights is not None and weight:
+                        weights.begin(weight, first.asked_at, now)
+                        weights.waiting = len(self._waiting)
+                    return first
+                free_at = now + wait
+            self._came = trio.Event()
+            with trio.move_on_at(free_at):
+                await self._came.wait()
+
+    def _first(self, now: float) -> _WaitingFetch | None:
+        """The request whose turn it is; None when none waits."""
+        if now >= self._ranked_at + RANK_EVERY:
+            self._ranked_at = now
+            self._waiting = [(self._place(waiting), waiting) for _, waiting in self._waiting]
+            heapq.heapify(self._waiting)
+        while self._waiting and not self._waiting[0][1].is_wanted():
+            heapq.heappop(self._waiting)
+            self.dropped += 1
+        if self._weights is not None:
+            self._weights.waiting = len(self._waiting)
+        return self._waiting[0][1] if self._waiting else None
+
+    def _place(self, waiting: _WaitingFetch) -> _Place:
+        return waiting.fetch.urgency, self._rank(waiting.fetch), waiting.number
+
+    async def _carry_out(
+        self, waiting: _WaitingFetch, clients: dict[str, http.HttpClient], stack: AsyncExitStack, slots: trio.Semaphore
+    ) -> None:
+        fetch, answered = waiting.fetch, waiting.answered
+        told: int | None = None
+        try:
+            self.requests += 1
+            if fetch.service not in clients:
+                clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
+            got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
+            told = _number(got.headers.get(self._weights.header, "")) if self._weights is not None else None
+        except VenueError as error:
+            if isinstance(error, RateLimited):
+                self._rate_limited(error)
+            self._failed(error, answered)
+        except ConfigError as error:
+            self._failed(BadData("a request", str(error)), answered)
+        except BaseException:
+            # After a crash nothing is known of the requests under way, so without this answer whoever asked would
+            # wait for ever.
+            self._failed(TimedOut(f"{fetch!r}: given up before the answer came"), answered)
+            raise
+        else:
+            answered(FetchResponse(got.status, got.body, self._wall_ns()))
+        finally:
+            if self._weights is not None and fetch.weight:
+                self._weights.end(fetch.weight, told, trio.current_time())
+            slots.release()
 
     def _client(self, service: str) -> AbstractAsyncContextManager[http.HttpClient]:
         """The client of one service. Raises ConfigError for an address that is none."""
         from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
 
         base = self._services[service]
-        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base))
+        headers = (self._weights.header,) if self._weights is not None and self._weights.header else ()
+        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base), headers=headers)
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:
@@ -129,3 +217,8 @@ class Fetcher:
     def _failed(self, error: VenueError, answered: Answered) -> None:
         self.failures[error.cause] += 1
         answered(error)
+
+
+def _number(text: str) -> int | None:
+    """What the venue says in a header, as far as it can be a weight."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= len("1000000000") else None

@@ -30,9 +30,9 @@ from feedbus.venues.protocol import (
     Effect,
     Fatal,
     Limits,
-    NoFetches,
     NoOptions,
     OpenAccount,
+    PlainSession,
     Ready,
     Refused,
     Send,
@@ -77,7 +77,7 @@ class FakeAccount(OpenAccount):
         return FakeSession(self._user, symbols)
 
 
-class FakeSession(NoFetches):
+class FakeSession(PlainSession):
     """A Session of the fake venue. It doesn't ask again for a symbol that was refused."""
 
     def __init__(self, user: str, symbols: Sequence[str]) -> None:

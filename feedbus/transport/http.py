@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 import httpx
@@ -35,23 +35,33 @@ for _name in ("httpx", "httpcore"):
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """A response: the HTTP status and the whole body."""
+    """A response: the HTTP status, the whole body, and those headers that the client was made to keep, by their names
+    in lower case."""
 
     status: int
     body: bytes
+    headers: dict[str, str] = {}
 
 
 class HttpClient:
     """Sends requests to paths under one base URL. `client` makes it."""
 
     def __init__(
-        self, http: httpx.AsyncClient, base: str, answer_within: float, max_size: int, show_paths: bool
+        self,
+        http: httpx.AsyncClient,
+        base: str,
+        *,
+        answer_within: float,
+        max_size: int,
+        show_paths: bool,
+        headers: Sequence[str],
     ) -> None:
         self._http = http
         self._base = base.rstrip("/")
         self._answer_within = answer_within
         self._max_size = max_size
         self._show_paths = show_paths
+        self._headers = headers
 
     async def get(self, path: str) -> HttpResponse:
         """Return the response to a GET of `path`, which includes the query. Raises what `request` raises."""
@@ -74,7 +84,8 @@ class HttpClient:
                 request = self._http.build_request(method, self._base + path, content=body or None, headers=headers)
                 request.stream = _Body(body)
                 async with aclosing(await self._http.send(request, stream=True)) as response:
-                    answer = HttpResponse(response.status_code, await self._body(response, place))
+                    kept = {name: response.headers[name] for name in self._headers if name in response.headers}
+                    answer = HttpResponse(response.status_code, await self._body(response, place), kept)
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
             except ProxyFailed as error:
@@ -153,12 +164,14 @@ async def client(
     answer_within: float = 10.0,
     max_size: int = MAX_SIZE,
     show_paths: bool = True,
+    headers: Sequence[str] = (),
 ) -> AsyncIterator[HttpClient]:
     """Open an HttpClient for `base`, which begins with http:// or https://.
 
     A whole response may take `answer_within` seconds and have `max_size` bytes. Errors don't contain the path when
-    `show_paths` is False, because a path may be a secret, as that of a webhook is. `tls` is for https:// only; None
-    trusts the system's certificate authorities. With `proxy`, all connections are made through it, and it has half of
+    `show_paths` is False, because a path may be a secret, as that of a webhook is. `headers` are the names, in lower
+    case, of the headers that a response keeps. `tls` is for https:// only; None trusts the system's certificate
+    authorities. With `proxy`, all connections are made through it, and it has half of
     the time for each. Raises ConfigError for any other URL.
     """
     secure = base.startswith("https://")
@@ -167,7 +180,7 @@ async def client(
     # For http:// httpx would load the system's authorities in vain, which takes tens of milliseconds. A context that
     # trusts nobody costs nothing.
     context = (tls or system_tls_context()) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    headers = {"user-agent": "feedbus", "accept-encoding": "identity"}
+    ours = {"user-agent": "feedbus", "accept-encoding": "identity"}
     transport = None
     if proxy is not None:
         from feedbus.transport import proxied  # few need it: the others start without its libraries
@@ -175,13 +188,15 @@ async def client(
         transport = proxied.HttpTransport(context, proxy, answer_within * PROXY_SHARE)
     async with httpx.AsyncClient(
         verify=context,
-        headers=headers,
+        headers=ours,
         timeout=answer_within,
         follow_redirects=False,
         trust_env=False,
         transport=transport,
     ) as http:
-        yield HttpClient(http, base, answer_within, max_size, show_paths)
+        yield HttpClient(
+            http, base, answer_within=answer_within, max_size=max_size, show_paths=show_paths, headers=headers
+        )
 
 
 def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:

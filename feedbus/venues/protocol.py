@@ -53,12 +53,19 @@ class Fetch(msgspec.Struct, frozen=True):
 
     `path` includes the query ("/iss/…?start=0") and is appended to the address that the Account has for `service`;
     `body` is JSON. Its repr shows neither the query nor the body, which may hold a secret.
+
+    `weight` is what it costs of the venue's budget (see RestLimit), 0 where the venue counts none. Fetches that wait
+    for the budget go out by their `urgency`, 0 first, and then as the Account ranks them (`rank`); `about` is the
+    symbol that one is about, "" for none.
     """
 
     path: str
     service: str = "rest"
     method: Literal["GET", "POST"] = "GET"
     body: bytes = b""
+    weight: int = 0
+    urgency: int = 0
+    about: str = ""
 
     def __repr__(self) -> str:
         return f"Fetch({self.method} {self.service} {self.path.partition('?')[0]})"
@@ -154,7 +161,10 @@ AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
 
 
 class Session(Protocol):
-    """One conversation with a venue on one connection."""
+    """One conversation with a venue on one connection. `generation` counts the attempts to connect; the shell sets it
+    before anything else."""
+
+    generation: int
 
     def opened(self, now: float) -> Iterable[Effect]:
         """The WebSocket is open."""
@@ -176,6 +186,10 @@ class Session(Protocol):
 
     def closing(self) -> Iterable[Effect]:
         """The connection is about to be closed from our side: returns what is sent last."""
+
+    def ended(self) -> Sequence[MarketData]:
+        """The connection is gone, and this Session with it: returns what is published last, such as that data isn't to
+        be trusted any more."""
 
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
@@ -217,6 +231,18 @@ USUAL_CONNECTS = Rate(300, 60.0)
 made at once, and then two or three a second."""
 
 
+class RestLimit(msgspec.Struct, frozen=True):
+    """At most `weight` of requests over HTTP in any `per_s` seconds, by the venue's count of each request's weight.
+
+    `used_header` is the header in which each answer says how much was used in the present period, by everybody at our
+    address; "" where the venue doesn't say.
+    """
+
+    weight: int
+    per_s: float
+    used_header: str = ""
+
+
 class Limits(msgspec.Struct, frozen=True):
     """What the venue allows, or None where it says nothing.
 
@@ -228,6 +254,7 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int | None = None
     subscriptions: int | None = None
     connects: Rate = USUAL_CONNECTS
+    rest: RestLimit | None = None
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -287,6 +314,10 @@ class Account(Protocol):
         """Returns why these channels can't be had at this URL of a WebSocket, or None when they can. The text doesn't
         hold the URL, which may have a token in it."""
 
+    def rank(self, fetch: Fetch) -> tuple[float, ...]:
+        """In which order Fetches of the same urgency go out, the smallest first. It is asked anew each time, of as many
+        as wait."""
+
     def clean(self, text: str) -> str:
         """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
         knows, such as an access token. The feed hides the configured credentials by itself."""
@@ -321,8 +352,26 @@ def chosen_channels(given: Sequence[str], known: Sequence[str], usual: Sequence[
     return tuple(dict.fromkeys(given)) or tuple(usual)
 
 
+class PlainSession:
+    """The parts of a Session that never asks anything over HTTP and keeps nothing that would have to be taken back."""
+
+    generation = 0
+
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[Effect]:  # noqa: ARG002
+        """Nothing was asked, so nothing is answered."""
+        return ()
+
+    def closing(self) -> Iterable[Effect]:
+        """The venue needs no message before a connection is closed."""
+        return ()
+
+    def ended(self) -> Sequence[MarketData]:
+        """Nothing has to be taken back."""
+        return ()
+
+
 class NoFetches:
-    """The `fetched` of an Account or a Session that never asks anything over HTTP."""
+    """The `fetched` of an Account that never asks anything over HTTP."""
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Notice]:  # noqa: ARG002
         """Nothing was asked, so nothing is answered."""
@@ -356,6 +405,10 @@ class OpenAccount(NoFetches):
     def check_url(self, url: str) -> str | None:  # noqa: ARG002
         """Every URL is as good."""
         return None
+
+    def rank(self, fetch: Fetch) -> tuple[float, ...]:  # noqa: ARG002
+        """None is before another: they go out as they came."""
+        return ()
 
     def clean(self, text: str) -> str:
         """There is no secret besides the credentials, so the text stays as it is."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.venues.protocol import Close, Effect, NoFetches, Ready, Skipped
+from feedbus.venues.protocol import Close, Effect, PlainSession, Ready, Skipped
 from feedbus.venues.subscriptions import Request, Subscriptions, T
 
 
@@ -18,14 +18,16 @@ class OutOfStep(BadData):
     """A message can't be applied to what we have of its subscription, so the subscription has to be made anew."""
 
 
-class SubscribingSession(NoFetches, Generic[T]):
+class SubscribingSession(PlainSession, Generic[T]):
     """A Session around `subscriptions`. `counts` holds plain totals by name."""
 
     subscriptions: Subscriptions[T]
 
-    def __init__(self, subscriptions: Subscriptions[T], symbols: Sequence[str]) -> None:
+    def __init__(
+        self, subscriptions: Subscriptions[T], symbols: Sequence[str], counts: Counter[str] | None = None
+    ) -> None:
         self.subscriptions = subscriptions
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter() if counts is None else counts
         subscriptions.want(symbols)
 
     # What a venue may have of its own
@@ -45,6 +47,10 @@ class SubscribingSession(NoFetches, Generic[T]):
 
     def dropped(self, tracked: T) -> None:
         """A subscription was given up: the venue's Session forgets what it keeps about it."""
+
+    def confirm(self, tracked: T, now: float) -> Iterable[Effect]:
+        """The venue confirmed a subscription, by word or by data; it may have been confirmed before."""
+        return self.subscriptions.confirm(tracked, now)
 
     # What the shell calls
 
@@ -90,10 +96,6 @@ class SubscribingSession(NoFetches, Generic[T]):
             self.dropped(tracked)
         yield from self.send_due(now)
 
-    def closing(self) -> Iterable[Effect]:
-        """Most venues need no message before a connection is closed."""
-        return ()
-
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
         return dict(self.counts)
@@ -108,13 +110,13 @@ class SubscribingSession(NoFetches, Generic[T]):
         """The venue answered a request: it accepted all of it, or refused all of it for the reason in `refusal`."""
         for tracked in request.wanted:
             if not refusal:
-                yield from self.subscriptions.confirm(tracked, now)
+                yield from self.confirm(tracked, now)
             elif tracked.state == "sent":  # data may have confirmed it, or it was given up meanwhile
                 yield from self.subscriptions.refuse(tracked, refusal, now)
 
     def received(self, tracked: T, events: Iterable[Effect], now: float) -> Iterator[Effect]:
         """Usable data of a subscription came, which also confirms it if the venue hasn't yet."""
-        yield from self.subscriptions.confirm(tracked, now)
+        yield from self.confirm(tracked, now)
         self.subscriptions.data(tracked, now)
         yield from events
 

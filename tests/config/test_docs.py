@@ -38,6 +38,7 @@ SYMBOLIC = {
     "backoff",
     "budgets",
     "connects",
+    "rest_weight",
     "actors",
     "telemetry",
     "sample",

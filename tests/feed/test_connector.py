@@ -36,8 +36,11 @@ class FakeOwner:
         self.dues = 0
         self.connection_log = ConnectionLog(logging.getLogger("feedbus.feed"), lambda: "1 of 1 connections are up")
 
-    def fetch(self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None]) -> None:
+    def fetch(
+        self, fetch: Fetch, answered: Callable[[FetchResponse | VenueError], None], is_wanted: Callable[[], bool]
+    ) -> None:
         self.fetches.append((fetch, answered))
+        self.is_wanted = is_wanted
 
     def account_due(self) -> None:
         self.dues += 1
@@ -355,7 +358,7 @@ class FetchingSession(FakeSession):
         yield SNAPSHOT
         yield WakeAt(now + 100)
 
-    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Effect]:  # type: ignore[override]
+    def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Sequence[Effect]:
         return [Send(f"{fetch!r} {answer!r}"), AccountDue()]
 
     def tick(self, now: float) -> Iterator[Effect]:

@@ -404,7 +404,7 @@ class TokenStage:
             login_retry=900.0,
         )
         self.feed = Feed(config, Publisher("tok", ListSink(), linger=0), self.venue, DialOptions(), draw=lambda: 0.5)
-        self.feed.fetch = lambda fetch, answered: self.asked.append(answered)
+        self.feed.fetch = lambda fetch, answered, is_wanted=None: self.asked.append(answered)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

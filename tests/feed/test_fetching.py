@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
+from feedbus.feed import fetching
 from feedbus.feed.budgets import Hold
 from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
 from feedbus.venues.protocol import Fetch, FetchResponse
@@ -134,10 +135,12 @@ async def test_nothing_is_asked_while_the_venue_wants_a_pause() -> None:
     assert len(place.requests) == 1
 
 
-async def test_only_some_are_under_way_and_only_so_many_wait() -> None:
+async def test_only_some_are_under_way_and_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_WAITING == 4096  # so many real requests would take seconds
+    monkeypatch.setattr(fetching, "MAX_WAITING", 100)
     release = trio.Event()
     here = 0
-    asked = MAX_WAITING + AT_A_TIME + 2
+    asked = 100 + AT_A_TIME + 2
 
     async def serve(head: bytes) -> bytes:
         nonlocal here

@@ -346,7 +346,9 @@ async def test_other_tasks_run_while_a_body_of_many_tiny_parts_is_taken() -> Non
 
     async with httpx.AsyncClient(transport=TinyParts()) as http, trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        answered = await HttpClient(http, "http://venue.example", 10.0, MAX_SIZE, show_paths=True).get("/x")
+        answered = await HttpClient(
+            http, "http://venue.example", answer_within=10.0, max_size=MAX_SIZE, show_paths=True, headers=()
+        ).get("/x")
         nursery.cancel_scope.cancel()
     assert answered == HttpResponse(200, b"x" * 10_000)
     assert turns >= 10_000 // PARTS_PER_TURN - 2

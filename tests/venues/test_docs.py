@@ -64,6 +64,6 @@ def test_the_options_are_those_of_the_venue(name: str) -> None:
     info = msgspec.inspect.type_info(venues.account_class(name).Options)
     assert isinstance(info, msgspec.inspect.StructType)
     for field in info.fields:
-        assert table[field.encode_name][2].strip("`") == str(field.default)
+        assert table[field.encode_name][2].strip("`") == str([] if field.default == () else field.default)
         if isinstance(field.type, msgspec.inspect.IntType):
             assert table[field.encode_name][1] == f"whole number, {field.type.ge} to {field.type.le}"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 
 from feedbus.venues.binance.channels import KINDS, PERIODS, chosen, symbol_problem, url_problem
+from feedbus.venues.binance.kept_books import AuditPace
+from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
-from feedbus.venues.protocol import Limits, OpenAccount, Rate, Subscription, check_credentials
+from feedbus.venues.protocol import Fetch, Limits, OpenAccount, Rate, RestLimit, Subscription, check_credentials
+
+REST = RestLimit(6000, 60.0, "x-mbx-used-weight-1m")
+"""The venue counts the weight of requests by minute and IP address. Source: rest-api.md of binance-spot-api-docs."""
 
 
 class Account(OpenAccount):
@@ -21,7 +27,8 @@ class Account(OpenAccount):
 
     venue = VENUE
     services: Mapping[str, str] = {"rest": "https://api.binance.com"}
-    limits = Limits(subscriptions=MAX_STREAMS, connects=Rate(300, 300.0))
+    limits = Limits(subscriptions=MAX_STREAMS, connects=Rate(300, 300.0), rest=REST)
+    Options: ClassVar[type[msgspec.Struct]] = BinanceOptions
     kinds: Mapping[str, Sequence[str]] = KINDS
     bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
@@ -30,10 +37,15 @@ class Account(OpenAccount):
         self,
         credentials: Mapping[str, str],
         channels: Sequence[str],
-        options: msgspec.Struct | None = None,  # noqa: ARG002 - there are none
+        options: msgspec.Struct | None = None,
     ) -> None:
         check_credentials(credentials, [])
         self.channels = chosen(channels)
+        self._options = options if isinstance(options, BinanceOptions) else BinanceOptions()
+        self._priority = {symbol: place for place, symbol in enumerate(self._options.snapshot_priority)}
+        self._audits = AuditPace(REST)
+        self.turnover: dict[str, float] = {}
+        """By symbol: the turnover of the last 24 hours in the quote currency, as far as it is known."""
         self._revisions: dict[Subscription, Revisions] = {}
 
     def check_symbol(self, symbol: str) -> str | None:
@@ -46,4 +58,8 @@ class Account(OpenAccount):
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
-        return Session(self.channels, symbols, self._revisions)
+        return Session(self.channels, symbols, self._revisions, self._options, self._audits)
+
+    def rank(self, fetch: Fetch) -> tuple[float, ...]:
+        """Snapshots go out in the configured order, and then by turnover."""
+        return (self._priority.get(fetch.about, len(self._priority)), -self.turnover.get(fetch.about, 0.0))

@@ -34,11 +34,13 @@ PERIODS = {
 """Seconds, by channel. The venue's kline_1M has no fixed length, so it is no bar."""
 
 DEPTHS = tuple(f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms"))
-CHANNELS = ("trade", "aggTrade", "bookTicker", *DEPTHS, *PERIODS, "miniTicker", "ticker")
+CHANGES = ("depth", "depth@100ms")
+"""The channels of changed levels, of which whole books are kept."""
+CHANNELS = ("trade", "aggTrade", "bookTicker", *CHANGES, *DEPTHS, *PERIODS, "miniTicker", "ticker")
 KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("trade", "aggTrade"), ("trade",)),
     "bookTicker": ("quote",),
-    **dict.fromkeys(DEPTHS, ("book",)),
+    **dict.fromkeys((*CHANGES, *DEPTHS), ("book",)),
     **dict.fromkeys(PERIODS, ("bar",)),
     **dict.fromkeys(("miniTicker", "ticker"), ("ticker",)),
 }
@@ -49,7 +51,7 @@ USUAL = ("trade", "bookTicker", "miniTicker")
 
 _ALIKE = (
     (("trade", "aggTrade"), "trades"),
-    (DEPTHS, "book"),
+    ((*CHANGES, *DEPTHS), "book"),
     (("miniTicker", "ticker"), "ticker"),
 )
 _HOSTS = (".binance.com", ".binance.vision")

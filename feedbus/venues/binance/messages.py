@@ -63,7 +63,8 @@ class BinanceMessage(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline
 
     @property
     def own_stream(self) -> str | None:
-        """The stream of a payload that came without a wrapping, worked out from its event type, symbol and interval."""
+        """The stream of a payload that came without a wrapping, worked out from its event type, symbol and interval.
+        The payloads of depth don't say how fast they come."""
         if self.symbol is UNSET or self.event is UNSET or self.event not in _CHANNEL_OF:
             return None
         interval = "" if self.kline is UNSET else self.kline.interval
@@ -73,6 +74,7 @@ class BinanceMessage(msgspec.Struct, rename={"event": "e", "symbol": "s", "kline
 _CHANNEL_OF = {
     "trade": "trade",
     "aggTrade": "aggTrade",
+    "depthUpdate": "depth",
     "kline": "kline_",
     "24hrMiniTicker": "miniTicker",
     "24hrTicker": "ticker",

@@ -8,9 +8,10 @@ bunches. Source: web-socket-streams.md of https://github.com/binance/binance-spo
 
 from __future__ import annotations
 
+from feedbus.venues.binance.book_sync import BookSync
 from feedbus.venues.binance.channels import stream_name
 from feedbus.venues.binance.messages import key_of, request
-from feedbus.venues.binance.payloads import AllRevisions, reader
+from feedbus.venues.binance.payloads import Read
 from feedbus.venues.protocol import Subscription
 from feedbus.venues.subscriptions import Request, RequestPace, TrackedSubscription
 
@@ -28,15 +29,20 @@ PACE = RequestPace(
 
 
 class BinanceSubscription(TrackedSubscription):
-    """A subscription with the name of its stream, the bytes with which its messages begin, and what reads them."""
+    """A subscription with the name of its stream, and the bytes with which its messages begin.
 
-    __slots__ = ("key", "name", "read")
+    `read` makes an event of a payload, and is None for the changes of a book. `sync` is the book that the payload
+    changes, or that a best bid and ask is compared with; None where no book of the symbol is kept.
+    """
 
-    def __init__(self, subscription: Subscription, revisions: AllRevisions) -> None:
+    __slots__ = ("key", "name", "read", "sync")
+
+    def __init__(self, subscription: Subscription, read: Read | None, sync: BookSync | None) -> None:
         super().__init__(subscription)
         self.name = stream_name(subscription)
         self.key = key_of(self.name)
-        self.read = reader(subscription, revisions)
+        self.read = read
+        self.sync = sync
 
 
 def build(asked: Request[BinanceSubscription]) -> str:

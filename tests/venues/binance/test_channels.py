@@ -12,7 +12,14 @@ from feedbus.venues.protocol import Subscription
 def test_the_channels_are_the_venue_s_names_of_streams() -> None:
     depths = "depth5 depth5@100ms depth10 depth10@100ms depth20 depth20@100ms"
     klines = "1s 1m 3m 5m 15m 30m 1h 2h 4h 6h 8h 12h 1d 3d 1w"
-    expected = ["trade", "aggTrade", "bookTicker", *depths.split(), *(f"kline_{length}" for length in klines.split())]
+    depths = f"depth depth@100ms {depths}"
+    expected = [
+        "trade",
+        "aggTrade",
+        "bookTicker",
+        *depths.split(),
+        *(f"kline_{length}" for length in klines.split()),
+    ]
     assert list(CHANNELS) == [*expected, "miniTicker", "ticker"]
 
 
@@ -36,7 +43,8 @@ def test_without_channels_it_is_the_usual_ones_and_none_is_taken_twice() -> None
         (["depth5", "depth5@100ms"], "depth5 and depth5@100ms would publish the same book twice: give one of them"),
         (["kline_1M"], "kline_1M: a month has no fixed number of seconds, which a bar has"),
         (["kline_2m"], "unknown channel 'kline_2m'; there are: trade, aggTrade,"),
-        (["depth"], "unknown channel 'depth'"),
+        (["depth", "depth20"], "depth and depth20 would publish the same book twice: give one of them"),
+        (["depth@100ms", "depth"], "depth@100ms and depth would publish the same book twice: give one of them"),
         (["Trade"], "unknown channel 'Trade'"),
         ([""], "unknown channel ''"),
     ],

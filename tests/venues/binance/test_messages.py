@@ -22,7 +22,7 @@ def test_the_key_of_a_stream_is_how_its_data_begins() -> None:
         (b'{"e":"kline","s":"BTCUSDT"}', "btcusdt@kline_"),
         (b'{"e":"24hrMiniTicker","s":"BTCUSDT"}', "btcusdt@miniTicker"),
         (b'{"e":"24hrTicker","s":"BTCUSDT"}', "btcusdt@ticker"),
-        (b'{"e":"depthUpdate","s":"BTCUSDT"}', None),
+        (b'{"e":"depthUpdate","s":"BTCUSDT"}', "btcusdt@depth"),
         (b'{"e":"trade"}', None),
         (b'{"s":"BTCUSDT"}', None),
     ],

@@ -17,9 +17,9 @@ from feedbus.venues.protocol import (
     Confirmed,
     Effect,
     Limits,
-    NoFetches,
     NoOptions,
     OpenAccount,
+    PlainSession,
     Ready,
     Send,
     Skipped,
@@ -69,7 +69,7 @@ class Account(OpenAccount):
         return Session(symbols)
 
 
-class Session(NoFetches):
+class Session(PlainSession):
     """Subscribes, and decodes."""
 
     def __init__(self, symbols: Sequence[str]) -> None:

@@ -25,9 +25,9 @@ from feedbus.venues.protocol import (
     Fetch,
     FetchResponse,
     Limits,
-    NoFetches,
     NoOptions,
     Notice,
+    PlainSession,
     Ready,
     Send,
     Skipped,
@@ -101,7 +101,7 @@ class Account:
         return () if self.ticket else self.start(now)
 
 
-class Session(NoFetches):
+class Session(PlainSession):
     """One conversation."""
 
     def __init__(self, account: Account, symbols: Sequence[str]) -> None:
