@@ -32,18 +32,25 @@ _ALL_MINI_TICKERS = "!miniTicker@arr"
 class BinanceStream:
     """One stream. `count` is how many payloads it has had, `recent` are the newest of them."""
 
-    __slots__ = ("__weakref__", "count", "lossless", "recent", "write")
+    __slots__ = ("__weakref__", "count", "lossless", "recent", "spoil", "write")
 
     def __init__(self, write: Callable[[BinanceStream], None], *, lossless: bool = False) -> None:
         self.write = write
         """Puts the payloads that the market's newest step brings."""
         self.lossless = lossless
+        self.spoil: Callable[[str], Sequence[str]] | None = None
+        """What is sent in place of a payload, where a fault may be armed."""
         self.count = 0
         self.recent: deque[str] = deque(maxlen=EVENTS if lossless else STATES)
 
     def put(self, payload: str) -> None:
-        self.recent.append(payload)
-        self.count += 1
+        if self.spoil is None:
+            self.recent.append(payload)
+            self.count += 1
+            return
+        payloads = self.spoil(payload)
+        self.recent.extend(payloads)
+        self.count += len(payloads)
 
     def since(self, count: int) -> Sequence[str]:
         """The payloads after the first `count`, as far as they are kept."""
@@ -111,6 +118,8 @@ def _depth_updates(instrument: BinanceInstrument, market: BinanceMarket, unit: i
     def write(stream: BinanceStream) -> None:
         nonlocal sent_update
         changed.update(dict.fromkeys(instrument.changes))
+        if instrument.update < sent_update:  # the ids began anew
+            sent_update = instrument.update - len(instrument.changes)
         if changed and market.passed(period_ns):
             stream.put(wire.depth_update(instrument, sent_update + 1, changed, market.now_ns // unit))
             sent_update = instrument.update

@@ -7,6 +7,7 @@ strings with eight decimals. Source: binance-spot-api-docs, web-socket-streams.m
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE
@@ -59,10 +60,23 @@ def book_ticker(symbol: str, top: Top) -> str:
     )
 
 
-def depth(instrument: BinanceInstrument, levels: int) -> str:
+class Book(Protocol):
+    """A book with the update id of its last change."""
+
+    @property
+    def update(self) -> int: ...
+
+    @property
+    def bids(self) -> BinanceBookSide: ...
+
+    @property
+    def asks(self) -> BinanceBookSide: ...
+
+
+def depth(book: Book, levels: int) -> str:
     """The payload of `@depth5`, `@depth10` and `@depth20`, and the snapshot over REST. It has no symbol and no time."""
-    bids, asks = _side(instrument.bids, levels), _side(instrument.asks, levels)
-    return f'{{"lastUpdateId":{instrument.update},"bids":{bids},"asks":{asks}}}'
+    bids, asks = _side(book.bids, levels), _side(book.asks, levels)
+    return f'{{"lastUpdateId":{book.update},"bids":{bids},"asks":{asks}}}'
 
 
 def depth_update(instrument: BinanceInstrument, first: int, changed: Iterable[tuple[bool, int]], when: int) -> str:
