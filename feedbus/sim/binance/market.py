@@ -16,6 +16,7 @@ from typing import NamedTuple
 from feedbus.sim.binance.candles import BinanceCandleBuilder, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE, Pair
 from feedbus.sim.binance.rolling_day import RollingDay
+from feedbus.sim.binance.windows import BinanceWindows
 
 LEVELS = 100
 """How many levels a side has at most, unless the market is made with another number. Such a book fits into a snapshot
@@ -95,7 +96,9 @@ class BinanceInstrument:
         "status",
         "tops",
         "traded_at",
+        "traded_ns",
         "update",
+        "windows",
     )  # fmt: skip
 
     def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int, levels: int = LEVELS) -> None:
@@ -123,6 +126,9 @@ class BinanceInstrument:
         """The step of the book's last change."""
         self.traded_at = 0
         """The step of the last trade."""
+        self.traded_ns = 0
+        """The time of the last trade."""
+        self.windows = BinanceWindows()
         self.fills: list[BinanceFill] = []
         self.tops: list[Top] = []
         self.changes: list[tuple[bool, int]] = []
@@ -142,10 +148,13 @@ class BinanceInstrument:
         for act in range(1, acts + 1):
             self._act(before_ns + (now_ns - before_ns) * act // acts)
         self.candle_builder.roll(now_ns)
+        if self.candle_builder.ended:
+            self.windows.keep(self.candle_builder)
         if acts:
             self.moved_at = step
         if self.fills:
             self.traded_at = step
+            self.traded_ns = self.fills[-1].trades[-1].time_ns
 
     def restart_ids(self) -> None:
         """Let the update ids go on from a much smaller number, as when a venue begins to count anew."""

@@ -1,6 +1,7 @@
-"""The REST interface of the simulated Binance: ping, the venue's clock, its pairs, and books. Pure.
+"""The REST interface of the simulated Binance: ping, the venue's clock, its pairs, books and days. Pure.
 
     GET /api/v3/ping  /api/v3/time  /api/v3/exchangeInfo[?symbol=|symbols=]  /api/v3/depth?symbol=BTCUSDT&limit=100
+    GET /api/v3/ticker/24hr[?symbol=|symbols=][&type=MINI]
     GET /sim/faults     the simulator's own: what is armed and what was done
     POST /sim/faults    arms faults, which fault_requests.py lists; answered like a GET, or by HTTP 400
 
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 from msgspec import structs
 
-from feedbus.sim.binance import fault_requests, wire
+from feedbus.sim.binance import fault_requests, tickers, wire
 from feedbus.sim.binance.exchange_info import exchange_info
 from feedbus.sim.binance.venue import BinanceVenue
 from feedbus.sim.seam import HTML, SimRequest, SimResponse
@@ -25,7 +26,10 @@ BinanceQuery = dict[str, str]
 JSON = "application/json;charset=UTF-8"
 FAULTS = "/sim/faults"
 MAX_LIMIT = 5000
+ALL_TICKERS = 80  # the weight of the tickers of all pairs, or of more than a hundred
 _DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50), (MAX_LIMIT, 250))
+_TICKER_WEIGHTS = ((20, 2), (100, 40))
+_TICKERS = {"FULL": tickers.full, "MINI": tickers.mini}
 _MAINTENANCE = b"<html><body><h1>The service is under maintenance.</h1></body></html>"
 
 
@@ -49,6 +53,7 @@ class BinanceRest:
             "/api/v3/time": self._time,
             "/api/v3/exchangeInfo": self._exchange_info,
             "/api/v3/depth": self._depth,
+            "/api/v3/ticker/24hr": self._ticker,
         }
 
     def __call__(self, request: SimRequest) -> SimResponse:
@@ -145,6 +150,18 @@ class BinanceRest:
         time = self._venue.now_ns(now_ns) // wire.MILLISECOND
         return exchange_info([instruments[each] for each in symbols], time, self._venue.options.weight_limit)
 
+    def _ticker(self, query: BinanceQuery, now_ns: int) -> bytes:
+        wanted = _wanted(query)
+        weights = (weight for most, weight in _TICKER_WEIGHTS if wanted is not None and len(wanted) <= most)
+        self._weigh(next(weights, ALL_TICKERS), now_ns)
+        render = _TICKERS.get(query.get("type", "FULL"))
+        if render is None:
+            raise BinanceRestRefusal(400, -1139, "Invalid ticker type.")
+        instruments, time_ns = self._venue.market.instruments, self._venue.now_ns(now_ns)
+        symbols = list(instruments) if wanted is None else [self._known(symbol) for symbol in wanted]
+        told = [render(instruments[each], time_ns) for each in symbols]
+        return msgspec.json.encode(told[0] if "symbol" in query else told)
+
     def _known(self, symbol: str) -> str:
         """The symbol itself. Raises BinanceRestRefusal when no such pair is listed."""
         if symbol not in self._venue.market.instruments:
@@ -162,6 +179,8 @@ def _limit(value: str) -> int:
 
 def _wanted(query: BinanceQuery) -> list[str] | None:
     """The symbols that the query asks for; None: all of them."""
+    if "symbol" in query and "symbols" in query:
+        raise BinanceRestRefusal(400, -1128, "Combination of optional parameters invalid.")
     if "symbol" in query:
         return [query["symbol"]]
     if "symbols" not in query:

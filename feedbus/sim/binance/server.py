@@ -61,7 +61,8 @@ def converse(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversati
     venue has no such path."""
     try:
         parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, max_num_fields=32))
+        # A plus is one: names of streams have it (`btcusdt@kline_1d@+08:00`), and no blanks.
+        query = dict(parse_qsl(parts.query.replace("+", "%2B"), max_num_fields=32))
     except ValueError:
         return None
     unit = _UNITS.get(query.get("timeUnit", "MILLISECOND").upper())
