@@ -287,6 +287,10 @@ class Account(Protocol):
         """Returns why these channels can't be had at this URL of a WebSocket, or None when they can. The text doesn't
         hold the URL, which may have a token in it."""
 
+    def connect_url(self, url: str) -> str:
+        """Returns the URL that a connection is made to, at the same host and port: the configured one, which has passed
+        `check_url`, and what the options add to it. Only the configured one is ever shown."""
+
     def clean(self, text: str) -> str:
         """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
         knows, such as an access token. The feed hides the configured credentials by itself."""
@@ -356,6 +360,10 @@ class OpenAccount(NoFetches):
     def check_url(self, url: str) -> str | None:  # noqa: ARG002
         """Every URL is as good."""
         return None
+
+    def connect_url(self, url: str) -> str:
+        """The configured URL itself."""
+        return url
 
     def clean(self, text: str) -> str:
         """There is no secret besides the credentials, so the text stays as it is."""

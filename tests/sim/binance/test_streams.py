@@ -16,7 +16,11 @@ from feedbus.sim.binance.candles import INTERVALS
 from feedbus.sim.binance.catalogue import pairs
 from feedbus.sim.binance.market import BinanceMarket
 from feedbus.sim.binance.streams import BinanceStream, stream_named
+from feedbus.venues.binance.channels import CHANNELS
+from feedbus.venues.binance.payloads import reader
+from feedbus.venues.protocol import Subscription
 
+HOUR_NS = 3_600_000_000_000
 START_NS = 1_723_161_255_208_000_000
 PAIRS = [pair for pair in pairs() if pair.symbol in ("BTCUSDT", "ETHUSDT", "XRPBTC", "币安人生USDT")]
 
@@ -200,6 +204,27 @@ def test_a_channel_in_microseconds_is_another_one() -> None:
     (milli,) = all_of(it, 10, "btcusdt@ticker")
     micro = [each for ((*new,),) in run(it, 10, had(it, "btcusdt@ticker", wire.MICROSECOND)) for each in new]
     assert (len(str(milli["E"])), len(str(micro[0]["E"]))) == (13, 16)
+
+
+@pytest.mark.parametrize("unit", [wire.MILLISECOND, wire.MICROSECOND])
+def test_the_venues_package_reads_all_of_its_channels(unit: int) -> None:
+    it = market()
+    names = [channel for channel in CHANNELS if channel not in ("depth", "depth@100ms")]  # those change a book
+    found = [had(it, f"btcusdt@{channel}", unit) for channel in names]
+    readers = [reader(Subscription(channel, "BTCUSDT"), {}) for channel in names]
+    read: dict[str, Any] = {}
+    for _ in range(30):
+        it.advance()
+        for name, stream, understood in zip(names, found, readers, strict=True):
+            before = stream.count
+            stream.write(stream)
+            for payload in stream.since(before):
+                read[name] = event = understood(payload.encode(), it.now_ns)
+                assert event.ts_event == 0 or 0 <= it.now_ns - event.ts_event < 1_000_000_000
+    assert set(read) == set(names)
+    assert [read[f"kline_1d{zone}"].start // HOUR_NS % 24 for zone in ("", "@+08:00")] == [0, 16]
+    assert (read["avgPrice"].ts_event - read["avgPrice"].start) // HOUR_NS == 0
+    assert [read[f"ticker_{window}"].window_s for window in ("1h", "4h", "1d")] == [3600, 14_400, 86_400]
 
 
 def test_late_readers_get_what_is_kept() -> None:

@@ -22,6 +22,8 @@ def test_the_key_of_a_stream_is_how_its_data_begins() -> None:
         (b'{"e":"kline","s":"BTCUSDT"}', "btcusdt@kline_"),
         (b'{"e":"24hrMiniTicker","s":"BTCUSDT"}', "btcusdt@miniTicker"),
         (b'{"e":"24hrTicker","s":"BTCUSDT"}', "btcusdt@ticker"),
+        (b'{"e":"4hTicker","s":"BTCUSDT"}', "btcusdt@ticker_4h"),
+        (b'{"e":"avgPrice","s":"BTCUSDT"}', "btcusdt@avgPrice"),
         (b'{"e":"depthUpdate","s":"BTCUSDT"}', None),
         (b'{"e":"trade"}', None),
         (b'{"s":"BTCUSDT"}', None),
