@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import feedbus
 from feedbus import sim
@@ -22,9 +23,13 @@ from feedbus.commands import standard_streams
 from feedbus.errors import READER_GONE, BadAddress, CantServe, ConfigError, FeedbusError
 from feedbus.mask import MAX_TEXT
 
+MAX_FAULTS = 64 * 1024  # characters of a file of faults
 DEFAULT_LISTEN = "127.0.0.1:9000"
 SIMULATED = sim.names()
-OWN_OPTIONS = {"moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure")}
+OWN_OPTIONS = {
+    "moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure"),
+    "binance": ("levels", "faults"),
+}
 """The arguments of `feedbus sim` that only one simulated venue takes."""
 
 
@@ -184,6 +189,15 @@ def _sim_arguments(command: argparse.ArgumentParser) -> None:
         choices=["none", "html"],
         default="none",
         help="moex: with html every REST request is answered with an HTML page and HTTP 200",
+    )
+    command.add_argument(
+        "--levels", type=_positive, default=100, metavar="N", help="binance: levels of a book on each side, up to 5000"
+    )
+    command.add_argument(
+        "--faults",
+        type=_text_of_file,
+        metavar="FILE",
+        help="binance: what goes wrong from the start; JSON as POST /sim/faults takes it",
     )
     _log_argument(command)
 
@@ -345,6 +359,15 @@ def _host_port(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _text_of_file(path: str) -> str:
+    """The text of a small file."""
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            return file.read(MAX_FAULTS)
+    except (OSError, ValueError):
+        raise ValueError("can't be read") from None
+
+
 def _time(text: str) -> int:
     """A time in ISO 8601 as nanoseconds since the epoch; without a time zone it is in UTC."""
     moment = datetime.fromisoformat(text)
@@ -362,5 +385,6 @@ for _checked, _name in (
     (_rate, "number, 0 or more"),
     (_host_port, "HOST:PORT"),
     (_time, "ISO 8601 time"),
+    (_text_of_file, "readable file"),
 ):
     _checked.__name__ = _name

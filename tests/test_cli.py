@@ -62,6 +62,7 @@ trio.run(main)"""
         ("sim", "--listen", "nowhere"),
         ("sim", "--start", "yesterday"),
         ("sim", "--late-messages", "-1"),
+        ("sim", "binance", "--faults", "missing.json"),
         ("tail", "--count", "0"),
         ("tail", "--count", "-1"),
         ("tail", "--count", "many"),

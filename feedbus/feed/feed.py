@@ -160,7 +160,7 @@ class Feed:
                 account=self.account,
                 symbols=shard,
                 dial=self._dial,
-                url=config.url,
+                url=self.account.connect_url(config.url),
                 options=self._options,
                 backoff=self._backoff(),
             )

@@ -78,14 +78,15 @@ class _RestServer:
         http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
         while True:
             with trio.move_on_after(REQUEST_WITHIN) as scope:
-                if not await self._request(http, stream):
+                if not await self._request(http, stream, scope):
                     return
             if scope.cancelled_caught:
                 return
             http.start_next_cycle()
 
-    async def _request(self, http: h11.Connection, stream: trio.SocketStream) -> bool:
-        """Answer one request. Returns whether another may follow on this connection."""
+    async def _request(self, http: h11.Connection, stream: trio.SocketStream, scope: trio.CancelScope) -> bool:
+        """Answer one request. Returns whether another may follow on this connection. `scope` limits the time that the
+        client may take; an answer that is to come later gives it as much more."""
         try:
             received = await _receive(http, stream)
         except h11.RemoteProtocolError as error:
@@ -97,6 +98,9 @@ class _RestServer:
         self._counters.rest_requests += 1
         answer = self._handler(_request(*received))
         self._counters.rest_errors += answer.status != 200
+        if answer.delay_s:
+            scope.deadline += answer.delay_s
+            await trio.sleep(answer.delay_s)
         await _send(http, stream, answer, head=received[0].method == b"HEAD")
         return http.our_state is h11.DONE and http.their_state is h11.DONE
 

@@ -129,12 +129,13 @@ class SimRequest(msgspec.Struct, frozen=True):
 
 
 class SimResponse(msgspec.Struct, frozen=True):
-    """An HTTP response without its framing."""
+    """An HTTP response without its framing, which is sent after `delay_s` seconds."""
 
     status: int
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    delay_s: float = 0.0
 
 
 Handler = Callable[[SimRequest], SimResponse]

@@ -318,6 +318,10 @@ class Account(Protocol):
         """In which order Fetches of the same urgency go out, the smallest first. It is asked anew each time, of as many
         as wait."""
 
+    def connect_url(self, url: str) -> str:
+        """Returns the URL that a connection is made to, at the same host and port: the configured one, which has passed
+        `check_url`, and what the options add to it. Only the configured one is ever shown."""
+
     def clean(self, text: str) -> str:
         """A text that came from outside, such as a close reason or an answer, without the secrets that only the Account
         knows, such as an access token. The feed hides the configured credentials by itself."""
@@ -409,6 +413,10 @@ class OpenAccount(NoFetches):
     def rank(self, fetch: Fetch) -> tuple[float, ...]:  # noqa: ARG002
         """None is before another: they go out as they came."""
         return ()
+
+    def connect_url(self, url: str) -> str:
+        """The configured URL itself."""
+        return url
 
     def clean(self, text: str) -> str:
         """There is no secret besides the credentials, so the text stays as it is."""

@@ -33,6 +33,8 @@ def test_an_address_for_rest_is_for_a_single_venue() -> None:
 
 def test_what_a_venue_can_not_be_is_bad_usage() -> None:
     assert "rate" in refused("binance", options={"rate": -1.0})
+    wrong = {"binance": {"faults": '{"drop_difs": {"symbol": "*"}}'}}
+    assert "unknown field `drop_difs`" in refused("binance", options={}, own_options=wrong)
 
 
 async def test_it_names_both_urls_of_each_venue_and_ends_with_its_counters() -> None:

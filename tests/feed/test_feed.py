@@ -24,6 +24,7 @@ from feedbus.schema.events import FeedStatus, MarketData
 from feedbus.testing.fake_transport import FakeConnection, FakeDial
 from feedbus.testing.fake_venue import FakeAccount, FakeSession, FakeVenue
 from feedbus.transport import DialOptions
+from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.protocol import AccountEffect, Effect, Fatal, Fetch, FetchResponse, Ready, WakeAt
 from tests.feed.frames import CONNECTED, DENIED, book, receipt
 
@@ -364,6 +365,21 @@ async def test_when_it_is_stopped_every_connection_says_so(stage: Stage, autojum
         (f"moex/{n}", "stopped") for n in range(3)
     ]
     assert all(connection.closed for connection in stage.dial.connections)
+
+
+async def test_connections_are_made_to_the_url_that_the_account_makes_of_the_configured_one(
+    autojump_clock: MockClock,
+) -> None:
+    dial = FakeDial()
+    options = BinanceOptions(time_unit="us")
+    config = FeedConfig(name="b", venue="binance", url="ws://v/stream?key=x", symbols=("BTCUSDT",), options=options)
+    feed = Feed(config, Publisher("b", ListSink(), linger=0), dial, DialOptions(), draw=lambda: 0.5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(feed.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert [connection.url for connection in dial.connections] == ["ws://v/stream?key=x&timeUnit=MICROSECOND"]
+    assert config.url == "ws://v/stream?key=x"
 
 
 # An account that has to be prepared

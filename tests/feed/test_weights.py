@@ -1,5 +1,5 @@
-"""The weight budget against a venue that counts by its own minutes: whatever comes when, the venue never counts more than
-it allows, as long as its other users are told of in time."""
+"""The weight budget against a venue that counts by its own minutes: whatever comes when, the venue never counts more
+than it allows, as long as its other users are told of in time."""
 
 from __future__ import annotations
 
@@ -53,12 +53,11 @@ def test_a_weight_above_the_budget_needs_all_of_it_and_waits_are_counted() -> No
 @given(
     begins=st.floats(0, 60),
     steps=st.lists(
-        st.tuples(st.sampled_from([0.0, 0.1, 1.0, 7.0, 25.0]), st.sampled_from([5, 50, 250]), st.floats(0, 4)), max_size=60
+        st.tuples(st.sampled_from([0.0, 0.1, 1.0, 7.0, 25.0]), st.sampled_from([5, 50, 250]), st.floats(0, 4)),
+        max_size=60,
     ),
 )
-def test_the_venue_never_counts_more_than_it_allows(
-    begins: float, steps: list[tuple[float, int, float]]
-) -> None:
+def test_the_venue_never_counts_more_than_it_allows(begins: float, steps: list[tuple[float, int, float]]) -> None:
     """The venue counts a request at some time between its start and its answer, in minutes that begin anywhere."""
     budget, limit = WeightBudget(600, 60.0), 600
     now = 0.0

@@ -12,7 +12,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.schema.events import Bar, BookSnapshot, MarketEvent, Quote, Ticker, Trade
+from feedbus.schema.events import Bar, BookSnapshot, Indicator, MarketEvent, Quote, Ticker, Trade
 from feedbus.testing.strategies import examples, mutated
 from feedbus.venues.binance.account import Account
 from feedbus.venues.protocol import Effect, Session
@@ -78,7 +78,7 @@ def changed(draw: st.DrawFn, channel: str) -> dict[str, Any]:
     """A payload as documented, its numbers drawn; keys in any order, and some that nobody knows."""
     raw = payload(channel, SYMBOLS[0], draw(st.integers(0, 3)))
     inner = raw["k"] if channel.startswith("kline") else raw
-    for key in "pqbBaAcohlvqVx":
+    for key in "pqbBaAcohlvqVxw":
         if isinstance(inner.get(key), str):
             inner[key] = draw(prices if key == "p" else texts)
     for key in ("t", "a", "u", "n", "lastUpdateId"):
@@ -117,6 +117,9 @@ def by_hand(channel: str, raw: dict[str, Any]) -> Any:
         case "ticker":
             prices = [price(raw[key]) for key in "bacohlx"]
             return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"], None, 86_400)
+        case "avgPrice":
+            start = max(0, (raw["E"] - 300_000) * MS)
+            return event(Indicator, raw["E"] * MS, 7, "avgPrice", 300, 1, start, price(raw["w"]))
     kline = raw["k"]
     volume, turnover, bought = (float(kline[key]) for key in "vqV")
     sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume and turnover else None

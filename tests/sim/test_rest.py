@@ -135,3 +135,45 @@ async def test_a_handler_is_given_the_whole_request_and_its_headers_are_sent() -
     assert request.now_ns > 0
     assert answer.startswith(b"HTTP/1.1 429 ")
     assert b"Retry-After: 7\r\n" in answer
+
+
+async def test_a_late_answer_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rest, "REQUEST_WITHIN", 0.1)  # the server's own delay isn't the client's
+    began = trio.Event()
+
+    def handler(request: SimRequest) -> SimResponse:
+        began.set()
+        return SimResponse(200, JSON, b"{}", delay_s=0.2 if request.target == "/late" else 0.0)
+
+    order: list[str] = []
+
+    async def ask(url: str, path: str) -> None:
+        async with client(url) as http:
+            assert (await http.get(path)).status == 200
+            order.append(path)
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(rest.serve, handler, "127.0.0.1", 0))
+            async with trio.open_nursery() as clients:
+                clients.start_soon(ask, url, "/late")
+                await began.wait()
+                clients.start_soon(ask, url, "/prompt")
+            assert order == ["/prompt", "/late"]
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_server_that_stops_waits_for_no_late_answer() -> None:
+    began = trio.Event()
+
+    def handler(_: SimRequest) -> SimResponse:
+        began.set()
+        return SimResponse(200, JSON, b"{}", delay_s=600)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(rest.serve, handler, "127.0.0.1", 0))
+            async with await tcp(url) as stream:
+                await stream.send_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                await began.wait()
+                nursery.cancel_scope.cancel()

@@ -38,6 +38,7 @@ class BinanceConversation:
         self._counters = venue.counters
         self._combined = combined
         self._unit = unit
+        self._cuts = venue.cuts
         self._subscribed_at: int | None = None
         """The step of the first subscription, from which the connection's age counts; None before it."""
         self._received_at: deque[int] = deque(maxlen=venue.options.max_messages)
@@ -47,6 +48,8 @@ class BinanceConversation:
     def receive(self, data: Frame, now_ns: int) -> list[str]:
         """The frames that answer a message of the client."""
         self._counters.frames_received += 1
+        if self._is_cut():
+            return []
         if len(self._received_at) == self._received_at.maxlen and now_ns - self._received_at[0] < SECOND_NS:
             self._over_limit()
             return []
@@ -60,6 +63,8 @@ class BinanceConversation:
 
     def due(self) -> list[str]:
         """The payloads of the subscribed streams since the last call."""
+        if self._is_cut():
+            return []
         frames: list[str] = []
         for subscription in self._subscriptions.values():
             new = subscription.stream.count - subscription.read
@@ -111,6 +116,13 @@ class BinanceConversation:
                 control.check_property(request, 0)
                 value = self._combined
         return [] if self.ending else [control.result(value, request.id)]
+
+    def _is_cut(self) -> bool:
+        """Whether all connections were ended since this one began."""
+        if self._cuts == self._venue.cuts:
+            return False
+        self.ending = self._venue.cut_ending
+        return True
 
     def _over_limit(self) -> None:
         self._counters.clients_over_limit += 1

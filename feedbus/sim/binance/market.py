@@ -7,16 +7,23 @@ next update id. Prices and quantities are whole numbers of 10^-8, times are ns s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from random import Random
 from typing import NamedTuple
 
 from feedbus.sim.binance.candles import BinanceCandleBuilder, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE, Pair
+from feedbus.sim.binance.rolling_day import RollingDay
+from feedbus.sim.binance.windows import BinanceWindows
 
 LEVELS = 100
-"""How many levels a side has at most. The whole book fits into a snapshot of 100 levels."""
+"""How many levels a side has at most, unless the market is made with another number. Such a book fits into a snapshot
+of 100 levels."""
+MAX_LEVELS = 5000
+TRADING = "TRADING"
+_BUSY_LEVELS = 128  # of a deeper book most changes are to these
 
 # By tier: the chance to act at a step, and the most acts of a step.
 _CHANCE = (1.0, 0.6, 0.25)
@@ -58,37 +65,9 @@ class BinanceBookSide:
 
     def size_at(self, price: int) -> int:
         """The size of the level at this price, 0 where there is none."""
-        return self.sizes[self.prices.index(price)] if price in self.prices else 0
-
-
-class RollingDay:
-    """Statistics of the last 24 hours. What was before the market opened is made up, and never leaves the 24 hours."""
-
-    __slots__ = ("close", "first", "high", "last", "low", "open", "previous", "quantity", "turnover", "volume")
-
-    def __init__(self, rng: Random, pair: Pair, price: int, lots: int) -> None:
-        tick = pair.tick
-        reach = max(3, price // tick // 60)
-        self.close = price
-        self.high = price + rng.randrange(2, 2 + reach) * tick
-        self.low = price - rng.randrange(1, 1 + max(1, min(reach, price // tick - 1))) * tick
-        span = (self.high - self.low) // tick
-        self.open = self.low + rng.randrange(span + 1) * tick
-        self.previous = self.open
-        trades = rng.randrange(20_000, 900_000)
-        self.first = rng.randrange(10_000_000, 4_000_000_000)
-        self.last = self.first + trades - 1
-        self.quantity = pair.lot
-        self.volume = (trades * lots // 40 + 1) * pair.lot
-        self.turnover = self.volume * ((self.high + self.low + self.open + self.close) // 4)
-
-    def add(self, trade: BinanceTrade) -> None:
-        """Add a trade."""
-        self.close, self.quantity, self.last = trade.price, trade.quantity, trade.id
-        self.high = max(self.high, trade.price)
-        self.low = min(self.low, trade.price)
-        self.volume += trade.quantity
-        self.turnover += trade.price * trade.quantity
+        prices = self.prices
+        at = bisect_left(prices, price) if self.outward > 0 else bisect_left(prices, -price, key=_negated)
+        return self.sizes[at] if at < len(prices) and prices[at] == price else 0
 
 
 class BinanceInstrument:
@@ -99,6 +78,7 @@ class BinanceInstrument:
         "_band",
         "_chance",
         "_gap",
+        "_levels",
         "_orders",
         "_quiet",
         "_reference",
@@ -113,14 +93,20 @@ class BinanceInstrument:
         "fills",
         "moved_at",
         "pair",
+        "status",
         "tops",
         "traded_at",
+        "traded_ns",
         "update",
+        "windows",
     )  # fmt: skip
 
-    def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int) -> None:
+    def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int, levels: int = LEVELS) -> None:
+        self._levels = levels
         self._rng = rng = Random(f"{seed}/{pair.symbol}")
         self.pair = pair
+        self.status = TRADING
+        """A pair of another status doesn't trade, and its book stands still."""
         self._tick = pair.tick
         self._gap = max(1, pair.price // pair.tick // 200_000)
         value = _LEVEL_VALUE.get(pair.quote, _USUAL_VALUE)
@@ -140,6 +126,9 @@ class BinanceInstrument:
         """The step of the book's last change."""
         self.traded_at = 0
         """The step of the last trade."""
+        self.traded_ns = 0
+        """The time of the last trade."""
+        self.windows = BinanceWindows()
         self.fills: list[BinanceFill] = []
         self.tops: list[Top] = []
         self.changes: list[tuple[bool, int]] = []
@@ -154,15 +143,22 @@ class BinanceInstrument:
         self.fills, self.tops, self.changes = [], [], []
         self.candle_builder.ended = []
         acts = 0
-        if self._rng.random() < self._chance or step - self.moved_at >= self._quiet:
+        if self.status == TRADING and (self._rng.random() < self._chance or step - self.moved_at >= self._quiet):
             acts = 1 + self._rng.getrandbits(8) % self._acts
         for act in range(1, acts + 1):
             self._act(before_ns + (now_ns - before_ns) * act // acts)
         self.candle_builder.roll(now_ns)
+        if self.candle_builder.ended:
+            self.windows.keep(self.candle_builder)
         if acts:
             self.moved_at = step
         if self.fills:
             self.traded_at = step
+            self.traded_ns = self.fills[-1].trades[-1].time_ns
+
+    def restart_ids(self) -> None:
+        """Let the update ids go on from a much smaller number, as when a venue begins to count anew."""
+        self.update //= 2
 
     def top(self) -> Top:
         """The best bid and ask as of the book's last change."""
@@ -184,8 +180,9 @@ class BinanceInstrument:
             self.tops.append(after)
 
     def _side(self, outward: int) -> BinanceBookSide:
-        steps = [outward * self._tick * self._ticks(self._rng.getrandbits(16)) for _ in range(LEVELS)]
-        prices = [self._reference + distance for distance in accumulate(steps)]
+        steps = [outward * self._tick * self._ticks(self._rng.getrandbits(16)) for _ in range(self._levels)]
+        # A cheap pair has fewer levels than were asked for below its price.
+        prices = list(takewhile(_positive, [self._reference + distance for distance in accumulate(steps)]))
         return BinanceBookSide(outward, prices, [self._new_size(self._rng.getrandbits(10)) for _ in prices])
 
     def _ticks(self, draw: int) -> int:
@@ -239,6 +236,8 @@ class BinanceInstrument:
     def _resize(self, draw: int) -> None:
         side = self.bids if draw & 1 else self.asks
         level = min(draw >> 1 & 127, draw >> 8 & 127) % len(side.prices)  # levels near the best one change more often
+        if len(side.prices) > _BUSY_LEVELS and not draw >> 40 & 3:
+            level = (draw >> 42) % len(side.prices)
         lot, size = self.pair.lot, side.sizes[level]
         change = (1 + (draw >> 15 & 0xFFF) % (1 + size // lot // 4)) * lot
         side.sizes[level] = size - change if draw >> 27 & 1 and change < size else size + change
@@ -262,10 +261,10 @@ class BinanceInstrument:
     def _retreat(self, side: BinanceBookSide, draw: int) -> None:
         """A side loses its best level, and gets a new one at the far end. When the spread becomes too wide, the other
         side follows."""
-        self._remove(side, 0)
         price = side.prices[-1] + side.outward * self._tick * self._ticks(draw)
+        self._remove(side, 0)
         if price > 0:
-            self._add(side, LEVELS, price, draw >> 8)
+            self._add(side, len(side.prices), price, draw >> 8)
         spread = self._spread()
         if spread > _WIDEST * self._gap + 1:
             self._improve(self.asks if side is self.bids else self.bids, spread - 1 - self._gap, draw >> 18)
@@ -273,8 +272,8 @@ class BinanceInstrument:
     def _improve(self, side: BinanceBookSide, ticks: int, draw: int) -> None:
         """A side gets a new best level this many ticks inward; its farthest level goes when there are too many."""
         self._add(side, 0, side.prices[0] - side.outward * self._tick * ticks, draw)
-        if len(side.prices) > LEVELS:
-            self._remove(side, LEVELS)
+        if len(side.prices) > self._levels:
+            self._remove(side, self._levels)
 
     def _add(self, side: BinanceBookSide, level: int, price: int, draw: int) -> None:
         side.prices.insert(level, price)
@@ -287,12 +286,22 @@ class BinanceInstrument:
         self._changed(side, price)
 
 
+def _negated(price: int) -> int:
+    return -price
+
+
+def _positive(price: int) -> bool:
+    return price > 0
+
+
 class BinanceMarket:
     """All pairs, which advance together. Step 0 is at `start_ns`, or without it at the time of `open`."""
 
-    def __init__(self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair]) -> None:
+    def __init__(
+        self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair], levels: int = LEVELS
+    ) -> None:
         quiet = max(1, 900_000_000 // step_ns)
-        self.instruments = {pair.symbol: BinanceInstrument(pair, seed, start_ns or 0, quiet) for pair in pairs}
+        self.instruments = {pair.symbol: BinanceInstrument(pair, seed, start_ns or 0, quiet, levels) for pair in pairs}
         self.start_ns = start_ns
         self.step_ns = step_ns
         self.step = 0

@@ -44,8 +44,16 @@ async def serve(
     options = venue.options
     settings = server.WebSocketSettings(path=PATH, max_message=options.max_frame, ping_every=options.ping_every)
     await server.serve(
-        venue, partial(converse, venue), settings, host, port, counters=venue.counters, task_status=task_status
+        venue, partial(admit, venue), settings, host, port, counters=venue.counters, task_status=task_status
     )
+
+
+def admit(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversation | int | None:
+    """`converse`, or the HTTP status of the refusal while the address of the clients is banned."""
+    if (banned := venue.weights.banned(now_ns)) is not None:
+        venue.counters.handshakes_refused += 1
+        return banned.status
+    return converse(venue, target, now_ns)
 
 
 def converse(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversation | None:
@@ -53,7 +61,8 @@ def converse(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversati
     venue has no such path."""
     try:
         parts = urlsplit(target)
-        query = dict(parse_qsl(parts.query, max_num_fields=32))
+        # A plus is one: names of streams have it (`btcusdt@kline_1d@+08:00`), and no blanks.
+        query = dict(parse_qsl(parts.query.replace("+", "%2B"), max_num_fields=32))
     except ValueError:
         return None
     unit = _UNITS.get(query.get("timeUnit", "MILLISECOND").upper())

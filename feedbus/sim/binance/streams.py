@@ -11,10 +11,12 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from feedbus.sim.binance import wire
-from feedbus.sim.binance.candles import INTERVALS
+from feedbus.sim.binance.candles import EASTERN, INTERVALS
 from feedbus.sim.binance.market import BinanceInstrument, BinanceMarket
+from feedbus.sim.binance.windows import AVERAGE_NS, WINDOWS
 
 MS = 1_000_000
 FAST_NS, SLOW_NS, KLINE_NS = 100 * MS, 1000 * MS, 2000 * MS
@@ -23,27 +25,38 @@ EVENTS, STATES = 1024, 32
 
 _NAME = re.compile(
     r"(?P<symbol>[^@!]+)@"
-    r"(?:(?P<plain>trade|aggTrade|bookTicker|miniTicker|ticker)|kline_(?P<interval>\w+)"
+    r"(?:(?P<plain>trade|aggTrade|bookTicker|miniTicker|ticker|ticker_1h|ticker_4h|ticker_1d|avgPrice)"
+    r"|kline_(?P<interval>\w+)(?P<east>@\+08:00)?"
     r"|depth(?P<levels>5|10|20)?(?P<fast>@100ms)?)"
 )
-_ALL_MINI_TICKERS = "!miniTicker@arr"
+
+
+Render = Callable[[BinanceInstrument, int, int], str]
+"""(pair, the market's time in ns, the unit of time) -> payload."""
 
 
 class BinanceStream:
     """One stream. `count` is how many payloads it has had, `recent` are the newest of them."""
 
-    __slots__ = ("__weakref__", "count", "lossless", "recent", "write")
+    __slots__ = ("__weakref__", "count", "lossless", "recent", "spoil", "write")
 
     def __init__(self, write: Callable[[BinanceStream], None], *, lossless: bool = False) -> None:
         self.write = write
         """Puts the payloads that the market's newest step brings."""
         self.lossless = lossless
+        self.spoil: Callable[[str], Sequence[str]] | None = None
+        """What is sent in place of a payload, where a fault may be armed."""
         self.count = 0
         self.recent: deque[str] = deque(maxlen=EVENTS if lossless else STATES)
 
     def put(self, payload: str) -> None:
-        self.recent.append(payload)
-        self.count += 1
+        if self.spoil is None:
+            self.recent.append(payload)
+            self.count += 1
+            return
+        payloads = self.spoil(payload)
+        self.recent.extend(payloads)
+        self.count += len(payloads)
 
     def since(self, count: int) -> Sequence[str]:
         """The payloads after the first `count`, as far as they are kept."""
@@ -56,8 +69,8 @@ class BinanceStream:
 def stream_named(name: str, market: BinanceMarket, unit: int) -> BinanceStream | None:
     """A new stream of this name; None when the venue has no such stream. `unit` is the ns that a time on the wire
     counts."""
-    if name == _ALL_MINI_TICKERS:
-        return _all_mini_tickers(market, unit)
+    if name in _OF_ALL:
+        return _of_all(_OF_ALL[name], market, unit)
     found = _NAME.fullmatch(name)
     symbol = found["symbol"] if found else ""
     instrument = market.instruments.get(symbol.upper()) if symbol == symbol.lower() else None
@@ -66,7 +79,7 @@ def stream_named(name: str, market: BinanceMarket, unit: int) -> BinanceStream |
     if found["plain"]:
         return _PLAIN[found["plain"]](instrument, market, unit)
     if interval := found["interval"]:
-        return _klines(instrument, market, interval, unit) if interval in INTERVALS else None
+        return _klines(instrument, market, interval, found["east"] or "", unit) if interval in INTERVALS else None
     period_ns = FAST_NS if found["fast"] else SLOW_NS
     if levels := found["levels"]:
         return _partial_depth(instrument, market, int(levels), period_ns)
@@ -111,6 +124,8 @@ def _depth_updates(instrument: BinanceInstrument, market: BinanceMarket, unit: i
     def write(stream: BinanceStream) -> None:
         nonlocal sent_update
         changed.update(dict.fromkeys(instrument.changes))
+        if instrument.update < sent_update:  # the ids began anew
+            sent_update = instrument.update - len(instrument.changes)
         if changed and market.passed(period_ns):
             stream.put(wire.depth_update(instrument, sent_update + 1, changed, market.now_ns // unit))
             sent_update = instrument.update
@@ -131,37 +146,25 @@ def _partial_depth(instrument: BinanceInstrument, market: BinanceMarket, levels:
     return BinanceStream(write)
 
 
-def _klines(instrument: BinanceInstrument, market: BinanceMarket, interval: str, unit: int) -> BinanceStream:
+def _klines(instrument: BinanceInstrument, market: BinanceMarket, interval: str, east: str, unit: int) -> BinanceStream:
     symbol = instrument.pair.symbol
     period_ns = SLOW_NS if interval == "1s" else KLINE_NS
+    kept = interval + east if interval + east in EASTERN else interval
     sent_at = 0
 
     def write(stream: BinanceStream) -> None:
         nonlocal sent_at
         for ended, candle in instrument.candle_builder.ended:
-            if ended == interval:
+            if ended == kept:
                 stream.put(wire.kline(symbol, interval, candle, market.now_ns, unit))
         if market.passed(period_ns) and instrument.traded_at > sent_at:
             sent_at = market.step
-            stream.put(wire.kline(symbol, interval, instrument.candle_builder.current(interval), market.now_ns, unit))
+            stream.put(wire.kline(symbol, interval, instrument.candle_builder.current(kept), market.now_ns, unit))
 
     return BinanceStream(write)
 
 
-def _mini_tickers(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
-    return _statistics(wire.mini_ticker, instrument, market, unit)
-
-
-def _tickers(instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
-    return _statistics(wire.ticker, instrument, market, unit)
-
-
-def _statistics(
-    render: Callable[[BinanceInstrument, int, int], str],
-    instrument: BinanceInstrument,
-    market: BinanceMarket,
-    unit: int,
-) -> BinanceStream:
+def _statistics(render: Render, instrument: BinanceInstrument, market: BinanceMarket, unit: int) -> BinanceStream:
     sent_at = 0
 
     def write(stream: BinanceStream) -> None:
@@ -173,7 +176,8 @@ def _statistics(
     return BinanceStream(write)
 
 
-def _all_mini_tickers(market: BinanceMarket, unit: int) -> BinanceStream:
+def _of_all(render: Render, market: BinanceMarket, unit: int) -> BinanceStream:
+    """What is said of all pairs that have traded."""
     sent_at = 0
 
     def write(stream: BinanceStream) -> None:
@@ -183,15 +187,34 @@ def _all_mini_tickers(market: BinanceMarket, unit: int) -> BinanceStream:
         traded = [each for each in market.instruments.values() if each.traded_at > sent_at]
         sent_at = market.step
         if traded:
-            stream.put(f"[{','.join(wire.mini_ticker(each, market.now_ns, unit) for each in traded)}]")
+            stream.put(f"[{','.join(render(each, market.now_ns, unit) for each in traded)}]")
 
     return BinanceStream(write)
+
+
+def _rolling(window: str) -> Render:
+    def render(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
+        summed = instrument.windows.window(WINDOWS[window], instrument.candle_builder, now_ns)
+        return wire.rolling_ticker(instrument.pair.symbol, window, summed, unit)
+
+    return render
+
+
+def _average_price(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
+    summed = instrument.windows.window(AVERAGE_NS, instrument.candle_builder, now_ns)
+    return wire.average_price(instrument.pair.symbol, summed, instrument.traded_ns, unit)
 
 
 _PLAIN: dict[str, Callable[[BinanceInstrument, BinanceMarket, int], BinanceStream]] = {
     "trade": _trades,
     "aggTrade": _aggregate_trades,
     "bookTicker": _book_tickers,
-    "miniTicker": _mini_tickers,
-    "ticker": _tickers,
+    "miniTicker": partial(_statistics, wire.mini_ticker),
+    "ticker": partial(_statistics, wire.ticker),
+    **{f"ticker_{window}": partial(_statistics, _rolling(window)) for window in WINDOWS},
+    "avgPrice": partial(_statistics, _average_price),
+}
+_OF_ALL: dict[str, Render] = {
+    "!miniTicker@arr": wire.mini_ticker,
+    **{f"!ticker_{window}@arr": _rolling(window) for window in WINDOWS},
 }

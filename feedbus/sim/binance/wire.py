@@ -7,6 +7,7 @@ strings with eight decimals. Source: binance-spot-api-docs, web-socket-streams.m
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from feedbus.sim.binance.candles import BinanceCandle, BinanceTrade
 from feedbus.sim.binance.catalogue import SCALE
@@ -23,13 +24,19 @@ def number(scaled: int) -> str:
     return f"{whole}.{fraction:08d}"
 
 
-def _signed(scaled: int) -> str:
+def signed(scaled: int) -> str:
+    """The same, of a number that may be below 0."""
     return number(scaled) if scaled >= 0 else f"-{number(-scaled)}"
 
 
-def _money(scaled: int) -> str:
+def money(scaled: int) -> str:
     """A whole number of 10^-16, truncated to eight decimals."""
     return number(scaled // SCALE)
+
+
+def percent(before: int, after: int) -> str:
+    """By how much of itself a price has changed."""
+    return f"{(after - before) * 100 / before:.3f}"
 
 
 def trade(symbol: str, what: BinanceTrade, now_ns: int, unit: int) -> str:
@@ -59,10 +66,23 @@ def book_ticker(symbol: str, top: Top) -> str:
     )
 
 
-def depth(instrument: BinanceInstrument, levels: int) -> str:
+class Book(Protocol):
+    """A book with the update id of its last change."""
+
+    @property
+    def update(self) -> int: ...
+
+    @property
+    def bids(self) -> BinanceBookSide: ...
+
+    @property
+    def asks(self) -> BinanceBookSide: ...
+
+
+def depth(book: Book, levels: int) -> str:
     """The payload of `@depth5`, `@depth10` and `@depth20`, and the snapshot over REST. It has no symbol and no time."""
-    bids, asks = _side(instrument.bids, levels), _side(instrument.asks, levels)
-    return f'{{"lastUpdateId":{instrument.update},"bids":{bids},"asks":{asks}}}'
+    bids, asks = _side(book.bids, levels), _side(book.asks, levels)
+    return f'{{"lastUpdateId":{book.update},"bids":{bids},"asks":{asks}}}'
 
 
 def depth_update(instrument: BinanceInstrument, first: int, changed: Iterable[tuple[bool, int]], when: int) -> str:
@@ -88,8 +108,8 @@ def kline(symbol: str, interval: str, candle: BinanceCandle, now_ns: int, unit: 
         f'"T":{candle.end // unit - 1},"s":"{symbol}","i":"{interval}","f":{candle.first},"L":{candle.last},'
         f'"o":"{number(candle.open)}","c":"{number(candle.close)}","h":"{number(candle.high)}",'
         f'"l":"{number(candle.low)}","v":"{number(candle.volume)}","n":{candle.trades},'
-        f'"x":{_BOOL[now_ns >= candle.end]},"q":"{_money(candle.turnover)}","V":"{number(candle.bought)}",'
-        f'"Q":"{_money(candle.bought_turnover)}","B":"0"}}}}'
+        f'"x":{_BOOL[now_ns >= candle.end]},"q":"{money(candle.turnover)}","V":"{number(candle.bought)}",'
+        f'"Q":"{money(candle.bought_turnover)}","B":"0"}}}}'
     )
 
 
@@ -99,22 +119,40 @@ def mini_ticker(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
     return (
         f'{{"e":"24hrMiniTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","c":"{number(day.close)}",'
         f'"o":"{number(day.open)}","h":"{number(day.high)}","l":"{number(day.low)}","v":"{number(day.volume)}",'
-        f'"q":"{_money(day.turnover)}"}}'
+        f'"q":"{money(day.turnover)}"}}'
     )
 
 
 def ticker(instrument: BinanceInstrument, now_ns: int, unit: int) -> str:
     """The payload of `@ticker`."""
     day, top = instrument.day, instrument.top()
-    change = day.close - day.open
     return (
-        f'{{"e":"24hrTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","p":"{_signed(change)}",'
-        f'"P":"{change * 100 / day.open:.3f}","w":"{number(day.turnover // day.volume)}",'
+        f'{{"e":"24hrTicker","E":{now_ns // unit},"s":"{instrument.pair.symbol}","p":"{signed(day.close - day.open)}",'
+        f'"P":"{percent(day.open, day.close)}","w":"{number(day.turnover // day.volume)}",'
         f'"x":"{number(day.previous)}","c":"{number(day.close)}","Q":"{number(day.quantity)}",'
         f'"b":"{number(top.bid)}","B":"{number(top.bid_size)}","a":"{number(top.ask)}","A":"{number(top.ask_size)}",'
         f'"o":"{number(day.open)}","h":"{number(day.high)}","l":"{number(day.low)}","v":"{number(day.volume)}",'
-        f'"q":"{_money(day.turnover)}","O":{(now_ns - DAY_NS) // unit},"C":{now_ns // unit},"F":{day.first},'
+        f'"q":"{money(day.turnover)}","O":{(now_ns - DAY_NS) // unit},"C":{now_ns // unit},"F":{day.first},'
         f'"L":{day.last},"n":{day.last - day.first + 1}}}'
+    )
+
+
+def rolling_ticker(symbol: str, window: str, what: BinanceCandle, unit: int) -> str:
+    """The payload of `@ticker_1h`, `@ticker_4h` and `@ticker_1d`, of a window with trades."""
+    return (
+        f'{{"e":"{window}Ticker","E":{what.end // unit},"s":"{symbol}","p":"{signed(what.close - what.open)}",'
+        f'"P":"{percent(what.open, what.close)}","o":"{number(what.open)}","h":"{number(what.high)}",'
+        f'"l":"{number(what.low)}","c":"{number(what.close)}","w":"{number(what.turnover // what.volume)}",'
+        f'"v":"{number(what.volume)}","q":"{money(what.turnover)}","O":{what.start // unit},"C":{what.end // unit},'
+        f'"F":{what.first},"L":{what.last},"n":{what.trades}}}'
+    )
+
+
+def average_price(symbol: str, what: BinanceCandle, traded_ns: int, unit: int) -> str:
+    """The payload of `@avgPrice`, of a window with trades. `traded_ns` is the time of the last one."""
+    return (
+        f'{{"e":"avgPrice","E":{what.end // unit},"s":"{symbol}","i":"5m",'
+        f'"w":"{number(what.turnover // what.volume)}","T":{traded_ns // unit}}}'
     )
 
 

@@ -67,6 +67,10 @@ class Account:
         path = urlsplit(url).path.rstrip("/")
         return "the path /cws takes orders, and sends no market data: use /ws" if path == "/cws" else None
 
+    def connect_url(self, url: str) -> str:
+        """The configured URL itself."""
+        return url
+
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
         return Session(self._tokens, self._options, self.channels, symbols)

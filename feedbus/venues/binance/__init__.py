@@ -8,9 +8,17 @@
 | bookTicker    | quote           | the best bid and ask, at each change; no time                                      |
 | depth5, 10,   | book            | the best levels, conflated to one book a second, or with @100ms (depth5@100ms) to  |
 | 20            |                 | ten; no time                                                                       |
-| kline_1s … 1w | bar, 1 s … 7 d  | the current bar, conflated to one a second (kline_1s) or one in two                |
+| kline_1s … 1w | bar, 1 s … 7 d  | the current bar, conflated to one a second (kline_1s) or one in two; 6h, 12h, 1d,  |
+|               |                 | 3d and 1w also by days that begin at 16:00 UTC (kline_1d@+08:00)                   |
 | miniTicker    | ticker          | the last 24 hours, a rolling window, conflated to one a second                     |
 | ticker        | ticker          | the same, with bid, ask, trades and the last price before the window               |
+| ticker_1h,    | ticker          | the last 1, 4 or 24 hours and up to a minute more, as the window begins on a whole |
+| 4h, 1d        |                 | minute; conflated to one a second                                                  |
+| avgPrice      | indicator       | the mean price of the last 5 minutes, named avgPrice, conflated to one a second    |
+
+An indicator avgPrice has one window of `period_s` seconds, which ends at `ts_event` and begins at `start`. The venue
+has block trades and reference prices as well: the former aren't part of the trades and would mix with them, and the
+latter have no window, so neither can be had.
 
 A bar whose end fell between two connections is ended by the first message about a later one: it is final then, with
 what came last of it, and not complete.

@@ -12,6 +12,7 @@ from feedbus.venues.binance.kept_books import AuditPace
 from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
+from feedbus.venues.binance.time_units import unit_problem, with_microseconds
 from feedbus.venues.protocol import Fetch, Limits, OpenAccount, Rate, RestLimit, Subscription, check_credentials
 
 REST = RestLimit(6000, 60.0, "x-mbx-used-weight-1m")
@@ -25,10 +26,10 @@ class Account(OpenAccount):
     Source: web-socket-streams.md of https://github.com/binance/binance-spot-api-docs.
     """
 
+    Options: ClassVar[type[msgspec.Struct]] = BinanceOptions
     venue = VENUE
     services: Mapping[str, str] = {"rest": "https://api.binance.com"}
     limits = Limits(subscriptions=MAX_STREAMS, connects=Rate(300, 300.0), rest=REST)
-    Options: ClassVar[type[msgspec.Struct]] = BinanceOptions
     kinds: Mapping[str, Sequence[str]] = KINDS
     bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "base units", "ticker": "base units"}
@@ -40,8 +41,8 @@ class Account(OpenAccount):
         options: msgspec.Struct | None = None,
     ) -> None:
         check_credentials(credentials, [])
-        self.channels = chosen(channels)
         self._options = options if isinstance(options, BinanceOptions) else BinanceOptions()
+        self.channels = chosen(channels)
         self._priority = {symbol: place for place, symbol in enumerate(self._options.snapshot_priority)}
         self._audits = AuditPace(REST)
         self.turnover: dict[str, float] = {}
@@ -54,7 +55,12 @@ class Account(OpenAccount):
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""
-        return url_problem(url, self.channels)
+        reason = url_problem(url, self.channels)
+        return unit_problem(url) if reason is None and self._options.time_unit == "us" else reason
+
+    def connect_url(self, url: str) -> str:
+        """The URL with the unit of time that the options ask for."""
+        return with_microseconds(url) if self._options.time_unit == "us" else url
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

@@ -30,29 +30,46 @@ PERIODS = {
     "kline_1d": 86400,
     "kline_3d": 259200,
     "kline_1w": 604800,
+    "kline_6h@+08:00": 21600,
+    "kline_12h@+08:00": 43200,
+    "kline_1d@+08:00": 86400,
+    "kline_3d@+08:00": 259200,
+    "kline_1w@+08:00": 604800,
 }
-"""Seconds, by channel. The venue's kline_1M has no fixed length, so it is no bar."""
+"""Seconds, by channel. The days of `@+08:00` begin at 16:00 UTC; shorter bars than those of six hours would be the same
+as without it. The venue's kline_1M has no fixed length, so it is no bar."""
+
+WINDOWS = {"ticker_1h": 3600, "ticker_4h": 14400, "ticker_1d": 86400}
+"""Seconds of a rolling window, by channel."""
 
 DEPTHS = tuple(f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms"))
 CHANGES = ("depth", "depth@100ms")
 """The channels of changed levels, of which whole books are kept."""
-CHANNELS = ("trade", "aggTrade", "bookTicker", *CHANGES, *DEPTHS, *PERIODS, "miniTicker", "ticker")
+CHANNELS = (
+    "trade", "aggTrade", "bookTicker", *CHANGES, *DEPTHS, *PERIODS, "miniTicker", "ticker", *WINDOWS, "avgPrice",
+)  # fmt: skip
 KINDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("trade", "aggTrade"), ("trade",)),
     "bookTicker": ("quote",),
     **dict.fromkeys((*CHANGES, *DEPTHS), ("book",)),
     **dict.fromkeys(PERIODS, ("bar",)),
-    **dict.fromkeys(("miniTicker", "ticker"), ("ticker",)),
+    **dict.fromkeys(("miniTicker", "ticker", *WINDOWS), ("ticker",)),
+    "avgPrice": ("indicator",),
 }
 """The topic words of what a channel's payloads become."""
 
 USUAL = ("trade", "bookTicker", "miniTicker")
 """The channels of a feed that names none: every trade, the best bid and ask, and the day's figures."""
 
+_EASTERN = ("6h", "12h", "1d", "3d", "1w")
 _ALIKE = (
     (("trade", "aggTrade"), "trades"),
     ((*CHANGES, *DEPTHS), "book"),
     (("miniTicker", "ticker"), "ticker"),
+)
+_MIXED = (
+    (("miniTicker", "ticker", *WINDOWS), "two windows as one ticker"),
+    *(((f"kline_{length}", f"kline_{length}@+08:00"), "two kinds of bars as one") for length in _EASTERN),
 )
 _HOSTS = (".binance.com", ".binance.vision")
 _FUTURES = ("fstream", "dstream", "nbstream")
@@ -73,6 +90,10 @@ def chosen(channels: Sequence[str]) -> tuple[str, ...]:
         both = [channel for channel in found if channel in alike]
         if len(both) > 1:
             raise ConfigError(f"channels: {' and '.join(both)} would publish the same {what} twice: give one of them")
+    for mixed, what in _MIXED:
+        both = [channel for channel in found if channel in mixed]
+        if len(both) > 1:
+            raise ConfigError(f"channels: {' and '.join(both)} would publish {what}: give one of them")
     return found
 
 
@@ -93,11 +114,11 @@ def url_problem(url: str, channels: Sequence[str]) -> str | None:
     """Returns why these channels can't be had at this URL of a WebSocket, or None when they can.
 
     At /stream each payload comes with the name of its stream. At /ws it comes alone, and those of depth and bookTicker
-    don't say what they are. Source: web-socket-streams.md of binance-spot-api-docs.
+    don't say what they are, nor bars in which time zone. Source: web-socket-streams.md of binance-spot-api-docs.
     """
     parts = urlsplit(url)
     path, host = parts.path.rstrip("/"), parts.hostname or ""
-    nameless = [channel for channel in channels if channel == "bookTicker" or channel in DEPTHS]
+    nameless = [each for each in channels if each == "bookTicker" or each in DEPTHS or each.endswith("@+08:00")]
     if nameless and (path == "/ws" or path.startswith("/ws/")):
         return f"at the path /ws {nameless[0]} comes without the name of its stream: use the path /stream"
     if host.startswith(_FUTURES) and host.endswith(_HOSTS):

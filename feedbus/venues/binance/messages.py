@@ -78,6 +78,10 @@ _CHANNEL_OF = {
     "kline": "kline_",
     "24hrMiniTicker": "miniTicker",
     "24hrTicker": "ticker",
+    "1hTicker": "ticker_1h",
+    "4hTicker": "ticker_4h",
+    "1dTicker": "ticker_1d",
+    "avgPrice": "avgPrice",
 }
 _decode = msgspec.json.Decoder(BinanceMessage).decode
 decode_list = msgspec.json.Decoder(list[Scalar | AnyArray]).decode

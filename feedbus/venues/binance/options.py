@@ -24,7 +24,7 @@ class BinanceOptions(msgspec.Struct, frozen=True):
     republish_s        how often, in seconds
     audit_s            how often a book is compared with a fresh snapshot, in seconds, as far as a tenth of the budget
                        allows; 0: never
-    time_unit          the unit of the times on the wire: ms or us
+    time_unit          in which unit the venue writes times: us asks for microseconds, ms asks for nothing
     """
 
     snapshot_levels: SnapshotLevels | dict[str, SnapshotLevels] = USUAL_LEVELS

@@ -12,6 +12,10 @@
     @miniTicker  {"e":"24hrMiniTicker","E":1672515782136,"s":"BNBBTC","c":"0.0025","o":"0.0010","h":"0.0025",
                  "l":"0.0010","v":"10000","q":"18"}
     @ticker      the same and "x" (the last price before the window), "b", "a", "n" (trades) and more
+    @ticker_1h   {"e":"1hTicker","E":1786540437000,"s":"BTCUSDT","p":"0.0015","P":"250.00","o":"0.0010","h":"0.0025",
+                 "l":"0.0010","c":"0.0025","w":"0.0018","v":"10000","q":"18","O":1786536780000,"C":1786540437000,"F":0,
+                 "L":18150,"n":18151}
+    @avgPrice    {"e":"avgPrice","E":1786540437000,"s":"BTCUSDT","i":"5m","w":"63876.86000000","T":1786540436213}
 
 Numbers are texts. A number is what JSON takes for one, in quotes or without: no sign +, no blanks, no `1_0`, no `0x10`;
 nan and infinity, values below 0 and absurd ones become None, and a level that has one is left out; both are counted.
@@ -29,20 +33,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import Raw
 
-from feedbus.schema.events import Bar, BookSnapshot, MarketData, Quote, Side, Ticker, Trade
-from feedbus.venues.binance.channels import DEPTHS, PERIODS
-from feedbus.venues.fields import LARGEST, Amount, OtherInstrument, Price, Size, Whole
+from feedbus.schema.events import Bar, BookSnapshot, Indicator, MarketData, Quote, Side, Ticker, Trade
+from feedbus.venues.binance.channels import DEPTHS, PERIODS, WINDOWS
+from feedbus.venues.binance.shapes import (
+    AggTradePayload,
+    AveragePricePayload,
+    BookTickerPayload,
+    DepthPayload,
+    KlineEventPayload,
+    MiniTickerPayload,
+    RollingTickerPayload,
+    TickerPayload,
+    TradePayload,
+)
+from feedbus.venues.fields import LARGEST, Amount, OtherInstrument, Price, Size
 from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
 WINDOW_S = 86_400  # seconds; the tickers tell of the last 24 hours
-MAX_LEVELS = 20  # the most levels of one side of a book
 MILLISECONDS_BELOW = 2**63 // 1_000_000  # the year 2262 in milliseconds, or April 1970 in microseconds
 
 Read = Callable[[bytes | Raw, int], MarketData]
@@ -50,109 +64,6 @@ Read = Callable[[bytes | Raw, int], MarketData]
 
 DecodePayload = Callable[[bytes | Raw], Any]
 """Payload -> the struct of its kind."""
-
-_Time = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]  # so that its nanoseconds fit 64 bits
-P = TypeVar("P")  # a price, or 0 for none
-S = TypeVar("S")  # a size
-L = TypeVar("L")  # a level
-
-
-# The fields of each are in the order of the wire: msgspec looks for a key from where it found the last one. A payload
-# need not say its symbol.
-
-
-_FILL_KEYS = {"symbol": "s", "price": "p", "size": "q", "time": "T", "sold": "m"}
-_BEST_KEYS = {"update": "u", "symbol": "s", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
-
-
-class _Trade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "t", **_FILL_KEYS}):
-    symbol: str = ""
-    number: Whole
-    price: Price
-    size: Amount
-    time: _Time
-    sold: bool  # the buyer was the maker
-
-
-class _AggTrade(msgspec.Struct, gc=False, kw_only=True, rename={"number": "a", **_FILL_KEYS}):
-    symbol: str = ""
-    number: Whole
-    price: Price
-    size: Amount
-    time: _Time
-    sold: bool
-
-
-class _BookTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_BEST_KEYS):
-    update: Whole
-    symbol: str = ""
-    bid: P
-    bid_size: S
-    ask: P
-    ask_size: S
-
-
-class _Depth(msgspec.Struct, Generic[L], gc=False, rename={"update": "lastUpdateId"}):
-    update: Whole
-    bids: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
-    asks: Annotated[list[L], Meta(max_length=MAX_LEVELS)]
-
-
-_KLINE_KEYS = {
-    "start": "t", "open": "o", "close": "c", "high": "h", "low": "l", "volume": "v", "trades": "n", "final": "x",
-    "turnover": "q", "buy_volume": "V",
-}  # fmt: skip
-_MINI_KEYS = {
-    "time": "E", "symbol": "s", "last": "c", "open": "o", "high": "h", "low": "l", "volume": "v", "turnover": "q",
-}  # fmt: skip
-_TICKER_KEYS = {**_MINI_KEYS, "previous_close": "x", "bid": "b", "ask": "a", "trades": "n"}
-
-
-class _Kline(msgspec.Struct, Generic[P, S], gc=False, rename=_KLINE_KEYS):
-    start: _Time
-    open: P
-    close: P
-    high: P
-    low: P
-    volume: S
-    trades: Whole
-    final: bool
-    turnover: S
-    buy_volume: S  # by takers
-
-
-class _KlineEvent(
-    msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename={"time": "E", "symbol": "s", "kline": "k"}
-):
-    time: _Time
-    symbol: str = ""
-    kline: _Kline[P, S]
-
-
-class _MiniTicker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_MINI_KEYS):
-    time: _Time
-    symbol: str = ""
-    last: P
-    open: P
-    high: P
-    low: P
-    volume: S
-    turnover: S
-
-
-class _Ticker(msgspec.Struct, Generic[P, S], gc=False, kw_only=True, rename=_TICKER_KEYS):
-    time: _Time
-    symbol: str = ""
-    previous_close: P
-    last: P
-    bid: P
-    ask: P
-    open: P
-    high: P
-    low: P
-    volume: S
-    turnover: S
-    trades: Whole
 
 
 class Revisions:
@@ -204,17 +115,17 @@ def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
 
 def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: Problems) -> Read:
     """Returns the function for a payload that `reader` refuses: it leaves out what is out of bounds, and notes it. A
-    trade without a sound price or size is refused all the same."""
+    trade without a sound price or size, or an average price that is none, is refused all the same."""
 
     def cleaning(decode: DecodePayload) -> DecodePayload:
         def cleaned(payload: bytes | Raw) -> Any:
             body = decode(payload)
-            problems.clean(body.kline if isinstance(body, _KlineEvent) else body)
+            problems.clean(body.kline if isinstance(body, KlineEventPayload) else body)
             return body
 
         return cleaned
 
-    loose = {kind: decode if kind in _TRADES else cleaning(decode) for kind, decode in _LOOSE.items()}
+    loose = {kind: decode if kind in _ALL_OR_NOTHING else cleaning(decode) for kind, decode in _LOOSE.items()}
     return _reader(subscription, revisions, loose)
 
 
@@ -225,6 +136,8 @@ def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mappi
         return partial(_noted, bars, partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars))
     if channel in DEPTHS:
         return partial(_book, decoders["depth"], symbol)
+    if channel in WINDOWS:
+        return partial(_rolling_ticker, decoders["rolling"], symbol, WINDOWS[channel])
     return partial(_BY_CHANNEL[channel], decoders[channel], symbol)
 
 
@@ -345,14 +258,47 @@ def _ticker(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: i
     )
 
 
+def _rolling_ticker(decode: DecodePayload, symbol: str, window_s: int, payload: bytes | Raw, ts_recv: int) -> Ticker:
+    """Its window begins on a whole minute, and so is up to a minute longer than `window_s`."""
+    raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
+    return Ticker(
+        VENUE,
+        symbol,
+        nanoseconds(raw.time),
+        ts_recv,
+        last=raw.last or None,
+        open=raw.open or None,
+        high=raw.high or None,
+        low=raw.low or None,
+        volume=raw.volume,
+        turnover=raw.turnover,
+        window_s=window_s,
+        trades=raw.trades,
+    )
+
+
+def _average_price(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Indicator:
+    """The mean price of the minutes up to now: one window, which moves with each message."""
+    raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
+    period, time = int(raw.interval[:-1]) * _SECONDS[raw.interval[-1]], nanoseconds(raw.time)
+    start = max(0, time - period * 1_000_000_000)
+    return Indicator(VENUE, symbol, time, ts_recv, "avgPrice", period, 1, start, raw.average or None)
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _BY_CHANNEL: dict[str, Callable[[DecodePayload, str, bytes | Raw, int], MarketData]] = {
     "trade": _trade,
     "aggTrade": _trade,
     "bookTicker": _quote,
     "miniTicker": _mini_ticker,
     "ticker": _ticker,
+    "avgPrice": _average_price,
 }
-_TRADES = ("trade", "aggTrade")
+_ALL_OR_NOTHING = ("trade", "aggTrade", "avgPrice")
 
 
 def _decoder(body: Any) -> DecodePayload:
@@ -361,21 +307,25 @@ def _decoder(body: Any) -> DecodePayload:
 
 
 _STRICT: dict[str, DecodePayload] = {
-    "trade": _decoder(_Trade),
-    "aggTrade": _decoder(_AggTrade),
-    "bookTicker": _decoder(_BookTicker[Amount, Amount]),
-    "depth": _decoder(_Depth[tuple[Price, Size]]),
-    "kline": _decoder(_KlineEvent[Amount, Amount]),
-    "miniTicker": _decoder(_MiniTicker[Amount, Amount]),
-    "ticker": _decoder(_Ticker[Amount, Amount]),
+    "trade": _decoder(TradePayload),
+    "aggTrade": _decoder(AggTradePayload),
+    "bookTicker": _decoder(BookTickerPayload[Amount, Amount]),
+    "depth": _decoder(DepthPayload[tuple[Price, Size]]),
+    "kline": _decoder(KlineEventPayload[Amount, Amount]),
+    "miniTicker": _decoder(MiniTickerPayload[Amount, Amount]),
+    "ticker": _decoder(TickerPayload[Amount, Amount]),
+    "rolling": _decoder(RollingTickerPayload[Amount, Amount]),
+    "avgPrice": _decoder(AveragePricePayload),
 }
 _Number = float | None
 _LOOSE: dict[str, DecodePayload] = {
     "trade": _STRICT["trade"],
     "aggTrade": _STRICT["aggTrade"],
-    "bookTicker": _decoder(_BookTicker[_Number, _Number]),
-    "depth": _decoder(_Depth[tuple[_Number, _Number]]),
-    "kline": _decoder(_KlineEvent[_Number, _Number]),
-    "miniTicker": _decoder(_MiniTicker[_Number, _Number]),
-    "ticker": _decoder(_Ticker[_Number, _Number]),
+    "bookTicker": _decoder(BookTickerPayload[_Number, _Number]),
+    "depth": _decoder(DepthPayload[tuple[_Number, _Number]]),
+    "kline": _decoder(KlineEventPayload[_Number, _Number]),
+    "miniTicker": _decoder(MiniTickerPayload[_Number, _Number]),
+    "ticker": _decoder(TickerPayload[_Number, _Number]),
+    "rolling": _decoder(RollingTickerPayload[_Number, _Number]),
+    "avgPrice": _STRICT["avgPrice"],
 }

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 SYMBOLS = ["BTCUSDT", "币安人生USDT"]
-CHANNELS = ["trade", "bookTicker", "depth5@100ms", "kline_1m", "ticker"]
+CHANNELS = ["trade", "bookTicker", "depth5@100ms", "kline_1m", "ticker", "avgPrice"]
 TIME = 1723161255343
 
 
@@ -27,6 +27,8 @@ def payload(channel: str, symbol: str, step: int) -> dict[str, Any]:
             return {"e": channel, "E": TIME, "s": symbol, **ids, **fill}
         case "bookTicker":
             return {"u": 50093239212 + step, "s": symbol, "b": bid, "B": "3.78826000", "a": ask, "A": size}
+        case "avgPrice":
+            return {"e": channel, "E": TIME, "s": symbol, "i": "5m", "w": bid, "T": TIME - 1}
         case "ticker" | "miniTicker":
             day = {"c": bid, "o": "61000.00000000", "h": ask, "l": "60000.10000000", "v": size, "q": "18.00000000"}
             more = {"x": "61000.01000000", "b": bid, "a": ask, "n": 18151, "O": TIME - 86400000, "C": TIME}

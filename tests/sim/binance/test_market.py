@@ -154,3 +154,25 @@ def test_multiples_of_a_period_are_noticed_when_they_are_passed() -> None:
         market.advance()
         passed.append(market.passed(1_000_000_000))
     assert [step for step, each in enumerate(passed, 1) if each] == [8, 18]
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 300, 5000])
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "SHIBUSDT"])
+def test_a_book_may_be_shallow_or_deep_and_changes_at_every_depth(symbol: str, levels: int) -> None:
+    pair = next(each for each in pairs() if each.symbol == symbol)
+    market = BinanceMarket(2, START_NS, STEP_NS, [pair], levels)
+    (instrument,) = market.instruments.values()
+    between = 0
+    for _ in range(150):
+        market.advance()
+        for side in (instrument.bids, instrument.asks):
+            assert 1 <= len(side.prices) == len(side.sizes) <= levels
+            assert min(side.prices) > 0
+            assert side.prices == sorted(set(side.prices), reverse=side is instrument.bids)
+        assert instrument.bids.prices[0] < instrument.asks.prices[0]
+        changed = [price for is_bid, price in instrument.changes if not is_bid and instrument.asks.size_at(price)]
+        between += sum(130 < instrument.asks.prices.index(price) < levels - 30 for price in changed)
+    assert len(instrument.asks.prices) == levels
+    assert between > 1 or levels < 300
+    if symbol == "SHIBUSDT":
+        assert len(instrument.bids.prices) <= pair.price  # there is no room for more below its price

@@ -87,6 +87,9 @@ def test_some_pairs_can_be_asked_for(query: str, wanted: list[str]) -> None:
         ("depth?symbol=BTCUSDT&limit=x", -1100, None),
         ("depth?symbol=BTCUSDT&limit=-5", -1100, None),
         ("exchangeInfo?symbols=BTCUSDT", -1100, None),
+        ("ticker/24hr?symbol=NOPE", -1121, "Invalid symbol."),
+        ("ticker/24hr?type=TINY", -1139, "Invalid ticker type."),
+        ('ticker/24hr?symbol=BTCUSDT&symbols=["BTCUSDT"]', -1128, "Combination of optional parameters invalid."),
     ],
 )
 def test_bad_requests_have_the_venues_codes(target: str, code: int, message: str | None) -> None:
@@ -115,6 +118,8 @@ def test_there_is_nothing_else(request_: SimRequest, status: int) -> None:
         ("ping", 1), ("time", 1), ("exchangeInfo", 20), ("depth?symbol=BTCUSDT", 5),
         ("depth?symbol=BTCUSDT&limit=101", 25),
         ("depth?symbol=BTCUSDT&limit=501", 50), ("depth?symbol=BTCUSDT&limit=5000", 250), ("depth?symbol=NOPE", 5),
+        ("ticker/24hr?symbol=BTCUSDT", 2), ('ticker/24hr?symbols=["BTCUSDT","ETHUSDT"]', 2), ("ticker/24hr", 80),
+        ("ticker/24hr?symbols=" + json.dumps(symbols()[:21]), 40), ("ticker/24hr?symbol=NOPE", 2),
     ],
 )  # fmt: skip
 def test_each_answer_tells_the_weight_used_in_this_minute(target: str, weight: int) -> None:

@@ -99,3 +99,17 @@ async def test_the_venue_pings_its_clients() -> None:
 async def test_another_path_is_not_found() -> None:
     async with venue() as (url, _, _):
         assert await status(url, "/nope") == 404
+
+
+async def test_connections_are_cut_or_banned_on_request() -> None:
+    async with venue() as (url, rest_url, counters), client(rest_url) as http:
+        async with websocket(url, "/ws/btcusdt@trade") as socket:
+            assert (await http.request("POST", "/sim/faults", b'{"cut_connections": true}')).status == 200
+            _, code = await closed_with(socket)
+            assert code == 1006
+        async with websocket(url, "/ws/btcusdt@trade") as socket:
+            await http.request("POST", "/sim/faults", b'{"ban_s": 100}')
+            _, code = await closed_with(socket)
+            assert code == 1008
+        assert await status(url, "/stream") == 418
+        assert (counters.clients_banned, counters.handshakes_refused) == (1, 1)

@@ -16,7 +16,11 @@ from feedbus.sim.binance.candles import INTERVALS
 from feedbus.sim.binance.catalogue import pairs
 from feedbus.sim.binance.market import BinanceMarket
 from feedbus.sim.binance.streams import BinanceStream, stream_named
+from feedbus.venues.binance.channels import CHANNELS
+from feedbus.venues.binance.payloads import reader
+from feedbus.venues.protocol import Subscription
 
+HOUR_NS = 3_600_000_000_000
 START_NS = 1_723_161_255_208_000_000
 PAIRS = [pair for pair in pairs() if pair.symbol in ("BTCUSDT", "ETHUSDT", "XRPBTC", "币安人生USDT")]
 
@@ -51,7 +55,8 @@ def all_of(it: BinanceMarket, steps: int, name: str) -> list[Any]:
 
 NAMES = ["trade", "aggTrade", "bookTicker", "miniTicker", "ticker", "depth", "depth@100ms"]
 NAMES += [f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms")]
-NAMES += [f"kline_{interval}" for interval in INTERVALS]
+NAMES += [f"kline_{interval}{zone}" for interval in INTERVALS for zone in ("", "@+08:00")]
+NAMES += ["ticker_1h", "ticker_4h", "ticker_1d", "avgPrice"]
 
 
 @pytest.mark.parametrize("kind", NAMES)
@@ -69,7 +74,8 @@ def test_every_stream_talks(symbol: str, kind: str) -> None:
     [
         "", "@", "btcusdt", "btcusdt@", "@trade", "BTCUSDT@trade", "btcusdt@Trade", "nopeusdt@trade", "btcusdt@trades",
         "btcusdt@depth7", "btcusdt@depth5@50ms", "btcusdt@depth@1000ms", "btcusdt@trade@100ms", "btcusdt@kline",
-        "btcusdt@kline_", "btcusdt@kline_7m", "btcusdt@kline_1M", "btcusdt@kline_1m@100ms", "btcusdt@trade5", "!arr",
+        "btcusdt@kline_", "btcusdt@kline_7m", "btcusdt@kline_1d@+09:00", "btcusdt@kline_1d@08:00", "btcusdt@ticker_2h",
+        "!ticker_2h@arr", "btcusdt@trade@+08:00", "btcusdt@kline_1m@100ms", "btcusdt@trade5", "!arr",
         "!ticker@arr", "btcusdt@trade\n",
     ],
 )  # fmt: skip
@@ -150,12 +156,47 @@ def test_a_quiet_pairs_ticker_is_sent_after_a_trade_only() -> None:
             traded = False
 
 
-def test_all_mini_tickers_are_those_that_traded() -> None:
+@pytest.mark.parametrize("name", ["!miniTicker@arr", "!ticker_1h@arr", "!ticker_4h@arr", "!ticker_1d@arr"])
+def test_all_tickers_are_those_that_traded(name: str) -> None:
     it = market()
-    payloads = all_of(it, 100, "!miniTicker@arr")
+    payloads = all_of(it, 100, name)
     assert len(payloads) == 10
     assert {each["s"] for payload in payloads for each in payload} == {pair.symbol for pair in PAIRS}
     assert any(len(payload) < len(PAIRS) for payload in payloads)
+
+
+def test_rolling_tickers_and_the_average_are_sums_of_the_trades() -> None:
+    it = market(step_ns=1_000_000_000)
+    trades: list[Any] = []
+    begin = 0
+    for new, hours, averages in run(
+        it, 600, had(it, "btcusdt@trade"), had(it, "btcusdt@ticker_1h"), had(it, "btcusdt@avgPrice")
+    ):
+        trades += new
+        for hour in hours:
+            assert (hour["n"], hour["F"], hour["L"]) == (len(trades), trades[0]["t"], trades[-1]["t"])
+            assert [hour["o"], hour["c"]] == [trades[0]["p"], trades[-1]["p"]]
+            assert hour["O"] % 60_000 == 0
+            assert 3_600_000 <= hour["C"] - hour["O"] < 3_660_000
+        for average in averages:
+            assert average["T"] == trades[-1]["T"]
+            begin = (average["E"] - 300_000) // 60_000 * 60_000
+            of_it = [trade for trade in trades if trade["T"] >= begin]
+            volume = sum(float(trade["q"]) for trade in of_it)
+            mean = sum(float(trade["p"]) * float(trade["q"]) for trade in of_it) / volume
+            assert abs(float(average["w"]) - mean) < 1e-6
+    assert begin > trades[0]["T"]
+
+
+def test_the_days_of_the_east_begin_eight_hours_earlier() -> None:
+    it = market()
+    ((day,), (eastern,)) = next(
+        brought
+        for brought in run(it, 20, had(it, "btcusdt@kline_1d"), had(it, "btcusdt@kline_1d@+08:00"))
+        if all(brought)
+    )
+    assert (day["k"]["i"], eastern["k"]["i"]) == ("1d", "1d")
+    assert (day["k"]["t"] // 3_600_000 % 24, eastern["k"]["t"] // 3_600_000 % 24) == (0, 16)
 
 
 def test_a_channel_in_microseconds_is_another_one() -> None:
@@ -163,6 +204,27 @@ def test_a_channel_in_microseconds_is_another_one() -> None:
     (milli,) = all_of(it, 10, "btcusdt@ticker")
     micro = [each for ((*new,),) in run(it, 10, had(it, "btcusdt@ticker", wire.MICROSECOND)) for each in new]
     assert (len(str(milli["E"])), len(str(micro[0]["E"]))) == (13, 16)
+
+
+@pytest.mark.parametrize("unit", [wire.MILLISECOND, wire.MICROSECOND])
+def test_the_venues_package_reads_all_of_its_channels(unit: int) -> None:
+    it = market()
+    names = [channel for channel in CHANNELS if channel not in ("depth", "depth@100ms")]  # those change a book
+    found = [had(it, f"btcusdt@{channel}", unit) for channel in names]
+    readers = [reader(Subscription(channel, "BTCUSDT"), {}) for channel in names]
+    read: dict[str, Any] = {}
+    for _ in range(30):
+        it.advance()
+        for name, stream, understood in zip(names, found, readers, strict=True):
+            before = stream.count
+            stream.write(stream)
+            for payload in stream.since(before):
+                read[name] = event = understood(payload.encode(), it.now_ns)
+                assert event.ts_event == 0 or 0 <= it.now_ns - event.ts_event < 1_000_000_000
+    assert set(read) == set(names)
+    assert [read[f"kline_1d{zone}"].start // HOUR_NS % 24 for zone in ("", "@+08:00")] == [0, 16]
+    assert (read["avgPrice"].ts_event - read["avgPrice"].start) // HOUR_NS == 0
+    assert [read[f"ticker_{window}"].window_s for window in ("1h", "4h", "1d")] == [3600, 14_400, 86_400]
 
 
 def test_late_readers_get_what_is_kept() -> None:

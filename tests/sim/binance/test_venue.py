@@ -12,7 +12,10 @@ from feedbus.sim.binance.venue import BinanceSimOptions, BinanceVenue
 START_NS = 1_719_825_533_789_000_000
 
 
-@pytest.mark.parametrize("wrong", [{"max_messages": 0}, {"max_streams": 0}, {"weight_limit": 0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_messages": 0}, {"max_streams": 0}, {"weight_limit": 0}, {"levels": 0}, {"levels": 5001}, {"ban_s": 0}],
+)
 def test_options_have_their_bounds(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         BinanceSimOptions(**wrong)  # type: ignore[arg-type]

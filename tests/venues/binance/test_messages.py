@@ -23,6 +23,8 @@ def test_the_key_of_a_stream_is_how_its_data_begins() -> None:
         (b'{"e":"24hrMiniTicker","s":"BTCUSDT"}', "btcusdt@miniTicker"),
         (b'{"e":"24hrTicker","s":"BTCUSDT"}', "btcusdt@ticker"),
         (b'{"e":"depthUpdate","s":"BTCUSDT"}', "btcusdt@depth"),
+        (b'{"e":"4hTicker","s":"BTCUSDT"}', "btcusdt@ticker_4h"),
+        (b'{"e":"avgPrice","s":"BTCUSDT"}', "btcusdt@avgPrice"),
         (b'{"e":"trade"}', None),
         (b'{"s":"BTCUSDT"}', None),
     ],

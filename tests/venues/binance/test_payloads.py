@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from feedbus.schema.events import Bar, MarketData, Quote, Ticker, Trade
+from feedbus.schema.events import Bar, Indicator, MarketData, Quote, Ticker, Trade
 from feedbus.venues.binance.payloads import Revisions, nanoseconds, reader
 from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Subscription
@@ -28,6 +28,11 @@ MINI = {"e": "24hrMiniTicker", "E": 1672515782136, "s": "BNBBTC", "c": "0.0025",
 TICKER = {**MINI, "e": "24hrTicker", "p": "0.0015", "P": "250.00", "w": "0.0018", "x": "0.0008", "Q": "10",
           "b": "0.0024", "B": "10", "a": "0.0027", "A": "100", "O": 0, "C": 86400000, "F": 0, "L": 18150,
           "n": 18151}  # fmt: skip
+
+HOUR = {"e": "1hTicker", "E": 1786540437000, "s": "BNBBTC", "p": "0.0015", "P": "250.00", "o": "0.0010", "h": "0.0026",
+        "l": "0.0009", "c": "0.0025", "w": "0.0018", "v": "10000", "q": "18", "O": 1786536780000, "C": 1786540437000,
+        "F": 0, "L": 18150, "n": 18151}  # fmt: skip
+AVERAGE = {"e": "avgPrice", "E": 1786540437000, "s": "BTCUSDT", "i": "5m", "w": "63876.86000000", "T": 1786540436213}
 
 
 def read(channel: str, payload: Any, symbol: str = "BTCUSDT") -> MarketData:
@@ -101,6 +106,24 @@ def test_a_mini_ticker_is_the_last_24_hours() -> None:
     assert read("miniTicker", MINI, "BNBBTC") == mini
 
 
+@pytest.mark.parametrize(("name", "window"), [("1h", 3600), ("4h", 14_400), ("1d", 86_400)])
+def test_a_rolling_ticker_has_its_own_window(name: str, window: int) -> None:
+    expected = Ticker(
+        "binance", "BNBBTC", 1786540437000_000_000, 7, last=0.0025, open=0.001, high=0.0026, low=0.0009,
+        volume=10000.0, turnover=18.0, trades=18151, window_s=window,
+    )  # fmt: skip
+    assert read(f"ticker_{name}", {**HOUR, "e": f"{name}Ticker"}, "BNBBTC") == expected
+
+
+@pytest.mark.parametrize(("interval", "period"), [("5m", 300), ("1m", 60), ("30s", 30), ("2h", 7200), ("1d", 86_400)])
+def test_an_average_price_is_of_the_time_before_it(interval: str, period: int) -> None:
+    time = 1786540437000_000_000
+    expected = Indicator("binance", "BTCUSDT", time, 7, "avgPrice", period, 1, time - period * 1_000_000_000, 63876.86)
+    assert read("avgPrice", {**AVERAGE, "i": interval}) == expected
+    none = read("avgPrice", {**AVERAGE, "E": 7, "w": "0.00000000"})
+    assert none == Indicator("binance", "BTCUSDT", 7_000_000, 7, "avgPrice", 300, 1, 0, None)
+
+
 @pytest.mark.parametrize(
     ("time", "expected"),
     [
@@ -169,6 +192,11 @@ def without(payload: Any, key: str) -> Any:
         *(("kline_1m", kline(**{key: "x"})) for key in "tocohlvnqVx"),
         *(("miniTicker", without(MINI, key)) for key in "Ecohlvq"),
         ("ticker", MINI),
+        *(("ticker_1h", without(HOUR, key)) for key in "Ecohlvqn"),
+        *(("avgPrice", without(AVERAGE, key)) for key in "Eiw"),
+        *(("avgPrice", {**AVERAGE, "i": interval}) for interval in ("5", "m", "0m", "-5m", "1M", "5m\n", "1000m", 5)),
+        *(("avgPrice", {**AVERAGE, "w": average}) for average in ("-1", "nan", None)),
+        ("avgPrice", {**AVERAGE, "s": "ETHUSDT"}),
         *((channel, value) for channel in ("trade", "depth5", "kline_1m", "ticker") for value in NOT_OBJECTS),
     ],
 )

@@ -81,6 +81,10 @@ class Account:
         """Any."""
         return None
 
+    def connect_url(self, url: str) -> str:
+        """The URL itself."""
+        return url
+
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation."""
         return Session(self, symbols)
