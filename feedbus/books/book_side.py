@@ -128,11 +128,9 @@ class BookSide:
 
     def between(self, low: float, high: float) -> RangeDepth:
         """What lies at prices from `low` to `high`, both included."""
-        while len(self.near) < len(self.sizes) and not (self._first <= low and high <= self._last):
-            self._reach_to(len(self.near))
-        first, end = bisect_left(self.near, low), bisect_right(self.near, high)
-        size = sum(map(self.sizes.__getitem__, self.near[first:end]))
-        return RangeDepth(max(0, end - first), float(size), self.knows(low, high))
+        prices = self._prices_between(low, high)
+        size = sum(map(self.sizes.__getitem__, prices))
+        return RangeDepth(len(prices), float(size), self.knows(low, high))
 
     def knows(self, low: float, high: float) -> bool:
         """Whether all levels at prices from `low` to `high` are known."""
@@ -146,41 +144,41 @@ class BookSide:
         return float(sum(map(self.sizes.__getitem__, self._best_prices(count))))
 
     def _best_prices(self, count: int | None) -> Sequence[float]:
-        if count is None:  # a picture of everything, which is seldom asked for: nothing is kept in order for it
+        if count is None:
             return sorted(self.sizes, reverse=self.is_bid)
-        if len(self.near) < min(count, len(self.sizes)):
-            self._reach_to(count)
-        near = self.near
         if count <= 0:
             return ()
-        return near[: -count - 1 : -1] if self.is_bid else near[:count]
+        if len(self.near) < min(count, len(self.sizes)) and not self._reach_to(count):
+            return sorted(self.sizes, reverse=self.is_bid)[:count]
+        return self.near[: -count - 1 : -1] if self.is_bid else self.near[:count]
 
-    def _reach_to(self, count: int) -> None:
-        """Keeps `count` of the best prices in order, or all, from now on."""
-        self._reach = max(self._reach, 2 * count)  # twice, so that it isn't asked for again as soon as one level goes
+    def _prices_between(self, low: float, high: float) -> Sequence[float]:
+        while len(self.near) < len(self.sizes) and not (self._first <= low and high <= self._last):
+            if not self._reach_to(len(self.near)):
+                return sorted(price for price in self.sizes if low <= price <= high)
+        return self.near[bisect_left(self.near, low) : bisect_right(self.near, high)]
+
+    def _reach_to(self, count: int) -> bool:
+        """Keeps at least `count` of the best prices in order from now on. Returns False if that is half of the side:
+        then it is cheaper to sort when it is asked for, since so many levels aren't read at every change."""
+        if 2 * count >= len(self.sizes):
+            return False
+        self._reach = max(self._reach, 2 * count)  # twice, so that it isn't too few again as soon as one level goes
         self._arrange(len(self.sizes))
+        return True
 
     def _arrange(self, most: int) -> None:
         """Puts the best prices in order. When there are more than `most`, the worst levels are forgotten, so that as
         many are left as may be."""
         prices = sorted(self.sizes)
-        bid = self.is_bid
         if len(prices) > most:
-            gone, prices = (
-                (prices[: -self._max], prices[-self._max :]) if bid else (prices[self._max :], prices[: self._max])
-            )
-            for price in gone:
+            kept = prices[-self._max :] if self.is_bid else prices[: self._max]
+            for price in prices[: -self._max] if self.is_bid else prices[self._max :]:
                 del self.sizes[price]
-            if bid:
-                self.low = prices[0]
-            else:
-                self.high = prices[-1]
+            self.low, self.high = (kept[0], inf) if self.is_bid else (-inf, kept[-1])
+            prices = kept
         self._first, self._last = self.low, self.high
         if len(prices) > self._reach:
-            if bid:
-                prices = prices[-self._reach :]
-                self._first = prices[0]
-            else:
-                prices = prices[: self._reach]
-                self._last = prices[-1]
+            prices = prices[-self._reach :] if self.is_bid else prices[: self._reach]
+            self._first, self._last = (prices[0], inf) if self.is_bid else (-inf, prices[-1])
         self.near = prices

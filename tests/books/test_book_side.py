@@ -123,6 +123,9 @@ def test_only_so_many_prices_are_kept_in_order_as_have_been_asked_for(is_bid: bo
     assert (len(side.top(30)), len(side.near)) == (30, 60)
     assert (side.between(*sorted((1000.0, 1000 - outward * 59))).levels, len(side.near)) == (60, 60)
     assert (side.between(*sorted((1000 + outward * 50, 1000 - outward * 59))).levels, len(side.near)) == (101, 120)
+    for count in (300, 500, 600):  # half of the side and more is sorted when it is asked for
+        assert (len(side.top(count)), len(side.near)) == (min(count, len(side)), 120)
+    assert (side.between(0.0, 2000.0).levels, len(side.near)) == (len(side), 480)
 
 
 @pytest.mark.parametrize("is_bid", [True, False])
