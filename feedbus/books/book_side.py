@@ -1,8 +1,10 @@
 """One side of an order book: its levels, in order, and how far down they are known. Pure.
 
-A side holds its sizes by price and its prices in a sorted list. Most changes touch levels that are there already, and
-cost one look-up; a new or a removed level costs a search by bisection and a move of memory besides. docs/books.md has
-the figures of this and of other structures.
+A side holds the sizes of all its levels in a dict, by price, and keeps only its best prices in order, in a short sorted
+list. Two thirds of the changes that a venue sends add or remove a level. In order, each of them costs a search by
+bisection and a move of memory, and most of them lie where hardly anybody looks. So the list is made anew, by sorting
+the dict, when it has run out or grown too long; and it is longer from then on when somebody has asked for more.
+docs/books.md has the figures of this and of other structures.
 
 A venue shows only the levels nearest to the spread. What lies beyond the worst level that it has shown is unknown, and
 not empty. So a side knows its range: every level inside it is known exactly, and levels outside it aren't kept, because
@@ -12,7 +14,7 @@ one of them says nothing of those around it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 
 import msgspec
@@ -21,6 +23,8 @@ from feedbus.schema.events import Level
 
 MAX_LEVELS = 10_000
 """The most levels that a side keeps unless it is told otherwise."""
+IN_ORDER = 64
+"""How many of the best prices are put in order, to begin with. Four times as many is too long a list."""
 
 
 class RangeDepth(msgspec.Struct, frozen=True):
@@ -35,23 +39,25 @@ class RangeDepth(msgspec.Struct, frozen=True):
 
 
 class BookSide:
-    """The bids or the asks of one book. Its levels are counted from the best one."""
+    """The bids or the asks of one book. Its levels are counted from the best one.
 
-    __slots__ = ("_max", "high", "is_bid", "low", "prices", "sizes")
+    `sizes` has the size of every level, by price, in no order. `near` has the best prices in ascending order: all that
+    there are from the best one down to a certain price. It is empty only if the side is.
+    """
 
-    def __init__(self, *, is_bid: bool, max_levels: int = MAX_LEVELS) -> None:
+    __slots__ = ("_first", "_last", "_max", "_reach", "high", "is_bid", "low", "near", "sizes")
+
+    def __init__(self, *, is_bid: bool, max_levels: int = MAX_LEVELS, in_order: int = IN_ORDER) -> None:
         """A side of which nothing is known. When there are more than `max_levels` levels, the worst ones are forgotten,
         and the range that is known shrinks accordingly."""
         self.is_bid = is_bid
         self._max = max_levels
-        self.sizes: dict[float, float] = {}
-        self.prices: list[float] = []  # ascending
-        # The levels from `low` to `high` are known. One of the two is infinite: nothing lies beyond the best level.
-        self.low, self.high = (inf, inf) if is_bid else (-inf, -inf)
+        self._reach = in_order  # how many prices are in `near` when it is made
+        self.forget()
 
     def __len__(self) -> int:
         """How many levels are known."""
-        return len(self.prices)
+        return len(self.sizes)
 
     @property
     def whole(self) -> bool:
@@ -61,9 +67,9 @@ class BookSide:
     @property
     def best(self) -> Level | None:
         """The best level; None when the side is empty, and when its best level isn't known."""
-        if not self.prices:
+        if not self.near:
             return None
-        price = self.prices[-1 if self.is_bid else 0]
+        price = self.near[-1 if self.is_bid else 0]
         return price, self.sizes[price]
 
     def replace(self, levels: Iterable[Level], *, whole: bool) -> None:
@@ -73,32 +79,34 @@ class BookSide:
         if 0 in sizes.values():
             sizes = {price: size for price, size in sizes.items() if size}
         self.sizes = sizes
-        self.prices = prices = sorted(sizes)
+        # The levels from `low` to `high` are known. One of the two is infinite: nothing lies beyond the best level.
         if whole:
             self.low, self.high = -inf, inf
         elif self.is_bid:
-            self.low, self.high = (prices[0] if prices else inf), inf
+            self.low, self.high = min(sizes, default=inf), inf
         else:
-            self.low, self.high = -inf, (prices[-1] if prices else -inf)
-        if len(prices) > self._max:
-            self._shorten()
+            self.low, self.high = -inf, max(sizes, default=-inf)
+        self._arrange(self._max)
 
     def update(self, levels: Iterable[Level]) -> None:
         """Takes the new sizes of some levels. A size of 0 removes the level; a level beyond the known range is passed
         over, and so is the removal of one that isn't there."""
-        sizes, prices, low, high = self.sizes, self.prices, self.low, self.high
+        sizes, near, low, high, first, last = self.sizes, self.near, self.low, self.high, self._first, self._last
         for price, size in levels:
-            if size:
-                if price not in sizes:
-                    if not low <= price <= high:
-                        continue
-                    insort(prices, price)
+            if price in sizes:
+                if size:
+                    sizes[price] = size
+                else:
+                    del sizes[price]
+                    if first <= price <= last:
+                        del near[bisect_left(near, price)]
+            elif size and low <= price <= high:
                 sizes[price] = size
-            elif price in sizes:
-                del sizes[price]
-                del prices[bisect_left(prices, price)]
-        if len(prices) > self._max + (self._max >> 3):  # not at every level, because it moves the whole list
-            self._shorten()
+                if first <= price <= last:
+                    insort(near, price)
+        most = self._max + (self._max >> 3)  # the worst levels aren't forgotten one by one: it means to sort them all
+        if not 0 < len(near) <= 4 * self._reach or len(sizes) > most:
+            self._arrange(most)
 
     def forget(self) -> None:
         """Nothing is known of the side any more."""
@@ -109,11 +117,20 @@ class BookSide:
         sizes = self.sizes
         return [(price, sizes[price]) for price in self._best_prices(count)]
 
+    def best_first(self) -> Iterator[Level]:
+        """All levels that are known, one by one. Those far from the best one cost more, so whoever needs only the first
+        ones doesn't pay for all."""
+        sizes, near = self.sizes, self.near
+        for price in reversed(near) if self.is_bid else near:
+            yield price, sizes[price]
+        if len(near) < len(sizes):
+            yield from self.top()[len(near) :]
+
     def between(self, low: float, high: float) -> RangeDepth:
         """What lies at prices from `low` to `high`, both included."""
-        first, end = bisect_left(self.prices, low), bisect_right(self.prices, high)
-        size = sum(map(self.sizes.__getitem__, self.prices[first:end]))
-        return RangeDepth(max(0, end - first), float(size), self.knows(low, high))
+        prices = self._prices_between(low, high)
+        size = sum(map(self.sizes.__getitem__, prices))
+        return RangeDepth(len(prices), float(size), self.knows(low, high))
 
     def knows(self, low: float, high: float) -> bool:
         """Whether all levels at prices from `low` to `high` are known."""
@@ -122,26 +139,46 @@ class BookSide:
     def volume(self, count: int) -> float | None:
         """The sum of the sizes of the best `count` levels, or of all where there are fewer; None when so many aren't
         known."""
-        if count > len(self.prices) and not self.whole:
+        if count > len(self.sizes) and not self.whole:
             return None
         return float(sum(map(self.sizes.__getitem__, self._best_prices(count))))
 
     def _best_prices(self, count: int | None) -> Sequence[float]:
-        prices = self.prices
-        if not self.is_bid:
-            return prices if count is None else prices[: max(0, count)]
-        if count is None or count >= len(prices):
-            return prices[::-1]
-        return prices[: -count - 1 : -1] if count > 0 else ()
+        if count is None:
+            return sorted(self.sizes, reverse=self.is_bid)
+        if count <= 0:
+            return ()
+        if len(self.near) < min(count, len(self.sizes)) and not self._reach_to(count):
+            return sorted(self.sizes, reverse=self.is_bid)[:count]
+        return self.near[: -count - 1 : -1] if self.is_bid else self.near[:count]
 
-    def _shorten(self) -> None:
-        """Forgets the worst levels, so that as many are left as may be."""
-        prices = self.prices
-        if self.is_bid:
-            gone, self.prices = prices[: -self._max], prices[-self._max :]
-            self.low = self.prices[0]
-        else:
-            gone, self.prices = prices[self._max :], prices[: self._max]
-            self.high = self.prices[-1]
-        for price in gone:
-            del self.sizes[price]
+    def _prices_between(self, low: float, high: float) -> Sequence[float]:
+        while len(self.near) < len(self.sizes) and not (self._first <= low and high <= self._last):
+            if not self._reach_to(len(self.near)):
+                return sorted(price for price in self.sizes if low <= price <= high)
+        return self.near[bisect_left(self.near, low) : bisect_right(self.near, high)]
+
+    def _reach_to(self, count: int) -> bool:
+        """Keeps at least `count` of the best prices in order from now on. Returns False if that is half of the side:
+        then it is cheaper to sort when it is asked for, since so many levels aren't read at every change."""
+        if 2 * count >= len(self.sizes):
+            return False
+        self._reach = max(self._reach, 2 * count)  # twice, so that it isn't too few again as soon as one level goes
+        self._arrange(len(self.sizes))
+        return True
+
+    def _arrange(self, most: int) -> None:
+        """Puts the best prices in order. When there are more than `most`, the worst levels are forgotten, so that as
+        many are left as may be."""
+        prices = sorted(self.sizes)
+        if len(prices) > most:
+            kept = prices[-self._max :] if self.is_bid else prices[: self._max]
+            for price in prices[: -self._max] if self.is_bid else prices[self._max :]:
+                del self.sizes[price]
+            self.low, self.high = (kept[0], inf) if self.is_bid else (-inf, kept[-1])
+            prices = kept
+        self._first, self._last = self.low, self.high
+        if len(prices) > self._reach:
+            prices = prices[-self._reach :] if self.is_bid else prices[: self._reach]
+            self._first, self._last = (prices[0], inf) if self.is_bid else (-inf, prices[-1])
+        self.near = prices

@@ -13,7 +13,6 @@ those of events are.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from math import inf
 from typing import Literal
@@ -90,7 +89,7 @@ class OrderBook:
     @property
     def condition(self) -> BookCondition:
         """Whether the book is as it should be, locked, crossed or incomplete."""
-        bids, asks = self.bids.prices, self.asks.prices
+        bids, asks = self.bids.near, self.asks.near
         if not bids or not asks:
             return "incomplete"
         if bids[-1] < asks[0]:
@@ -131,8 +130,8 @@ class OrderBook:
             raise ValueError(f"a volume must be a finite number above 0, not {volume!r}")
         taken = self.asks if side == "buy" else self.bids
         left, cost, worst = volume, 0.0, None
-        for price in taken.prices if side == "buy" else reversed(taken.prices):
-            size = min(left, taken.sizes[price])
+        for price, offered in taken.best_first():
+            size = min(left, offered)
             left -= size
             cost += price * size
             worst = price
@@ -191,7 +190,4 @@ def _agree(one: BookSide, other: BookSide) -> bool:
 
 
 def _inside(side: BookSide, low: float, high: float) -> dict[float, float]:
-    if low > high:
-        return {}
-    first, end = bisect_left(side.prices, low), bisect_right(side.prices, high)
-    return {price: side.sizes[price] for price in side.prices[first:end]}
+    return {price: size for price, size in side.sizes.items() if low <= price <= high}

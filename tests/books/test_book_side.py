@@ -56,6 +56,7 @@ class NaiveSide:
 @given(
     is_bid=st.booleans(),
     most=st.sampled_from([3, 8, 100]),
+    in_order=st.sampled_from([1, 2, 64]),
     first=LEVELS,
     whole=st.booleans(),
     updates=st.lists(LEVELS, max_size=6),
@@ -66,6 +67,7 @@ class NaiveSide:
 def test_a_side_equals_a_naive_one_and_never_answers_from_beyond_what_is_known(
     is_bid: bool,
     most: int,
+    in_order: int,
     first: list[tuple[float, float]],
     whole: bool,
     updates: list[list[tuple[float, float]]],
@@ -73,7 +75,7 @@ def test_a_side_equals_a_naive_one_and_never_answers_from_beyond_what_is_known(
     reach: int,
     count: int,
 ) -> None:
-    side, naive = BookSide(is_bid=is_bid, max_levels=most), NaiveSide(is_bid, most)
+    side, naive = BookSide(is_bid=is_bid, max_levels=most, in_order=in_order), NaiveSide(is_bid, most)
     side.replace(first, whole=whole)
     naive.replace(first, whole)
     for levels in [[], *updates]:
@@ -81,7 +83,9 @@ def test_a_side_equals_a_naive_one_and_never_answers_from_beyond_what_is_known(
         naive.update(levels)
         ranked = naive.ranked()
         assert (side.top(), (side.low, side.high)) == (ranked, naive.known)
+        assert side.near == sorted(price for price, _ in ranked[: len(side.near)])
         assert side.best == (ranked[0] if ranked else None)
+        assert list(side.best_first()) == ranked
         assert side.top(count) == ranked[:count]
         assert len(side) == len(ranked) == len(side.sizes) <= most + most // 8
         known = side.whole or count <= len(ranked)
@@ -99,6 +103,29 @@ def test_nothing_is_known_of_a_new_side_and_of_one_that_was_forgotten() -> None:
             assert (side.best, side.whole, side.volume(1), side.knows(1.0, 1.0)) == (None, False, None, False)
             side.replace([(1.0, 1.0)], whole=True)
             side.forget()
+
+
+@pytest.mark.parametrize("is_bid", [True, False])
+def test_only_so_many_prices_are_kept_in_order_as_have_been_asked_for(is_bid: bool) -> None:
+    outward = -1.0 if is_bid else 1.0
+    levels = [(1000 + outward * number, 1.0) for number in range(500)]
+    side = BookSide(is_bid=is_bid, in_order=10)
+    side.replace(levels, whole=True)
+    assert (len(side.near), len(side.top()), len(list(side.best_first()))) == (10, 500, 500)
+    for price, _ in levels[:9]:
+        side.update([(price, 0.0)])
+        assert side.volume(1) == 1
+    assert len(side.near) == 1
+    side.update([(1000 + outward * 9, 0.0), (1000 - outward, 1.0)])
+    assert (side.best, len(side.near)) == ((1000 - outward, 1.0), 1)
+    side.update([(1000 - outward * number, 1.0) for number in range(60)])
+    assert (side.best, len(side.near)) == ((1000 - outward * 59, 1.0), 10)
+    assert (len(side.top(30)), len(side.near)) == (30, 60)
+    assert (side.between(*sorted((1000.0, 1000 - outward * 59))).levels, len(side.near)) == (60, 60)
+    assert (side.between(*sorted((1000 + outward * 50, 1000 - outward * 59))).levels, len(side.near)) == (101, 120)
+    for count in (300, 500, 600):  # half of the side and more is sorted when it is asked for
+        assert (len(side.top(count)), len(side.near)) == (min(count, len(side)), 120)
+    assert (side.between(0.0, 2000.0).levels, len(side.near)) == (len(side), 480)
 
 
 @pytest.mark.parametrize("is_bid", [True, False])
