@@ -130,13 +130,13 @@ class BookSync:
         book.bids.update(raw.bids)
         book.asks.update(raw.asks)
         self._first, self._next = raw.first, raw.last + 1
-        bids, asks = book.bids.prices, book.asks.prices
+        bids, asks = book.bids.near, book.asks.near
         if (
             self.shown
             and self._buffer is None
             and not self._quotes
-            and len(bids) > self._few_bids
-            and len(asks) > self._few_asks
+            and len(book.bids.sizes) > self._few_bids
+            and len(book.asks.sizes) > self._few_asks
             and bids[-1] < asks[0]
         ):  # nearly always, where best bids and asks aren't subscribed
             return (self._delta(raw),)
@@ -459,4 +459,4 @@ class BookSync:
 
 def _exhausted(book: OrderBook) -> bool:
     """Whether the best level of a side isn't known."""
-    return (not book.bids.prices and not book.bids.whole) or (not book.asks.prices and not book.asks.whole)
+    return (not book.bids.sizes and not book.bids.whole) or (not book.asks.sizes and not book.asks.whole)
