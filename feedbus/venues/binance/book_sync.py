@@ -85,7 +85,7 @@ class BookSync:
         self._unproven: DepthSnapshot | None = None  # one that waited in vain, while nothing came on the stream
         self._link_by = inf
         self._refresh_at = -inf
-        self._first = 0  # the first update of the last message that was applied; 0: none since the book was linked
+        self._first = 0  # the first update of the last message
         self._next = 0  # the update that follows it
         self._few_bids = self._few_asks = 0  # with so many levels or fewer it is time for a snapshot
         self._quotes: deque[Quote] = deque(maxlen=MAX_QUOTES)  # those of updates that the book hasn't reached
@@ -225,6 +225,7 @@ class BookSync:
         if buffer.last is not None and raw.last <= buffer.last:
             self._counts["depth_repeats"] += 1
             return out
+        self._first = raw.first
         reason = ""
         if buffer.last is not None and raw.first > buffer.last + 1:
             self._counts["depth_holes"] += 1
@@ -273,7 +274,7 @@ class BookSync:
             return
         fresh.venue, fresh.symbol = VENUE, self._symbol
         self.book = fresh
-        self._first, self._next = 0, reached + 1
+        self._next = reached + 1
         self._measure(fresh)
         self._show(fresh, now, out)
 
@@ -331,8 +332,7 @@ class BookSync:
     def _out_of_line(self, raw: DepthUpdate, now: float) -> list[Effect]:
         """A message that doesn't follow the last one."""
         out: list[Effect] = []
-        if raw.last < self._next and (not self._first or (raw.first, raw.last) == (self._first, self._next - 1)):
-            # The snapshot holds it already, or it is the last message once more.
+        if (raw.first, raw.last) == (self._first, self._next - 1):  # the last message once more
             self._counts["depth_repeats"] += 1
             return out
         self._counts["depth_holes" if raw.first > self._next else "depth_moved_back"] += 1
