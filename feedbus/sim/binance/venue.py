@@ -12,7 +12,7 @@ from feedbus.sim.binance.fault_requests import FaultRequest
 from feedbus.sim.binance.faults import BinanceFaults
 from feedbus.sim.binance.market import LEVELS, MAX_LEVELS, TRADING, BinanceMarket
 from feedbus.sim.binance.streams import BinanceStream, stream_named
-from feedbus.sim.binance.weights import WeightBudget
+from feedbus.sim.binance.weights import UsedWeight
 from feedbus.sim.seam import Ending, ServerCounters, SimOptions
 
 
@@ -77,7 +77,7 @@ class BinanceVenue:
         step_ns = round(1_000_000_000 / options.rate)
         self.market = BinanceMarket(options.seed, options.start_ns, step_ns, listed or pairs(), options.levels)
         self.faults = BinanceFaults(self.market.instruments)
-        self.weights = WeightBudget(options.weight_limit, options.ban_s, self._banned)
+        self.weights = UsedWeight(options.weight_limit, options.ban_s, self._banned)
         self.cuts = 0
         """How often all connections were ended at once, and how it was done the last time."""
         self.cut_ending: Ending = ""

@@ -25,7 +25,7 @@ class OverWeight(NamedTuple):
     retry_after_s: int
 
 
-class WeightBudget:
+class UsedWeight:
     """The weight of this minute. `foreign` is the weight that somebody else uses in each minute at the same address."""
 
     def __init__(self, limit: int, ban_s: float, on_ban: Callable[[], None]) -> None:

@@ -63,6 +63,8 @@ def steps(it: BinanceVenue, conversation: BinanceConversation, count: int) -> li
         ("/stream?streams=btcusdt@trade/nope@trade", ["btcusdt@trade"], True),
         ("/stream?timeUnit=MICROSECOND&streams=btcusdt@trade", ["btcusdt@trade"], True),
         ("/stream?streams=btcusdt@trade/btcusdt@trade", ["btcusdt@trade"], True),
+        ("/stream?streams=btcusdt@kline_1d@+08:00", ["btcusdt@kline_1d@+08:00"], True),
+        ("/stream?streams=btcusdt@kline_1d@%2B08:00", ["btcusdt@kline_1d@+08:00"], True),
     ],
 )
 def test_a_url_says_which_streams_and_how_they_are_wrapped(target: str, streams: list[str], combined: bool) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.sim.binance.weights import MINUTE_NS, REFUSED_BEFORE_BAN, SECOND_NS, WeightBudget
+from feedbus.sim.binance.weights import MINUTE_NS, REFUSED_BEFORE_BAN, SECOND_NS, UsedWeight
 
 NOW = 3 * MINUTE_NS + 14_500_000_000
 
 
-def budget(limit: int = 10, ban_s: float = 90.0) -> tuple[WeightBudget, list[str]]:
+def budget(limit: int = 10, ban_s: float = 90.0) -> tuple[UsedWeight, list[str]]:
     bans: list[str] = []
-    return WeightBudget(limit, ban_s, lambda: bans.append("ban")), bans
+    return UsedWeight(limit, ban_s, lambda: bans.append("ban")), bans
 
 
 @given(weights=st.lists(st.integers(1, 300), max_size=40), limit=st.integers(1, 1000))
