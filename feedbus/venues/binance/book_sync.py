@@ -85,7 +85,7 @@ class BookSync:
         self._unproven: DepthSnapshot | None = None  # one that waited in vain, while nothing came on the stream
         self._link_by = inf
         self._refresh_at = -inf
-        self._first = 0  # the first update of the last message
+        self._last: DepthUpdate | None = None  # the last message
         self._next = 0  # the update that follows it
         self._few_bids = self._few_asks = 0  # with so many levels or fewer it is time for a snapshot
         self._quotes: deque[Quote] = deque(maxlen=MAX_QUOTES)  # those of updates that the book hasn't reached
@@ -129,7 +129,7 @@ class BookSync:
             return self._out_of_line(raw, now)
         book.bids.update(raw.bids)
         book.asks.update(raw.asks)
-        self._first, self._next = raw.first, raw.last + 1
+        self._last, self._next = raw, raw.last + 1
         bids, asks = book.bids.near, book.asks.near
         if (
             self.shown
@@ -222,13 +222,13 @@ class BookSync:
         out: list[Effect] = []
         if buffer is None:
             return out  # it isn't subscribed
-        if buffer.last is not None and raw.last <= buffer.last:
+        if raw == self._last:
             self._counts["depth_repeats"] += 1
             return out
-        self._first = raw.first
+        self._last = raw
         reason = ""
-        if buffer.last is not None and raw.first > buffer.last + 1:
-            self._counts["depth_holes"] += 1
+        if buffer.last is not None and not raw.first <= buffer.last + 1 <= raw.last:
+            self._counts["depth_holes" if raw.first > buffer.last else "depth_moved_back"] += 1
             reason = "hole"
         elif not buffer.add(raw):
             self._counts["depth_overflows"] += 1
@@ -332,9 +332,10 @@ class BookSync:
     def _out_of_line(self, raw: DepthUpdate, now: float) -> list[Effect]:
         """A message that doesn't follow the last one."""
         out: list[Effect] = []
-        if (raw.first, raw.last) == (self._first, self._next - 1):  # the last message once more
+        if raw == self._last:
             self._counts["depth_repeats"] += 1
             return out
+        self._last = raw
         self._counts["depth_holes" if raw.first > self._next else "depth_moved_back"] += 1
         buffer = DiffBuffer()
         buffer.add(raw)
@@ -431,7 +432,7 @@ class BookSync:
         self._quotes.clear()
         if buffer is None:
             self._turns = SnapshotTurns()
-            self._asked = None
+            self._asked = self._last = None
 
     def _measure(self, book: OrderBook) -> None:
         few = self._levels // FEW

@@ -112,7 +112,8 @@ def live(levels: int = 100) -> Reader:
         ([(7, 9)], 5, "resyncing first_picture"),  # the snapshot is too old
         ([(3, 5)], 6, "resyncing first_picture"),  # the stream hasn't reached the snapshot
         ([(3, 5), (6, 7)], 6, "live"),
-        ([(1, 2), (3, 5), (3, 5), (1, 2)], 5, "live"),  # repeats
+        ([(1, 2), (3, 5), (3, 5)], 5, "live"),  # a repeat
+        ([(3, 5), (1, 2), (3, 5)], 5, "live"),  # the past once more: what follows it is kept
         ([(1, 2), (4, 5)], 5, "live"),  # a hole before the snapshot does no harm
         ([(1, 2), (4, 5)], 2, "resyncing hole"),  # one behind it does
     ],
@@ -173,18 +174,16 @@ def test_what_makes_a_book_wrong_is_said_counted_and_repaired(
 def test_a_snapshot_that_fails_or_does_not_fit_is_asked_for_again_after_pauses_that_grow() -> None:
     reader = begun().update(update(7, 9))
     now = 0.0
-    for number, answer in enumerate(
-        [
-            ConnectFailed("x"),
-            RateLimited("x", 1.0),
-            FetchResponse(200, b"<html>", 1),
-            snapshot(3, BIDS, ASKS),
-            snapshot(3, BIDS, ASKS),
-            FetchResponse(200, snapshot(9, BIDS, ASKS).body[:30], 1),
-            snapshot(9, [(12.0, 1.0)], ASKS),
-        ],
-        1,
-    ):
+    answers: list[FetchResponse | VenueError] = [
+        ConnectFailed("x"),
+        RateLimited("x", 1.0),
+        FetchResponse(200, b"<html>", 1),
+        snapshot(3, BIDS, ASKS),
+        snapshot(3, BIDS, ASKS),
+        FetchResponse(200, snapshot(9, BIDS, ASKS).body[:30], 1),
+        snapshot(9, [(12.0, 1.0)], ASKS),
+    ]
+    for number, answer in enumerate(answers, 1):
         reader.answer(answer, now)
         assert (len(reader.fetches), reader.sync.wake_at - now) == (number, 0.25 * 2 ** (number - 1))
         now = reader.sync.wake_at
@@ -242,8 +241,7 @@ def test_a_price_that_leaves_the_known_levels_takes_the_book_away_until_somebody
     assert (reader.said[-1], reader.book, reader.fetches[-1].urgency) == ("resyncing exhausted", "resyncing", 1)
     reader.quote(8, (7.0, 3.0), (9.5, 1.0)).update(update(7, 8))
     assert (reader.said[-1], reader.book) == ("live", ([(7.0, 3.0)], [(9.5, 1.0), *ASKS]))
-    reader.update(update(9, 9, [(7.0, 0.0)]))
-    assert reader.book == "resyncing"
+    assert reader.update(update(9, 9, [(7.0, 0.0)])).said[-1] == "resyncing exhausted"
     reader.update(update(10, 10, [(8.0, 1.0)]))  # the price is back inside what is known
     assert (reader.said[-1], reader.book) == ("live", ([(8.0, 1.0)], [(9.5, 1.0), *ASKS]))
 
@@ -345,7 +343,7 @@ class Play:
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
-        self.venue = Venue(1000)
+        self.venue = Venue(100_000)
         self.reader = begun(levels)
         self.sent: list[bytes] = []
         self.now = 0.0
@@ -395,10 +393,10 @@ class Play:
 
     def restart(self, changes: Changes, number: int) -> None:
         """The venue's update ids begin anew, far below."""
-        sides = self.venue.sides
-        self.venue = Venue(number)
+        sides, begin = self.venue.sides, min(self.venue.history) - 1000
+        self.venue = Venue(begin)
         self.venue.sides = sides
-        self.venue.history = {number: self.venue.levels()}
+        self.venue.history = {begin: self.venue.levels()}
         self.sent.clear()
         self.message(changes, number)
 
