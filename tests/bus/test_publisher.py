@@ -17,7 +17,7 @@ from feedbus.bus.nng import MESSAGE_SIZE, RECV_MAX_SIZE
 from feedbus.bus.publisher import LINGER, Publisher
 from feedbus.errors import BusError
 from feedbus.schema import codec
-from feedbus.schema.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Trade
+from feedbus.schema.events import Alert, BookDelta, BookSnapshot, Event, Heartbeat, MarketData, Status, Trade
 from feedbus.transport.rounds import Rounds
 from feedbus.transport.tcp import TcpStream
 
@@ -638,3 +638,39 @@ async def test_a_last_message_that_cannot_be_sent_is_an_error_of_finish(autojump
     sent.fails_next = True
     with pytest.raises(ValueError, match="can't be sent"):
         await publisher.finish()
+
+
+PUBLISHED = st.lists(st.lists(st.sampled_from(["book", "trade", "status"]), min_size=1, max_size=6), max_size=8)
+
+
+@given(calls=PUBLISHED, pauses=st.lists(st.sampled_from([0.0, LINGER / 2, 1.0]), min_size=8, max_size=8))
+def test_a_status_goes_between_what_was_published_before_it_and_after_it(
+    calls: list[list[str]], pauses: list[float]
+) -> None:
+    """Of each word the order is kept, and no event of another word passes a status."""
+    clock = Clock()
+    sent = Sent(clock)
+    publisher = Publisher("p", sent, clock=clock, wall_ns=lambda: EPOCH)
+    published: list[MarketData] = []
+    for kinds, pause in zip(calls, pauses, strict=False):
+        clock.now += pause
+        events: list[MarketData] = []
+        for kind in kinds:
+            number = len(published) + len(events)
+            events.append(
+                Status("v", "S", 0, number, "live", "", 0, 1, "book")
+                if kind == "status"
+                else Trade("v", "S", 0, number, 1.0, 1.0, None, None)
+                if kind == "trade"
+                else BookSnapshot("v", "S", 0, number, [], [], None)
+            )
+        published += events
+        publisher.publish(events)
+    publisher.flush()
+    numbers = [event.ts_recv for message in sent.groups() for _, _, events in message for event in events]
+    statuses = [event.ts_recv for event in published if isinstance(event, Status)]
+    assert sorted(numbers) == list(range(len(published)))
+    for status in statuses:
+        at = numbers.index(status)
+        assert all(number < status for number in numbers[:at])
+        assert all(number > status for number in numbers[at + 1 :])

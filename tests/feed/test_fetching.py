@@ -12,6 +12,7 @@ from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueE
 from feedbus.feed import fetching
 from feedbus.feed.budgets import Hold
 from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
+from feedbus.feed.weights import WeightBudget
 from feedbus.venues.protocol import Fetch, FetchResponse
 
 TIMEOUT = 10.0
@@ -50,7 +51,14 @@ class Place:
             await self._came.wait()
 
 
-async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None = None, **services: str) -> Fetcher:
+async def begin(
+    nursery: trio.Nursery,
+    place: Place,
+    server: trio.Nursery | None = None,
+    weights: WeightBudget | None = None,
+    rank: Callable[[Fetch], tuple[float, ...]] = lambda _: (),
+    **services: str,
+) -> Fetcher:
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     (server or nursery).start_soon(partial(trio.serve_listeners, place.connection, listeners))
     port = listeners[0].socket.getsockname()[1]
@@ -58,6 +66,8 @@ async def begin(nursery: trio.Nursery, place: Place, server: trio.Nursery | None
         {"rest": f"http://127.0.0.1:{port}/base", **services},
         place.hold,
         rate_limited=place.limited.append,
+        weights=weights,
+        rank=rank,
         wall_ns=lambda: 42,
     )
     await nursery.start(fetcher.run)
@@ -205,3 +215,36 @@ def test_an_answer_does_not_show_its_body() -> None:
     answer = FetchResponse(200, b'{"AccessToken":"hunter2"}', 1)
     assert "hunter2" not in f"{answer} {answer!r}"
     assert repr(answer) == "FetchResponse(HTTP 200, 25 bytes)"
+
+
+async def test_what_waits_goes_out_by_urgency_and_rank_within_the_weight_and_what_nobody_wants_is_dropped() -> None:
+    """The venue says that others have used nearly all: two requests of weight 5 are left, and what weighs nothing."""
+
+    async def serve(head: bytes) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nX-Used: 930\r\ncontent-length: 2\r\n\r\nhi"
+
+    place = Place(serve)
+    weights = WeightBudget(1000, 60.0, "x-used")
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(
+                nursery, place, weights=weights, rank=lambda fetch: (0.0 if fetch.about == "FIRST" else 1.0,)
+            )
+            fetcher.fetch(Fetch("/told", weight=5, urgency=1), partial(place.answered, "told"))
+            await place.wait_for(1)
+            asked = [
+                Fetch("/late", weight=5, urgency=3),
+                Fetch("/second", weight=5, urgency=1),
+                Fetch("/gone", weight=5, urgency=1, about="FIRST"),
+                Fetch("/first", weight=5, urgency=1, about="FIRST"),
+                Fetch("/heavy", weight=500, urgency=2),
+                Fetch("/free"),
+            ]
+            place.hold.until = trio.current_time() + 0.05
+            for fetch in asked:
+                fetcher.fetch(fetch, partial(place.answered, fetch.path), partial(fetch.path.__ne__, "/gone"))
+            await place.wait_for(4)
+            assert (weights.waiting, fetcher.dropped, weights.taken) == (2, 1, 15)
+            nursery.cancel_scope.cancel()
+    paths = [request.split(b" ")[1].removeprefix(b"/base").decode() for request in place.requests]
+    assert (paths[0], sorted(paths[1:])) == ("/told", ["/first", "/free", "/second"])

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from math import inf
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,27 +19,10 @@ from feedbus.testing.strategies import examples
 from feedbus.venues.binance.book_sync import LINK_WITHIN, BookSync
 from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Subscription
+from tests.venues.binance.depth_frames import ASKS, BIDS, snapshot, update
 
 HEADER = SimpleNamespace(publisher="p")
 SUBSCRIPTION = Subscription("depth", "S")
-
-
-def written(levels: list[Level]) -> list[tuple[str, str]]:
-    return [(str(price), str(size)) for price, size in levels]
-
-
-def update(first: int, last: int, bids: list[Level] = [], asks: list[Level] = []) -> bytes:  # noqa: B006
-    body = {"e": "depthUpdate", "E": 1, "s": "S", "U": first, "u": last, "b": written(bids), "a": written(asks)}
-    return msgspec.json.encode(body)
-
-
-def snapshot(last: int, bids: list[Level], asks: list[Level]) -> FetchResponse:
-    body = {"lastUpdateId": last, "bids": written(bids), "asks": written(asks)}
-    return FetchResponse(200, msgspec.json.encode(body), 1)
-
-
-BIDS: list[Level] = [(10.0, 1.0), (9.0, 2.0)]
-ASKS: list[Level] = [(11.0, 1.0), (12.0, 2.0)]
 
 
 class Reader:
