@@ -10,12 +10,13 @@ import msgspec
 
 from feedbus.errors import ConfigError, VenueError
 from feedbus.venues import trading_days
+from feedbus.venues.alor.bars import PERIODS
 from feedbus.venues.alor.payloads import VENUE
-from feedbus.venues.alor.requests import CHANNELS, KINDS, LEAST_FREQUENCY, Options
+from feedbus.venues.alor.requests import KINDS, LEAST_FREQUENCY, Known, Options, chosen
 from feedbus.venues.alor.session import Session
 from feedbus.venues.alor.symbols import symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
-from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials, chosen_channels
+from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
 
@@ -35,7 +36,7 @@ class Account:
     closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
     public: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = KINDS
-    bar_periods: Mapping[str, int] = {}
+    bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in
 
     def __init__(
@@ -45,9 +46,10 @@ class Account:
         secret = credentials.get(REFRESH_TOKEN)
         if secret is None:
             raise ConfigError(f"credentials: {REFRESH_TOKEN} is missing")
-        self.channels = chosen_channels(channels, CHANNELS, CHANNELS)
+        self.channels = chosen(channels)
         self._options = _checked(Options() if options is None else options)
         self._tokens = AccessTokens(secret)
+        self._known = Known()
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -73,7 +75,7 @@ class Account:
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
-        return Session(self._tokens, self._options, self.channels, symbols)
+        return Session(self._tokens, self._options, self.channels, symbols, self._known)
 
     def start(self, now: float) -> Sequence[AccountEffect]:
         """Get an access token."""
