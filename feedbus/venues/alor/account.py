@@ -11,6 +11,7 @@ import msgspec
 from feedbus.errors import ConfigError, VenueError
 from feedbus.venues import trading_days
 from feedbus.venues.alor.bars import PERIODS
+from feedbus.venues.alor.listing import AlorInstrumentList, board_problem
 from feedbus.venues.alor.payloads import VENUE
 from feedbus.venues.alor.requests import KINDS, LEAST_FREQUENCY, Known, Options, chosen
 from feedbus.venues.alor.session import Session
@@ -63,6 +64,15 @@ class Account:
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Returns why the instruments of this board can't be listed, or None when they can."""
+        return board_problem(board)
+
+    def listing(self, boards: Sequence[str]) -> AlorInstrumentList:
+        """A new conversation about what these boards list."""
+        return AlorInstrumentList(boards, self._options.exchange, known=self._known.listed)
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""

@@ -11,7 +11,7 @@ for the first message, and whenever the board or the status changes.
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -19,30 +19,30 @@ from msgspec.structs import replace
 from feedbus.schema.events import Instrument
 from feedbus.venues.alor.payloads import VENUE, SimpleInstrument, SlimInstrument
 
-AllInstruments = MutableMapping[str, Instrument]
-"""What is known of each instrument, by symbol."""
+_UNKNOWN = Instrument(VENUE, "", 0, 0, None, None, None, None, None, None, None, None)
 
 
 class InstrumentReader:
-    """Reads the messages of one subscription. What it learns, it keeps in `known`."""
+    """Reads the messages of one subscription. `listed` are the instruments of the venue's list, by symbol."""
 
-    def __init__(self, known: AllInstruments) -> None:
-        self._known = known
+    def __init__(self, listed: Mapping[str, Instrument]) -> None:
+        self._listed = listed
         self._begun = False
+        self._board: str | None = None
+        self._status: str | None = None
 
     def begin(self) -> None:
         """The subscription is made anew."""
         self._begun = False
+        self._board = self._status = None
 
     def events(self, body: SimpleInstrument | SlimInstrument, symbol: str, ts_recv: int) -> Sequence[Instrument]:
         """The instrument as it is known now; nothing when the message changes nothing of that."""
-        before = self._known.get(symbol) or Instrument(
-            VENUE, symbol, 0, ts_recv, None, None, None, None, None, None, None, None
-        )
-        board = before.board if body.board is UNSET else body.board
-        status = before.status if body.status is UNSET else None if body.status is None else str(body.status)
-        if self._begun and (board, status) == (before.board, before.status):
+        board = self._board if body.board is UNSET else body.board
+        status = self._status if body.status is UNSET else None if body.status is None else str(body.status)
+        if self._begun and (board, status) == (self._board, self._status):
             return ()
         self._begun = True
-        instrument = self._known[symbol] = replace(before, ts_event=0, ts_recv=ts_recv, board=board, status=status)
-        return (instrument,)
+        self._board, self._status = board, status
+        listed = self._listed.get(symbol, _UNKNOWN)
+        return (replace(listed, symbol=symbol, ts_recv=ts_recv, board=board or listed.board, status=status),)

@@ -9,8 +9,9 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.errors import ConfigError
+from feedbus.schema.events import Instrument
 from feedbus.venues.alor.bars import LONGEST_WAY_BACK, PERIODS, KnownBars
-from feedbus.venues.alor.instruments import AllInstruments, InstrumentReader
+from feedbus.venues.alor.instruments import InstrumentReader
 from feedbus.venues.alor.payloads import (
     DECODERS,
     LOOSE_DECODERS,
@@ -79,17 +80,12 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Known:
-    """What is known of instruments and their bars, for all connections of an account, and longer than these."""
+    """What is known of bars, and of the instruments that the venue has listed, by symbol. It is one for all connections
+    of an account, and outlives them."""
 
     def __init__(self) -> None:
         self.bars: dict[Subscription, KnownBars] = {}
-        self.instruments: AllInstruments = {}
-
-    def forget(self, subscription: Subscription) -> None:
-        """A subscription was given up."""
-        self.bars.pop(subscription, None)
-        if subscription.channel == "instruments":
-            self.instruments.pop(subscription.symbol, None)
+        self.listed: dict[str, Instrument] = {}
 
 
 class AlorSubscription(TrackedSubscription):
@@ -134,7 +130,7 @@ class AlorSubscription(TrackedSubscription):
             known.bars[subscription] = self._bars
             self.events: MakeEvents = self._bars.events
         elif feed == "instruments":
-            self._instrument = InstrumentReader(known.instruments)
+            self._instrument = InstrumentReader(known.listed)
             self.events = self._instrument.events
         else:
             self.events = _EVENTS[feed]

@@ -106,7 +106,7 @@ class Session(SubscribingSession[AlorSubscription]):
 
     def dropped(self, tracked: AlorSubscription) -> None:
         """Forget what is known of a subscription that was given up, and expect its end."""
-        self._known.forget(tracked.subscription)
+        self._known.bars.pop(tracked.subscription, None)
         self._expect_end(tracked)
 
     def asked_in_vain(self, tracked: AlorSubscription) -> None:
