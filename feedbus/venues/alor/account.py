@@ -79,6 +79,10 @@ class Account:
         path = urlsplit(url).path.rstrip("/")
         return "the path /cws takes orders, and sends no market data: use /ws" if path == "/cws" else None
 
+    def rank(self, fetch: Fetch) -> tuple[float, ...]:  # noqa: ARG002 - none is before another
+        """They go out as they came."""
+        return ()
+
     def connect_url(self, url: str) -> str:
         """The configured URL itself."""
         return url

@@ -2,7 +2,8 @@
 and with data, in either order.
 
 SYMBOLS are subscribed on CHANNELS with CREDENTIALS, FRAMES are the venue's part of it in order, OTHERS are frames that
-turn it; `answer` is what its servers answer to a Fetch, and SECRETS is what no text may hold.
+turn it; `answer` is what its servers answer to a Fetch, and SECRETS is what no text may hold. LISTED is a page of the
+list of BOARD.
 """
 
 from __future__ import annotations
@@ -124,3 +125,10 @@ OTHERS = [
     data("i5", '{"bd":null,"st":"T"}'),
     data("b4", book(1, 2)),
 ]
+
+BOARD = "TQBR"
+BOARDS = [BOARD]
+LISTED = (
+    b'[{"symbol":"SBER","exchange":"MOEX","board":"TQBR","primaryBoard":"TQBR","lotSize":1,"minStep":0.01,"roundTo":2,'
+    b'"currency":"RUB","ISIN":"RU0009029540","type":"CS","tradingStatus":17}]'
+)
