@@ -34,7 +34,7 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     limits = Limits(connections=10, subscriptions=5000)
-    closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
+    closed_statuses: Collection[str] = frozenset()  # no ticker tells the status
     public: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = KINDS
     bar_periods: Mapping[str, int] = PERIODS

@@ -11,11 +11,10 @@ What is published, as events.Bar with source "venue":
   of history   every bar once; it is final when its period has been over for SETTLED seconds by our clock
   afterwards   a bar at each change; once a later bar comes, it is final, and published again if it wasn't before
 
-`revision` counts the versions of a bar that were published before. `complete` is False in one case: a bar ended because
-a later one came, and trades of its end may be missing. This is so unless the last version came after the period's end,
-or the later bar came so late after it that the venue would have had the time for another version. It drops versions
-that follow one another within `frequency`, and doesn't say whether it keeps the last one of a bar. For the same reason
-a bar is incomplete that was forming when the connection broke, and that didn't come again with the next one's history.
+`revision` counts the versions of a bar that were published before. `complete` is False in one case: the bar was forming
+when the connection broke, a later one has come since, and it hasn't come again itself. That `frequency` drops versions
+takes nothing from a bar: as users of the venue found, it sends the last version of a bar when the next one begins,
+however long the interval is.
 
 To know what is new, the two newest bars are kept in KnownBars, which outlives the connections. A later subscription
 asks for history from the older of the two on, so that nothing is missing; what is known already isn't published again.
@@ -47,7 +46,6 @@ PERIODS = {
 BARS_KEPT = 2
 LONGEST_WAY_BACK = 1000  # bars
 SETTLED = 10  # seconds
-SLACK = 1_000_000_000  # nanoseconds: how long a frame may be under way, and how far our clock may be from the venue's
 
 _S = 1_000_000_000
 _DAY = 86_400 * _S
@@ -55,33 +53,31 @@ _Values = tuple[float | None, float | None, float | None, float | None, float | 
 
 
 class BarVersion(msgspec.Struct, frozen=True, gc=False):
-    """One bar as it was published last: open, high, low, close and volume. It last came at `seen_at` (ns), which is 0
-    when that wasn't on the present subscription."""
+    """One bar as it was published last: open, high, low, close and volume. `seen` says whether the present subscription
+    has brought it."""
 
     values: _Values
     final: bool
     complete: bool
     revision: int
-    seen_at: int
+    seen: bool
 
 
 class KnownBars:
     """The newest bars of one channel and symbol, by their start (ns). They outlive the subscriptions.
 
-    `history` is how many bars back the first subscription asks, `frequency` how many milliseconds two versions of a bar
-    are apart at least.
+    `history` is how many bars back the first subscription asks.
     """
 
-    def __init__(self, channel: str, history: int, frequency: int) -> None:
+    def __init__(self, channel: str, history: int) -> None:
         self.versions: dict[int, BarVersion] = {}
         self._period_s = PERIODS[channel]
         self._history = history
-        self._interval = frequency * 1_000_000 + SLACK
 
     def asked(self, now_ns: int) -> dict[str, Any]:
         """What a request says of history. Of the bars that are known, none has been seen on its subscription yet."""
         for start, version in self.versions.items():
-            self.versions[start] = msgspec.structs.replace(version, seen_at=0)
+            self.versions[start] = msgspec.structs.replace(version, seen=False)
         now_s = max(0, now_ns) // _S
         current = now_s - now_s % self._period_s
         back = LONGEST_WAY_BACK if self.versions else self._history
@@ -101,14 +97,14 @@ class KnownBars:
         before = self.versions.get(start)
         if before is None and start < newest:
             return []
-        changed = [newest] if before is None and newest >= 0 and self._has_ended(newest, ts_recv) else []
+        changed = [newest] if before is None and newest >= 0 and self._has_ended(newest) else []
         final = start < newest or ts_recv >= start + (self._period_s + SETTLED) * _S
         values = (body.open, body.high, body.low, body.close, body.volume)
         if before is None:
-            version = BarVersion(values, final, True, 0, ts_recv)
+            version = BarVersion(values, final, True, 0, True)
         else:
             differs = (values, before.final or final, True) != (before.values, before.final, before.complete)
-            version = BarVersion(values, before.final or final, True, before.revision + differs, ts_recv)
+            version = BarVersion(values, before.final or final, True, before.revision + differs, True)
         if before is None or version.revision > before.revision:
             changed.append(start)
         self.versions[start] = version
@@ -117,14 +113,12 @@ class KnownBars:
             del self.versions[min(self.versions)]
         return bars
 
-    def _has_ended(self, start: int, ts_recv: int) -> bool:
+    def _has_ended(self, start: int) -> bool:
         """A later bar came. Returns whether this one hadn't been final, and now is."""
         version = self.versions[start]
         if version.final:
             return False
-        end = start + self._period_s * _S
-        complete = version.seen_at >= end or (version.seen_at > 0 and ts_recv >= end + self._interval)
-        self.versions[start] = BarVersion(version.values, True, complete, version.revision + 1, version.seen_at)
+        self.versions[start] = BarVersion(version.values, True, version.seen, version.revision + 1, version.seen)
         return True
 
     def _bar(self, start: int, version: BarVersion, symbol: str, ts_recv: int) -> Bar:

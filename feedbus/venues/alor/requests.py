@@ -124,9 +124,7 @@ class AlorSubscription(TrackedSubscription):
         self._bars: KnownBars | None = None
         self._instrument: InstrumentReader | None = None
         if feed == "bars":
-            self._bars = known.bars.get(subscription) or KnownBars(
-                subscription.channel, options.history, options.frequency
-            )
+            self._bars = known.bars.get(subscription) or KnownBars(subscription.channel, options.history)
             known.bars[subscription] = self._bars
             self.events: MakeEvents = self._bars.events
         elif feed == "instruments":
