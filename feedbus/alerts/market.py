@@ -279,7 +279,8 @@ class VolumeSpike(MomentWatch):
 
     Only bars of the rule's source and period count. A bar is judged before it is final, too, and fires only once. The
     mean is that of final and complete bars; a later revision of the newest of them replaces it. A bar that had ended
-    more than its own length before the venue sent it is history: it counts for the mean, but fires nothing.
+    more than its own length before the venue sent it, or before it came where the venue doesn't say when that was, is
+    history: it counts for the mean, but fires nothing.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Bar: "on_bar"}
@@ -302,7 +303,7 @@ class VolumeSpike(MomentWatch):
             return
         newest = self._final_volumes[-1][0] if self._final_volumes else -1
         if event.start > newest:
-            is_history = event.ts_event - event.start > 2 * event.period_s * SECOND
+            is_history = (event.ts_event or event.ts_recv) - event.start > 2 * event.period_s * SECOND
             if event.start != self._fired_start and not is_history:
                 self._judge(event, volume, now)
             if event.final and event.complete:

@@ -344,12 +344,12 @@ def test_a_bar_is_compared_with_the_final_bars_before_it(events: list[MarketEven
     assert fired(events) == expected
 
 
-def test_a_bar_of_the_past_counts_for_the_mean_alone() -> None:
-    snapshot = [
-        msgspec.structs.replace(bar(start, volume), ts_event=at(900)) for start, volume in enumerate([10, 10, 10, 99])
-    ]
+@pytest.mark.parametrize("times", [{"ts_event": at(900)}, {"ts_recv": at(900)}])
+def test_a_bar_of_the_past_counts_for_the_mean_alone(times: dict[str, int]) -> None:
+    """Whether the venue says when it sent it, or not."""
+    snapshot = [msgspec.structs.replace(bar(start, volume), **times) for start, volume in enumerate([10, 10, 10, 99])]
     assert fired(snapshot) == []
-    now = msgspec.structs.replace(bar(14, 120), ts_event=at(900))
+    now = msgspec.structs.replace(bar(14, 120), **times)
     assert fired([*snapshot, now]) == [120 / (119 / 3)]
 
 

@@ -141,8 +141,12 @@ async def test_alor_api(alor_api: Path) -> None:
     assert all(trade["symbol"] == "CNY-12.26" and trade["side"] in ("buy", "sell") for trade in data["trades"])
     assert all(trade["id"] > 2**53 for trade in data["trades"])  # rounded, as numbers are in JavaScript
     assert all(quote["bid"] < quote["ask"] and quote["open_interest"] is None for quote in data["quotes"])
-    times = [bar["time"] for bar in data["candles"]]
-    assert times == sorted(times)
+    assert [card["symbol"] for card in seen["board"][1:]] == [card["symbol"] for card in seen["page"]]
+    assert {card["board"] for card in seen["board"]} == {"RFUD"}
+    for name, key, seconds in (("candles", "time", 60), ("parts", "t", 15), ("days", "time", 86400)):
+        times = [bar[key] for bar in data[name]]
+        assert times == sorted(times)
+        assert {time % seconds for time in times} == {0}
     assert seen["afterUnsubscribe"] <= 1
     assert seen["unknown"]["httpCode"] == 400
-    assert venue.counters.subscriptions == 5
+    assert venue.counters.subscriptions == 7

@@ -28,6 +28,7 @@ from typing import Any
 import msgspec
 
 from feedbus.sim.alor import wire
+from feedbus.sim.alor.candles import DAY_S, WEEK_S, can_be
 from feedbus.sim.alor.market import AlorListing
 from feedbus.sim.alor.streams import (
     AlorBarStream,
@@ -52,7 +53,9 @@ _FEEDS = {
     "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
     "BarsGetAndSubscribe", "InstrumentsGetAndSubscribeV2",
 }  # fmt: skip
-_FORMS: dict[str, wire.WireFormat] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
+FORMS: dict[str, wire.WireFormat] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
+
+_NAMED = {"D": DAY_S, "W": WEEK_S}
 
 AlorRequest = dict[str, Any]
 
@@ -156,7 +159,7 @@ class AlorConversation:
             return AlorQuoteStream(listing, form, interval)
         history = request.get("skipHistory") is not True
         since_s = _number(request, "from", 0, 1 << 40)
-        return AlorBarStream(listing, form, minutes_of(request.get("tf")), since_s, interval, history=history)
+        return AlorBarStream(listing, form, seconds_of(request.get("tf")), since_s, interval, history=history)
 
     def _ack_first(self, guid: str) -> bool:
         """Whether the acknowledgement comes before the first data, as the options say."""
@@ -223,15 +226,16 @@ class AlorCommandConversation:
         return []
 
 
-def minutes_of(frame: object) -> int:
-    """The minutes of a candle by its `tf`, which is a number of seconds, the same as a string, or "D". Raises
-    AlorRefusal for what isn't simulated: parts of a minute, what doesn't divide a day, weeks, months and years."""
-    if frame == "D":
-        return 1440
-    seconds = int(frame) if isinstance(frame, str) and frame.isascii() and frame.isdigit() and len(frame) < 9 else frame
-    if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0 or seconds % 60 or 86400 % seconds:
+def seconds_of(frame: object) -> int:
+    """The seconds of a candle by its `tf`, which is their number, the same as a string, "D" or "W". Raises AlorRefusal
+    for what isn't simulated: what divides neither a minute nor a day, months and years."""
+    if isinstance(frame, str):
+        seconds = _NAMED.get(frame) or (int(frame) if frame.isascii() and frame.isdigit() and len(frame) < 9 else 0)
+    else:
+        seconds = frame if isinstance(frame, int) and not isinstance(frame, bool) else 0
+    if not can_be(seconds):
         raise AlorRefusal("Bad request: no such time frame")
-    return seconds // 60
+    return seconds
 
 
 def decoded(data: Frame) -> AlorRequest:
@@ -257,9 +261,9 @@ def guid_of(request: AlorRequest) -> str:
 
 def _form(request: AlorRequest) -> wire.WireFormat:
     form = request.get("format", "Simple")
-    if not isinstance(form, str) or form.lower() not in _FORMS:
+    if not isinstance(form, str) or form.lower() not in FORMS:
         raise AlorRefusal("Bad request: no such format")
-    return _FORMS[form.lower()]
+    return FORMS[form.lower()]
 
 
 def _number(request: AlorRequest, name: str, default: int, most: int) -> int:

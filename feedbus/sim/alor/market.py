@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from feedbus.sim.alor import wire
-from feedbus.sim.moex.candles import MINUTES, MOSCOW_AHEAD, MoexCandle, continued, folded, past
+from feedbus.sim.alor.candles import AlorCandles
 from feedbus.sim.moex.catalogue import Security
 from feedbus.sim.moex.market import MoexFill, MoexInstrument, MoexMarket
 
@@ -72,7 +72,7 @@ class AlorListing:
         self.market = market
         self.options = options
         self._opening_number = instrument.trades
-        self._past: dict[str, list[MoexCandle]] = {}
+        self._candles = AlorCandles(instrument, market, options.seed, FILLS)
         board = wire.text(security.board) if options.trade_board else None
         order = "0" if options.order_numbers == "number" else '"0"'
         self.trade_writer = wire.AlorTradeWriter(
@@ -163,36 +163,9 @@ class AlorListing:
     def _time_us(self, step: int) -> int:
         return (self.market.start_ns + step * self.market.step_ns) // 1000
 
-    def bars(self, minutes: int, since_s: int) -> list[wire.AlorBar]:
-        """The known candles that begin at `since_s` (seconds since the epoch) or later, oldest first, the open one
-        last. Each is `minutes` long, a number that has to divide a day."""
-        interval = next(name for name, each in reversed(MINUTES.items()) if minutes % each == 0)
-        since = -(-since_s // 60) + MOSCOW_AHEAD
-        since = -(-since // minutes) * minutes
-        live = self.instrument.candle_builder.candles(interval, since)
-        before = self._before(interval)
-        if since <= before[-1].start:
-            candles = folded(continued([each for each in before if each.start >= since], live), minutes)
-            if since < before[0].start and candles[0].start < before[0].start:
-                del candles[0]  # its beginning isn't known
-        else:
-            candles = folded(live, minutes)
-        return [self._bar(candle) for candle in candles if candle.start >= since]
-
-    def _before(self, interval: str) -> list[MoexCandle]:
-        """The candles before the market's first step. They are kept only once the market is open, as until then
-        the time of that step may change."""
-        if (before := self._past.get(interval)) is None:
-            opening, minute = self.instrument.opening, self.market.minute(0)
-            before = past(self.security, self.options.seed, opening, minute, interval)
-            if self.market.opened:
-                self._past[interval] = before
-        return before
-
-    def _bar(self, candle: MoexCandle) -> wire.AlorBar:
-        start = (candle.start - MOSCOW_AHEAD) * 60
-        volume = candle.volume // self.security.lot
-        return wire.AlorBar(start, candle.open, candle.high, candle.low, candle.close, volume)
+    def bars(self, seconds: int, since_s: int) -> list[wire.AlorBar]:
+        """The known candles of this length that begin at `since_s` or later, oldest first, the open one last."""
+        return self._candles.bars(seconds, since_s)
 
     def quote(self) -> wire.Values:
         """The values of a quote, by the names that wire.quote takes."""

@@ -2,30 +2,34 @@
 
     POST /refresh?token=...                                   (or {"token": "..."} in the body, which has precedence)
     GET /md/v2/time
-    GET /md/v2/Securities?query=...&limit=...&offset=...
-    GET /md/v2/Securities/MOEX[?limit=...&offset=...]
-    GET /md/v2/Securities/MOEX/SBER[?instrumentGroup=TQBR]
+    GET /md/v2/Securities?query=...&exchange=...&instrumentGroup=...&sector=...&cficode=...&limit=...&offset=...
+    GET /md/v2/Securities/MOEX[?market=...&limit=...&offset=...]                                               (token)
+    GET /md/v2/Securities/MOEX/SBER[?instrumentGroup=TQBR]                                                     (token)
     GET /md/v2/Securities/MOEX/SBER/availableBoards
-    GET /md/v2/Securities/MOEX/SBER/alltrades[?take=...]
+    GET /md/v2/Securities/MOEX/SBER/alltrades[?take=...]                                                       (token)
     GET /md/v2/Securities/MOEX:SBER,MOEX:GAZP/quotes
-    GET /md/v2/orderbooks/MOEX/SBER[?depth=...]
+    GET /md/v2/orderbooks/MOEX/SBER[?depth=...]                                                                (token)
     GET /md/v2/history?exchange=MOEX&symbol=SBER&tf=60&from=...&to=...
 
-The names of resources in a path may be in upper or lower case. All answers are in the format Simple. A request without
-an access token is answered (by ALOR with delayed data, here with the newest), one with an invalid token is refused.
+The names of resources in a path may be in upper or lower case. Each takes `format`. Those with (token) are refused
+without an access token; the others are answered without one (by ALOR with data 15 minutes old, here with the newest),
+and an invalid token is always refused. A list of all exchanges has 25 instruments at a time unless `limit` says
+otherwise, 1000 at most, and that of one exchange all of them. ALOR sorts them by turnover; here the order never
+changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
 from feedbus.sim.alor import wire
-from feedbus.sim.alor.conversation import DEPTH, MAX_DEPTH, AlorRefusal, minutes_of
-from feedbus.sim.alor.market import EXCHANGE, TYPES, AlorListing
+from feedbus.sim.alor.cards import card, cfi_code, market_of
+from feedbus.sim.alor.conversation import DEPTH, FORMS, MAX_DEPTH, AlorRefusal, seconds_of
+from feedbus.sim.alor.market import EXCHANGE, AlorListing
 from feedbus.sim.alor.venue import AlorVenue
 from feedbus.sim.seam import JSON, SimRequest, SimResponse
 
@@ -55,6 +59,8 @@ class AlorRest:
             bearer = request.headers.get("authorization", "")
             if bearer and not self._venue.tokens.valid(bearer.removeprefix("Bearer "), request.now_ns):
                 raise AlorRefusal(wire.BAD_TOKEN, 401)
+            if not bearer and _needs_token(path):
+                raise AlorRefusal("Unauthorized", 401)
             return SimResponse(200, JSON, self._content(path, query, request.now_ns).encode())
         except AlorRefusal as refusal:
             body = {"code": str(refusal), "message": str(refusal), "traceId": None}
@@ -82,7 +88,7 @@ class AlorRest:
                 return self._history(query)
             case ["md", "v2", "orderbooks", exchange, code]:
                 depth = max(1, _number(query, "depth", DEPTH, MAX_DEPTH))
-                return wire.book("simple", self._listing(exchange, code, query).book(depth, existing=True))
+                return wire.book(_form(query), self._listing(exchange, code, query).book(depth, existing=True))
             case ["md", "v2", "securities", *rest]:
                 return self._securities(rest, query)
         raise AlorRefusal("No such resource", 404)
@@ -90,41 +96,42 @@ class AlorRest:
     def _securities(self, path: list[str], query: Query) -> str:
         match path:
             case []:
-                return self._list(query, query.get("query", ""), query.get("exchange", EXCHANGE))
+                listed = self._listed(query.get("exchange", EXCHANGE), query.get("sector"))
+                return _array(_page(_matching(listed, query), query, LIMIT), lambda each: card(_form(query), each))
             case [exchange]:
-                return self._list(query, "", exchange)
+                listed = self._listed(exchange, query.get("market"))
+                return _array(_page(listed, query, len(listed)), lambda each: card(_form(query), each))
             case [pairs, "quotes"]:
                 codes = [pair.partition(":") for pair in pairs.split(",")[:MAX_LIMIT]]
                 listings = [self._listing(exchange, code, {}) for exchange, _, code in codes]
-                return _array(listings, lambda each: wire.quote("simple", each.quote()))
+                return _array(listings, lambda each: wire.quote(_form(query), each.quote()))
             case [exchange, code]:
-                return wire.text(_description(self._listing(exchange, code, query)))
+                return card(_form(query), self._listing(exchange, code, query))
             case [exchange, code, "availableboards"]:
                 self._listing(exchange, code, query)
                 return wire.text([each.security.board for each in self._venue.listings[code]])
             case [exchange, code, "alltrades"]:
                 listing = self._listing(exchange, code, query)
                 trades = listing.newest_trades(_number(query, "take", MAX_LIMIT, MAX_TRADES))
+                form = _form(query)
                 if query.get("descending") == "true":
                     trades.reverse()
-                return _array(trades, lambda trade: listing.trade_writer.trade("simple", trade, existing=True))
+                return _array(trades, lambda trade: listing.trade_writer.trade(form, trade, existing=True))
         raise AlorRefusal("No such resource", 404)
 
-    def _list(self, query: Query, wanted: str, exchange: str) -> str:
+    def _listed(self, exchange: str, market: str | None) -> list[AlorListing]:
+        """All instruments of an exchange, or those of one of its markets."""
         if exchange != EXCHANGE:
             raise AlorRefusal("No such exchange", 404)
-        wanted = wanted.casefold()
         listings = [each for listed in self._venue.listings.values() for each in listed]
-        found = [each for each in listings if wanted in each.security.secid.casefold()]
-        offset, limit = _number(query, "offset", 0, 1 << 30), _number(query, "limit", LIMIT, MAX_LIMIT)
-        return wire.text([_description(each) for each in found[offset : offset + limit]])
+        return [each for each in listings if market in (None, "", market_of(each))]
 
     def _history(self, query: Query) -> str:
         listing = self._listing(query.get("exchange"), query.get("symbol"), query)
         since, until = _number(query, "from", 0, 1 << 40), _number(query, "to", 1 << 40, 1 << 40)
-        bars = [each for each in listing.bars(minutes_of(query.get("tf")), since) if each.time <= until]
-        decimals = listing.security.decimals
-        return f'{{"history":{_array(bars, lambda each: wire.bar("simple", each, decimals))},"next":null,"prev":null}}'
+        bars = [each for each in listing.bars(seconds_of(query.get("tf")), since) if each.time <= until]
+        form, decimals = _form(query), listing.security.decimals
+        return f'{{"history":{_array(bars, lambda each: wire.bar(form, each, decimals))},"next":null,"prev":null}}'
 
     def _listing(self, exchange: str | None, code: str | None, query: Query) -> AlorListing:
         listing = self._venue.find(exchange, code, query.get("instrumentGroup"))
@@ -133,43 +140,41 @@ class AlorRest:
         return listing
 
 
-def _description(listing: AlorListing) -> dict[str, Any]:
-    """The description of an instrument."""
-    security, state = listing.security, listing.state()
-    step = wire.raw(wire.short(security.tick, security.decimals))
-    return {
-        "symbol": security.secid,
-        "shortname": security.name[:10],
-        "description": security.name,
-        "exchange": EXCHANGE,
-        "market": "FORTS" if security.kind == "future" else "FOND",
-        "type": TYPES[security.kind],
-        "lotsize": security.lot,
-        "facevalue": security.face or 1,
-        "cfiCode": {"future": "FXXXXX", "bond": "DBXXXX", "fund": "EUXXXX"}.get(security.kind, "ESXXXX"),
-        "cancellation": "2099-12-31T00:00:00",
-        "minstep": step,
-        "rating": 0,
-        "marginbuy": 0,
-        "marginsell": 0,
-        "marginrate": 0,
-        "pricestep": step,
-        "priceMax": state["price_max"],
-        "priceMin": state["price_min"],
-        "theorPrice": 0,
-        "theorPriceLimit": 0,
-        "volatility": 0,
-        "currency": "RUB",
-        "ISIN": security.isin or "",
-        "yield": None,
-        "board": security.board,
-        "primary_board": security.board,
-        "tradingStatus": state["status"],
-        "tradingStatusInfo": state["status_text"],
-        "complexProductCategory": None,
-        "priceMultiplier": 1,
-        "priceShownUnits": 1,
-    }
+def _needs_token(path: list[str]) -> bool:
+    """Whether ALOR refuses a request for this resource without an access token."""
+    match path:
+        case ["md", "v2", "securities", _]:
+            return True
+        case ["md", "v2", "securities", _, last]:
+            return last != "quotes"
+        case ["md", "v2", "orderbooks", *_] | ["md", "v2", "securities", _, _, "alltrades"]:
+            return True
+    return False
+
+
+def _matching(listings: list[AlorListing], query: Query) -> list[AlorListing]:
+    """Those that a search is about. What is searched for is a part of the code, in upper or lower case."""
+    wanted, board, cfi = query.get("query", "").casefold(), query.get("instrumentGroup"), query.get("cficode", "")
+    return [
+        each
+        for each in listings
+        if wanted in each.security.secid.casefold()
+        and board in (None, "", each.security.board)
+        and cfi_code(each).startswith(cfi.rstrip("X"))
+    ]
+
+
+def _page(listings: list[AlorListing], query: Query, limit: int) -> list[AlorListing]:
+    """The part of a list that is asked for, `limit` long where the query doesn't say."""
+    offset = _number(query, "offset", 0, 1 << 30)
+    return listings[offset : offset + _number(query, "limit", limit, MAX_LIMIT)]
+
+
+def _form(query: Query) -> wire.WireFormat:
+    form = query.get("format", "Simple").lower()
+    if form not in FORMS:
+        raise AlorRefusal("No such format")
+    return FORMS[form]
 
 
 def _split(target: str) -> tuple[list[str], Query]:

@@ -107,11 +107,11 @@ class AlorBarStream:
     """The stream of BarsGetAndSubscribe."""
 
     def __init__(
-        self, listing: AlorListing, form: wire.WireFormat, minutes: int, since_s: int, interval: int, *, history: bool
+        self, listing: AlorListing, form: wire.WireFormat, seconds: int, since_s: int, interval: int, *, history: bool
     ) -> None:
         self._listing = listing
         self._form = form
-        self._minutes = minutes
+        self._seconds = seconds
         self._since_s = since_s
         self._interval = interval
         self._history = history
@@ -131,7 +131,7 @@ class AlorBarStream:
     def _take(self) -> list[wire.AlorBar]:
         """The candles that are new or have changed since the last call."""
         newest, self._sent_at = self._newest, self._listing.market.step
-        bars = self._listing.bars(self._minutes, self._since_s)
+        bars = self._listing.bars(self._seconds, self._since_s)
         if bars:
             self._newest = bars[-1]
             self._since_s = bars[-1].time

@@ -8,11 +8,18 @@
 |           |                 | sent. `side` is taken for the aggressor's: the venue doesn't say whose it is           |
 | quotes    | quote, ticker   | the best prices and the day's statistics, conflated to one in `frequency` ms; a frame  |
 |           |                 | is complete, and becomes one of each kind                                              |
+| bars_60…  | bar             | the last `history` bars, then the current one as it changes, conflated to one in       |
+|           |                 | `frequency` ms; bars.py says which versions are final and complete. bars_15 to         |
+|           |                 | bars_14400 (seconds), bars_D and bars_W                                                |
+| instru-   | instrument      | the board and the trading status, at first and at each change; instruments.py          |
+| ments     |                 |                                                                                        |
 
-Units: sizes are lots. A ticker's `volume` is the venue's for the day, whose unit it doesn't say; `previous_close` comes
-in the format Simple alone, and there is no turnover, count of trades or status. Times are milliseconds, and for trades
-in Simple 100 ns; quotes without the time of their book have none. Symbols: see symbols.py.
-Without `channels` it is all three.
+Units: sizes are lots. A ticker's `volume` is the venue's for the day, whose unit it doesn't say, and neither does it of
+a bar's, which its users take for lots. `previous_close` comes in the format Simple alone, and there is no turnover,
+count of trades or status. Times are milliseconds, and for trades in Simple 100 ns; bars, instruments and quotes without
+the time of their book have none. Symbols: see symbols.py. Without `channels` it is the first three.
+
+The format Heavy isn't read: it has nothing besides that an event has room for, and comes twice a second at most.
 
 A refresh token (`refresh_token` of the credentials) is worth an access token, which every message to the venue carries:
 tokens.py. The conversation is in session.py. Limits: 10 connections, 5000 subscriptions on each; more than 5000

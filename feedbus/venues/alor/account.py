@@ -10,12 +10,14 @@ import msgspec
 
 from feedbus.errors import ConfigError, VenueError
 from feedbus.venues import trading_days
+from feedbus.venues.alor.bars import PERIODS
+from feedbus.venues.alor.listing import AlorInstrumentList, board_problem
 from feedbus.venues.alor.payloads import VENUE
-from feedbus.venues.alor.requests import CHANNELS, KINDS, LEAST_FREQUENCY, Options
+from feedbus.venues.alor.requests import KINDS, LEAST_FREQUENCY, Known, Options, chosen
 from feedbus.venues.alor.session import Session
 from feedbus.venues.alor.symbols import symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
-from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials, chosen_channels
+from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
 
@@ -32,10 +34,10 @@ class Account:
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
     limits = Limits(connections=10, subscriptions=5000)
-    closed_statuses: Collection[str] = frozenset()  # no channel that is published here tells the status
+    closed_statuses: Collection[str] = frozenset()  # no ticker tells the status
     public: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = KINDS
-    bar_periods: Mapping[str, int] = {}
+    bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in
 
     def __init__(
@@ -45,9 +47,10 @@ class Account:
         secret = credentials.get(REFRESH_TOKEN)
         if secret is None:
             raise ConfigError(f"credentials: {REFRESH_TOKEN} is missing")
-        self.channels = chosen_channels(channels, CHANNELS, CHANNELS)
+        self.channels = chosen(channels)
         self._options = _checked(Options() if options is None else options)
         self._tokens = AccessTokens(secret)
+        self._known = Known()
 
     @staticmethod
     def trading_day(time: int) -> int:
@@ -62,10 +65,23 @@ class Account:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
 
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Returns why the instruments of this board can't be listed, or None when they can."""
+        return board_problem(board)
+
+    def listing(self, boards: Sequence[str]) -> AlorInstrumentList:
+        """A new conversation about what these boards list."""
+        return AlorInstrumentList(boards, self._options.exchange, known=self._known.listed)
+
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""
         path = urlsplit(url).path.rstrip("/")
         return "the path /cws takes orders, and sends no market data: use /ws" if path == "/cws" else None
+
+    def rank(self, fetch: Fetch) -> tuple[float, ...]:  # noqa: ARG002 - none is before another
+        """They go out as they came."""
+        return ()
 
     def connect_url(self, url: str) -> str:
         """The configured URL itself."""
@@ -73,7 +89,7 @@ class Account:
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""
-        return Session(self._tokens, self._options, self.channels, symbols)
+        return Session(self._tokens, self._options, self.channels, symbols, self._known)
 
     def start(self, now: float) -> Sequence[AccountEffect]:
         """Get an access token."""

@@ -4,9 +4,10 @@
     {"data":{"id":9237394357,"sym":"SBER","bd":"TQBR","q":79,"px":267.92,"t":1702969208987,"h":false,"s":"sell"},"guid":"a2"}
 
 The same key means different things on different channels (`h` is "history" in a trade and the day's high in a quote),
-and no frame says which channel it is of: the guid does. Times are milliseconds since the epoch, UTC, but for that of
-the last price, which is in seconds. Trades and quotes say their `symbol`, which may be "[N/A]"; books don't. Source:
-ALOR's AsyncAPI 3.1 specification (alor.dev), and frames as the exchange sent them.
+and no frame says which channel it is of: the guid does. Times are milliseconds since the epoch, UTC, but for those of
+the last price and of bars, which are in seconds. Trades, quotes and instruments say their `symbol`, which may be
+"[N/A]"; books and bars don't. What bars and instruments become depends on what came before: bars.py, instruments.py.
+Source: ALOR's AsyncAPI 3.1 specification (alor.dev), and frames as the exchange sent them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from feedbus.schema.events import BookSnapshot, MarketData, Quote, Side, Ticker, Trade
 from feedbus.venues.fields import Amount, Milliseconds, Price, PriceBelowZero, Size, Whole
@@ -29,6 +30,8 @@ L = TypeVar("L")  # a level
 P = TypeVar("P")  # a price
 S = TypeVar("S")  # a size
 _Seconds = Annotated[int, Meta(ge=0, lt=2**63 // 1_000_000_000)]  # so that its nanoseconds fit 64 bits
+
+_Word = Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
 
 _FRACTION = re.compile(r"\.(\d{3})(\d{1,6})Z?\Z", re.ASCII)  # of a second: milliseconds, then the digits beyond
 
@@ -149,6 +152,45 @@ class SlimQuotes(msgspec.Struct, Generic[P, S], gc=False):
         """The format Slim doesn't have it."""
 
 
+class SimpleBar(msgspec.Struct, Generic[P, S], gc=False):
+    """One bar: its start, prices and volume. Nothing says whether it is over."""
+
+    time: _Seconds
+    open: P | None = None
+    high: P | None = None
+    low: P | None = None
+    close: P | None = None
+    volume: S | None = None
+
+
+class SlimBar(msgspec.Struct, Generic[P, S], gc=False):
+    """One bar: its start, prices and volume."""
+
+    time: _Seconds = field(name="t")
+    open: P | None = field(name="o", default=None)
+    high: P | None = field(name="h", default=None)
+    low: P | None = field(name="l", default=None)
+    close: P | None = field(name="c", default=None)
+    volume: S | None = field(name="v", default=None)
+
+
+class SimpleInstrument(msgspec.Struct, gc=False):
+    """What is said of an instrument: all of it at first, and later what has changed. Its price limits, margins and
+    theoretical prices aren't read."""
+
+    symbol: str | None = None
+    board: _Word | UnsetType | None = UNSET
+    status: _Word | Whole | UnsetType | None = field(name="tradingStatus", default=UNSET)
+
+
+class SlimInstrument(msgspec.Struct, gc=False):
+    """What is said of an instrument."""
+
+    symbol: str | None = field(name="sym", default=None)
+    board: _Word | UnsetType | None = field(name="bd", default=UNSET)
+    status: _Word | Whole | UnsetType | None = field(name="st", default=UNSET)
+
+
 Format = Literal["Simple", "Slim"]
 DecodeFrame = Callable[[bytes | bytearray], AlorFrame[Any]]
 MakeEvents = Callable[[Any, str, int], Sequence[MarketData]]
@@ -160,8 +202,13 @@ DECODERS: dict[tuple[str, Format], DecodeFrame] = {
     ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[Price]]).decode,
     ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[Price, Amount]]).decode,
     ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[Price, Amount]]).decode,
+    ("bars", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBar[Price, Amount]]).decode,
+    ("bars", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBar[Price, Amount]]).decode,
+    ("instruments", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleInstrument]).decode,
+    ("instruments", "Slim"): msgspec.json.Decoder(AlorFrame[SlimInstrument]).decode,
 }
-"""They refuse a frame with any number out of bounds, and with a price below 0, which is rare."""
+"""By what is subscribed, and format. They refuse a frame with any number out of bounds, and with a price below 0, which
+is rare."""
 
 _Number = float | None
 LOOSE_DECODERS: dict[tuple[str, Format], DecodeFrame] = {
@@ -171,6 +218,10 @@ LOOSE_DECODERS: dict[tuple[str, Format], DecodeFrame] = {
     ("alltrades", "Slim"): msgspec.json.Decoder(AlorFrame[SlimTrade[PriceBelowZero]]).decode,
     ("quotes", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleQuotes[float, float]]).decode,
     ("quotes", "Slim"): msgspec.json.Decoder(AlorFrame[SlimQuotes[float, float]]).decode,
+    ("bars", "Simple"): msgspec.json.Decoder(AlorFrame[SimpleBar[float, float]]).decode,
+    ("bars", "Slim"): msgspec.json.Decoder(AlorFrame[SlimBar[float, float]]).decode,
+    ("instruments", "Simple"): DECODERS["instruments", "Simple"],
+    ("instruments", "Slim"): DECODERS["instruments", "Slim"],
 }
 """For the frames that those above refuse. Problems.clean has to leave out of them what is out of bounds."""
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from feedbus.errors import ConfigError
+from feedbus.schema.events import Instrument
+from feedbus.venues.alor.bars import LONGEST_WAY_BACK, PERIODS, KnownBars
+from feedbus.venues.alor.instruments import InstrumentReader
 from feedbus.venues.alor.payloads import (
     DECODERS,
     LOOSE_DECODERS,
@@ -17,13 +22,21 @@ from feedbus.venues.alor.payloads import (
     trade_events,
 )
 from feedbus.venues.alor.symbols import parse_symbol
-from feedbus.venues.protocol import Subscription
+from feedbus.venues.protocol import Subscription, chosen_channels
 from feedbus.venues.subscriptions import Leaving, TrackedSubscription
 
-KINDS = {"orderbook": ("book",), "alltrades": ("trade",), "quotes": ("quote", "ticker")}
+KINDS: dict[str, tuple[str, ...]] = {
+    "orderbook": ("book",),
+    "alltrades": ("trade",),
+    "quotes": ("quote", "ticker"),
+    **dict.fromkeys(PERIODS, ("bar",)),
+    "instruments": ("instrument",),
+}
 """The topic words of what a channel's frames become."""
 
 CHANNELS = tuple(KINDS)
+USUAL = ("orderbook", "alltrades", "quotes")
+"""The channels of a feed that names none."""
 
 LEAST_FREQUENCY: dict[Format, int] = {"Simple": 25, "Slim": 10}
 
@@ -31,8 +44,21 @@ _OPCODES = {
     "orderbook": "OrderBookGetAndSubscribe",
     "alltrades": "AllTradesGetAndSubscribe",
     "quotes": "QuotesSubscribe",
+    "bars": "BarsGetAndSubscribe",
+    "instruments": "InstrumentsGetAndSubscribeV2",
 }
 _EVENTS: dict[str, MakeEvents] = {"orderbook": book_events, "alltrades": trade_events, "quotes": quote_events}
+_PASSED_OVER = {"alltrades": "existing_trades", "bars": "repeated_bars", "instruments": "unchanged_instruments"}
+_NAMELESS = ("orderbook", "bars")  # what names no instrument in its data
+
+
+def chosen(channels: Sequence[str]) -> tuple[str, ...]:
+    """Returns the channels to subscribe to: those that the configuration names, or the usual ones. Raises
+    ConfigError."""
+    for length, name in (("month", "bars_M"), ("year", "bars_Y")):
+        if name in channels:
+            raise ConfigError(f"channels: {name}: a {length} has no fixed number of seconds, which a bar has")
+    return chosen_channels(channels, CHANNELS, USUAL)
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,26 +66,46 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     format     how the venue writes frames: Slim has short keys
     depth      levels of a side of a book
-    frequency  the least milliseconds between two books or quotes of an instrument; the venue drops those between
+    frequency  the least milliseconds between two books, quotes or versions of a bar of an instrument; the venue drops
+               those between
     exchange   the exchange of symbols that don't name one
+    history    how many bars back are asked for at the start
     """
 
     format: Format = "Slim"
     depth: Annotated[int, Meta(ge=1, le=50)] = 20
     frequency: Annotated[int, Meta(ge=10, le=60_000)] = 100
     exchange: Literal["MOEX", "SPBX"] = "MOEX"
+    history: Annotated[int, Meta(ge=0, le=LONGEST_WAY_BACK)] = 100
+
+
+class Known:
+    """What is known of bars, and of the instruments that the venue has listed, by symbol. It is one for all connections
+    of an account, and outlives them."""
+
+    def __init__(self) -> None:
+        self.bars: dict[Subscription, KnownBars] = {}
+        self.listed: dict[str, Instrument] = {}
 
 
 class AlorSubscription(TrackedSubscription):
-    """A subscription with what reads its data. `guid` and `serial` (the token's) are those of the last request."""
+    """A subscription with what reads its data. `guid` and `serial` (the token's) are those of the last request.
+
+    `begin` is called when a request goes out, and returns what that adds to it. `passed_over` is the counter of frames
+    that become no event, and `idles` says whether these show all the same that the subscription works.
+    """
 
     __slots__ = (
+        "_bars",
+        "_instrument",
         "acked",
         "code",
         "decode",
         "decode_loosely",
         "events",
         "guid",
+        "idles",
+        "passed_over",
         "place",
         "serial",
         "symbol",
@@ -67,20 +113,39 @@ class AlorSubscription(TrackedSubscription):
         "wire",
     )
 
-    def __init__(self, subscription: Subscription, options: Options) -> None:
+    def __init__(self, subscription: Subscription, options: Options, known: Known) -> None:
         super().__init__(subscription)
+        feed = _feed(subscription.channel)
         self.symbol = subscription.symbol
         self.place = str(subscription)
         self.wire = _request(subscription, options)
-        self.decode = DECODERS[subscription.channel, options.format]
-        self.decode_loosely = LOOSE_DECODERS[subscription.channel, options.format]
-        self.events = _EVENTS[subscription.channel]
-        # What the data has to name; "" on the channel whose data names nothing.
-        self.code: str = "" if subscription.channel == "orderbook" else self.wire["code"]
+        self.decode = DECODERS[feed, options.format]
+        self.decode_loosely = LOOSE_DECODERS[feed, options.format]
+        self._bars: KnownBars | None = None
+        self._instrument: InstrumentReader | None = None
+        if feed == "bars":
+            self._bars = known.bars.get(subscription) or KnownBars(subscription.channel, options.history)
+            known.bars[subscription] = self._bars
+            self.events: MakeEvents = self._bars.events
+        elif feed == "instruments":
+            self._instrument = InstrumentReader(known.listed)
+            self.events = self._instrument.events
+        else:
+            self.events = _EVENTS[feed]
+        self.passed_over = _PASSED_OVER.get(feed, "")
+        self.idles = feed == "bars"
+        # What the data has to name; "" where the data names nothing.
+        self.code: str = "" if feed in _NAMELESS else self.wire["code"]
         self.guid = ""
         self.serial = 0
         self.acked = False  # the request was answered, if only after its data
         self.unauthorized = False  # the last answer was that the token is no good
+
+    def begin(self, now_ns: int) -> dict[str, Any]:
+        """What a request at this time says of history."""
+        if self._instrument is not None:
+            self._instrument.begin()
+        return {} if self._bars is None else self._bars.asked(now_ns)
 
 
 class EndingSubscription:
@@ -100,30 +165,35 @@ class EndingSubscription:
         self.retried = False
 
 
+def _feed(channel: str) -> str:
+    """What a channel subscribes: bars of whatever length are one thing."""
+    return "bars" if channel in PERIODS else channel
+
+
 def _request(subscription: Subscription, options: Options) -> dict[str, Any]:
-    """Returns a request without its guid and token. For trades it has no `depth`, so that the venue sends no
-    history."""
+    """Returns a request without its guid and token, and without what it says of history. For trades it has no `depth`,
+    so that the venue sends none."""
     wanted = parse_symbol(subscription.symbol, options.exchange)
-    request: dict[str, Any] = {
-        "opcode": _OPCODES[subscription.channel],
-        "exchange": wanted.exchange,
-        "code": wanted.code,
-    }
+    feed = _feed(subscription.channel)
+    request: dict[str, Any] = {"opcode": _OPCODES[feed], "exchange": wanted.exchange, "code": wanted.code}
     if wanted.board is not None:
         request["instrumentGroup"] = wanted.board
-    match subscription.channel:
+    match feed:
         case "orderbook":
             request |= {"depth": options.depth, "frequency": options.frequency}
         case "quotes":
             request["frequency"] = options.frequency
-        case _:
+        case "alltrades":
             request["includeVirtualTrades"] = False
+        case "bars":
+            time_frame = subscription.channel.removeprefix("bars_")
+            request |= {"tf": time_frame, "splitAdjust": False, "frequency": options.frequency}
     return request | {"format": options.format}
 
 
-def subscribe(tracked: AlorSubscription, guid: str, token: str) -> str:
-    """The request for a subscription."""
-    return _json({**tracked.wire, "guid": guid, "token": token})
+def subscribe(tracked: AlorSubscription, guid: str, token: str, now_ns: int) -> str:
+    """The request for a subscription, at this time."""
+    return _json({**tracked.wire, **tracked.begin(now_ns), "guid": guid, "token": token})
 
 
 def unsubscribe(guid: str, token: str) -> str:

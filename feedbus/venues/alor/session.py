@@ -19,7 +19,7 @@ from feedbus.schema.events import Event
 from feedbus.venues.alor import requests
 from feedbus.venues.alor.payloads import NO_DATA, UNNAMED, decode_envelope, decode_text
 from feedbus.venues.alor.ping import SILENCE, Pings
-from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Options
+from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Known, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
 from feedbus.venues.problems import Problems
@@ -43,9 +43,18 @@ GUID = b'"guid":"'
 class Session(SubscribingSession[AlorSubscription]):
     """One conversation. See feedbus.venues.protocol for the calls and the effects."""
 
-    def __init__(self, tokens: AccessTokens, options: Options, channels: Sequence[str], symbols: Sequence[str]) -> None:
+    def __init__(
+        self,
+        tokens: AccessTokens,
+        options: Options,
+        channels: Sequence[str],
+        symbols: Sequence[str],
+        known: Known | None = None,
+    ) -> None:
+        self._known = known = Known() if known is None else known
+
         def track(subscription: Subscription) -> AlorSubscription:
-            return AlorSubscription(subscription, options)
+            return AlorSubscription(subscription, options, known)
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=self._build, sent=self._note_sent), symbols)
         self._tokens = tokens
@@ -96,19 +105,14 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from super().tick(now)
 
     def dropped(self, tracked: AlorSubscription) -> None:
-        """Remember a subscription that was given up until the venue has acknowledged its end, so that the
-        acknowledgements that are still to come aren't counted as unknown."""
-        if self._forget_guid(tracked):
-            if len(self._ending) >= MAX_ENDING:
-                del self._ending[next(iter(self._ending))]
-                self.counts["forgotten"] += 1
-            leaving = Leaving(tracked.subscription, tracked.request)
-            self._ending[tracked.guid] = EndingSubscription(tracked.guid, leaving, 1 if tracked.acked else 2)
+        """Forget what is known of a subscription that was given up, and expect its end."""
+        self._known.bars.pop(tracked.subscription, None)
+        self._expect_end(tracked)
 
     def asked_in_vain(self, tracked: AlorSubscription) -> None:
         """End the subscription of the guid that the venue hasn't answered: the next request has another one."""
         self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
-        self.dropped(tracked)
+        self._expect_end(tracked)
 
     def deadlines(self) -> Sequence[float]:
         """When the next ping is due."""
@@ -130,6 +134,8 @@ class Session(SubscribingSession[AlorSubscription]):
         unknown_guids     frames that name no subscription of ours
         other_instruments data that names another symbol than the one subscribed, which is not published
         existing_trades   trades of before the subscription, which are not published
+        repeated_bars     bars that are known as they are, or are older than the two newest; they are not published
+        unchanged_instruments  messages about an instrument that change nothing that is published of it
         unauthorized      answers with code 401
         unanswered        requests that weren't answered in time
         refused_requests  requests to end a subscription that the venue refused
@@ -175,7 +181,8 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from (self._skip(error.place, error.reason) for error in problems.errors())
         self.counts.update(problems.left_out())
         events = self._events(tracked, body, ts_recv)
-        if events and tracked.state == "confirmed" and isinstance(events[0], Event):
+        works = isinstance(events[0], Event) if events else tracked.idles
+        if works and tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)
             self._live[tracked.guid.encode()] = tracked
         yield from events
@@ -201,7 +208,7 @@ class Session(SubscribingSession[AlorSubscription]):
             return (self._skip(tracked.place, str(OtherInstrument(body.symbol))),)
         events = tracked.events(body, tracked.symbol, ts_recv)
         if not events:
-            self.counts["existing_trades"] += 1
+            self.counts[tracked.passed_over] += 1
         return events
 
     def _answer(self, guid: str | int, code: int, text: str, now: float) -> Iterator[Effect]:
@@ -285,7 +292,8 @@ class Session(SubscribingSession[AlorSubscription]):
         if request.leaving:
             return requests.unsubscribe(guid_of(request.leaving[0]), self._token.text)
         [tracked] = request.wanted
-        return requests.subscribe(tracked, guid_of(Leaving(tracked.subscription, request.number)), self._token.text)
+        guid = guid_of(Leaving(tracked.subscription, request.number))
+        return requests.subscribe(tracked, guid, self._token.text, self._tokens.time_ns(request.sent_at))
 
     def _note_sent(self, request: Request[AlorSubscription]) -> None:
         """A request goes out: from now on frames with its guid belong to its subscription."""
@@ -298,6 +306,16 @@ class Session(SubscribingSession[AlorSubscription]):
             tracked.serial = self._token.serial
             tracked.acked = False
             self._by_guid[tracked.guid] = tracked
+
+    def _expect_end(self, tracked: AlorSubscription) -> None:
+        """Remember a subscription that is being ended until the venue has acknowledged its end, so that the
+        acknowledgements that are still to come aren't counted as unknown."""
+        if self._forget_guid(tracked):
+            if len(self._ending) >= MAX_ENDING:
+                del self._ending[next(iter(self._ending))]
+                self.counts["forgotten"] += 1
+            leaving = Leaving(tracked.subscription, tracked.request)
+            self._ending[tracked.guid] = EndingSubscription(tracked.guid, leaving, 1 if tracked.acked else 2)
 
     def _ping(self, now: float) -> Iterator[Effect]:
         token = self._tokens.current(now)

@@ -17,7 +17,7 @@ MAX_CODE = 32
 
 _CODE = re.compile(rf"[!-~]{{1,{MAX_CODE}}}")  # printable ASCII, no space
 _SEVERAL = re.compile(r"[.:/_\s]")
-_BOARD = re.compile(r"[A-Z0-9_]{1,16}")
+BOARD = re.compile(r"[A-Z0-9_]{1,16}")
 # These have a meaning in YAML, shells and lists, so that somewhere a symbol with them would be quoted wrongly.
 _AWKWARD = frozenset("\"'\\,")
 
@@ -47,7 +47,7 @@ def _problem(symbol: str) -> str | None:
         return "has no code, like SBER or MOEX:SBER:TQBR"
     if not _CODE.fullmatch(code) or not _AWKWARD.isdisjoint(code):
         return f"its code holds a space, a quote, a comma, a backslash or no ASCII, or is over {MAX_CODE} characters"
-    if len(parts) == 3 and not _BOARD.fullmatch(parts[2]):
+    if len(parts) == 3 and not BOARD.fullmatch(parts[2]):
         return "its board is not written in A-Z, 0-9 and _"
     return _misspelt(code, parts[2] if len(parts) == 3 else "")
 

@@ -82,6 +82,7 @@ class AccessTokens:
         self._asked_at = -inf
         self._due_at = inf
         self._failures = 0
+        self._clock = 0  # nanoseconds since the epoch at which `now` was 0
 
     def start(self, now: float) -> Sequence[AccountEffect]:
         """Ask for a token, and forget the former one."""
@@ -101,6 +102,7 @@ class AccessTokens:
         if answer.status in REFUSALS:
             self._due_at = inf
             return (Fatal(f"the refresh token is refused (HTTP {answer.status}): wrong, expired or revoked"),)
+        self._clock = answer.ts_recv - round(now * 1e9)
         if answer.status != 200:
             return self._failed(f"HTTP {answer.status}", now)
         try:
@@ -118,6 +120,10 @@ class AccessTokens:
     def current(self, now: float) -> Token | None:
         """Returns the token, or None while there is none, or only one that has expired or was refused."""
         return self._token if now < self._dies_at and not self._refused else None
+
+    def time_ns(self, now: float) -> int:
+        """Nanoseconds since the epoch, by our clock when it told that an answer had come."""
+        return self._clock + round(now * 1e9)
 
     def refused(self, serial: int) -> bool:
         """The venue refused the token of this number. Returns True when it is the present token and this is new, so

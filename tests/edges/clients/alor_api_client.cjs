@@ -32,6 +32,9 @@ async function main() {
   });
   seen.refreshed = Object.keys(await api.refreshToken());
   seen.card = await api.instruments.getSecurityByExchangeAndSymbol({ exchange: "MOEX", symbol: "SBER" });
+  const board = { query: "", exchange: "MOEX", instrumentGroup: "RFUD", limit: 3, format: "Simple" };
+  seen.board = await api.instruments.getSecurities(board);
+  seen.page = await api.instruments.getSecuritiesByExchange({ exchange: "MOEX", market: "FORTS", limit: 2, offset: 1 });
   const sber = { exchange: "MOEX", code: "SBER", instrumentGroup: "TQBR" };
   const future = { exchange: "MOEX", code: "CNY-12.26" };
   const from = Math.floor(Date.now() / 1000) - 300;
@@ -41,6 +44,8 @@ async function main() {
     trades: ["alltrades", { ...future, depth: 2, format: "Simple" }],
     quotes: ["quotes", { ...sber, format: "Simple" }],
     candles: ["candles", { ...sber, tf: 60, from, format: "Simple" }],
+    parts: ["candles", { ...sber, tf: "15", from, skipHistory: false, format: "Slim" }],
+    days: ["candles", { ...sber, tf: "D", from: from - 5 * 86400, format: "Heavy" }],
   };
   const done = Object.keys(wanted).map((name) => enough(name, ENOUGH));
   const leave = {};

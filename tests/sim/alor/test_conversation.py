@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedbus.sim.alor.conversation import AlorConversation, AlorRefusal, minutes_of
+from feedbus.sim.alor.conversation import AlorConversation, AlorRefusal, seconds_of
 from feedbus.sim.alor.market import futures
 from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import securities
@@ -258,17 +258,20 @@ def test_the_same_seed_and_requests_give_the_same_messages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "minutes"),
-    [("60", 1), (60, 1), ("300", 5), (900, 15), (3600, 60), ("D", 1440), (86400, 1440), ("14400", 240)],
+    ("frame", "seconds"),
+    [(15, 15), ("15", 15), (1, 1), ("60", 60), (60, 60), ("300", 300), (900, 900), (3600, 3600), ("14400", 14400),
+     ("D", 86400), (86400, 86400), ("W", 604800), ("604800", 604800)],
+)  # fmt: skip
+def test_a_time_frame_is_seconds_a_day_or_a_week(frame: object, seconds: int) -> None:
+    assert seconds_of(frame) == seconds
+
+
+@pytest.mark.parametrize(
+    "frame", [None, 0, -60, 7, "25", 61, 420, "", "M", "Y", True, 60.0, "²", "9" * 30, 10**40, [60]]
 )
-def test_a_time_frame_is_seconds_or_a_day(frame: object, minutes: int) -> None:
-    assert minutes_of(frame) == minutes
-
-
-@pytest.mark.parametrize("frame", [None, 0, -60, 15, "15", 420, "W", "M", "Y", True, 60.0, "²", "9" * 30, 10**40, [60]])
 def test_other_time_frames_are_not_simulated(frame: object) -> None:
     with pytest.raises(AlorRefusal):
-        minutes_of(frame)
+        seconds_of(frame)
 
 
 SCRAPS = (

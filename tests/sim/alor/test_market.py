@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from feedbus.sim.alor import market
 from feedbus.sim.alor import venue as venue_module
 from feedbus.sim.alor.market import AlorListing
-from feedbus.sim.alor.venue import AlorSimOptions, AlorVenue
 from feedbus.sim.moex.catalogue import Security, securities
 from tests.sim.alor.markets import SAMPLE, START_NS, venue
 
@@ -122,48 +121,6 @@ def test_no_two_trades_share_an_id() -> None:
     made = venue(steps=100)
     ids = [trade.id for (listing,) in made.listings.values() for trade in listing.newest_trades(50)]
     assert len(ids) == len(set(ids))
-
-
-@pytest.mark.parametrize("minutes", [1, 2, 5, 10, 15, 30, 60, 240, 1440])
-def test_bars_follow_one_another_and_end_at_the_last_price(minutes: int) -> None:
-    listing = sber(60, rate=1.0)
-    bars = listing.bars(minutes, 0)
-    assert len(bars) > 10
-    assert all(after.time - before.time == minutes * 60 for before, after in pairwise(bars))
-    assert all(before.close == after.open for before, after in pairwise(bars[:-1]))
-    assert bars[-1].close == listing.instrument.last
-    assert all(bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high for bar in bars)
-
-
-@settings(max_examples=20, deadline=None)
-@given(back=st.integers(-500, 20_000), minutes=st.sampled_from([1, 5, 10, 30, 60, 240]), steps=st.integers(0, 400))
-def test_bars_since_a_time_are_the_last_of_all_bars(back: int, minutes: int, steps: int) -> None:
-    listing = sber(steps, rate=1.0)
-    since = START_NS // 1_000_000_000 - back
-    everything = listing.bars(minutes, 0)
-    assert listing.bars(minutes, since) == [bar for bar in everything if bar.time >= since]
-
-
-def test_ten_minutes_add_up_to_a_bar_of_ten() -> None:
-    listing = sber(600, rate=1.0)
-    minutes = listing.bars(1, 0)
-    for ten in listing.bars(10, 0)[-5:]:
-        inside = [bar for bar in minutes if ten.time <= bar.time < ten.time + 600]
-        assert ten.volume == sum(bar.volume for bar in inside)
-        assert (ten.open, ten.close) == (inside[0].open, inside[-1].close)
-        assert (ten.high, ten.low) == (max(bar.high for bar in inside), min(bar.low for bar in inside))
-
-
-def test_a_market_that_is_not_open_yet_forgets_the_bars_that_it_told() -> None:
-    made = AlorVenue(AlorSimOptions(), securities=SAMPLE)
-    made.market.await_opening(START_NS)
-    listing = made.find("MOEX", "SBER")
-    assert listing is not None
-    before = listing.bars(1, 0)
-    made.market.open(START_NS + 120_000_000_000)
-    after = listing.bars(1, 0)
-    assert after[-1].time - before[-1].time == 120
-    assert listing.bars(1, 0) == after
 
 
 def test_a_quote_agrees_with_the_book() -> None:

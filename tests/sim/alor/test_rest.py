@@ -17,6 +17,8 @@ from feedbus.sim.seam import SimRequest, SimResponse
 
 NOW = 1_800_000_000_000_000_000
 LISTED = [*securities()[:30], *futures()[:1]]
+TOKEN = AlorVenue(AlorSimOptions(), securities=[]).tokens.issue(NOW)
+AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
 
 
 def rest(**options: Any) -> tuple[AlorRest, AlorVenue]:
@@ -24,7 +26,7 @@ def rest(**options: Any) -> tuple[AlorRest, AlorVenue]:
     return AlorRest(venue), venue
 
 
-def get(target: str, handler: AlorRest | None = None, **headers: str) -> Any:
+def get(target: str, handler: AlorRest | None = None, headers: dict[str, str] = AUTHORIZED) -> Any:
     answer = (handler or rest()[0])(SimRequest("GET", target, headers=headers, now_ns=NOW))
     assert answer.status == 200, answer.body
     return msgspec.json.decode(answer.body)
@@ -99,7 +101,56 @@ def test_instruments_are_listed_and_searched() -> None:
     everything = [card["symbol"] for card in get("/md/v2/Securities/MOEX?limit=999")]
     assert everything == [security.secid for security in LISTED]
     assert [card["symbol"] for card in get("/md/v2/Securities/MOEX?limit=3&offset=2")] == everything[2:5]
-    assert len(get("/md/v2/Securities/MOEX")) == 25
+    assert get("/md/v2/Securities/MOEX") == get("/md/v2/Securities/MOEX?limit=999")
+    assert len(get("/md/v2/Securities")) == 25
+
+
+def codes(target: str) -> list[str]:
+    return [card["symbol"] for card in get(target)]
+
+
+def test_a_list_may_be_of_a_board_of_a_market_and_of_a_kind() -> None:
+    boards = {security.secid: security.board for security in LISTED}
+    for board in set(boards.values()):
+        wanted = [code for code, on in boards.items() if on == board]
+        assert codes(f"/md/v2/Securities?exchange=MOEX&instrumentGroup={board}&limit=100") == wanted
+    assert codes("/md/v2/Securities?sector=FORTS") == codes("/md/v2/Securities/MOEX?market=FORTS") == ["CNY-12.26"]
+    assert codes("/md/v2/Securities?cficode=FXXXXX") == codes("/md/v2/Securities?cficode=FFXCSX") == ["CNY-12.26"]
+    assert codes("/md/v2/Securities?sector=CURR") == codes("/md/v2/Securities?instrumentGroup=NO") == []
+
+
+def test_pages_add_up_to_the_list() -> None:
+    pages = [codes(f"/md/v2/Securities?limit=7&offset={offset}") for offset in range(0, 42, 7)]
+    assert [code for page in pages for code in page] == [security.secid for security in LISTED]
+    assert pages[-1] == []
+
+
+def test_a_card_and_bars_come_in_the_format_that_is_asked_for() -> None:
+    card = get("/md/v2/Securities/MOEX/SBER?format=Heavy")
+    assert card["roundTo"] == 2
+    assert get("/md/v2/Securities?query=SBER&limit=1&format=heavy") == [card]
+    bars = get(f"/md/v2/history?exchange=MOEX&symbol=SBER&tf=15&from={NOW // 10**9 - 60}&format=Slim")["history"]
+    assert bars
+    assert all(bar.keys() == {"t", "c", "o", "h", "l", "v"} for bar in bars)
+
+
+@pytest.mark.parametrize(
+    ("target", "public"),
+    [
+        ("/md/v2/time", True),
+        ("/md/v2/Securities?limit=1", True),
+        ("/md/v2/Securities/MOEX:SBER/quotes", True),
+        ("/md/v2/Securities/MOEX/SBER/availableBoards", True),
+        ("/md/v2/history?exchange=MOEX&symbol=SBER&tf=60", True),
+        ("/md/v2/Securities/MOEX", False),
+        ("/md/v2/Securities/MOEX/SBER", False),
+        ("/md/v2/Securities/MOEX/SBER/alltrades", False),
+        ("/md/v2/orderbooks/MOEX/SBER", False),
+    ],
+)
+def test_some_things_are_told_without_a_token(target: str, public: bool) -> None:
+    assert rest()[0](SimRequest("GET", target, now_ns=NOW)).status == (200 if public else 401)
+    assert rest()[0](SimRequest("GET", target, headers=AUTHORIZED, now_ns=NOW)).status == 200
 
 
 def test_boards_books_quotes_trades_and_bars_are_told() -> None:
@@ -134,6 +185,7 @@ def test_a_look_does_not_open_the_market() -> None:
         ("GET", "/md/v2/Securities/MOEX/SBER/alltrades/more", 404),
         ("GET", "/md/v2/Securities/SBER/quotes", 404),
         ("GET", "/md/v2/orderbooks/MOEX/SBER?depth=x", 400),
+        ("GET", "/md/v2/Securities?format=Huge", 400),
         ("GET", "/md/v2/history?exchange=MOEX&symbol=SBER&tf=x", 400),
         ("GET", "/md/v2/history?exchange=MOEX&symbol=SBER", 400),
         ("GET", "//[", 404),
@@ -142,7 +194,7 @@ def test_a_look_does_not_open_the_market() -> None:
     ],
 )
 def test_what_can_not_be_told_is_refused(method: str, target: str, status: int) -> None:
-    answer = rest()[0](SimRequest(method, target, now_ns=NOW))
+    answer = rest()[0](SimRequest(method, target, headers=AUTHORIZED, now_ns=NOW))
     assert answer.status == status
     assert msgspec.json.decode(answer.body)["message"]
 
@@ -150,7 +202,7 @@ def test_what_can_not_be_told_is_refused(method: str, target: str, status: int) 
 def test_a_request_may_do_without_a_token_but_not_have_a_bad_one() -> None:
     handler, venue = rest(token_s=10)
     token = venue.tokens.issue(NOW)
-    assert get("/md/v2/time", handler, authorization=f"Bearer {token}")
+    assert get("/md/v2/time", handler, {"authorization": f"Bearer {token}"})
     for bad in ("Bearer x", f"Bearer {venue.tokens.issue(NOW - 10 * 10**9)}", "x"):
         answer = handler(SimRequest("GET", "/md/v2/time", headers={"authorization": bad}, now_ns=NOW))
         assert answer.status == 401
@@ -162,5 +214,5 @@ TARGETS = st.sampled_from(["/md/v2/Securities/", "/md/v2/orderbooks/MOEX/", "/md
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(["GET", "POST"]), TARGETS, st.text(max_size=30), st.binary(max_size=30))
 def test_no_request_breaks_it(method: str, start: str, rest_of_it: str, body: bytes) -> None:
-    answer = rest()[0](SimRequest(method, start + rest_of_it, body, now_ns=NOW))
+    answer = rest()[0](SimRequest(method, start + rest_of_it, body, AUTHORIZED, now_ns=NOW))
     assert answer.status in (200, 400, 403, 404, 405)

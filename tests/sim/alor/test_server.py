@@ -69,8 +69,8 @@ async def test_rest_serves_the_same_market_at_an_address_of_its_own() -> None:
         assert any("data" in each for each in await frames(socket, 2))
         while venue.market.step < 5:
             await socket.get_message()
-        book = msgspec.json.decode((await http.get("/md/v2/orderbooks/MOEX/SBER")).body)
-        assert book["ms_timestamp"] > venue.market.time_ms(0)
+        (quote,) = msgspec.json.decode((await http.get("/md/v2/Securities/MOEX:SBER/quotes")).body)
+        assert quote["last_price_timestamp"] >= venue.market.time_ms(0) // 1000
         assert (counters.rest_requests, venue.counters.tokens_issued) == (2, 1)
 
 

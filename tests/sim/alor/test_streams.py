@@ -114,7 +114,7 @@ def test_quotes_are_whole_every_time_and_an_interval_apart() -> None:
 def test_bars_are_history_then_the_forming_bar_and_the_next() -> None:
     source = listing(rate=1.0)
     since = START_NS // 1_000_000_000 - 600
-    first, *later = told(source, AlorBarStream(source, "simple", 1, since, 1, history=True), 200)
+    first, *later = told(source, AlorBarStream(source, "simple", 60, since, 1, history=True), 200)
     assert len(first) == 10
     assert [bar["time"] for bar in first] == [since // 60 * 60 + 60 * each for each in range(1, 11)]
     live = [bar for batch in later for bar in batch]
@@ -125,13 +125,13 @@ def test_bars_are_history_then_the_forming_bar_and_the_next() -> None:
     assert any(before == after for before, after in pairwise(times))
     assert all(before != after for before, after in pairwise(live))
     held = {bar["time"]: bar for bar in (*first, *live)}
-    anew = [msgspec.json.decode(bar) for bar in AlorBarStream(source, "simple", 1, since, 1, history=True).first()]
+    anew = [msgspec.json.decode(bar) for bar in AlorBarStream(source, "simple", 60, since, 1, history=True).first()]
     assert list(held.values()) == anew
 
 
 def test_bars_without_their_history_begin_with_a_change() -> None:
     source = listing(rate=1.0)
-    first, *later = told(source, AlorBarStream(source, "slim", 1, 0, 1, history=False), 100)
+    first, *later = told(source, AlorBarStream(source, "slim", 60, 0, 1, history=False), 100)
     assert first == []
     live = [bar for batch in later for bar in batch]
     assert live
@@ -141,7 +141,7 @@ def test_bars_without_their_history_begin_with_a_change() -> None:
 def test_bars_from_a_time_to_come_begin_then() -> None:
     source = listing(rate=1.0)
     since = START_NS // 1_000_000_000 + 60
-    first, *later = told(source, AlorBarStream(source, "slim", 1, since, 1, history=True), 150)
+    first, *later = told(source, AlorBarStream(source, "slim", 60, since, 1, history=True), 150)
     assert first == []
     live = [bar for batch in later for bar in batch]
     assert live

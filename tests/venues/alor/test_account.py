@@ -69,6 +69,19 @@ def test_options_that_agree_are_taken(options: Options | None) -> None:
     assert Account(SECRET, [], options).channels == ("orderbook", "alltrades", "quotes")
 
 
+@pytest.mark.parametrize(("channel", "length"), [("bars_M", "month"), ("bars_Y", "year")])
+def test_bars_of_no_fixed_length_are_refused_with_the_reason(channel: str, length: str) -> None:
+    with pytest.raises(ConfigError, match=f"^channels: {channel}: a {length} has no fixed number of seconds"):
+        Account(SECRET, ["bars_60", channel])
+
+
+def test_each_length_of_bars_is_one_that_its_name_tells() -> None:
+    named = {"bars_D": 86400, "bars_W": 604800}
+    for channel, seconds in Account.bar_periods.items():
+        assert named.get(channel, 0) or int(channel.removeprefix("bars_")) == seconds
+        assert Account(SECRET, [channel]).channels == (channel,)
+
+
 def test_another_venue_s_options_are_a_bug() -> None:
     with pytest.raises(TypeError, match="NoOptions"):
         Account(SECRET, [], NoOptions())

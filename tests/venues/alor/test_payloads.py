@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from feedbus.schema.events import BookSnapshot, MarketEvent, Quote, Ticker, Trade
 from feedbus.testing.strategies import examples
 from feedbus.venues.alor.payloads import Format, decode_envelope, decode_text
-from feedbus.venues.alor.requests import CHANNELS, AlorSubscription, Options
+from feedbus.venues.alor.requests import AlorSubscription, Known, Options
 from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Subscription
 from tests import places
@@ -39,7 +39,7 @@ SLIM_QUOTES = (
 
 
 def events_of(channel: str, how: Format, body: str) -> list[Any]:
-    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how))
+    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how), Known())
     return list(stream.events(stream.decode(f'{{ "data": {body}, "guid":"g" }}'.encode()).data, "X", 7))
 
 
@@ -230,12 +230,18 @@ NUMBERS = st.sampled_from(["-0.0", "1e308", "-1e308", "1e-400", "0.1", "7", "-7"
     r"-?(0|[1-9]\d{0,20})(\.\d{1,20})?([eE][+-]?\d{1,3})?", fullmatch=True
 )
 WORDS = st.sampled_from(["null", "true", "false", '"buy"', '"sell"', '"SBER"', "[]", "{}"])
-SLIM_KEYS = [*"qthsbaolcv", "id", "sym", "px", "bid", "ask", "av", "bv", "tst", "tso"]
+SLIM_KEYS = [*"qthsbaolcv", "id", "sym", "px", "bid", "ask", "av", "bv", "tst", "tso", "bd", "st"]
 LEVELS = st.lists(st.builds('{{"p":{},"v":{}}}'.format, NUMBERS, NUMBERS), max_size=3).map(",".join).map("[{}]".format)
-NEEDED = {"orderbook": {"b": "[]", "a": "[]"}, "alltrades": {"id": "1", "q": "1", "px": "1"}, "quotes": {"sym": "1"}}
+NEEDED = {
+    "orderbook": {"b": "[]", "a": "[]"},
+    "alltrades": {"id": "1", "q": "1", "px": "1"},
+    "quotes": {"sym": "1"},
+    "bars_60": {"t": "60"},
+    "instruments": {},
+}
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("channel", NEEDED)
 @examples(100)
 @given(cells=st.dictionaries(st.sampled_from(SLIM_KEYS), NUMBERS | WORDS | LEVELS))
 def test_any_object_is_sound_events_or_can_not_be_decoded(channel: str, cells: dict[str, str]) -> None:
@@ -270,7 +276,7 @@ def numbers(value: Any) -> list[Any]:
 def every_digit_survives(channel: str, how: Format, frame: str) -> list[Any]:
     """The events of a frame: each of their numbers is written in it, digit by digit, or is a time."""
     written = set(numbers(json.loads(frame, parse_float=Decimal, parse_int=Decimal)["data"]))
-    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how))
+    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how), Known())
     found: list[Any] = list(stream.events(stream.decode(frame.encode()).data, "X", 7))
     for event in found:
         assert {Decimal(repr(number)) for number in numbers(msgspec.structs.astuple(event)[4:])} <= written
@@ -293,7 +299,7 @@ def test_the_captured_frames_become_events_without_the_loss_of_a_digit() -> None
 
 
 def test_the_examples_of_the_specification_become_events_without_the_loss_of_a_digit() -> None:
-    schemas = {"OrderBook": "orderbook", "AllTrades": "alltrades", "Quotes": "quotes"}
+    schemas = {"OrderBook": "orderbook", "AllTrades": "alltrades", "Quotes": "quotes", "Instruments": "instruments"}
     count = 0
     for line in seen("docexamples_asyncapi.jsonl"):
         example = json.loads(line, parse_float=Decimal)
@@ -301,7 +307,7 @@ def test_the_examples_of_the_specification_become_events_without_the_loss_of_a_d
             for word, channel in schemas.items():
                 if example["schema"].startswith(f"PayloadResponse{how}{word}"):
                     count += bool(every_digit_survives(channel, how, json.dumps(json.loads(line)["example"])))
-    assert count == 7
+    assert count == 9
 
 
 def test_the_answers_in_the_specification_and_in_the_official_client_s_tests_are_understood() -> None:

@@ -9,16 +9,17 @@ import msgspec
 import pytest
 
 from feedbus.venues.alor import requests as streams
-from feedbus.venues.alor.requests import AlorSubscription, Options
+from feedbus.venues.alor.requests import AlorSubscription, Known, Options
 from feedbus.venues.protocol import Subscription
 from tests import places
 
 CAPTURES = places.CAPTURES / "alor"
+NOW = 1_702_631_123_780_000_000  # a Friday, 9:05:23 UTC
 
 
 def asked(channel: str, symbol: str, **options: Any) -> str | bytes:
-    stream = AlorSubscription(Subscription(channel, symbol), Options(**options))
-    return streams.subscribe(stream, "g1", "tok")
+    stream = AlorSubscription(Subscription(channel, symbol), Options(**options), Known())
+    return streams.subscribe(stream, "g1", "tok", NOW)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,43 @@ def asked(channel: str, symbol: str, **options: Any) -> str | bytes:
                 '"guid":"g1","token":"tok"}'
             ),
         ),
+        (
+            "bars_60",
+            "MOEX:SBER:TQBR",
+            {},
+            (
+                '{"opcode":"BarsGetAndSubscribe","exchange":"MOEX","code":"SBER","instrumentGroup":"TQBR","tf":"60",'
+                '"splitAdjust":false,"frequency":100,"format":"Slim","from":1702625100,"skipHistory":false,'
+                '"guid":"g1","token":"tok"}'
+            ),
+        ),
+        (
+            "bars_D",
+            "SBER",
+            {"history": 3, "format": "Simple"},
+            (
+                '{"opcode":"BarsGetAndSubscribe","exchange":"MOEX","code":"SBER","tf":"D","splitAdjust":false,'
+                '"frequency":100,"format":"Simple","from":1702339200,"skipHistory":false,"guid":"g1","token":"tok"}'
+            ),
+        ),
+        (
+            "bars_15",
+            "SBER",
+            {"history": 0},
+            (
+                '{"opcode":"BarsGetAndSubscribe","exchange":"MOEX","code":"SBER","tf":"15","splitAdjust":false,'
+                '"frequency":100,"format":"Slim","from":1702631115,"skipHistory":true,"guid":"g1","token":"tok"}'
+            ),
+        ),
+        (
+            "instruments",
+            "SPBX:AAPL",
+            {},
+            (
+                '{"opcode":"InstrumentsGetAndSubscribeV2","exchange":"SPBX","code":"AAPL","format":"Slim",'
+                '"guid":"g1","token":"tok"}'
+            ),
+        ),
     ],
 )
 def test_a_request_says_what_the_symbol_and_the_options_do(
@@ -93,6 +131,7 @@ def test_requests_have_the_keys_and_types_of_the_specification_s_examples() -> N
     [
         ({"format": "Heavy"}, "Invalid enum value 'Heavy'"),
         ({"exchange": "NYSE"}, "Invalid enum value 'NYSE'"),
+        ({"history": 1001}, "Expected `int` <= 1000"),
         ({"token": "x"}, "unknown field"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from feedbus.errors import BadData, TimedOut
 from feedbus.schema.events import BookSnapshot, Event, Quote, Ticker, Trade
-from feedbus.venues.alor.requests import CHANNELS, Options
+from feedbus.venues.alor.requests import USUAL, Options
 from feedbus.venues.alor.session import MAX_ENDING, Session
 from feedbus.venues.alor.tokens import AccessTokens
 from feedbus.venues.protocol import (
@@ -117,8 +117,8 @@ class Script(script.Script[Session]):
 
 
 def test_what_is_wanted_is_asked_for_as_soon_as_the_connection_is_open() -> None:
-    script = Script("SBER", channels=CHANNELS).stands(wanted=1)
-    asked = [asks(f"{channel[0]}{number}", Subscription(channel, "SBER")) for number, channel in enumerate(CHANNELS, 1)]
+    script = Script("SBER", channels=USUAL).stands(wanted=1)
+    asked = [asks(f"{channel[0]}{number}", Subscription(channel, "SBER")) for number, channel in enumerate(USUAL, 1)]
     script.opened(*asked, WakeAt(10.0)).stands(sent=1)
 
 
