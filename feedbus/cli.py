@@ -25,6 +25,8 @@ from feedbus.mask import MAX_TEXT
 
 MAX_FAULTS = 64 * 1024  # characters of a file of faults
 DEFAULT_LISTEN = "127.0.0.1:9000"
+MAX_LADDER = 1000
+"""The most levels a side that `feedbus book` shows."""
 SIMULATED = sim.names()
 OWN_OPTIONS = {
     "moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure"),
@@ -131,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     monitor = command("monitor", _monitor, "show the live table of a running feedbus; q quits")
     _bus_arguments(monitor)
+    _book_arguments(command("book", _book, "show the live order book of one instrument; q quits"))
     return parser
 
 
@@ -138,6 +141,19 @@ def _bus_arguments(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group()
     where.add_argument("--bus", action="append", metavar="ADDR", help="the address of a publisher (repeatable)")
     where.add_argument("--config", metavar="FILE", help="follow all publishers of this configuration")
+
+
+def _book_arguments(book: argparse.ArgumentParser) -> None:
+    book.add_argument("venue", type=_venue_part, metavar="VENUE", help="the venue, as topics name it: binance")
+    book.add_argument("symbol", type=_symbol_part, metavar="SYMBOL", help="the instrument, as its venue writes it")
+    _bus_arguments(book)
+    book.add_argument(
+        "--levels", type=_levels, metavar="N", help="levels a side, 1 to 1000; by default as many as there is room for"
+    )
+    book.add_argument(
+        "--range", type=_percent, metavar="PERCENT", help="only levels that are so near to the mid, for instance 0.5"
+    )
+    book.add_argument("--once", action="store_true", help="print one picture, and end")
 
 
 def _sim_arguments(command: argparse.ArgumentParser) -> None:
@@ -305,6 +321,20 @@ def _monitor(arguments: argparse.Namespace) -> None:
     monitor(addresses(arguments.bus, arguments.config))
 
 
+def _book(arguments: argparse.Namespace) -> None:
+    from feedbus.commands.addresses import addresses
+    from feedbus.commands.book import book
+
+    book(
+        addresses(arguments.bus, arguments.config),
+        arguments.venue,
+        arguments.symbol,
+        levels=arguments.levels,
+        percent=arguments.range,
+        once=arguments.once,
+    )
+
+
 def _bench(arguments: argparse.Namespace) -> None:
     from feedbus.bench import command
     from feedbus.commands.signals import interrupted_by_signal
@@ -323,6 +353,34 @@ def _positive(text: str) -> int:
     if value < 1:
         raise ValueError("not positive")
     return value
+
+
+def _levels(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAX_LADDER:
+        raise ValueError("out of range")
+    return value
+
+
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100:
+        raise ValueError("not a part")
+    return value
+
+
+def _venue_part(text: str) -> str:
+    """The venue in a topic: another dot or none would make it another topic."""
+    if not text or "." in text:
+        raise ValueError("no venue")
+    return text.lower()
+
+
+def _symbol_part(text: str) -> str:
+    """The symbol in a topic: without one, or with a dot at its end, the topic would stand for many instruments."""
+    if not text or text.endswith("."):
+        raise ValueError("no symbol")
+    return text
 
 
 def _count(text: str) -> int:
@@ -380,6 +438,10 @@ def _time(text: str) -> int:
 for _checked, _name in (
     (_positive, "positive number"),
     (_count, "count"),
+    (_levels, f"number of levels (1 to {MAX_LADDER})"),
+    (_percent, "percentage (above 0, at most 100)"),
+    (_venue_part, "name of a venue"),
+    (_symbol_part, "symbol"),
     (_venue, f"venue (there are {', '.join(SIMULATED)})"),
     (_seconds, "number of seconds"),
     (_rate, "number, 0 or more"),

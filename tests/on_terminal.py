@@ -51,6 +51,10 @@ class OnTerminal:
         """The mode of the terminal now."""
         return list(termios.tcgetattr(self._program))
 
+    def resize(self, lines: int, cells: int) -> None:
+        """Give the terminal's window another size."""
+        termios.tcsetwinsize(self._program, (lines, cells))
+
     def type(self, text: str) -> None:
         """Type this text."""
         os.write(self._user, text.encode(self._encoding))

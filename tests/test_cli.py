@@ -70,6 +70,16 @@ trio.run(main)"""
         ("tail", "--bus", "ipc://x", "--config", "c.yaml"),
         ("monitor", "--bus", "ipc://x", "--config", "c.yaml"),
         ("demo", "--seconds", "-1"),
+        ("book", "binance"),
+        ("book", "", "BTCUSDT"),
+        ("book", "a.b", "BTCUSDT"),
+        ("book", "binance", ""),
+        ("book", "binance", "BTC."),
+        ("book", "binance", "BTCUSDT", "--levels", "0"),
+        ("book", "binance", "BTCUSDT", "--levels", "1001"),
+        ("book", "binance", "BTCUSDT", "--range", "0"),
+        ("book", "binance", "BTCUSDT", "--range", "nan"),
+        ("book", "binance", "BTCUSDT", "--bus", "ipc://x", "--config", "c.yaml"),
     ],
 )
 def test_bad_usage_is_exit_2(command: Command, arguments: tuple[str, ...]) -> None:
@@ -115,9 +125,9 @@ def test_a_second_service_on_the_same_address_fails_in_one_line(command: Command
     assert done.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["monitor", "tail"])
-def test_an_address_that_is_none_is_exit_2(command: Command, name: str) -> None:
-    done = command(name, "--bus", "nowhere")
+@pytest.mark.parametrize("words", ["monitor", "tail", "book binance BTCUSDT", "book binance BTCUSDT --once"])
+def test_an_address_that_is_none_is_exit_2(command: Command, words: str) -> None:
+    done = command(*words.split(), "--bus", "nowhere")
     assert (done.status, done.err) == (2, "feedbus: can't subscribe at nowhere: Invalid argument\n")
 
 

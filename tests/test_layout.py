@@ -31,7 +31,7 @@ TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]")  # as of a class, but given to Literal[
 PURE_PACKAGES = {
     "alerts", "analytics", "books", "errors", "mask", "proxies", "schema", "table", "text", "ticks", "urls", "venues"
 }  # fmt: skip
-SCREEN = {"table/monitor.py", "table/terminal.py"}  # the live table's shells
+SCREEN = {f"table/{name}.py" for name in ("ladder_screen", "monitor", "screen", "terminal")}  # the shells there
 SAYS_PURE = re.compile(r"\bPure\b|\b(?:module|It) is pure\b")
 PURE_IMPORTS = {
     "__future__", "array", "base64", "binascii", "bisect", "collections", "contextlib", "dataclasses", "datetime",
@@ -46,6 +46,7 @@ PURE_BUT = {
     "sim/__init__.py": {"pkgutil"},  # it finds the packages of its folder
     "sim/moex/catalogue.py": {"importlib.resources"},  # the names of the securities are a file of the package
     "sim/moex/structure.py": {"importlib.resources"},
+    "table/ladder_view.py": {"rich"},
     "table/market_view.py": {"rich"},  # it makes text of tables; the screen is written to elsewhere
     "telemetry/log_limits.py": {"logging"},  # it is given records, and returns some
     "transport/frames.py": {"websockets"},  # its protocol objects do no I/O

@@ -12,7 +12,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
@@ -185,11 +185,11 @@ class BusSubscription(EventReader):
         await trio.lowlevel.checkpoint()
         log.warning(SILENT, warn_after, self.why_silent())
 
-    def why_silent(self) -> str:
+    def why_silent(self, topics: Sequence[str] | None = None) -> str:
         """Return why nothing has come, for people: nobody listens there, permission is denied, nothing is published on
-        these topics.
+        these topics. `topics` are those of the subscribed ones that it is about; None: all of them.
         """
-        return _why_silent(self._socket, self._receiver)
+        return _why_silent(self._socket, self._receiver, topics)
 
 
 class SyncSubscription:
@@ -241,9 +241,9 @@ class SyncSubscription:
         log.warning(SILENT, warn_after, self.why_silent())
         return 0.0
 
-    def why_silent(self) -> str:
+    def why_silent(self, topics: Sequence[str] | None = None) -> str:
         """Return why nothing has come, as BusSubscription.why_silent does."""
-        return _why_silent(self._socket, self._receiver)
+        return _why_silent(self._socket, self._receiver, topics)
 
     def __iter__(self) -> Self:
         return self
@@ -273,12 +273,12 @@ def _receive(messages: Iterable[bytes], receiver: Receiver, batches: deque[Batch
             batches.append(batch)
 
 
-def _why_silent(socket: SubSocket, receiver: Receiver) -> str:
+def _why_silent(socket: SubSocket, receiver: Receiver, topics: Sequence[str] | None = None) -> str:
     return why_silent(
         socket.addresses,
         socket.connected(),
         publishers=receiver.publishers(),
-        topics=receiver.topics,
+        topics=receiver.topics if topics is None else topics,
         spoken=receiver.spoken(),
     )
 

@@ -1,4 +1,4 @@
-"""Where the commands that subscribe, `monitor` and `tail`, find the publishers that they are to follow."""
+"""Where the commands that subscribe, `monitor`, `book` and `tail`, find the publishers that they are to follow."""
 
 from __future__ import annotations
 

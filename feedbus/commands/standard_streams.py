@@ -13,6 +13,7 @@ import unicodedata
 from contextlib import suppress
 
 SIGNS = {"▼": "v", "▲": "^", "…": "~", "—": "-", "–": "-", "→": ">"}  # noqa: RUF001 (these are what is replaced)
+SIGNS |= {"│": "|", "─": "-", **dict.fromkeys("█▉▊▋▌", "#"), **dict.fromkeys("▍▎▏", ":")}
 """What is written for the signs of our own that an encoding doesn't have. The width is the same."""
 PLAIN_SIGNS = "feedbus.plain_signs"
 

@@ -68,13 +68,45 @@ class View(msgspec.Struct, frozen=True):
     above: int = 0
 
 
+class KeyReader:
+    """Cuts what is read from a terminal into keys."""
+
+    def __init__(self) -> None:
+        self._unfinished = ""
+
+    def keys(self, text: str) -> list[str]:
+        """The keys of what was read: a key, several keys, or a part of a special key's sequence, of which the rest is
+        waited for. A special key is its whole sequence.
+        """
+        text = self._unfinished + text
+        unfinished = _UNFINISHED.search(text)
+        if unfinished is None or len(unfinished[0]) > MAX_SEQUENCE:
+            self._unfinished = ""
+        else:
+            self._unfinished = unfinished[0]
+            text = text[: unfinished.start()]
+        return _KEY.findall(text)
+
+
+class QuitKey:
+    """Where the keys have no other use: `quit` is True once q was pressed."""
+
+    def __init__(self) -> None:
+        self.quit = False
+        self._reader = KeyReader()
+
+    def type(self, text: str) -> None:
+        """Take in what was read from the terminal."""
+        self.quit = self.quit or any(key in "qQ" for key in self._reader.keys(text))
+
+
 class Keys:
     """Follows what is typed. `view` is how the table is to be shown after it, and `quit` is True once q was pressed."""
 
     def __init__(self) -> None:
         self.view = View()
         self.quit = False
-        self._unfinished = ""
+        self._reader = KeyReader()
         self._page = 1
         self._last = 0
 
@@ -89,14 +121,7 @@ class Keys:
 
     def type(self, text: str) -> None:
         """Take in what was read from the terminal: a key, several keys, or a part of a special key's sequence."""
-        text = self._unfinished + text
-        unfinished = _UNFINISHED.search(text)
-        if unfinished is None or len(unfinished[0]) > MAX_SEQUENCE:
-            self._unfinished = ""
-        else:
-            self._unfinished = unfinished[0]
-            text = text[: unfinished.start()]
-        for key in _KEY.findall(text):
+        for key in self._reader.keys(text):
             if len(key) == 1:
                 self._press(key)
             elif key in SCROLLING:

@@ -24,6 +24,7 @@ def written(text: str, encoding: str) -> bytes:
     [
         ("Updates▼ … ▲", "ascii", b"Updatesv ~ ^"),
         ("Updates▼ … ▲", "utf-8", "Updates▼ … ▲".encode()),
+        ("─ │██▌▍▏ ▲", "ascii", b"- |###:: ^"),
         ("дюйм", "ascii", b"????"),
         ("дюйм…", "koi8-r", "дюйм~".encode("koi8-r")),
         ("日本", "latin-1", b"????"),

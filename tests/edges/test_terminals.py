@@ -17,7 +17,7 @@ import pytest
 
 from feedbus.bus.nng import PubSocket
 from feedbus.schema import codec
-from feedbus.schema.events import Trade
+from feedbus.schema.events import BookSnapshot, Trade
 from tests.on_terminal import ENTER_SCREEN, LEAVE_SCREEN, TAKE_TERMINAL, OnTerminal
 from tests.places import ROOT
 
@@ -79,6 +79,20 @@ def test_a_pipe_gets_plain_lines_also_where_the_environment_asks_for_colours(tmp
     assert "connections " in done.stdout
 
 
+@pytest.mark.usefixtures("published")
+def test_the_ladder_fits_every_size_that_its_window_is_given(show: Show) -> None:
+    terminal = show("book", "moex", "TQBR.SBER")
+    terminal.read_until("306.4\x1b")
+    terminal.read_until("q quits")
+    terminal.resize(7, 30)
+    terminal.seen = ""
+    terminal.read_until("q quits  ipc:///tmp/pytest-of…")
+    terminal.type("\x1bOqq")
+    assert terminal.process.wait(TIMEOUT) == 0
+    terminal.read_until(LEAVE_SCREEN)
+    assert terminal.mode() == terminal.before
+
+
 # Ctrl-Z
 
 
@@ -129,6 +143,8 @@ COMMANDS = {
     "check": f"check {ROOT}/configs/demo.yaml",
     "demo": "demo --seconds 1.5",
     "monitor": "monitor",
+    "book": "book moex TQBR.SBER",
+    "book once": "book moex TQBR.SBER --once",
     "tail": "tail",
     "help": "--help",
 }
@@ -136,14 +152,19 @@ COMMANDS = {
 
 @pytest.fixture
 def published(tmp_path: Path) -> Iterator[None]:
-    """Something for `tail` and `monitor` to show, until the end of the test."""
+    """Something for `tail`, `monitor` and `book` to show, until the end of the test."""
     ended = threading.Event()
     trade = Trade("moex", "TQBR.SBER", 1, 2, 306.5, 1.0, "buy", 1)
-    message = codec.encode(codec.MessageHeader("trade", "moex", "moex", 7, 5), [("TQBR.SBER", 1, [trade] * 100)])
+    book = BookSnapshot("moex", "TQBR.SBER", 1, 2, [(306.4, 10.0)], [(306.5, 10.0)], None)
+    messages = [
+        codec.encode(codec.MessageHeader(event.WORD, "moex", "moex", 7, 5), [("TQBR.SBER", 1, [event] * 100)])
+        for event in (trade, book)
+    ]
 
     def publish() -> None:
         while not ended.wait(0.05):
-            sink.send(message)
+            for message in messages:
+                sink.send(message)
 
     with closing(PubSocket(f"ipc://{tmp_path}/feedbus/events.ipc")) as sink:
         publishing = threading.Thread(target=publish)

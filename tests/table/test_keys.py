@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.table.keys import MAX_SEQUENCE, MAX_TEXT, SORTS, Keys, View, hint
+from feedbus.table.keys import MAX_SEQUENCE, MAX_TEXT, SORTS, Keys, QuitKey, View, hint
 from feedbus.table.market_table import Order, Sort
 
 
@@ -162,6 +162,26 @@ def test_the_sequence_of_a_special_key_may_come_in_two_parts(sequence: str) -> N
 def test_a_sequence_without_end_is_none() -> None:
     keys = typed("\x1b[", *["1"] * MAX_SEQUENCE, "q")
     assert keys.quit
+
+
+@pytest.mark.parametrize(
+    ("texts", "quits"),
+    [
+        (["q"], True),
+        (["x", "yQ"], True),
+        (["/q"], True),
+        (["\x1bq\x1bOq\x1b[1;q"], False),
+        (["\x1bO", "q"], False),
+        (["\x1bO", "q", "q"], True),
+        (["", "Q"], True),
+        ([""], False),
+    ],
+)
+def test_where_keys_have_no_other_use_q_alone_quits(texts: list[str], quits: bool) -> None:
+    key = QuitKey()
+    for text in texts:
+        key.type(text)
+    assert key.quit is quits
 
 
 @pytest.mark.parametrize(

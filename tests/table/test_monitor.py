@@ -12,7 +12,7 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
-from feedbus.schema.events import Alert, Bar, Event, FeedStatus, Gap, Trade
+from feedbus.schema.events import Alert, Bar, Event, FeedStatus, Gap, MarketData, Trade
 from feedbus.table import monitor
 from feedbus.table.market_table import READERS, MarketTable
 from feedbus.table.monitor import SILENT_FOR, TOPICS, run_monitor
@@ -34,11 +34,11 @@ class Header:
 class FakeSubscription:
     """Yields batches at their times (seconds), then stays open unless told to end."""
 
-    def __init__(self, *batches: tuple[float, list[Event]], ends: bool = False) -> None:
+    def __init__(self, *batches: tuple[float, list[MarketData | Gap]], ends: bool = False) -> None:
         self._batches = batches
         self._ends = ends
 
-    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Event]]]:
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[MarketData | Gap]]]:
         start = trio.current_time()
         for at, events in self._batches:
             await trio.sleep_until(start + at)
@@ -46,12 +46,12 @@ class FakeSubscription:
         if not self._ends:
             await trio.sleep_forever()
 
-    def why_silent(self) -> str:
+    def why_silent(self, topics: Sequence[str] | None = None) -> str:
         return "nobody listens at ipc:///x"
 
 
 class BrokenSubscription(FakeSubscription):
-    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[Event]]]:
+    async def messages(self) -> AsyncIterator[tuple[Header, Sequence[MarketData | Gap]]]:
         await trio.lowlevel.checkpoint()
         yield Header(), [trade()]
         raise RuntimeError("broken")
@@ -103,7 +103,7 @@ async def test_what_came_is_on_the_screen_and_in_the_returned_table(autojump_clo
 
 async def test_alerts_are_those_of_the_publisher_that_the_message_names(autojump_clock: MockClock) -> None:
     alert = Alert("moex", "TQBR.SBER", 0, time.time_ns(), "spread", "critical", "firing", None, "")
-    restarts: list[Event] = [Gap("", name, 1, None, None, "restart") for name in ("alerting", "moex")]
+    restarts: list[MarketData | Gap] = [Gap("", name, 1, None, None, "restart") for name in ("alerting", "moex")]
     console = screen()
     subscription = FakeSubscription((0.5, [trade(), alert]), (1.5, restarts[:1]), (2.5, restarts[1:]))
     await run_monitor(subscription, console=console, keys=False, title="", seconds=3.5)

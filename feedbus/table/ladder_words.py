@@ -1,0 +1,164 @@
+"""What the ladder of `feedbus book` says in words: its header, the middle between the sides, where what is known ends,
+and why a book isn't right. Pure.
+
+Parts are texts with their styles (Rich's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from feedbus.table.columns import price_text, span_text
+from feedbus.table.connection_table import SECOND
+from feedbus.table.ladder import FULL_PERCENT, LadderPicture, LadderSide, Trouble
+from feedbus.table.market_table import MAX_DECIMALS
+from feedbus.text import plain_decimal, replaced
+
+StyledPart = tuple[str, str]
+"""A text and its style."""
+
+TROUBLES: Mapping[Trouble, str] = {
+    "no picture yet": "no full picture of the book has come yet",
+    "gap": "messages were lost on the bus; the next full picture is waited for",
+    "hole": "a change is missing; the next full picture is waited for",
+    "resyncing": "the publisher is getting the book anew",
+    "gapped": "the book isn't right",
+    "stale": "the book has been silent for longer than it ever is",
+    "unsubscribed": "nobody gets this book from the venue",
+    "too many books": "there are more books than are kept",
+    "no connection": "no connection to the venue is up",
+    "feed silent": "the feed doesn't say anything any more",
+    "feed was away": "the feed was away, and nothing of the book has come since",
+}
+REASONS = {
+    "connecting": "its connection is away",
+    "first_picture": "its first full picture hasn't come yet",
+    "hole": "updates are missing",
+    "overflow": "more came than could be kept",
+    "audit": "the venue says something else in another place",
+    "crossed": "the best bid isn't below the best ask",
+    "exhausted": "the price has left the levels that are known",
+    "refused": "the venue refuses it",
+    "unwanted": "nobody asks for it",
+}
+"""What the reasons of a status mean. One that isn't here is written as it is."""
+STATE_STYLES = {"live": "bold green", "quiet": "green", "closed": "yellow", "delayed": "bold black on yellow"}
+"""Of the states in which a book may be used."""
+WARNING = "bold black on yellow"
+ALARM = "bold red"
+BASIS_POINTS = 10_000
+IN_PERCENT_FROM = 0.01
+"""A relative spread from here on is written in percent, and a smaller one in basis points."""
+
+
+def reason_text(trouble: Trouble, reason: str = "") -> str:
+    """Why a book isn't right, for people."""
+    text = TROUBLES.get(trouble, trouble)
+    return f"{text}: {REASONS.get(reason, replaced(reason))}" if reason else text
+
+
+def trouble_text(shown: LadderPicture) -> str:
+    """Why this book isn't right."""
+    return reason_text(shown.trouble, shown.reason if shown.trouble == shown.state else "")
+
+
+def age_text(shown: LadderPicture) -> str:
+    """The time since the book last changed."""
+    return "?" if shown.age_ns is None else span_text(shown.age_ns / SECOND)
+
+
+def header(shown: LadderPicture) -> list[StyledPart]:
+    """The first line. That data is late or isn't right must not be missed, so it follows the name at once."""
+    parts = [(f"{replaced(shown.venue)} {replaced(shown.symbol)}", "bold")]
+    if shown.trouble:
+        parts.append(("NOT LIVE" if shown.bids.known or shown.asks.known else "NO BOOK", "bold white on red"))
+    elif shown.state:
+        parts.append((shown.state, STATE_STYLES.get(shown.state, ALARM)))
+    else:
+        parts.append(("no status", "dim"))
+    if shown.delay_s is not None:
+        late = f" {span_text(shown.delay_s)}" if shown.delay_s else ""
+        parts.append((f"DELAYED{late}", WARNING))
+    parts.append((f"age {age_text(shown):>6}", ""))
+    if shown.sequence is not None:
+        parts.append((f"update {shown.sequence}", ""))
+    if shown.wanted:
+        all_up = shown.up is not None and shown.up >= shown.wanted
+        parts.append((f"feed {'?' if shown.up is None else shown.up}/{shown.wanted}", "" if all_up else "red"))
+    if shown.gaps:
+        parts.append((f"bus gaps {shown.gaps:,}", "red"))
+    return parts
+
+
+def middle(shown: LadderPicture) -> list[StyledPart]:
+    """What lies between the sides. A side that is missing and a book that is crossed are said in words."""
+    if shown.trouble:
+        return [(trouble_text(shown), ALARM)]
+    spread, relative, mid, micro = shown.top
+    decimals = shown.decimals
+    if shown.condition == "crossed":
+        by = price_text(shown.bids.levels[0][0] - shown.asks.levels[0][0], decimals) if _both(shown) else "?"
+        return [(f"CROSSED by {by}: the best bid is above the best ask", ALARM), *_imbalance(shown)]
+    if shown.condition == "incomplete" or spread is None or mid is None:
+        return [(missing_text(shown), WARNING)]
+    relative_text = NO_SPREAD if relative is None else ratio_text(relative)
+    first = ("LOCKED: the best bid is the best ask", WARNING) if shown.condition == "locked" else None
+    return [
+        first or (f"spread {price_text(spread, decimals)} {relative_text}", "bold"),
+        (f"mid {price_text(mid, min(MAX_DECIMALS + 1, decimals + 1))}", "bold"),
+        (f"micro {price_text(micro, min(MAX_DECIMALS + 2, decimals + 2))}", ""),
+        *_imbalance(shown),
+    ]
+
+
+NO_SPREAD = "-"
+
+
+def _both(shown: LadderPicture) -> bool:
+    return bool(shown.bids.levels and shown.asks.levels)
+
+
+def missing_text(shown: LadderPicture) -> str:
+    """What a book without one of its best levels lacks."""
+    sides = [("bids", shown.bids), ("asks", shown.asks)]
+    return ", ".join(
+        f"there are no {noun}" if side.whole else f"no {noun} are known" for noun, side in sides if not side.known
+    )
+
+
+def ratio_text(ratio: float) -> str:
+    """A relative spread, in basis points while it is small."""
+    if ratio < IN_PERCENT_FROM:
+        return f"{plain_decimal(ratio * BASIS_POINTS, 3)} bp"
+    return f"{plain_decimal(ratio * FULL_PERCENT, 3)} %"
+
+
+def _imbalance(shown: LadderPicture) -> list[StyledPart]:
+    if shown.imbalance is None:
+        return []
+    of = f"{plain_decimal(shown.percent or 0)} %" if shown.imbalance_of is None else str(shown.imbalance_of)
+    share = round(shown.imbalance * FULL_PERCENT)
+    style = "green" if share > 0 else "red" if share < 0 else ""
+    return [(f"imbalance({of}) {share:+4} %", style)]
+
+
+def edge_text(side: LadderSide, decimals: int, percent: float | None, *, is_bid: bool) -> str:
+    """What follows the last level of a side that is shown, and how far the side is known."""
+    noun = "bids" if is_bid else "asks"
+    if not side.known:
+        return f"no {noun}" if side.whole else f"no {noun} are known"
+    range_text = "" if percent is None else f" {plain_decimal(percent)} %"
+    if side.more:
+        left = f"{side.more:,} more{f' beyond{range_text}' if side.by_range else ''}"
+    elif side.whole:
+        left = "no more levels"
+    else:
+        left = f"no more within{range_text}" if side.complete else "no more is known"
+    if side.whole:
+        return f"{left}; all {side.known:,} {noun} known"
+    return f"{left}; {side.known:,} {noun} {'down' if is_bid else 'up'} to {price_text(side.end, decimals)}"
+
+
+def plain_parts(parts: Sequence[StyledPart]) -> str:
+    """The texts alone, on one line."""
+    return "  ".join(text for text, _ in parts if text)
