@@ -53,6 +53,7 @@ class BookSide:
         self.is_bid = is_bid
         self._max = max_levels
         self._reach = in_order  # how many prices are in `near` when it is made
+        # self._first and self._last are the range of prices in which `near` has every level that is known.
         self.forget()
 
     def __len__(self) -> int:
@@ -153,7 +154,7 @@ class BookSide:
         return self.near[: -count - 1 : -1] if self.is_bid else self.near[:count]
 
     def _prices_between(self, low: float, high: float) -> Sequence[float]:
-        while len(self.near) < len(self.sizes) and not (self._first <= low and high <= self._last):
+        while not (self._first <= low and high <= self._last):
             if not self._reach_to(len(self.near)):
                 return sorted(price for price in self.sizes if low <= price <= high)
         return self.near[bisect_left(self.near, low) : bisect_right(self.near, high)]
@@ -177,7 +178,7 @@ class BookSide:
                 del self.sizes[price]
             self.low, self.high = (kept[0], inf) if self.is_bid else (-inf, kept[-1])
             prices = kept
-        self._first, self._last = self.low, self.high
+        self._first, self._last = -inf, inf
         if len(prices) > self._reach:
             prices = prices[-self._reach :] if self.is_bid else prices[: self._reach]
             self._first, self._last = (prices[0], inf) if self.is_bid else (-inf, prices[-1])
