@@ -24,7 +24,8 @@ from feedbus.schema.events import Level
 MAX_LEVELS = 10_000
 """The most levels that a side keeps unless it is told otherwise."""
 IN_ORDER = 64
-"""How many of the best prices are put in order, to begin with. Four times as many is too long a list."""
+"""How many of the best prices are put in order, to begin with. The list is too long when three times as many have come
+besides."""
 
 
 class RangeDepth(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class BookSide:
     there are from the best one down to a certain price. It is empty only if the side is.
     """
 
-    __slots__ = ("_first", "_last", "_max", "_reach", "high", "is_bid", "low", "near", "sizes")
+    __slots__ = ("_first", "_last", "_max", "_more", "_reach", "high", "is_bid", "low", "near", "sizes")
 
     def __init__(self, *, is_bid: bool, max_levels: int = MAX_LEVELS, in_order: int = IN_ORDER) -> None:
         """A side of which nothing is known. When there are more than `max_levels` levels, the worst ones are forgotten,
@@ -53,6 +54,7 @@ class BookSide:
         self.is_bid = is_bid
         self._max = max_levels
         self._reach = in_order  # how many prices are in `near` when it is made
+        self._more = 3 * in_order  # how many more may come before it is made anew
         # self._first and self._last are the range of prices in which `near` has every level that is known.
         self.forget()
 
@@ -106,7 +108,7 @@ class BookSide:
                 if first <= price <= last:
                     insort(near, price)
         most = self._max + (self._max >> 3)  # the worst levels aren't forgotten one by one: it means to sort them all
-        if not 0 < len(near) <= 4 * self._reach or len(sizes) > most:
+        if not 0 < len(near) <= self._reach + self._more or len(sizes) > most:
             self._arrange(most)
 
     def forget(self) -> None:
