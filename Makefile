@@ -10,7 +10,8 @@ PARSE_STAMP := $(PARSE)/.installed
 PYTHON313 ?= python3.13
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
-PEERS_313_STAMPS := $(PEERS)-cryptofeed3/.installed $(PEERS)-nautilus/.installed
+CRYPTOFEED3_STAMP := $(PEERS)-cryptofeed3/.installed
+PEERS_313_STAMPS := $(CRYPTOFEED3_STAMP) $(PEERS)-nautilus/.installed
 
 .PHONY: demo install test test-edges bench bench-parts bench-parse bench-peers fuzz soak check format clean autobahn
 
@@ -42,8 +43,9 @@ bench-parts: $(STAMP)   ## measure what bars and book metrics cost, and what kil
 	$(BIN)/python -m tests.bench.analytics
 	$(BIN)/python -m tests.bench.killed
 
-bench-parse: $(STAMP) $(PARSE_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with cryptofeed's handler
-	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python
+bench-parse: $(STAMP) $(PARSE_STAMP) $(CRYPTOFEED3_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with two cryptofeeds' handlers; needs a Python 3.13 (PYTHON313=)
+	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python \
+		--rival $(dir $(CRYPTOFEED3_STAMP))bin/python
 
 bench-peers: $(STAMP) $(PEERS_STAMP) $(PEERS_313_STAMPS)  ## measure feedbus and other programs under the same loads, by turns; takes half an hour, and a Python 3.13 (PYTHON313=)
 	$(BIN)/python -m tests.bench.peers --json bench-peers.json

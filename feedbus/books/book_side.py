@@ -24,7 +24,8 @@ from feedbus.schema.events import Level
 MAX_LEVELS = 10_000
 """The most levels that a side keeps unless it is told otherwise."""
 IN_ORDER = 64
-"""How many of the best prices are put in order, to begin with. Four times as many is too long a list."""
+"""How many of the best prices are put in order, to begin with. The list is too long when three times as many have come
+besides."""
 
 
 class RangeDepth(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ class BookSide:
     there are from the best one down to a certain price. It is empty only if the side is.
     """
 
-    __slots__ = ("_first", "_last", "_max", "_reach", "high", "is_bid", "low", "near", "sizes")
+    __slots__ = ("_first", "_last", "_max", "_more", "_reach", "high", "is_bid", "low", "near", "sizes")
 
     def __init__(self, *, is_bid: bool, max_levels: int = MAX_LEVELS, in_order: int = IN_ORDER) -> None:
         """A side of which nothing is known. When there are more than `max_levels` levels, the worst ones are forgotten,
@@ -53,6 +54,8 @@ class BookSide:
         self.is_bid = is_bid
         self._max = max_levels
         self._reach = in_order  # how many prices are in `near` when it is made
+        self._more = 3 * in_order  # how many more may come before it is made anew
+        # self._first and self._last are the range of prices in which `near` has every level that is known.
         self.forget()
 
     def __len__(self) -> int:
@@ -105,7 +108,7 @@ class BookSide:
                 if first <= price <= last:
                     insort(near, price)
         most = self._max + (self._max >> 3)  # the worst levels aren't forgotten one by one: it means to sort them all
-        if not 0 < len(near) <= 4 * self._reach or len(sizes) > most:
+        if not 0 < len(near) <= self._reach + self._more or len(sizes) > most:
             self._arrange(most)
 
     def forget(self) -> None:
@@ -153,7 +156,7 @@ class BookSide:
         return self.near[: -count - 1 : -1] if self.is_bid else self.near[:count]
 
     def _prices_between(self, low: float, high: float) -> Sequence[float]:
-        while len(self.near) < len(self.sizes) and not (self._first <= low and high <= self._last):
+        while not (self._first <= low and high <= self._last):
             if not self._reach_to(len(self.near)):
                 return sorted(price for price in self.sizes if low <= price <= high)
         return self.near[bisect_left(self.near, low) : bisect_right(self.near, high)]
@@ -177,7 +180,7 @@ class BookSide:
                 del self.sizes[price]
             self.low, self.high = (kept[0], inf) if self.is_bid else (-inf, kept[-1])
             prices = kept
-        self._first, self._last = self.low, self.high
+        self._first, self._last = -inf, inf
         if len(prices) > self._reach:
             prices = prices[-self._reach :] if self.is_bid else prices[: self._reach]
             self._first, self._last = (prices[0], inf) if self.is_bid else (-inf, prices[-1])

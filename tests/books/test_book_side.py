@@ -116,8 +116,8 @@ def test_only_so_many_prices_are_kept_in_order_as_have_been_asked_for(is_bid: bo
         side.update([(price, 0.0)])
         assert side.volume(1) == 1
     assert len(side.near) == 1
-    side.update([(1000 + outward * 9, 0.0), (1000 - outward, 1.0)])
-    assert (side.best, len(side.near)) == ((1000 - outward, 1.0), 1)
+    side.update([(1000 + outward * 9, 0.0)])
+    assert (side.best, len(side.near)) == ((1000 + outward * 10, 1.0), 10)
     side.update([(1000 - outward * number, 1.0) for number in range(60)])
     assert (side.best, len(side.near)) == ((1000 - outward * 59, 1.0), 10)
     assert (len(side.top(30)), len(side.near)) == (30, 60)
