@@ -93,7 +93,7 @@ def test_a_line_names_topic_kind_publisher_epoch_and_number_before_the_events_ow
     assert book_line[0] == (
         b'{"topic":"book.moex.TQBR.SBER","kind":"book","publisher":"moex","epoch":7,"seq":41,'
         b'"venue":"moex","symbol":"TQBR.SBER","ts_event":1,"ts_recv":2,"bids":[[1.5,2.0]],"asks":[],'
-        b'"venue_sequence":null}\n'
+        b'"venue_sequence":null,"bids_whole":false,"asks_whole":false}\n'
     )
     assert gap_line[0] == (
         b'{"topic":"book.moex.TQBR.SBER","kind":"gap","publisher":"moex","epoch":6,"seq":null,'

@@ -13,7 +13,6 @@ import heapq
 from collections import Counter
 from collections.abc import Callable
 from math import inf
-from zlib import crc32
 
 from feedbus.errors import VenueError
 from feedbus.schema.events import MarketData
@@ -26,6 +25,9 @@ AT_ONCE = 20
 
 TOGETHER = 0.02
 """Seconds: books whose turn comes within so short a time are published together."""
+
+GOLDEN = 0.618034
+"""Multiples of it, without their whole parts, are spread evenly between 0 and 1, however many there are."""
 
 AUDIT_SHARE = 0.1
 """The share of the REST budget that audits may use."""
@@ -76,7 +78,7 @@ class KeptBooks:
     def begin(self, symbol: str, ts_recv: int, now: float) -> list[Effect]:
         """The subscription of this symbol is confirmed."""
         sync = self._by_symbol[symbol]
-        share = crc32(symbol.encode()) / 2**32  # spreads what would otherwise fall on one moment
+        share = (len(self._scheduled) * GOLDEN) % 1.0  # spreads what would otherwise fall on one moment
         if symbol not in self._scheduled:
             self._scheduled.add(symbol)
             heapq.heappush(self._turns, (now + self._options.republish_s * share, symbol))
