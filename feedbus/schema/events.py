@@ -227,7 +227,6 @@ TRUST_REASONS = (
     "audit",  # the venue says something else in another place: a new snapshot, or the best bid and ask
     "crossed",  # the best bid isn't below the best ask
     "exhausted",  # the price has left the levels that are known
-    "refused",  # the venue refused the subscription
     "unwanted",  # nobody here asks for it any more
 )
 """Why a state is what it is. docs/books.md explains each."""
