@@ -150,7 +150,7 @@ class BookSync:
             self._buffer = DiffBuffer()
             self._held = None
             self._link_by = inf
-            self._turns.want(now)
+            self._turns.lost(now)
             self._ask_if_due(now, out)
         elif self.book is not None:
             self._counts["depth_damaged"] += 1
@@ -388,7 +388,7 @@ class BookSync:
             self._counts["depth_exhausted"] += 1
         self._say("resyncing", "exhausted", out)
         if self._buffer is None and not self._turns.asked:
-            self._turns.want(now)
+            self._turns.lost(now)
             self._ask_if_due(now, out)
 
     def _refresh(self, now: float, out: list[Effect]) -> None:
@@ -422,7 +422,7 @@ class BookSync:
         self._forget(buffer)
         self._say(state, reason, out)
         out.append(Resync(self._subscription, reason))
-        self._turns.want(now)
+        self._turns.lost(now)
         self._ask_if_due(now, out)
 
     def _forget(self, buffer: DiffBuffer | None) -> None:

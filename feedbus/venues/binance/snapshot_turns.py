@@ -7,44 +7,50 @@ from math import inf
 RETRY_FIRST, RETRY_CAP = 0.25, 60.0
 """Seconds until a snapshot is asked for again that failed or doesn't fit. Each further time doubles them."""
 
+FREE = 3
+"""How often in a row a book that was right may be lost and asked for again without a pause."""
+
 CALM_AFTER = 30.0
-"""Seconds for which a book must have been right before the pauses begin with the shortest one again."""
+"""Seconds for which a book must have been right before its losses are forgotten."""
 
 
 class SnapshotTurns:
     """`asked` says whether an answer is awaited. Times are `now`, in seconds."""
 
-    __slots__ = ("_attempts", "_calm_at", "asked", "due_at")
+    __slots__ = ("_calm_at", "_losses", "_useless", "asked", "due_at")
 
     def __init__(self) -> None:
         self.asked = False
         self.due_at = inf
         """When the next one is to be asked for."""
-        self._attempts = 0
+        self._losses = 0  # since the book was last right for long
+        self._useless = 0  # snapshots of no use since the book was last right
         self._calm_at = inf
 
-    def want(self, now: float) -> None:
-        """One is needed: at once, or after a pause when the last ones were of no use."""
+    def lost(self, now: float) -> None:
+        """The book isn't right any more: one is needed at once, or after a pause when that happens again and again."""
+        if self.due_at != inf:
+            return  # it is wanted already
         if now >= self._calm_at:
-            self._attempts = 0
+            self._losses = 0
         self._calm_at = inf
-        if self.due_at == inf:
-            self.due_at = now + self._pause()
-            self._attempts += 1
+        self._losses += 1
+        self._want(now)
 
     def again(self, now: float) -> None:
         """The one that was asked for is of no use, or didn't come."""
-        self._attempts = max(1, self._attempts)
-        self.want(now)
+        self._useless += 1
+        self._want(now)
 
     def begin(self) -> None:
         """It is asked for now."""
         self.asked, self.due_at = True, inf
 
     def succeeded(self, now: float) -> None:
-        """The book is right: it needs none, and if it stays so, the pauses are forgotten."""
+        """The book is right: it needs none, and if it stays so, its losses are forgotten."""
         self.due_at = inf
-        self._calm_at = now + CALM_AFTER
+        self._useless = 0
+        self._calm_at = min(self._calm_at, now + CALM_AFTER)
 
     def is_due(self, now: float) -> bool:
         """Whether one is to be asked for now."""
@@ -55,5 +61,10 @@ class SnapshotTurns:
         """When `is_due` becomes true; infinity while that depends on an answer."""
         return inf if self.asked else self.due_at
 
-    def _pause(self) -> float:
-        return min(RETRY_CAP, RETRY_FIRST * 2 ** min(self._attempts - 1, 16)) if self._attempts else 0.0
+    def _want(self, now: float) -> None:
+        if self.due_at == inf:
+            self.due_at = now + _pause(max(self._losses - FREE, self._useless))
+
+
+def _pause(times: int) -> float:
+    return min(RETRY_CAP, RETRY_FIRST * 2 ** min(times - 1, 16)) if times > 0 else 0.0
