@@ -60,7 +60,7 @@ class Stage:
         for event in events:
             if isinstance(event, Status):
                 self.said[event.symbol].append(f"{event.state} {event.reason}".rstrip())
-            elif isinstance(event, BookDelta):
+            elif isinstance(event, BookDelta) and not self.books.why_none("binance", event.symbol):
                 self.deltas[event.symbol] += 1
             if isinstance(event, BookDelta | BookSnapshot):
                 self.compare(event.symbol)
@@ -70,13 +70,15 @@ class Stage:
         book, truth = self.books.get("binance", symbol), self.venue.market.instruments[symbol]
         if self.compared and book is not None and book.sequence == truth.update:
             for side, real in ((book.bids, truth.bids), (book.asks, truth.asks)):
-                shown = dict(zip(real.prices, real.sizes, strict=True))
-                assert {round(price * SCALE): round(size * SCALE) for price, size in side.top()} == shown
+                sizes = zip(real.prices, real.sizes, strict=True)
+                known = {price: size for price, size in sizes if side.low <= price / SCALE <= side.high}
+                assert {round(price * SCALE): round(size * SCALE) for price, size in side.top()} == known
 
     async def all_right(self) -> None:
-        while any(self.said[symbol][-1:] != ["live"] for symbol in self.symbols):
+        """Wait until every book is there and has changed since: what was said of it has come by then."""
+        self.deltas.clear()
+        while any(self.books.why_none("binance", symbol) or not self.deltas[symbol] for symbol in self.symbols):
             await self.take()
-        assert not any(self.books.why_none("binance", symbol) for symbol in self.symbols)
 
     def counters(self) -> Counter[str]:
         """Of all sessions together."""
@@ -194,13 +196,18 @@ async def test_each_fault_costs_one_book_and_is_repaired_by_itself(
 
 
 async def test_a_level_that_is_silently_wrong_is_found_by_the_audit_and_repaired(tmp_path: Path) -> None:
-    options = "{snapshot_levels: 200, audit_s: 0.2}"
+    options = "{snapshot_levels: 100, audit_s: 0.2}"
     async with stage(tmp_path, 1, BinanceSimOptions(rate=20.0), options=options) as it:
         await it.all_right()
         it.said.clear()
-        it.venue.arm(parse(b'{"wrong_level":{"symbol":"P0USDT","level":95}}'), 0)
         it.compared = False  # the book isn't the market's until the audit has found it
+        it.arm(wrong_level={"symbol": "P0USDT", "level": 95, "count": 100_000})
+        while not it.said["P0USDT"]:
+            await it.take()
+        it.arm(clear=True)
         while "live" not in it.said["P0USDT"]:
             await it.take()
         assert it.said["P0USDT"] == ["gapped audit", "live"]
         assert it.counters()["audits_disagreed"] == 1
+        it.compared = True
+        await it.all_right()
