@@ -7,13 +7,15 @@ BENCH := .venv-bench
 BENCH_STAMP := $(BENCH)/.installed
 PARSE := .venv-parse
 PARSE_STAMP := $(PARSE)/.installed
+BOOKS := .venv-books
+BOOKS_STAMP := $(BOOKS)/.installed
 PYTHON313 ?= python3.13
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 CRYPTOFEED3_STAMP := $(PEERS)-cryptofeed3/.installed
 PEERS_313_STAMPS := $(CRYPTOFEED3_STAMP) $(PEERS)-nautilus/.installed
 
-.PHONY: demo install test test-edges bench bench-parts bench-parse bench-peers fuzz soak check format clean autobahn
+.PHONY: demo install test test-edges bench bench-parts bench-parse bench-books bench-peers fuzz soak check format clean autobahn
 
 demo: $(STAMP)          ## show the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
@@ -47,6 +49,9 @@ bench-parse: $(STAMP) $(PARSE_STAMP) $(CRYPTOFEED3_STAMP)  ## measure what Binan
 	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python \
 		--rival $(dir $(CRYPTOFEED3_STAMP))bin/python
 
+bench-books: $(STAMP) $(BOOKS_STAMP) $(PARSE_STAMP)  ## measure structures of order books on the changes in CAPTURE=FILE.gz (docs/books.md)
+	$(BIN)/python -m tests.bench.book_structures $(CAPTURE) --others $(BOOKS)/bin/python --cryptofeed $(PARSE)/bin/python
+
 bench-peers: $(STAMP) $(PEERS_STAMP) $(PEERS_313_STAMPS)  ## measure feedbus and other programs under the same loads, by turns; takes half an hour, and a Python 3.13 (PYTHON313=)
 	$(BIN)/python -m tests.bench.peers --json bench-peers.json
 
@@ -76,8 +81,9 @@ $(STAMP): pyproject.toml
 # The rivals have environments of their own, without feedbus and its dependencies.
 $(BENCH_STAMP): tests/bench/requirements.txt
 $(PARSE_STAMP): tests/bench/requirements-parse.txt
+$(BOOKS_STAMP): tests/bench/requirements-books.txt
 $(PEERS_STAMP): tests/bench/requirements-peers.txt
-$(BENCH_STAMP) $(PARSE_STAMP) $(PEERS_STAMP):
+$(BENCH_STAMP) $(PARSE_STAMP) $(BOOKS_STAMP) $(PEERS_STAMP):
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
