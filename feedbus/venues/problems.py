@@ -5,16 +5,19 @@ no text is made for anything beyond the first few.
 
 Prices and sizes outside the bounds of fields.py are left out here too: a value becomes None, a level of a book goes.
 Prices below 0 are sound where a venue has derivatives. 0 is what venues write where there is no price, so it is left
-out and counted without a word, as a missing one is.
+out and counted without a word, as a missing one is. What was left out of a side of a book may be a level all the same,
+so that side isn't whole.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from feedbus.errors import BadData
+from feedbus.schema.events import BookSnapshot
 from feedbus.text import quoted
 from feedbus.venues.fields import LARGEST
 
@@ -30,16 +33,18 @@ class Problems:
     """The problems of one message, or of one list that comes in several. `place` says which: a channel and symbol.
     `below_zero` says whether the venue has instruments whose price may be below 0.
 
-    It is true when there is any problem. `values` and `levels` count what was left out.
+    It is true when there is any problem. `values` and `levels` count what was left out, and `thinned` are the sides of
+    a book that `clean` left levels out of.
     """
 
-    __slots__ = ("_first", "_least", "count", "levels", "place", "values")
+    __slots__ = ("_first", "_least", "count", "levels", "place", "thinned", "values")
 
     def __init__(self, place: str, *, below_zero: bool = False) -> None:
         self.place = place
         self.count = 0
         self.values = 0
         self.levels = 0
+        self.thinned: list[str] = []
         self._least = -LARGEST if below_zero else 0.0
         self._first: list[BadData] = []
 
@@ -101,9 +106,18 @@ class Problems:
             elif name in AMOUNTS:
                 setattr(body, name, self.amount(getattr(body, name), name))
             elif name in SIDES:
-                setattr(body, name, [level for level in getattr(body, name) if self._is_level(level, name)])
+                levels = getattr(body, name)
+                sound = [level for level in levels if self._is_level(level, name)]
+                setattr(body, name, sound)
+                if len(sound) < len(levels):
+                    self.thinned.append(name)
 
     def _is_level(self, level: Any, side: str) -> bool:
         """`level` is (price, size), or a struct with these two fields."""
         price, size = level if isinstance(level, tuple) else (level.price, level.size)
         return self.level(price, size, side)
+
+
+def not_whole(book: BookSnapshot, sides: Collection[str]) -> BookSnapshot:
+    """The book, of whose `sides` ("bids", "asks") levels were left out, so that nobody knows how many there are."""
+    return msgspec.structs.replace(book, **{f"{side}_whole": False for side in sides})

@@ -66,6 +66,7 @@ class Reference:
             raise Refused(OutOfStep)
         require(all(name in columns for name in USUAL[:3]))
         self.sides: dict[str, list[Any]] = {"B": [], "S": []}
+        self.rows = [row[columns.index("BUYSELL")] for row in data]
         for row in data:
             side, price, size = (row[columns.index(name)] for name in USUAL[:3])
             require(type(side) is str and side in self.sides)
@@ -87,7 +88,9 @@ class Reference:
 
     def book(self, ts_recv: int) -> BookSnapshot:
         bids, asks = sorted(self.sides["B"], reverse=True), sorted(self.sides["S"])
-        return BookSnapshot("moex", SYMBOL, self.timestamp * 1_000_000, ts_recv, bids, asks, self.seqnum)
+        # Whole is a side of fewer than ten rows, each of which is a level.
+        whole = [len(side) == self.rows.count(name) <= 9 for name, side in self.sides.items()]
+        return BookSnapshot("moex", SYMBOL, self.timestamp * 1_000_000, ts_recv, bids, asks, self.seqnum, *whole)
 
 
 def require(condition: bool) -> None:

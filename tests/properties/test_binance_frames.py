@@ -113,7 +113,8 @@ def by_hand(channel: str, raw: dict[str, Any]) -> Any:
             bids, asks = (
                 [(float(at), float(size)) for at, size in raw[side] if float(size)] for side in ("bids", "asks")
             )
-            return event(BookSnapshot, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"])
+            whole = [len(raw[side]) < 5 and all(float(size) for _, size in raw[side]) for side in ("bids", "asks")]
+            return event(BookSnapshot, 0, 7, sorted(bids, reverse=True), sorted(asks), raw["lastUpdateId"], *whole)
         case "ticker":
             prices = [price(raw[key]) for key in "bacohlx"]
             return event(Ticker, raw["E"] * MS, 7, *prices, float(raw["v"]), float(raw["q"]), raw["n"], None, 86_400)

@@ -226,13 +226,15 @@ LOOSE_DECODERS: dict[tuple[str, Format], DecodeFrame] = {
 """For the frames that those above refuse. Problems.clean has to leave out of them what is out of bounds."""
 
 
-def book_events(body: SimpleBook[Any] | SlimBook[Any], symbol: str, ts_recv: int) -> Sequence[MarketData]:
-    """Returns the book. The venue writes the best level first, but nothing promises that, so the sides are sorted."""
+def book_events(depth: int, body: SimpleBook[Any] | SlimBook[Any], symbol: str, ts_recv: int) -> Sequence[MarketData]:
+    """Returns the book. The venue writes the best level first, but nothing promises that, so the sides are sorted. A
+    side with fewer levels than the `depth` that was asked for is whole."""
     bids = [(level.price, level.size) for level in body.bids]
     asks = [(level.price, level.size) for level in body.asks]
     bids.sort(reverse=True)
     asks.sort()
-    return (BookSnapshot(VENUE, symbol, body.ms * 1_000_000, ts_recv, bids, asks, None),)
+    time = body.ms * 1_000_000
+    return (BookSnapshot(VENUE, symbol, time, ts_recv, bids, asks, None, len(bids) < depth, len(asks) < depth),)
 
 
 def trade_events(body: SimpleTrade[float] | SlimTrade[float], symbol: str, ts_recv: int) -> Sequence[MarketData]:

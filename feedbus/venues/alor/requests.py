@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -47,7 +48,7 @@ _OPCODES = {
     "bars": "BarsGetAndSubscribe",
     "instruments": "InstrumentsGetAndSubscribeV2",
 }
-_EVENTS: dict[str, MakeEvents] = {"orderbook": book_events, "alltrades": trade_events, "quotes": quote_events}
+_EVENTS: dict[str, MakeEvents] = {"alltrades": trade_events, "quotes": quote_events}
 _PASSED_OVER = {"alltrades": "existing_trades", "bars": "repeated_bars", "instruments": "unchanged_instruments"}
 _NAMELESS = ("orderbook", "bars")  # what names no instrument in its data
 
@@ -130,6 +131,8 @@ class AlorSubscription(TrackedSubscription):
         elif feed == "instruments":
             self._instrument = InstrumentReader(known.listed)
             self.events = self._instrument.events
+        elif feed == "orderbook":
+            self.events = partial(book_events, options.depth)
         else:
             self.events = _EVENTS[feed]
         self.passed_over = _PASSED_OVER.get(feed, "")

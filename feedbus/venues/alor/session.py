@@ -15,14 +15,14 @@ from typing import Any
 from msgspec import Raw
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.schema.events import Event
+from feedbus.schema.events import BookSnapshot, Event
 from feedbus.venues.alor import requests
 from feedbus.venues.alor.payloads import NO_DATA, UNNAMED, decode_envelope, decode_text
 from feedbus.venues.alor.ping import SILENCE, Pings
 from feedbus.venues.alor.requests import AlorSubscription, EndingSubscription, Known, Options
 from feedbus.venues.alor.tokens import AccessTokens, Token
 from feedbus.venues.fields import DECODE_ERRORS, LARGE, OtherInstrument, too_dear
-from feedbus.venues.problems import Problems
+from feedbus.venues.problems import Problems, not_whole
 from feedbus.venues.protocol import AccountDue, Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
@@ -181,6 +181,8 @@ class Session(SubscribingSession[AlorSubscription]):
         yield from (self._skip(error.place, error.reason) for error in problems.errors())
         self.counts.update(problems.left_out())
         events = self._events(tracked, body, ts_recv)
+        if problems.thinned:
+            events = [not_whole(it, problems.thinned) if isinstance(it, BookSnapshot) else it for it in events]
         works = isinstance(events[0], Event) if events else tracked.idles
         if works and tracked.state == "confirmed":
             self.subscriptions.data(tracked, now)

@@ -52,7 +52,7 @@ from feedbus.venues.binance.shapes import (
     TradePayload,
 )
 from feedbus.venues.fields import LARGEST, Amount, OtherInstrument, Price, Size
-from feedbus.venues.problems import Problems
+from feedbus.venues.problems import Problems, not_whole
 from feedbus.venues.protocol import Subscription
 
 VENUE = "binance"
@@ -126,7 +126,13 @@ def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: 
         return cleaned
 
     loose = {kind: decode if kind in _ALL_OR_NOTHING else cleaning(decode) for kind, decode in _LOOSE.items()}
-    return _reader(subscription, revisions, loose)
+    read = _reader(subscription, revisions, loose)
+
+    def read_thinned(payload: bytes | Raw, ts_recv: int) -> MarketData:
+        event = read(payload, ts_recv)
+        return not_whole(event, problems.thinned) if isinstance(event, BookSnapshot) else event
+
+    return read_thinned
 
 
 def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mapping[str, DecodePayload]) -> Read:
@@ -135,7 +141,8 @@ def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mappi
         bars = revisions.setdefault(subscription, Revisions())
         return partial(_noted, bars, partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars))
     if channel in DEPTHS:
-        return partial(_book, decoders["depth"], symbol)
+        levels = int(channel.removeprefix("depth").partition("@")[0])
+        return partial(_book, decoders["depth"], symbol, levels)
     if channel in WINDOWS:
         return partial(_rolling_ticker, decoders["rolling"], symbol, WINDOWS[channel])
     return partial(_BY_CHANNEL[channel], decoders[channel], symbol)
@@ -173,12 +180,14 @@ def _quote(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: in
     return Quote(VENUE, symbol, 0, ts_recv, bid or None, bid_size, ask or None, ask_size, raw.update)
 
 
-def _book(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
-    """The venue writes the best level first, but nothing promises that, so the sides are sorted."""
+def _book(decode: DecodePayload, symbol: str, levels: int, payload: bytes | Raw, ts_recv: int) -> BookSnapshot:
+    """The venue writes the best level first, but nothing promises that, so the sides are sorted. A side with fewer
+    levels than were asked for is whole."""
     raw = decode(payload)
-    raw.bids.sort(reverse=True)
-    raw.asks.sort()
-    return BookSnapshot(VENUE, symbol, 0, ts_recv, raw.bids, raw.asks, raw.update)
+    bids, asks = raw.bids, raw.asks
+    bids.sort(reverse=True)
+    asks.sort()
+    return BookSnapshot(VENUE, symbol, 0, ts_recv, bids, asks, raw.update, len(bids) < levels, len(asks) < levels)
 
 
 def _bar(

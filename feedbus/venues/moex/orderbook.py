@@ -4,9 +4,10 @@
     "columns":["BUYSELL","PRICE","QUANTITY","REPOVALUE"],
     "data":[["B",[327.95,2],1044,null],["S",[328.05,2],1947,null]]}
 
-Every message is the full book. Nearly all messages have these columns and sound numbers, and are decoded straight into
-structs. All others take the slow path, which looks each column up. There a row without a price or a size, such as one
-for market orders at an auction, is left out and counted, because it is no level of the book.
+Every message is the full book, of at most LEVELS levels a side: a side that has fewer is whole. Nearly all messages
+have these columns and sound numbers, and are decoded straight into structs. All others take the slow path, which looks
+each column up. There a row without a price or a size, such as one for market orders at an auction, is left out and
+counted, because it is no level of the book.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from feedbus.errors import BadData
 from feedbus.schema.events import BookSnapshot, Level
 from feedbus.text import quoted
 from feedbus.venues.fields import DECODE_ERRORS, Price, Size
+from feedbus.venues.moex.symbols import MARKETS
 from feedbus.venues.moex.tables import (
     MAX_INT,
     MAX_ROWS,
@@ -29,8 +31,11 @@ from feedbus.venues.moex.tables import (
     number,
     read_table,
 )
-from feedbus.venues.problems import Problems
+from feedbus.venues.problems import Problems, not_whole
 from feedbus.venues.sessions import OutOfStep
+
+LEVELS = 10
+"""How many levels a side the market MXSE shows at most. How many other markets show isn't known."""
 
 COLUMNS = ("BUYSELL", "PRICE", "QUANTITY", "REPOVALUE")
 
@@ -75,6 +80,7 @@ class Orderbook:
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
         self.place = f"orderbooks {symbol}"
+        self._whole_below = 0 if symbol.split(".", 1)[0] in MARKETS else LEVELS
         self.problems: Sequence[BadData] = ()  # of the last message
         self.last_seqnum = -1
         self.seqnum_regressions = 0
@@ -103,6 +109,7 @@ class Orderbook:
             raise OutOfStep(self.place, f"type {quoted(table.properties.type)}, where every book is a snapshot")
         side_at, price_at, size_at = (column(table, name, self.place) for name in COLUMNS[:3])
         sides: dict[str, list[Level]] = {"B": [], "S": []}
+        thinned: set[str] = set()
         unreadable, problems = Problems(self.place), Problems(self.place, below_zero=True)
         for index, row in enumerate(table.data):
             where = f"row {index}"
@@ -115,10 +122,12 @@ class Orderbook:
                 raise BadData(f"{self.place} {where}", f"BUYSELL is neither B nor S: {quoted(side)}")
             if price is not None and size is not None and problems.level(price, size, where):
                 sides[side].append((price, size))
+            else:
+                thinned.add("bids" if side == "B" else "asks")
         book = self._book(table.properties, sides["B"], sides["S"], ts_recv)
         self.problems = problems.errors()
         self.levels_left_out += len(table.data) - len(book.bids) - len(book.asks)
-        return book
+        return not_whole(book, thinned)
 
     def _book(self, properties: Properties, bids: list[Level], asks: list[Level], ts_recv: int) -> BookSnapshot:
         seqnum = properties.seqnum
@@ -129,4 +138,6 @@ class Orderbook:
         self.last_seqnum = seqnum
         bids.sort(reverse=True)
         asks.sort()
-        return BookSnapshot(VENUE, self.symbol, properties.timestamp * 1_000_000, ts_recv, bids, asks, seqnum)
+        time = properties.timestamp * 1_000_000
+        below = self._whole_below
+        return BookSnapshot(VENUE, self.symbol, time, ts_recv, bids, asks, seqnum, len(bids) < below, len(asks) < below)

@@ -38,8 +38,8 @@ SLIM_QUOTES = (
 )
 
 
-def events_of(channel: str, how: Format, body: str) -> list[Any]:
-    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how), Known())
+def events_of(channel: str, how: Format, body: str, **options: Any) -> list[Any]:
+    stream = AlorSubscription(Subscription(channel, "X"), Options(format=how, **options), Known())
     return list(stream.events(stream.decode(f'{{ "data": {body}, "guid":"g" }}'.encode()).data, "X", 7))
 
 
@@ -78,7 +78,18 @@ def events_of(channel: str, how: Format, body: str) -> list[Any]:
     ],
 )
 def test_a_book_is_taken_whole_best_first(how: Format, body: str, bids: Any, asks: Any, ts: int) -> None:
-    assert events_of("orderbook", how, body) == [BookSnapshot("alor", "X", ts, 7, bids, asks, None)]
+    assert events_of("orderbook", how, body) == [BookSnapshot("alor", "X", ts, 7, bids, asks, None, True, True)]
+
+
+@pytest.mark.parametrize("how", FORMATS)
+@pytest.mark.parametrize("depth", [1, 3, 50])
+def test_a_side_with_fewer_levels_than_were_asked_for_is_whole(how: Format, depth: int) -> None:
+    keys = {"Simple": ("bids", "asks", "price", "volume"), "Slim": ("b", "a", "p", "v")}[how]
+    for bids, asks in ((depth, 0), (depth - 1, depth), (depth, depth - 1), (0, depth + 1)):
+        sides = ([{keys[2]: at + 1, keys[3]: 1} for at in range(count)] for count in (bids, asks))
+        [book] = events_of("orderbook", how, json.dumps(dict(zip(keys[:2], sides, strict=True))), depth=depth)
+        assert (len(book.bids), len(book.asks)) == (bids, asks)
+        assert (book.bids_whole, book.asks_whole) == (bids < depth, asks < depth)
 
 
 # Trades
@@ -287,7 +298,7 @@ def every_digit_survives(channel: str, how: Format, frame: str) -> list[Any]:
 def test_the_captured_frames_become_events_without_the_loss_of_a_digit() -> None:
     book, ack = seen("captured_alor4go_orderbook_20221216.jsonl")
     assert every_digit_survives("orderbook", "Simple", book) == [
-        BookSnapshot("alor", "X", 1_671_223_802_393_000_000, 7, [], [], None)
+        BookSnapshot("alor", "X", 1_671_223_802_393_000_000, 7, [], [], None, True, True)
     ]
     answer = decode_envelope(ack.encode())
     said = decode_text(answer.message)

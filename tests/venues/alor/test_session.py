@@ -83,7 +83,7 @@ def book(guid: str, bid: float) -> bytes:
 
 
 def book_of(symbol: str, bid: float) -> BookSnapshot:
-    return BookSnapshot("alor", symbol, MS * 1_000_000, 7, [(bid, 10.0)], [], None)
+    return BookSnapshot("alor", symbol, MS * 1_000_000, 7, [(bid, 10.0)], [], None, True, True)
 
 
 class Script(script.Script[Session]):
@@ -266,9 +266,9 @@ def test_data_is_routed_by_its_guid_alone() -> None:
     script = Script("SBER", "GAZP").live("o1", "o2")
     script.received(book("o2", 2.5), book_of("GAZP", 2.5)).received(book("o1", 3.5), book_of("SBER", 3.5))
     inside = f'{{"b":[],"a":[],"t":{MS},"x":{{"guid":"o1"}}}}'
-    script.received(data("o2", inside), BookSnapshot("alor", "GAZP", MS * 1_000_000, 7, [], [], None))
+    script.received(data("o2", inside), BookSnapshot("alor", "GAZP", MS * 1_000_000, 7, [], [], None, True, True))
     swapped = f'{{"guid":"o2","data":{{"b":[],"a":[],"t":{MS},"guid":"o1"}}}}'.encode()
-    script.received(swapped, BookSnapshot("alor", "GAZP", MS * 1_000_000, 7, [], [], None))
+    script.received(swapped, BookSnapshot("alor", "GAZP", MS * 1_000_000, 7, [], [], None, True, True))
     script.counted(unknown_guids=0, late_frames=0)
 
 
@@ -363,7 +363,7 @@ def test_trades_of_the_past_are_counted_and_confirm_but_are_not_published() -> N
 
 def test_an_empty_book_is_data() -> None:
     script = Script("SBER").asked()
-    empty = BookSnapshot("alor", "SBER", 1_671_223_802_393_000_000, 7, [], [], None)
+    empty = BookSnapshot("alor", "SBER", 1_671_223_802_393_000_000, 7, [], [], None, True, True)
     frame = data("o1", '{"b":[],"a":[],"t":1671223802393,"h":true}')
     script.received(frame, Ready(), WakeAt(15.0), Confirmed(SBER), empty).stands(live=1)
 
@@ -376,7 +376,7 @@ def test_the_captured_conversation_is_had_in_its_order() -> None:
         line.replace(b"01GMM8RJ59N9AY05F8FGQEF3JC", b"o1")
         for line in (CAPTURES / "captured_alor4go_orderbook_20221216.jsonl").read_bytes().splitlines()
     )
-    empty = BookSnapshot("alor", "SBER", 1_671_223_802_393_000_000, 7, [], [], None)
+    empty = BookSnapshot("alor", "SBER", 1_671_223_802_393_000_000, 7, [], [], None, True, True)
     script.received(book_, Ready(), WakeAt(15.0), Confirmed(SBER), empty).received(answer).stands(live=1)
 
 
@@ -531,6 +531,7 @@ def test_a_price_below_zero_is_one_and_a_size_below_zero_is_none() -> None:
     [book, *_] = events_of(script, data("o1", '{"b":[{"p":-1.5,"v":10},{"p":-2,"v":-3}],"a":[{"p":-1.25,"v":4}]}'))
     assert isinstance(book, BookSnapshot)
     assert (book.bids, book.asks) == ([(-1.5, 10.0)], [(-1.25, 4.0)])
+    assert (book.bids_whole, book.asks_whole) == (False, True)  # of the bids one was left out
     [trade] = events_of(script, data("a2", f'{{"id":1,"sym":"SBER","q":2,"px":-3.5,"t":{MS},"s":"buy"}}'))
     assert trade == Trade("alor", "SBER", MS * 1_000_000, 7, -3.5, 2.0, "buy", 1)
     quotes = events_of(script, data("q3", '{"sym":"SBER","bid":-1.5,"bv":5,"ask":-1.25,"av":6,"c":-1.5,"v":7}'))
@@ -550,6 +551,7 @@ def test_a_level_out_of_bounds_is_left_out_alone_and_counted(side: str, key: str
     found = script.session.frame(data("o1", f'{{"{side}":[{good},{bad}],"{"ab".strip(side)}":[]}}'), 7, script.now)
     [book] = [effect for effect in found if isinstance(effect, BookSnapshot)]
     assert book.bids + book.asks == [(1.5, 10.0)]
+    assert (book.bids_whole, book.asks_whole) == (side != "b", side != "a")
     assert sum(isinstance(effect, Skipped) for effect in found) == told
     assert script.session.counters()["levels_left_out"] == 1
 

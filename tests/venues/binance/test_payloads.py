@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from feedbus.schema.events import Bar, Indicator, MarketData, Quote, Ticker, Trade
+from feedbus.schema.events import Bar, BookSnapshot, Indicator, MarketData, Quote, Ticker, Trade
 from feedbus.venues.binance.payloads import Revisions, nanoseconds, reader
 from feedbus.venues.fields import DECODE_ERRORS
 from feedbus.venues.protocol import Subscription
@@ -46,6 +46,17 @@ def kline(**changed: Any) -> Any:
 def test_an_aggregate_has_an_id_of_its_own() -> None:
     expected = Trade("binance", "BTCUSDT", 1723161255342_000_000, 7, 61837.63, 0.02, "sell", 15683430)
     assert read("aggTrade", {**TRADE, "e": "aggTrade", "a": 15683430, "f": 1, "l": 2}) == expected
+
+
+@pytest.mark.parametrize("speed", ["", "@100ms"])
+@pytest.mark.parametrize("shown", [5, 10, 20])
+def test_a_side_with_fewer_levels_than_were_asked_for_is_whole(shown: int, speed: str) -> None:
+    prices = [[str(at + 1), "1"] for at in range(20)]
+    for bids, asks in ((shown, 0), (shown - 1, shown), (shown, shown - 1), (0, 20)):
+        found = read(f"depth{shown}{speed}", {**BOOK, "bids": prices[:bids], "asks": prices[:asks]})
+        assert isinstance(found, BookSnapshot)
+        assert (len(found.bids), len(found.asks)) == (bids, asks)
+        assert (found.bids_whole, found.asks_whole) == (bids < shown, asks < shown)
 
 
 def test_a_price_of_nothing_is_none() -> None:

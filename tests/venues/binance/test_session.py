@@ -493,7 +493,7 @@ def test_a_level_out_of_bounds_is_left_out_alone_and_counted(at: int, number: st
     level[at] = number
     frame = data("btcusdt@depth5", lastUpdateId=1, bids=[level, ["2", "3"]], asks=[])
     found = list(script.session.frame(frame, 7, 0.0))
-    assert found[-1] == BookSnapshot("binance", "BTCUSDT", 0, 7, [(2.0, 3.0)], [], 1)
+    assert found[-1] == BookSnapshot("binance", "BTCUSDT", 0, 7, [(2.0, 3.0)], [], 1, False, True)
     assert sum(isinstance(effect, Skipped) for effect in found) == told
     assert script.session.counters()["levels_left_out"] == 1
 

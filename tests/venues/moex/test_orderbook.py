@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from feedbus.errors import BadData
@@ -37,7 +38,7 @@ ASK = '["S",[328.05,2],1947,null]'
 def test_a_book_is_a_whole_event() -> None:
     event = book(f"[{BID},{ASK}]")
     expected = ([(327.95, 1044.0)], [(328.05, 1947.0)])
-    assert event == BookSnapshot("moex", "TQBR.SBER", TIME * 1_000_000, 7, *expected, SEQNUM)
+    assert event == BookSnapshot("moex", "TQBR.SBER", TIME * 1_000_000, 7, *expected, SEQNUM, True, True)
     assert all(type(number) is float for level in event.bids + event.asks for number in level)
 
 
@@ -81,6 +82,7 @@ def test_a_price_below_zero_is_one(columns: str) -> None:
     decoder = Orderbook("TQBR.SBER")
     book = decoder.decode(body('[["B",[-1.5,2],9,null],["S",[-1.25,2],8,null]]', columns), 7)
     assert (book.bids, book.asks) == ([(-1.5, 9.0)], [(-1.25, 8.0)])
+    assert (book.bids_whole, book.asks_whole) == (True, True)
     assert (decoder.levels_left_out, decoder.problems) == (0, [])
 
 
@@ -103,9 +105,27 @@ def test_a_price_below_zero_is_one(columns: str) -> None:
 @pytest.mark.parametrize("columns", [USUAL, USUAL.replace("REPOVALUE", "X")])
 def test_a_row_that_is_no_level_is_left_out_alone_and_counted(bad: str, said: str | None, columns: str) -> None:
     decoder = Orderbook("TQBR.SBER")
-    expected = BookSnapshot("moex", "TQBR.SBER", TIME * 1_000_000, 7, [(327.95, 1044.0)], [(328.05, 1947.0)], SEQNUM)
-    assert decoder.decode(body(f"[{BID},{bad},{ASK}]", columns), 7) == expected
+    sides = ([(327.95, 1044.0)], [(328.05, 1947.0)])
+    expected = BookSnapshot("moex", "TQBR.SBER", TIME * 1_000_000, 7, *sides, SEQNUM, True, True)
+    rest = {"bids_whole": False} if bad.startswith('["B"') else {"asks_whole": False}
+    assert decoder.decode(body(f"[{BID},{bad},{ASK}]", columns), 7) == msgspec.structs.replace(expected, **rest)
     assert decoder.levels_left_out == 1
     assert [str(error) for error in decoder.problems] == ([f"orderbooks TQBR.SBER {said}"] if said else [])
     assert decoder.decode(body(f"[{BID},{ASK}]", columns), 7) == expected
     assert (decoder.levels_left_out, len(decoder.problems)) == (1, 0)
+
+
+def rows(bids: int, asks: int) -> str:
+    return json.dumps(
+        [[side, [at + 1, 0], 5, None] for side, count in (("B", bids), ("S", asks)) for at in range(count)]
+    )
+
+
+@pytest.mark.parametrize("columns", [USUAL, USUAL.replace("REPOVALUE", "X")])
+@pytest.mark.parametrize(("symbol", "shown"), [("TQBR.SBER", 10), ("MXCX.CETS.CNYRUB_TOM", 0)])
+def test_a_side_is_whole_when_the_market_would_show_more_levels(columns: str, symbol: str, shown: int) -> None:
+    """How many levels other markets than MXSE show isn't known, so nobody knows whether there are more."""
+    for bids, asks in ((10, 10), (9, 10), (10, 9), (0, 11), (10, 0), (0, 0)):
+        found = Orderbook(symbol).decode(body(rows(bids, asks), columns), 7)
+        assert (len(found.bids), len(found.asks)) == (bids, asks)
+        assert (found.bids_whole, found.asks_whole) == (bids < shown, asks < shown)

@@ -73,7 +73,7 @@ def book_body(bid: float, kind: str = "snapshot", seqnum: int = 1) -> bytes:
 
 
 def book_of(symbol: str, bid: float, seqnum: int = 1) -> BookSnapshot:
-    return BookSnapshot("moex", symbol, TIME * 1_000_000, 7, [(bid, 10.0)], [], seqnum)
+    return BookSnapshot("moex", symbol, TIME * 1_000_000, 7, [(bid, 10.0)], [], seqnum, True, True)
 
 
 class Script(script.Script[Session]):
