@@ -17,7 +17,7 @@ import feedbus
 from feedbus import config as configuration
 from feedbus.actors import actor_class
 from feedbus.bus.publisher import BEAT_EVERY
-from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.config import BackoffConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import Escalated, StartFailed
 from feedbus.feed import feed as feed_module
 from feedbus.feed.connector import Connector
@@ -28,6 +28,7 @@ from feedbus.sim import rest as rest_sim
 from feedbus.sim.moex import server as moex_sim
 from feedbus.sim.moex.rest import MoexRest
 from feedbus.telemetry.series import CollectorRegistry
+from feedbus.venues.listings import Selection
 from tests.transport.proxy import ProxyServer, proxying
 
 TIMEOUT = 20
@@ -40,7 +41,7 @@ def two_boards(folder: Path, url: str, rest: str, **feed: object) -> Config:
         venue="moex",
         url=url,
         symbols=(),
-        boards=BoardsConfig(("TQBR", "TQTF"), 3),
+        selection=Selection(("TQBR", "TQTF"), sample=3),
         rest=rest,
         channels=("orderbooks",),
         sharding=ShardingConfig(2, 2),
