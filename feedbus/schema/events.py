@@ -175,10 +175,13 @@ class Indicator(MarketEvent, frozen=True, array_like=True, gc=False, tag="indica
 
 
 class Instrument(MarketEvent, frozen=True, array_like=True, gc=False, tag="instrument"):
-    """What is known of an instrument. `lot` converts sizes to units: a size of 3 with a lot of 10 are 30 shares.
-    `tick_size` is the price step. `currency` is that of prices, None when they are in per cent or in points; where there
-    is one, price times size times lot is an amount of it. `status` is the venue's own word for the trading phase, as in
-    Ticker. docs/venues.md says what else each venue means by a field."""
+    """What is known of an instrument.
+
+    `lot` converts sizes to units: a size of 3 with a lot of 10 are 30 shares. `tick_size` is the price step. `currency`
+    is that of prices, None when they are in per cent or in points; where there is one, price times size times lot is an
+    amount of it. `status` is the venue's own word for the trading phase, as in Ticker. docs/venues.md says what else
+    each venue means by a field.
+    """
 
     WORD: ClassVar[str] = "instrument"
     isin: str | None

@@ -9,10 +9,12 @@ import msgspec
 
 from feedbus.venues.binance.channels import KINDS, PERIODS, chosen, symbol_problem, url_problem
 from feedbus.venues.binance.kept_books import AuditPace
+from feedbus.venues.binance.listing import BinanceListing, board_problem, pattern_of_pairs_problem
 from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
 from feedbus.venues.binance.time_units import unit_problem, with_microseconds
+from feedbus.venues.listings import Selection
 from feedbus.venues.protocol import Fetch, Limits, OpenAccount, Rate, RestLimit, Subscription, check_credentials
 
 REST = RestLimit(6000, 60.0, "x-mbx-used-weight-1m")
@@ -52,6 +54,29 @@ class Account(OpenAccount):
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the pairs of this board can't be listed: there are no boards."""
+        return board_problem(board)
+
+    @staticmethod
+    def check_pattern(pattern: str) -> str | None:
+        """Why the pairs that match this pattern can't be listed, or None."""
+        return pattern_of_pairs_problem(pattern)
+
+    @staticmethod
+    def check_selection(selection: Selection) -> str | None:  # noqa: ARG004 - the Protocol's signature
+        """Every selection can be listed, since all pairs are."""
+        return None
+
+    def listing(self, selection: Selection) -> BinanceListing:
+        """A new question for all pairs that are traded."""
+        return BinanceListing(turnover=selection.top is not None)
+
+    def listing_of(self, symbols: Sequence[str]) -> BinanceListing:
+        """A new question for these pairs."""
+        return BinanceListing(symbols)
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""
