@@ -25,7 +25,7 @@ from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.instruments import instruments_of_feed
+from feedbus.feed.instruments import instruments_of_feed, publishing
 from feedbus.feed.listing import sampled
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
@@ -35,7 +35,7 @@ from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
 from feedbus.runtime.supervisor import Supervisor
 from feedbus.schema.connections import UP_STATES
-from feedbus.schema.events import FeedStatus, MarketData
+from feedbus.schema.events import FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
@@ -96,7 +96,6 @@ class Feed:
         self.connectors: list[Connector] = []  # with a selection it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
-        self.publish = publisher.publish
         self.fetch = self.fetcher.fetch
         self.draw = draw
         self._config = config
@@ -121,9 +120,7 @@ class Feed:
         self.instruments = instruments_of_feed(
             config, self, cache_dir=cache_dir, backoff=self._backoff(), wall_ns=wall_ns
         )
-        self._publisher = publisher
-        if self.instruments is not None and self.account.closed_statuses:
-            self.publish = self._publish_and_note
+        self.publish = publishing(publisher.publish, self.instruments)
         if config.selection is None:
             self._plan(config.symbols)
 
@@ -174,12 +171,6 @@ class Feed:
         return Backoff(numbers.first, numbers.cap, numbers.reset_after)
 
     # The instruments
-
-    def _publish_and_note(self, events: Sequence[MarketData]) -> None:
-        """Publish what the venue sends, and look for trading statuses in it."""
-        self._publisher.publish(events)
-        if self.instruments is not None:
-            self.instruments.note(events)
 
     def selected(self, symbols: Sequence[str]) -> Sequence[str]:
         """These symbols were chosen from what the venue lists: make and start connectors for them. Returns those that

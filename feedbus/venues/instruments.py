@@ -74,9 +74,13 @@ class KnownInstruments:
             if before is None or any(getattr(before, name) != getattr(made, name) for name in FIELDS):
                 self.changes += before is not None
                 told.append(made)
+        self.begin(now)
+        return told
+
+    def begin(self, now: float) -> None:
+        """Begin to publish again, if anything is known and it hasn't begun yet."""
         if self._known and self.next_due == inf:
             self._counted_at, self.next_due = now, now + STEP
-        return told
 
     def note_status(self, symbol: str, status: str, ts_event: int, ts_recv: int) -> Instrument | None:
         """A ticker tells this trading status. Returns the instrument, to be published, when its status is another now.
@@ -91,6 +95,20 @@ class KnownInstruments:
         changed = msgspec.structs.replace(before, status=status, ts_event=ts_event, ts_recv=ts_recv)
         self._known[symbol] = changed
         return changed
+
+    def note(self, event: Instrument) -> None:
+        """The venue's streams say this of an instrument, and it is published already. What a field of it leaves open
+        stays as it is known."""
+        before = self._known.get(event.symbol)
+        if event.symbol not in self._statuses:
+            return
+        if event.status is not None:
+            self._statuses[event.symbol] = event.status
+        if before is not None:
+            said = {name: value for name in FIELDS if (value := getattr(event, name)) is not None}
+            event = msgspec.structs.replace(before, ts_event=event.ts_event, ts_recv=event.ts_recv, **said)
+            self.changes += any(getattr(before, name) != getattr(event, name) for name in FIELDS)
+        self._known[event.symbol] = event
 
     def due(self, now: float) -> list[Instrument]:
         """The instruments whose turn it is to be published again: as many as the time since the last call allows."""

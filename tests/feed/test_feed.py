@@ -258,7 +258,7 @@ async def test_the_statuses_of_many_connections_are_linear_and_let_others_go_on_
     config = FeedConfig(name="m", venue="moex", url="ws://v/", symbols=symbols, sharding=ShardingConfig(300, 1))
     feed = Feed(config, Publisher("m", ListSink(), linger=0), FakeDial(), DialOptions())
     published: list[Sequence[MarketData]] = []
-    feed.publish = published.append  # type: ignore[assignment]
+    feed.publish = published.append
     for connector in feed.connectors[:7]:
         connector.set_state("online", "")
     first = feed.connectors[0]

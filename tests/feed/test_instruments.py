@@ -15,7 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from feedbus.config import FeedConfig
 from feedbus.errors import ConnectFailed, VenueError
 from feedbus.feed.budgets import Hold
-from feedbus.feed.instruments import DAY, MISSING_NAMED, RETRY_CAP, InstrumentsShell, instruments_of_feed
+from feedbus.feed.instruments import DAY, MISSING_NAMED, RETRY_CAP, InstrumentsShell, instruments_of_feed, publishing
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import Instrument, MarketData, Ticker
 from feedbus.sim.moex.rest import MoexRest
@@ -41,6 +41,7 @@ class Owner:
         self.reasons: list[str] = []
         self.chosen: Sequence[str] = ()
         self.was_chosen = trio.Event()
+        self.refused_twice = trio.Event()
 
     def publish(self, events: Sequence[MarketData]) -> None:
         self.published += [(trio.current_time(), event) for event in events]
@@ -58,6 +59,8 @@ class Owner:
 
     def unlisted(self, reason: str) -> None:
         self.reasons.append(reason)
+        if len(self.reasons) == 2:
+            self.refused_twice.set()
 
     def taken(self) -> list[MarketData]:
         """What was published since the last call."""
@@ -157,10 +160,13 @@ async def test_what_changed_is_published_at_once_and_so_is_a_trading_status_in_a
         [paper] = owner.taken()
         assert isinstance(paper, Instrument)
         assert paper.status == "T"
-        shell.note([Ticker("moex", "TQBR.SBER", 3, 4, last=1.0), Ticker("moex", "TQBR.SBER", 3, 4, status="T")])
-        assert owner.taken() == []
-        shell.note([Ticker("moex", "TQBR.SBER", 5, 6, status="N")])
-        assert owner.taken() == [msgspec.structs.replace(paper, status="N", ts_event=5, ts_recv=6)]
+        publish = publishing(owner.publish, shell)
+        same = [Ticker("moex", "TQBR.SBER", 3, 4, last=1.0), Ticker("moex", "TQBR.SBER", 3, 4, status="T")]
+        publish(same)
+        assert owner.taken() == same
+        other = Ticker("moex", "TQBR.SBER", 5, 6, status="N")
+        publish([other])
+        assert owner.taken() == [other, msgspec.structs.replace(paper, status="N", ts_event=5, ts_recv=6)]
         await trio.sleep(31)
         assert {event.status for event in owner.taken() if isinstance(event, Instrument)} == {"N"}
 
@@ -190,7 +196,7 @@ async def test_a_selection_is_asked_for_until_it_comes_and_made_once(
     owner.error = ConnectFailed("away")
     shell = shell_of(owner, selection=Selection(("TQBR",), ("TQBR.S*",), top=3), cache_dir=str(tmp_path))
     async with running(shell):
-        await trio.sleep(3)
+        await owner.refused_twice.wait()  # a copy is looked for in a thread
         assert owner.reasons == ["no list of symbols: connect_failed: away"] * 2
         owner.error = None
         await owner.was_chosen.wait()

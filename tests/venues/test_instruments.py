@@ -50,6 +50,29 @@ def test_what_a_ticker_says_of_the_status_counts_more_than_an_older_list() -> No
     assert known.changes == 1
 
 
+def test_what_a_stream_says_of_an_instrument_is_what_is_published_again() -> None:
+    known = KnownInstruments(["A"])
+    known.note(paper("X"))
+    told = Instrument("moex", "A", 3, 4, None, 20.0, None, None, None, None, None, "N")
+    known.note(told)
+    assert known.take([paper()], 0.0) == [paper(status="N")], "of the lot the list is the judge"
+    known.note(told)
+    kept = paper(lot=20.0, status="N", ts_event=3, ts_recv=4)
+    while not (again := known.due(known.next_due)):
+        pass
+    assert (again, known.changes) == ([kept], 2)
+
+
+def test_what_only_a_stream_has_told_is_published_again_too() -> None:
+    known = KnownInstruments(["A"])
+    known.begin(0.0)
+    assert known.next_due == inf
+    known.note(paper())
+    known.begin(1.0)
+    assert known.next_due < inf
+    assert known.unknown() == []
+
+
 def test_another_list_of_wanted_symbols_forgets_the_others() -> None:
     known = KnownInstruments()
     assert known.take([paper()], 0.0) == []

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
-from feedbus.venues.binance.channels import KINDS, PERIODS, chosen, symbol_problem, url_problem
+from feedbus.venues.binance.channels import CHANGES, KINDS, PERIODS, chosen, symbol_problem, url_problem
 from feedbus.venues.binance.kept_books import AuditPace
 from feedbus.venues.binance.listing import BinanceListing, board_problem, pattern_of_pairs_problem
 from feedbus.venues.binance.options import BinanceOptions
@@ -48,7 +48,7 @@ class Account(OpenAccount):
         self._priority = {symbol: place for place, symbol in enumerate(self._options.snapshot_priority)}
         self._audits = AuditPace(REST)
         self.turnover: dict[str, float] = {}
-        """By symbol: the turnover of the last 24 hours in the quote currency, as far as it is known."""
+        """By symbol: the turnover of the last 24 hours in USDT, as far as the venue's list has told it."""
         self._revisions: dict[Subscription, Revisions] = {}
 
     def check_symbol(self, symbol: str) -> str | None:
@@ -72,11 +72,16 @@ class Account(OpenAccount):
 
     def listing(self, selection: Selection) -> BinanceListing:
         """A new question for all pairs that are traded."""
-        return BinanceListing(turnover=selection.top is not None)
+        wanted = selection.top is not None or self._keeps_books()
+        return BinanceListing(turnover=wanted, learned=self.turnover)
 
     def listing_of(self, symbols: Sequence[str]) -> BinanceListing:
         """A new question for these pairs."""
-        return BinanceListing(symbols)
+        return BinanceListing(symbols, turnover=self._keeps_books(), learned=self.turnover)
+
+    def _keeps_books(self) -> bool:
+        """Whether books are kept from snapshots, which go out by turnover."""
+        return any(channel in CHANGES for channel in self.channels)
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""

@@ -25,7 +25,7 @@ is in the quote asset too, is converted to USDT, or else pairs with different on
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -107,9 +107,16 @@ def pattern_of_pairs_problem(pattern: str) -> str | None:
 class BinanceListing:
     """One question. See feedbus.venues.listings for the calls."""
 
-    def __init__(self, symbols: Sequence[str] = (), *, turnover: bool = False) -> None:
+    def __init__(
+        self,
+        symbols: Sequence[str] = (),
+        *,
+        turnover: bool = False,
+        learned: MutableMapping[str, float] | None = None,
+    ) -> None:
         """The pairs of these symbols, or all that are traded. `turnover` says whether the turnover of the last day is
-        wanted."""
+        wanted; `learned` is given it too, as soon as it is known."""
+        self._learned = {} if learned is None else learned
         self._symbols = list(dict.fromkeys(symbols))
         self._turnover = turnover
         self._pairs: dict[str, tuple[Instrument, str]] = {}  # with the base asset
@@ -119,19 +126,20 @@ class BinanceListing:
 
     def requests(self) -> list[Fetch]:
         """The list of all, or the named ones where these are few."""
-        if 0 < len(self._symbols) <= BY_NAME:
-            return [_named(self._symbols)]
-        return [ALL, DAYS] if self._turnover else [ALL]
+        pairs = _named(self._symbols) if 0 < len(self._symbols) <= BY_NAME else ALL
+        return [pairs, DAYS] if self._turnover else [pairs]
 
     def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> list[Fetch]:
         """Takes in one answer. Raises BadData."""
         if fetch == DAYS:
             self._days = {day.symbol: day for day in _decoded(_decode_days, fetch, status, body)}
+            self._learned.update(self.turnovers())
             return []
         if fetch != ALL and status == 400:
             return self._refused(fetch, body)
         for pair in _decoded(_decode_info, fetch, status, body).symbols:
             self._add(pair, ts_recv)
+        self._learned.update(self.turnovers())
         if fetch != ALL:
             return []
         missing = [symbol for symbol in self._symbols if symbol not in self._pairs]

@@ -141,8 +141,10 @@ def test_turnovers_in_different_assets_are_compared_in_usdt() -> None:
     days = [("BTCUSDT", "50000", "9"), ("ETHBTC", "0.04", "2"), ("BTCTRY", "1600000", "64"), ("USDTTRY", "32", "320")]
     days += [("XY", "1", "5"), ("GONE", "1", "1")]
     told = [{"symbol": symbol, "lastPrice": last, "quoteVolume": volume} for symbol, last, volume in days]
-    listing = BinanceListing(turnover=True)
+    learned: dict[str, float] = {}
+    listing = BinanceListing(turnover=True, learned=learned)
     read(listing, lambda path: (200, json.dumps(told).encode()) if "ticker" in path else info(*listed))
+    assert learned == listing.turnovers()
     assert listing.turnovers() == {"BTCUSDT": 9, "ETHBTC": 100_000, "BTCTRY": 2, "USDTTRY": 10, "XY": 0}
     best = selected(listing.instruments(), listing.turnovers(), Selection(top=2))
     assert best == ["ETHBTC", "USDTTRY"]
