@@ -11,7 +11,7 @@ import msgspec
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, YamlSequence, quote, read_text
 from feedbus.errors import ConfigError
 from feedbus.text import hinted
-from feedbus.venues.listings import Count, Selection
+from feedbus.venues.listings import Selection, SelectionSize
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -31,8 +31,8 @@ class _Ways(msgspec.Struct):
     boards: dict[str, YamlScalar] | None = None
     pattern: dict[str, YamlScalar] | None = None
     quote: str | None = None
-    top: Count | None = None
-    sample: Count | None = None
+    top: SelectionSize | None = None
+    sample: SelectionSize | None = None
 
 
 def read(reader: YamlReader, node: Node, directory: Path) -> Wanted:

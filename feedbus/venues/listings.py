@@ -30,7 +30,7 @@ LIKENESS = 0.6
 SAME_CURRENCY = {"SUR": "RUB", "RUR": "RUB"}
 """Older codes of a currency that venues still write."""
 
-Count = Annotated[int, Meta(ge=1, le=MAX_SELECTED)]
+SelectionSize = Annotated[int, Meta(ge=1, le=MAX_SELECTED)]
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -46,8 +46,8 @@ class Selection(msgspec.Struct, frozen=True):
     boards: tuple[str, ...] = ()
     pattern: tuple[str, ...] = ()
     quote: str | None = None
-    top: Count | None = None
-    sample: Count | None = None
+    top: SelectionSize | None = None
+    sample: SelectionSize | None = None
 
     @property
     def at_most(self) -> int:
