@@ -163,6 +163,11 @@ def test_a_venue(name: str, holds: Callable[[str], None]) -> None:
     holds(name)
 
 
+def test_all_venues_here_can_be_asked_what_they_list() -> None:
+    """An Account that lacks a single member of the protocol counts as one that can't be asked."""
+    assert [name for name in NAMES if not isinstance(made(name), Lists)] == []
+
+
 # A new one
 
 
