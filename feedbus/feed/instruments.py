@@ -167,6 +167,8 @@ class InstrumentsShell:
         if waits:
             self.known.want(self._owner.selected(listed.symbols))
         await self._take(listed)
+        if listed.gap is not None:
+            return self._no_list(listed.gap, waits=False)
         if listed.from_cache:  # better than none, but no reason to ask no sooner than tomorrow
             self.failures += 1
             self._failed = True
@@ -219,6 +221,8 @@ class InstrumentsShell:
             self._owner.publish(changed[start : start + AT_ONCE])
             await trio.lowlevel.checkpoint()
         self._wake.set()
+        if listed.gap is not None:
+            return  # nobody knows what is in the rest
         names = {each.symbol for each in listed.instruments}
         wanted = frozenset(self.known.symbols)
         self.missing = wanted - names - listed.unlistable

@@ -40,13 +40,15 @@ through the same proxy, and waits while the venue wants a pause."""
 
 class Listed(msgspec.Struct, frozen=True):
     """What a venue lists. `symbols` are those that are wanted of it; `unlistable` are wanted ones that the venue can't
-    be asked for. `age` is the age of the list in seconds, 0 when it has just been fetched."""
+    be asked for. `age` is the age of the list in seconds, 0 when it has just been fetched. `gap` is why a part of it is
+    missing, None when it is whole."""
 
     symbols: tuple[str, ...]
     from_cache: bool
     age: float
     instruments: tuple[Instrument, ...] = ()
     unlistable: frozenset[str] = frozenset()
+    gap: BadData | None = None
 
 
 class _KeptResponse(msgspec.Struct, frozen=True):
@@ -107,24 +109,41 @@ async def symbols_of(
 
 
 async def instruments_of(account: Lists, symbols: Sequence[str], *, rest: str, get: Get, name: str) -> Listed:
-    """What the venue lists where these symbols are, and those of them that it lists. Raises VenueError."""
-    listing, _ = await _fetch(account.listing_of(symbols), rest, get)
+    """What the venue lists where these symbols are, and those of them that it lists.
+
+    Where one answer can't be used, as that of one board among several, the others are used all the same. Raises
+    VenueError when there is none.
+    """
+    gaps: list[BadData] = []
+    listing, _ = await _fetch(account.listing_of(symbols), rest, get, gaps)
     _log_problems(listing, logging.getLogger(f"feedbus.{name}"))
     instruments = tuple(listing.instruments())
     listed = {each.symbol for each in instruments}
     found = tuple(symbol for symbol in symbols if symbol in listed)
-    return Listed(found, from_cache=False, age=0.0, instruments=instruments, unlistable=frozenset(listing.unlistable()))
+    if gaps and not instruments:
+        raise gaps[0]
+    unlistable, gap = frozenset(listing.unlistable()), gaps[0] if gaps else None
+    return Listed(found, from_cache=False, age=0.0, instruments=instruments, unlistable=unlistable, gap=gap)
 
 
-async def _fetch(listing: Listing, rest: str, get: Get) -> tuple[Listing, list[_KeptResponse]]:
-    """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
+async def _fetch(
+    listing: Listing, rest: str, get: Get, gaps: list[BadData] | None = None
+) -> tuple[Listing, list[_KeptResponse]]:
+    """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError. With `gaps` an
+    answer that can't be used is put there, and the others are asked for all the same.
+    """
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
         todo = deque(listing.requests())
         while todo:
             fetch = todo.popleft()
             got = await get(fetch)
-            todo.extend(listing.fetched(fetch, got.status, got.body, got.ts_recv))
+            try:
+                todo.extend(listing.fetched(fetch, got.status, got.body, got.ts_recv))
+            except BadData as error:
+                if gaps is None:
+                    raise
+                gaps.append(error)
             answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
             if len(answers) + len(todo) > MAX_ANSWERS:
                 raise BadData(rest, f"a list of more than {MAX_ANSWERS} pages")

@@ -150,6 +150,22 @@ async def test_a_list_that_does_not_come_costs_a_line_and_the_instruments_come_l
     ]
 
 
+async def test_a_board_that_can_not_be_listed_costs_the_others_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner, answered = Owner(), MoexRest(0).answer
+    owner.rest.answer = lambda target, now_ns=0: answered("" if "RFUD" in target else target)  # type: ignore[method-assign]
+    shell = shell_of(owner, "FORTS.RFUD.SiZ6", "TQBR.SBER", "TQBR.SBRE")
+    async with running(shell):
+        await trio.sleep(1)
+        assert row(owner.taken()) == [("TQBR.SBER", 1.0)]
+        await trio.sleep(3600)
+    assert len(owner.asked_at) == shell.failures > 3
+    assert shell.missing == frozenset(), "what isn't there isn't known before the list is whole"
+    [line] = caplog.messages
+    assert line.startswith("no list of symbols: bad_data: ISS FORTS.RFUD from row 0: HTTP 404; ")
+
+
 async def test_what_changed_is_published_at_once_and_so_is_a_trading_status_in_a_ticker(
     autojump_clock: MockClock,
 ) -> None:

@@ -52,6 +52,8 @@ ASKED_ALONE = 20
 """So many symbols that aren't in the list of all are asked for one by one. Each costs the venue as much as a list."""
 MAX_PAIRS = 20_000
 COMMON = "USDT"
+WAYS = 3
+"""How many pairs may lie between an asset and USDT when its price is looked for."""
 TRADING = "TRADING"
 UNKNOWN_SYMBOL = (-1100, -1121)  # the venue's codes: illegal characters, invalid symbol
 
@@ -153,19 +155,19 @@ class BinanceListing:
 
     def turnovers(self) -> Mapping[str, float]:
         """The turnover of the last 24 hours, in USDT; 0 where the price of the quote asset in USDT isn't known."""
+        traded = [
+            (symbol, base, instrument.currency or "", self._days[symbol])
+            for symbol, (instrument, base) in self._pairs.items()
+            if symbol in self._days
+        ]
         rates = {COMMON: 1.0}
-        for symbol, (instrument, base) in self._pairs.items():
-            price = self._days[symbol].lastPrice if symbol in self._days else 0.0
-            if price and instrument.currency == COMMON:
-                rates[base] = price
-            elif price and base == COMMON and instrument.currency:
-                rates.setdefault(instrument.currency, 1 / price)
-        turnovers = {}
-        for symbol, (instrument, _) in self._pairs.items():
-            day = self._days.get(symbol)
-            if day is not None:
-                turnovers[symbol] = min(day.quoteVolume * rates.get(instrument.currency or "", 0.0), LARGEST)
-        return turnovers
+        for _ in range(WAYS):
+            for _, base, quoted, day in traded:
+                if quoted in rates:
+                    rates.setdefault(base, min(day.lastPrice * rates[quoted], LARGEST))
+                elif base in rates and day.lastPrice:
+                    rates[quoted] = min(rates[base] / day.lastPrice, LARGEST)
+        return {symbol: min(day.quoteVolume * rates.get(quoted, 0.0), LARGEST) for symbol, _, quoted, day in traded}
 
     def unlistable(self) -> Sequence[str]:
         """Every symbol can be asked for."""

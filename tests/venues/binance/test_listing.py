@@ -196,12 +196,12 @@ def test_any_bytes_are_a_list_or_bad_data(body: bytes, fetch: Fetch, status: int
 def test_the_simulated_venue_lists_its_pairs_and_refuses_others_as_the_real_one() -> None:
     rest = BinanceRest(BinanceVenue(BinanceSimOptions(start_ns=0)))
 
-    def serve(symbols: Sequence[str]) -> BinanceListing:
-        listing = BinanceListing(symbols)
+    def serve(symbols: Sequence[str], *, turnover: bool = False) -> BinanceListing:
+        listing = BinanceListing(symbols, turnover=turnover)
         to_do = listing.requests()
         while to_do:
             fetch = to_do.pop(0)
-            answer = rest(SimRequest("GET", fetch.path))
+            answer = rest(SimRequest("GET", fetch.path, now_ns=0))
             to_do += listing.fetched(fetch, answer.status, answer.body, 7)
         return listing
 
@@ -209,6 +209,9 @@ def test_the_simulated_venue_lists_its_pairs_and_refuses_others_as_the_real_one(
     assert names(serve([])) == everything
     assert names(serve(["BTCUSDT", "币安人生USDT"])) == ["BTCUSDT", "币安人生USDT"]
     assert names(serve(["BTCUSDT", "BTCUSD"])) == everything
+    turnovers = serve([], turnover=True).turnovers()
+    assert list(turnovers) == everything
+    assert min(turnovers.values()) > 0, "every quote asset has a price in USDT"
     ticks = {each.symbol: each.tick / 10**8 for each in pairs()}
     assert {each.symbol: each.tick_size for each in serve([]).instruments()} == pytest.approx(ticks)
 
