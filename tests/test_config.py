@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feedbus import config
-from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.config import BackoffConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import ConfigError
 from feedbus.urls import usual_bus
+from feedbus.venues.listings import Selection
 
 ROOT = Path(__file__).parents[1]
 SECRETS = {"MOEX_DOMAIN": "passport", "MOEX_LOGIN": "s3cr3t-l0gin", "MOEX_PASSCODE": "s3cr3t-p4ss", "WORD": "s3cr3t"}
@@ -99,7 +100,7 @@ def test_what_is_left_out_has_a_default() -> None:
     assert (feed.connect_timeout, feed.ping_interval, feed.ping_timeout) == (10, 20, 20)
     assert (feed.max_message_size, feed.login_retry) == (4 * 1024 * 1024, 900)
     assert feed.backoff == BackoffConfig(0.5, 60, 30)
-    assert (feed.compression, feed.boards, feed.rest) == (False, None, None)
+    assert (feed.compression, feed.selection, feed.rest) == (False, None, None)
     assert parse(SMALL).bus == BusConfig("inproc://bus", pace=None, linger=None, stalled_bytes=64 * 1024 * 1024)
     assert (parse(SMALL).telemetry, parse(SMALL).cache_dir) == (None, "")
 
@@ -214,7 +215,7 @@ def test_the_shipped_configurations_are_valid(path: Path) -> None:
     if path.name == "moex-1500.yaml":
         assert len(made.feeds[0].symbols) == 1500
     if path.name == "moex-boards.yaml":
-        assert made.feeds[0].boards == BoardsConfig(("TQBR", "TQTF"), sample=1500)
+        assert made.feeds[0].selection == Selection(("TQBR", "TQTF"), sample=1500)
 
 
 def test_the_example_of_an_env_file_names_the_variables_of_the_configurations() -> None:

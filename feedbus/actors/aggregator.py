@@ -38,7 +38,7 @@ class Actor:
             raise TypeError(f"the aggregator's options, not {type(options).__name__}")
         options.check()
         self._context = context
-        self._model = Aggregates(options, venues.trading_day)
+        self._model = Aggregates(options, venues.trading_day, venues.units)
         self._timer = trio.CancelScope()  # what the timer's task sleeps in: moving its deadline moves the wake-up
         self._rests_until = -inf
 

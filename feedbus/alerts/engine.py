@@ -24,6 +24,7 @@ from feedbus.schema.events import (
     BookSnapshot,
     Event,
     FeedStatus,
+    Instrument,
     MarketEvent,
     Quote,
     Ticker,
@@ -97,6 +98,8 @@ class AlertEngine:
         `ts_recv`."""
         if type(event) is FeedStatus:
             self._shared.connections.add(event, now)
+        elif type(event) is Instrument:
+            self._note_lot(event)
         found = self._by_kind.get(type(event))
         if found is None:
             return _NO_ALERTS
@@ -134,9 +137,23 @@ class AlertEngine:
         return self._shared.unusable
 
     @property
+    def unpriced(self) -> int:
+        """How many trades weren't judged by their notional value, because their lot isn't known; counted for each
+        rule."""
+        return self._shared.unpriced
+
+    @property
     def watched(self) -> int:
         """How many instruments and connections have a rule about them."""
         return sum(table.watched for table in self._tables)
+
+    def _note_lot(self, event: Instrument) -> None:
+        """An instrument says its lot. That is no sign of life, since it is said again and again."""
+        key, lots = (event.venue, event.symbol), self._shared.lots
+        if key in lots or len(lots) < self._max:
+            lots[key] = event.worth()
+        else:
+            self.passed_over += 1
 
     def _take_alerts(self) -> list[Alert]:
         alerts, self._shared.alerts = self._shared.alerts, []

@@ -25,6 +25,8 @@ from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
 """The relative margin by which a quick test is stricter than the exact one, so that rounding decides nothing."""
+LOTS = "lots"
+"""The unit of sizes that have to be multiplied by what a lot holds."""
 HISTORY_NS = 60 * SECOND
 SMALLEST, LARGEST = 1e-100, 1e100
 """Prices, sizes and volumes beyond these are garbage. Quotients and products of those between them stay finite, so the
@@ -124,24 +126,36 @@ class WideSpread(Watch):
 
 
 class LargeTrade(MomentWatch):
-    """Fires when the size of a trade, or its notional value (price times size), is at least `threshold`.
+    """Fires when the size of a trade, or its notional value (price times size times lot), is at least `threshold`.
+
+    A lot is what the instrument's events say. Where sizes are in lots, nothing is judged by its notional value before
+    they have said it, nor where the price isn't in a currency; such trades are counted. Where sizes are units, the lot
+    is 1 until they say another.
 
     A trade that is over a minute older than the newest trade of its instrument is history, and fires nothing.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade"}
 
-    __slots__ = ("_is_notional", "_newest", "_trade")
+    __slots__ = ("_is_notional", "_key", "_newest", "_trade", "_usual_lot")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._is_notional = rule.rule.of == "notional"
+        self._key = (subject.venue, subject.symbol)
+        self._usual_lot = None if shared.units(subject.venue).get("trades") == LOTS else 1.0
         self._newest = 0  # the latest `ts_event` of a trade
         self._trade: Trade | None = None
 
     def on_trade(self, event: Trade, now: int) -> None:
         """Judges one trade."""
-        value = event.price * event.size if self._is_notional else event.size
+        value = event.size
+        if self._is_notional:
+            lot = self.shared.lots.get(self._key, self._usual_lot)
+            if lot is None:
+                self.shared.unpriced += 1
+                return
+            value *= event.price * lot
         # A time beyond that of its receipt is wrong, and must not make history of everything that follows.
         self._newest = max(self._newest, min(event.ts_event, event.ts_recv))
         if value >= self.rule.threshold and not 0 < event.ts_event <= self._newest - HISTORY_NS:
@@ -159,7 +173,11 @@ class LargeTrade(MomentWatch):
         side = f" {trade.side}" if trade.side else ""
         unit = self.shared.units(self.subject.venue).get("trades", "")
         size = f"{_number(trade.size)} {unit}".rstrip()
-        worth = f" = {_number(self.value)} (price times {unit or 'size'})" if self._is_notional else ""
+        worth = ""
+        if self._is_notional:
+            lot = self.shared.lots.get(self._key, self._usual_lot) or 1.0
+            times = f"price times {unit or 'size'}" + ("" if lot == 1 else f" of {_number(lot)}")
+            worth = f" = {_number(self.value)} ({times})"
         return self.value, f"trade{side} {size} at {_number(trade.price)}{worth}"
 
 

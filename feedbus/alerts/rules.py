@@ -37,6 +37,9 @@ WORDS: dict[str, tuple[str, ...]] = {
 KNOWS_OUTAGES = frozenset({"price_jump"})
 """The kinds of rules that read the word `feed` besides, because they compare nothing over an outage."""
 
+NOTIONAL = "notional"
+"""A rule of this `of` reads the word `instrument` besides, for the lots."""
+
 # The keys that only some kinds of rules take, and these kinds. Other keys are for every kind.
 _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "of": ("large_trade",),
@@ -68,7 +71,7 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     keep_firing_for  seconds for which the condition must have ended before the alert is resolved
     cooldown   seconds after a resolve in which the rule doesn't fire; of large_trade and volume_spike, after which they
                are resolved
-    of         large_trade: whether the size or the notional value of a trade is compared
+    of         large_trade: whether the size or the notional value (price times size times lot) of a trade is compared
     window     price_jump: how many seconds it looks back
     bars       volume_spike: how many final bars make the mean
     period_s   volume_spike: the length in seconds of the bars that are judged
@@ -136,7 +139,9 @@ def topics(rules: Iterable[Rule]) -> list[str]:
 
 
 def _words(rule: Rule) -> tuple[str, ...]:
-    return (*WORDS[rule.kind], "feed") if rule.kind in KNOWS_OUTAGES else WORDS[rule.kind]
+    outages = ("feed",) if rule.kind in KNOWS_OUTAGES else ()
+    lots = ("instrument",) if rule.of == NOTIONAL else ()
+    return (*WORDS[rule.kind], *outages, *lots)
 
 
 def _topics(rule: Rule, word: str) -> list[str]:

@@ -83,7 +83,10 @@ class Timers:
 class SharedState:
     """What all watches of one engine share."""
 
-    __slots__ = ("alerts", "closed_statuses", "connections", "feed_complete_at", "timers", "units", "unusable")
+    __slots__ = (
+        "alerts", "closed_statuses", "connections", "feed_complete_at", "lots", "timers", "units", "unpriced",
+        "unusable",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -93,6 +96,11 @@ class SharedState:
         self.timers = Timers()
         self.unusable = 0
         """How many prices, sizes and volumes weren't judged, because no market has such numbers."""
+        self.unpriced = 0
+        """How many trades weren't judged because their lot, and so what they are worth, isn't known."""
+        self.lots: dict[tuple[str, str], float | None] = {}
+        """What price times size is multiplied by to be an amount of money, by venue and symbol, as instruments say it;
+        None where it can't be one."""
         self.connections = Connections(second=SECOND)
         """Which venues are up, and how often they weren't."""
         self.closed_statuses = closed_statuses

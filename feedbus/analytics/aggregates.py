@@ -1,23 +1,34 @@
 """The aggregator's model: events of the bus go in, derived events come out.
 
-`Aggregates` hands each event to the maker that needs it: trades and tickers make bars, books and quotes make book
-metrics. It also finds out which instruments a Gap or an outage of a venue concerns, since what is derived from
-incomplete data must say so.
+`Aggregates` hands each event to the maker that needs it: trades and tickers make bars, for which instruments tell the
+lot; books and quotes make book metrics. It also finds out which instruments a Gap or an outage of a venue concerns,
+since what is derived from incomplete data must say so.
 The module is pure: the time is an argument, and nothing is read or published here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from feedbus.analytics.bar_maker import BarMaker, TradingDay
 from feedbus.analytics.book_metrics_maker import BookMetricsMaker
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.schema.connections import Connections
-from feedbus.schema.events import BookDelta, BookSnapshot, Event, FeedStatus, Gap, MarketData, Quote, Ticker, Trade
+from feedbus.schema.events import (
+    BookDelta,
+    BookSnapshot,
+    Event,
+    FeedStatus,
+    Gap,
+    Instrument,
+    MarketData,
+    Quote,
+    Ticker,
+    Trade,
+)
 
-TOPICS = ("trade", "ticker", "book", "quote", "feed")
+TOPICS = ("trade", "ticker", "book", "quote", "feed", "instrument")
 """The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
 """How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
@@ -32,11 +43,19 @@ class Aggregates:
     clock, whose origin doesn't matter.
     """
 
-    def __init__(self, options: Options, trading_day: TradingDay) -> None:
-        """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies."""
+    def __init__(
+        self,
+        options: Options,
+        trading_day: TradingDay,
+        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
+    ) -> None:
+        """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies,
+        and `units` the words for what the venue counts volumes in."""
         self.counters = AggregateCounters()
         self._connections = Connections()
-        self._bars = BarMaker(options, self.counters, connections=self._connections, trading_day=trading_day)
+        self._bars = BarMaker(
+            options, self.counters, connections=self._connections, trading_day=trading_day, units=units
+        )
         self._metrics = BookMetricsMaker(options, self.counters)
         self._sources: set[tuple[str, str]] = set()  # (publisher, venue)
         self._handlers: dict[type[Event], Callable[[Any, float], None]] = {
@@ -45,6 +64,7 @@ class Aggregates:
             BookSnapshot: self._metrics.add_book,
             BookDelta: self._metrics.add_delta,
             Quote: self._metrics.add_quote,
+            Instrument: self._bars.add_instrument,
             FeedStatus: self._add_status,
             Gap: self._add_gap,
         }

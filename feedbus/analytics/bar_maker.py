@@ -12,7 +12,7 @@ the epoch.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from math import inf
 
 from feedbus.analytics.bars import SECOND, BarSeries, BarState, Source
@@ -21,7 +21,7 @@ from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverag
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
 from feedbus.schema.connections import Connections, VenueState
-from feedbus.schema.events import Indicator, MarketData, MarketEvent, Ticker, Trade
+from feedbus.schema.events import Indicator, Instrument, MarketData, MarketEvent, Ticker, Trade
 
 MAX_NUMBER = 1e100
 """A larger price or size is taken for garbage. Sums of products of numbers within the limit stay finite."""
@@ -38,6 +38,9 @@ GAP_DETECTION_TIME = 10 * SECOND
 longer ago."""
 OUTAGE_DETECTION_TIME = 45 * SECOND
 """A connection that has fallen silent is noticed by the pong that it owes, by default 40 s later at most."""
+
+ONE = "base units"
+"""The unit of sizes whose lot is 1: price times size is an amount of money by itself."""
 
 TradingDay = Callable[[str], Callable[[int], int]]
 
@@ -63,10 +66,12 @@ class PublishedSeries(BarSeries):
 class InstrumentState:
     """What is known of one instrument. Its bars are made of tickers until its first trade comes."""
 
-    __slots__ = ("day_changes", "newest_time", "outages", "received_at", "series", "source", "venue")
+    __slots__ = ("day_changes", "lot", "newest_time", "outages", "received_at", "series", "source", "venue")
 
-    def __init__(self, venue: VenueState, day_changes: DayChanges) -> None:
+    def __init__(self, venue: VenueState, day_changes: DayChanges, lot: float | None) -> None:
         self.venue = venue
+        self.lot = lot
+        """What price times size is multiplied by to be an amount of money; None while that isn't known."""
         self.outages = venue.outages
         """The outages of the venue up to the ticker that the next one is compared with."""
         self.source: Source = "ticker"
@@ -111,13 +116,16 @@ class BarMaker:
         *,
         connections: Connections | None = None,
         trading_day: TradingDay,
+        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
         """`connections` tells which venues are up. `trading_day` returns, by venue, the function that tells on which of
-        the venue's trading days a time lies."""
+        the venue's trading days a time lies, and `units` the words for what the venue counts volumes in."""
         self._options = options
         self._connections = connections or Connections()
         self._trading_day = trading_day
         self._counters = counters
+        self._units = units
+        self._lots: dict[tuple[str, str], float | None] = {}  # by venue and symbol, as instruments say it
         self._instruments: dict[tuple[str, str], InstrumentState] = {}  # by venue and symbol
         self._pacer = Pacer[InstrumentState](options.forming_every)
         # A heap of (when the period of a series ends, count, …); the count breaks ties, since series can't be compared.
@@ -174,7 +182,7 @@ class BarMaker:
         change = instrument.change(ticker, event_time)
         if change is None:
             return
-        instrument.series = instrument.series or self._new_series("ticker")
+        instrument.series = instrument.series or self._new_series("ticker", instrument.lot)
         for series in instrument.series:
             bar = series.bar
             if bar is None or series.tainted or not bar.start <= event_time < bar.end:
@@ -183,6 +191,23 @@ class BarMaker:
                     continue
             bar.add_change(ticker, event_time, change.price, change.volume, change.turnover, change.trades)
         self._pacer.mark_changed(instrument, now)
+
+    def add_instrument(self, event: Instrument, now: float) -> None:  # noqa: ARG002 - the signature of all handlers
+        """Takes in what is known of one instrument: its lot."""
+        self._counters.instruments += 1
+        key, lot = (event.venue, event.symbol), event.worth()
+        if lot is not None and not 0 < lot < MAX_NUMBER:
+            self._counters.unusable += 1
+            return
+        if key not in self._lots and len(self._lots) >= self._options.max_instruments:
+            self._counters.ignored += 1
+            return
+        self._lots[key] = lot
+        instrument = self._instruments.get(key)
+        if instrument is not None:
+            instrument.lot = lot
+            for series in instrument.series:
+                series.set_lot(lot)
 
     def mark_gap(self, source: Source, venue: str, symbol: str, now: float) -> None:
         """Notes that events of one instrument are missing. `source` says which: its trades or its tickers."""
@@ -234,12 +259,17 @@ class BarMaker:
             self._counters.ignored += 1
             return None
         day_changes = DayChanges(self._trading_day(event.venue))
-        instrument = InstrumentState(self._connections.venue(event.venue), day_changes)
-        self._instruments[(event.venue, event.symbol)] = instrument
+        key = (event.venue, event.symbol)
+        usual = 1.0 if self._units(event.venue).get("trades") == ONE else None
+        instrument = InstrumentState(self._connections.venue(event.venue), day_changes, self._lots.get(key, usual))
+        self._instruments[key] = instrument
         return instrument
 
-    def _new_series(self, source: Source) -> list[PublishedSeries]:
-        return [PublishedSeries(period_s, source, self._options) for period_s in self._options.periods]
+    def _new_series(self, source: Source, lot: float | None) -> list[PublishedSeries]:
+        made = [PublishedSeries(period_s, source, self._options) for period_s in self._options.periods]
+        for series in made:
+            series.set_lot(lot)
+        return made
 
     def _switch_to_trades(self, instrument: InstrumentState) -> None:
         """Ends the bars made of tickers, which are incomplete since they end early, and begins new series.
@@ -255,7 +285,7 @@ class BarMaker:
                 self._finished.append(series.closed)
             self._publish_finished(series)
         instrument.source = "trades"
-        instrument.series = self._new_series("trades")
+        instrument.series = self._new_series("trades", instrument.lot)
         instrument.newest_time = 0  # tickers may be timed ahead of trades
 
     def _time_of(self, event: MarketEvent, instrument: InstrumentState, now: float) -> int:

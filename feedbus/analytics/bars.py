@@ -39,17 +39,55 @@ class BarState:
     next_revision  how many times it was published, which is the `revision` of its next version
     final          whether its period is over
     complete       False when trades of its period are known to be missing
+    lot            what turnover is multiplied by to be an amount of money; None while that isn't known
     has_*          False once a change of unknown volume, turnover or count has gone into it: that sum is unknown then
     *_rest         what rounding has cut off from each sum so far
     """
 
     __slots__ = (
-        "buy_rest", "buy_volume", "changed", "close", "complete", "end", "event", "fill_price", "final", "first_time",
-        "has_trades", "has_turnover", "has_volume", "high", "last_time", "low", "next_revision", "open", "sell_rest",
-        "sell_volume", "start", "trades", "turnover", "turnover_rest", "volume", "volume_rest",
+        "_earlier_money",
+        "_earlier_turnover",
+        "buy_rest",
+        "buy_volume",
+        "changed",
+        "close",
+        "complete",
+        "end",
+        "event",
+        "fill_price",
+        "final",
+        "first_time",
+        "has_trades",
+        "has_turnover",
+        "has_volume",
+        "high",
+        "last_time",
+        "lot",
+        "low",
+        "next_revision",
+        "open",
+        "sell_rest",
+        "sell_volume",
+        "start",
+        "trades",
+        "turnover",
+        "turnover_rest",
+        "volume",
+        "volume_rest",
     )  # fmt: skip
 
-    def __init__(self, start: int, end: int, event: MarketEvent, *, fill_price: float, complete: bool) -> None:
+    def __init__(
+        self,
+        start: int,
+        end: int,
+        event: MarketEvent,
+        *,
+        fill_price: float,
+        complete: bool,
+        lot: float | None = None,
+    ) -> None:
+        self.lot = lot
+        self._earlier_turnover = self._earlier_money = 0.0  # up to the last change of the lot
         self.start = start
         self.end = end
         self.event = event
@@ -134,6 +172,24 @@ class BarState:
         self.has_turnover = self.has_turnover and turnover is not None
         self.has_trades = self.has_trades and trades is not None
 
+    def set_lot(self, lot: float | None) -> None:
+        """From now on the lot is another one. What was traded before keeps the lot that it was traded in; where that
+        one wasn't known, this is the first news of it."""
+        if self.lot is not None:
+            turnover = self.turnover + self.turnover_rest
+            self._earlier_money += (turnover - self._earlier_turnover) * self.lot
+            self._earlier_turnover = turnover
+        self.lot = lot
+
+    def _money(self, turnover: float, source: Source) -> float | None:
+        """The turnover as an amount of money. That of tickers is one already."""
+        if source == "ticker":
+            return turnover if self.has_turnover else None
+        if self.lot is None:
+            return None
+        money = self._earlier_money + (turnover - self._earlier_turnover) * self.lot
+        return money if -inf < money < inf else None
+
     @property
     def traded(self) -> bool:
         """Whether anything was traded in the bar; False for an empty bar."""
@@ -177,6 +233,7 @@ class BarState:
             final=self.final,
             revision=revision,
             complete=self.complete,
+            turnover_currency=self._money(turnover, source),
         )
 
 
@@ -192,7 +249,8 @@ class BarSeries:
     """
 
     __slots__ = (
-        "bar", "closed", "empty_in_a_row", "max_empty", "period_ns", "period_s", "source", "tainted", "tainted_until",
+        "bar", "closed", "empty_in_a_row", "lot", "max_empty", "period_ns", "period_s", "source", "tainted",
+        "tainted_until",
     )  # fmt: skip
 
     def __init__(self, period_s: int, source: Source, *, max_empty: int) -> None:
@@ -204,6 +262,8 @@ class BarSeries:
         self.bar: BarState | None = None
         self.closed: BarState | None = None
         self.empty_in_a_row = 0  # bars without a trade, counted back from the last closed bar
+        self.lot: float | None = None
+        """That of the bars to come; `set_lot` changes it."""
         self.tainted = True
         self.tainted_until = NEVER
         """The bars that begin then or later are complete, although no trade has come since the taint."""
@@ -230,6 +290,16 @@ class BarSeries:
             self.tainted = bar.final or still_missing
         return bar
 
+    def set_lot(self, lot: float | None) -> None:
+        """From now on the lot is another one. A closed bar was traded in the one before, where that was known."""
+        if lot == self.lot:
+            return
+        self.lot = lot
+        if self.bar is not None:
+            self.bar.set_lot(lot)
+        if self.closed is not None and self.closed.lot is None:
+            self.closed.set_lot(lot)
+
     def nothing_missing_from(self, time: int) -> None:
         """Notes that from this time on nothing is missing, as an event shows that is no trade."""
         if self.tainted and self.tainted_until == NEVER:
@@ -246,7 +316,7 @@ class BarSeries:
         if self.closed is not None and event_time < self.closed.end:
             return self._closed_at(event_time)
         self.empty_in_a_row = 0
-        self.bar = BarState(start, start + self.period_ns, event, fill_price=0.0, complete=True)
+        self.bar = BarState(start, start + self.period_ns, event, fill_price=0.0, complete=True, lot=self.lot)
         return self.bar
 
     def _closed_at(self, event_time: int) -> BarState | None:
@@ -266,7 +336,8 @@ class BarSeries:
         self.empty_in_a_row = 1 if before.traded else self.empty_in_a_row + 1
         start, end = before.end, before.end + self.period_ns
         complete = not self.tainted or start >= self.tainted_until
-        self._finish(BarState(start, end, before.event, fill_price=before.close, complete=complete), finished)
+        empty = BarState(start, end, before.event, fill_price=before.close, complete=complete, lot=self.lot)
+        self._finish(empty, finished)
 
     def _finish(self, bar: BarState, finished: list[BarState]) -> None:
         """Makes the bar the last closed one."""

@@ -67,7 +67,7 @@ class AggregateCounters(msgspec.Struct, gc=False):
     """Totals since the aggregator was started. They are exported under these names, and documented in
     docs/analytics.md.
 
-    trades, tickers, books, quotes, deltas, gaps
+    trades, tickers, books, quotes, deltas, gaps, instruments
                   events that came in, by kind
     bars          versions of bars that were published; `bars_final` of them were final
     indicators    indicator values that were published
@@ -88,6 +88,7 @@ class AggregateCounters(msgspec.Struct, gc=False):
     quotes: int = 0
     deltas: int = 0
     gaps: int = 0
+    instruments: int = 0
     bars: int = 0
     bars_final: int = 0
     indicators: int = 0

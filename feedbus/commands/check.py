@@ -33,12 +33,11 @@ def check(path: str) -> list[str]:
 
 
 def _shard_plan(feed: FeedConfig) -> Iterator[str]:
-    """Which connection carries which symbol, as far as that is known before a venue has listed its boards."""
+    """Which connection carries which symbol, as far as that is known before a venue has said what it lists."""
     url = feed.url.partition("?")[0]  # a query may hold a token
-    if feed.boards is not None:
-        listed = "all that is listed" if feed.boards.sample is None else f"at most {feed.boards.sample}"
+    if feed.selection is not None:
         room = f"{feed.sharding.connections} connections of {feed.sharding.per_connection}"
-        yield f"{feed.name}: {listed} on {', '.join(feed.boards.boards)}, asked at the start; {room} to {url}"
+        yield f"{feed.name}: {feed.selection}, asked at the start; {room} to {url}"
         return
     plan = sharding.plan(feed.symbols, feed.sharding.connections, feed.sharding.per_connection)
     yield f"{feed.name}: {len(feed.symbols)} symbols over {sum(map(bool, plan))} connections to {url}"

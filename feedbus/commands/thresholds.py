@@ -1,7 +1,7 @@
 """What the thresholds of rules about sizes count, for the operator to read at the start and in `feedbus check`.
 
-Venues count sizes in different units: on MOEX and ALOR a size is in lots, and price times lots isn't an amount of money
-until it is multiplied by what a lot holds.
+Venues count sizes in different units: on MOEX and ALOR a size is in lots, on Binance in base units. A notional value is
+an amount of money on all of them.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ def _line(rule: Rule, used: list[str]) -> Iterator[str]:
 def _what(rule: Rule, unit: str) -> str:
     if rule.of == "size":
         return unit
-    return f"price times {unit} (not multiplied by what a lot holds)" if unit == "lots" else f"price times {unit}"
+    return f"price times {unit} times what a lot holds" if unit == "lots" else f"price times {unit}"

@@ -16,7 +16,6 @@ from feedbus.config.contradictions import refuse_contradictions
 from feedbus.config.files import reason_of
 from feedbus.config.model import (
     BackoffConfig,
-    BoardsConfig,
     BudgetConfig,
     BusConfig,
     Config,
@@ -31,7 +30,6 @@ from feedbus.proxies import from_environment
 
 __all__ = [
     "BackoffConfig",
-    "BoardsConfig",
     "BudgetConfig",
     "BusConfig",
     "Config",

@@ -33,7 +33,7 @@ class _Source:
         self.words = {word for channel in account.channels for word in account.kinds.get(channel, ("*",))}
         self.periods = {account.bar_periods[channel] for channel in account.channels if channel in account.bar_periods}
         self.check_symbol = account.check_symbol
-        self.lists = feed.boards is not None
+        self.lists = feed.selection is not None
         self.symbols = sorted(feed.symbols)
         self.connections = sorted(f"{feed.name}/{number}" for number in range(feed.sharding.connections))
 
@@ -42,7 +42,8 @@ class _Source:
         return self.connections if rule.kind == "connection_down" else self.symbols
 
     def has(self, rule: Rule, pattern: Pattern) -> bool:
-        """Whether a pattern of a rule can mean something here. What boards list isn't known before the start."""
+        """Whether a pattern of a rule can mean something here. What a venue lists isn't known before the
+        start."""
         if pattern.venue not in ("", self.venue):
             return False
         if self.lists and rule.kind != "connection_down":

@@ -6,7 +6,7 @@ from collections import Counter
 
 from feedbus.config.alert_rules import refuse_unmet_rules
 from feedbus.config.model import Config, FeedConfig
-from feedbus.config.yaml_text import Node, Place, place_of
+from feedbus.config.yaml_text import Node, place_of
 from feedbus.text import plain_decimal
 from feedbus.urls import Endpoint, collide, endpoint
 from feedbus.venues import account_class
@@ -26,8 +26,8 @@ def refuse_contradictions(config: Config, document: Node) -> None:
     _shared_accounts(config, document)
     _addresses(config, document)
     refuse_unmet_rules(config, document)
-    if not config.cache_dir and any(feed.boards for feed in config.feeds):
-        reason = "is missing: lists of boards are kept in it, and CACHE_DIRECTORY, XDG_CACHE_HOME and HOME are not set"
+    if not config.cache_dir and any(feed.selection for feed in config.feeds):
+        reason = "is missing: lists of symbols are kept in it, and CACHE_DIRECTORY, XDG_CACHE_HOME and HOME are not set"
         raise document.place.key("cache_dir").error(reason)
 
 
@@ -44,25 +44,29 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
     over_tls = [
         feed.url.startswith("wss:"),
         *(each.startswith("https:") for each in asked),
-        feed.boards and not feed.rest,
+        feed.selection and not feed.rest,
     ]
     if feed.ca_file and not any(over_tls):
         raise place_of(document, *at, "ca_file").error(
             "has no effect: no address of this feed is encrypted (wss:// or https://)"
         )
-    _carried(feed, place_of(document, *at, *(("symbols", "sample") if feed.boards else ("sharding",))))
+    _carried(feed, document, at)
 
 
-def _carried(feed: FeedConfig, place: Place) -> None:
+def _carried(feed: FeedConfig, document: Node, at: tuple[str, ...]) -> None:
     """Raises ConfigError when more symbols are known to be wanted than the connections can carry.
 
-    With boards only the size of a `sample` is known here; what they list is known once the venue was asked.
+    Of a selection only the sizes `top` and `sample` are known here; what it is made from is known once the venue was
+    asked.
     """
-    count = feed.boards.sample or 0 if feed.boards else len(feed.symbols)
-    sharding = feed.sharding
+    selection, sharding = feed.selection, feed.sharding
+    count = len(feed.symbols) if selection is None else selection.at_most
     if count > sharding.capacity:
+        key = () if selection is None else ("symbols", "sample" if count == selection.sample else "top")
         room = f"{sharding.connections} connections of {sharding.per_connection} carry {sharding.capacity}"
-        raise place.error(f"{count} symbols are {count - sharding.capacity} too many: {room}")
+        raise place_of(document, *at, *(key or ("sharding",))).error(
+            f"{count} symbols are {count - sharding.capacity} too many: {room}"
+        )
 
 
 def _shared_accounts(config: Config, document: Node) -> None:

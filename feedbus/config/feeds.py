@@ -18,7 +18,8 @@ from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknow
 from feedbus.errors import ConfigError
 from feedbus.proxies import DIRECT, Proxies
 from feedbus.text import HINT, hinted, mistaken
-from feedbus.venues.protocol import Account, Lists
+from feedbus.venues.listings import Lists
+from feedbus.venues.protocol import Account
 
 MAX_FEEDS = 100
 
@@ -52,7 +53,7 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: P
         "proxy": lambda child: addresses.proxy(reader, child),
         "options": lambda child: _options(reader, node, child),
     }
-    values = reader.fields(FeedConfig, node, special, given=("name", "boards"))
+    values = reader.fields(FeedConfig, node, special, given=("name", "selection"))
     wanted: symbols.Wanted = values["symbols"]
     channels: dict[str, YamlScalar] = values.get("channels", {})
     account = _account(reader.table(node), values, channels)
@@ -60,7 +61,7 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: P
         raise reader.table(node)["url"].place.error(reason)
     _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
-    made = {"name": name, "symbols": tuple(wanted.symbols), "boards": wanted.chosen(), "channels": tuple(channels)}
+    made = {"name": name, "symbols": tuple(wanted.symbols), "selection": wanted.selection, "channels": tuple(channels)}
     feed = FeedConfig(**{"proxies": proxies} | values | made)
     _check_routes(feed, account, node)
     return feed
@@ -120,19 +121,26 @@ def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> Non
 
 
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
-    """Raises ConfigError for a symbol or board that the venue doesn't accept."""
-    boards = account if isinstance(account, Lists) else None
-    if wanted.boards and boards is None:
-        raise node.place.error(f"venue {account.venue} lists no boards")
-    check = boards.check_board if wanted.boards and boards else account.check_symbol
-    for text, scalar in (wanted.boards or wanted.symbols).items():
+    """Raises ConfigError for a symbol, board, pattern or selection that the venue doesn't accept."""
+    if wanted.selection is None:
+        _check_each(account.check_symbol, wanted.symbols, "symbol")
+        return
+    if not isinstance(account, Lists):
+        raise node.place.error(f"venue {account.venue} lists no symbols: they have to be named")
+    _check_each(account.check_board, wanted.boards, "board")
+    _check_each(account.check_pattern, wanted.patterns, "pattern")
+    if (reason := account.check_selection(wanted.selection)) is not None:
+        raise node.place.error(reason)
+
+
+def _check_each(check: Callable[[str], str | None], written: dict[str, YamlScalar], what: str) -> None:
+    for text, scalar in written.items():
         if (reason := _seen(scalar, check) or check(text)) is not None:
-            what = "board" if wanted.boards else "symbol"
             raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
 
 
 def _seen(scalar: YamlScalar, check: Callable[[str], str | None]) -> str | None:
-    """Why a symbol or board that holds look-alikes of Latin letters is refused, or None for any other."""
+    """Why a symbol, board or pattern that holds look-alikes of Latin letters is refused, or None for any other."""
     read = mistaken(scalar.text)
     if read is None:
         return None

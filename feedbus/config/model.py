@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from feedbus.proxies import DIRECT, Proxies
+from feedbus.venues.listings import Selection
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -17,7 +18,6 @@ MAX_PER_CONNECTION = 5000
 # The lower bounds keep a number in the wrong unit from causing a flood of connects, pings or logins at the venue.
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 LongSeconds = Annotated[float, Meta(ge=1, le=86400)]
-Sample = Annotated[int, Meta(ge=1, le=MAX_CONNECTIONS * MAX_PER_CONNECTION)]
 
 
 class Credentials(dict[str, str]):
@@ -77,13 +77,6 @@ class TelemetryConfig(msgspec.Struct, frozen=True):
         return int(self.listen.rpartition(":")[2])
 
 
-class BoardsConfig(msgspec.Struct, frozen=True):
-    """The symbols that the venue lists on these boards: all of them, or a sample of at most `sample`."""
-
-    boards: tuple[str, ...]
-    sample: Sample | None = None
-
-
 class ShardingConfig(msgspec.Struct, frozen=True):
     """How many connections a feed has, and how many symbols each of them may carry."""
 
@@ -125,11 +118,11 @@ class BudgetsConfig(msgspec.Struct, frozen=True):
 class FeedConfig(msgspec.Struct, frozen=True):
     """One venue account and what is wanted from it. Times are in seconds, sizes in bytes.
 
-    When `channels` is empty, the venue's usual channels are subscribed. With `boards`, `symbols` is empty, because the
-    venue lists them at the start. `options` is the venue's own struct, None for its defaults. `rest` and `auth` are the
-    base URLs of the venue's HTTP services of these names, None for the usual ones. `proxies` says through which proxy
-    each address is reached; the key in the file is `proxy`. `login_retry` is the pause after the venue refused the
-    credentials.
+    When `channels` is empty, the venue's usual channels are subscribed. With `selection`, `symbols` is empty, because
+    they are chosen from what the venue lists at the start. `options` is the venue's own struct, None for its defaults.
+    `rest` and `auth` are the base URLs of the venue's HTTP services of these names, None for the usual ones. `proxies`
+    says through which proxy each address is reached; the key in the file is `proxy`. `login_retry` is the pause after
+    the venue refused the credentials.
     """
 
     name: str
@@ -149,7 +142,7 @@ class FeedConfig(msgspec.Struct, frozen=True):
     budgets: BudgetsConfig = BudgetsConfig()
     login_retry: LongSeconds = 900.0
     compression: bool = False
-    boards: BoardsConfig | None = None
+    selection: Selection | None = None
     rest: str | None = None
     auth: str | None = None
     proxies: Proxies = msgspec.field(default=DIRECT, name="proxy")

@@ -1,26 +1,27 @@
-"""The symbols that a feed wants: a list, the lines of a file, or what the venue lists on boards. Reads that file."""
+"""The symbols that a feed wants: a list, the lines of a file, or a selection of what the venue lists. Reads that
+file."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 
-from feedbus.config.model import BoardsConfig, Sample
 from feedbus.config.yaml_text import Node, Place, YamlMapping, YamlReader, YamlScalar, YamlSequence, quote, read_text
 from feedbus.errors import ConfigError
+from feedbus.text import hinted
+from feedbus.venues.listings import Selection, SelectionSize
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Either symbols or boards, each with the place where it is written. `sample` is for boards only."""
+    """Either symbols, or what they are chosen by from what the venue lists: `selection`, with the places of its boards
+    and patterns."""
 
     symbols: dict[str, YamlScalar] = {}
+    selection: Selection | None = None
     boards: dict[str, YamlScalar] = {}
-    sample: int | None = None
-
-    def chosen(self) -> BoardsConfig | None:
-        """The boards as a part of the configuration; None when symbols are given."""
-        return BoardsConfig(tuple(self.boards), self.sample) if self.boards else None
+    patterns: dict[str, YamlScalar] = {}
 
 
 class _Ways(msgspec.Struct):
@@ -28,12 +29,15 @@ class _Ways(msgspec.Struct):
 
     file: str | None = None
     boards: dict[str, YamlScalar] | None = None
-    sample: Sample | None = None
+    pattern: dict[str, YamlScalar] | None = None
+    quote: str | None = None
+    top: SelectionSize | None = None
+    sample: SelectionSize | None = None
 
 
 def read(reader: YamlReader, node: Node, directory: Path) -> Wanted:
-    """The symbols or boards of the key `symbols`. Each is taken as text, also where YAML would see a number or a
-    boolean.
+    """The symbols of the key `symbols`, or what they are chosen by. Each is taken as text, also where YAML would see a
+    number or a boolean.
 
     Raises ConfigError.
     """
@@ -42,28 +46,55 @@ def read(reader: YamlReader, node: Node, directory: Path) -> Wanted:
     if isinstance(node, YamlSequence):
         return Wanted(_some(listed(reader, node, "symbol"), node, "symbol"))
     ways = _ways(reader, node)
-    if ways.boards is not None:
-        return Wanted(boards=_some(ways.boards, node.entries["boards"], "board"), sample=ways.sample)
-    if ways.file is None:
+    if ways.file is not None:
+        return Wanted(_some(_in_file(ways.file, node, directory), node, "symbol"))
+    boards, patterns = ways.boards or {}, ways.pattern or {}
+    selection = Selection(tuple(boards), tuple(patterns), ways.quote, ways.top, ways.sample)
+    if selection == Selection(sample=ways.sample):
+        if ways.sample is not None:
+            raise node.entries["sample"].place.error("of what? Give boards, a pattern, a quote or top besides")
         raise node.place.error(_FORMS)
-    return Wanted(_some(_in_file(ways.file, node, directory), node, "symbol"))
+    return Wanted(selection=selection, boards=boards, patterns=patterns)
 
 
-_FORMS = "must be a list of symbols, {file: NAME} or {boards: [BOARD, ...]}"
+_FORMS = (
+    "must be a list of symbols, {file: NAME}, or what the venue's list is searched for: boards, pattern, quote, top, "
+    "sample"
+)
 
 
 def _ways(reader: YamlReader, node: YamlMapping) -> _Ways:
     special = {
         "file": reader.text,
-        "boards": lambda child: listed(reader, child, "board"),
-        "sample": lambda child: reader.value(Sample, child),
+        "boards": lambda child: _some(listed(reader, child, "board"), child, "board"),
+        "pattern": lambda child: _patterns(reader, child),
+        "quote": lambda child: _currency(reader, child),
     }
     ways = _Ways(**reader.fields(_Ways, node, special))
-    if ways.file is not None and ways.boards is not None:
-        raise node.entries["boards"].place.error("file and boards exclude each other: give only one of them")
-    if ways.sample is not None and ways.boards is None:
-        raise node.entries["sample"].place.error("is only for boards, and no boards are given")
+    if ways.file is not None:
+        for key in ("boards", "pattern", "quote", "top", "sample"):
+            if getattr(ways, key) is not None:
+                reason = f"file and {key} exclude each other: give only one of them"
+                raise node.entries[key].place.error(reason)
     return ways
+
+
+def _patterns(reader: YamlReader, node: Node) -> dict[str, YamlScalar]:
+    """One pattern or a list of them."""
+    if isinstance(node, YamlScalar):
+        return {reader.text(node): node}
+    return _some(listed(reader, node, "pattern"), node, "pattern")
+
+
+def _currency(reader: YamlReader, node: Node) -> str:
+    text = reader.text(node)
+    if not _CURRENCY.fullmatch(text):
+        near = text.strip().upper()
+        raise node.place.error(hinted("must be a currency, as USDT", near if _CURRENCY.fullmatch(near) else ""))
+    return text
+
+
+_CURRENCY = re.compile(r"[A-Z0-9]{1,16}")
 
 
 def _some(found: dict[str, YamlScalar], node: Node, what: str) -> dict[str, YamlScalar]:

@@ -18,14 +18,15 @@ import trio
 
 from feedbus.bus.publisher import Publisher
 from feedbus.config import BudgetConfig, FeedConfig, credentials
-from feedbus.errors import LoginRefused, RateLimited, VenueError
+from feedbus.errors import LoginRefused, RateLimited
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
 from feedbus.feed.budgets import Budget, Hold
 from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.feed.fetching import Fetcher
-from feedbus.feed.listing import sampled, symbols_of
+from feedbus.feed.instruments import instruments_of_feed, publishing
+from feedbus.feed.listing import sampled
 from feedbus.feed.login import LoginGate
 from feedbus.feed.pauses import Pauses
 from feedbus.feed.weights import WeightBudget
@@ -38,7 +39,7 @@ from feedbus.schema.events import FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
-from feedbus.venues.protocol import Limits, Lists
+from feedbus.venues.protocol import Limits
 
 STATUS_EVERY = 5.0  # seconds
 STATUSES_AT_ONCE = 50  # of them, before others may go on
@@ -65,8 +66,8 @@ class Feed:
         draw: Callable[[], float] = random.random,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`cache_dir` is the directory for the copy of the list of symbols, where boards are wanted. `draw` gives
-        random numbers in [0, 1), `wall_ns` the time in nanoseconds since the epoch.
+        """`cache_dir` is the directory for the copy of the list of symbols, where they are chosen from one. `draw`
+        gives random numbers in [0, 1), `wall_ns` the time in nanoseconds since the epoch.
 
         Raises ConfigError for what the venue's Account doesn't accept.
         """
@@ -92,16 +93,14 @@ class Feed:
         )
         self.account_shell = AccountShell(self.account, self)
         self._mask = Mask(credentials.secrets(config, cls))
-        self.connectors: list[Connector] = []  # with boards it is empty until the list of symbols has come
+        self.connectors: list[Connector] = []  # with a selection it is empty until the list of symbols has come
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
-        self.publish = publisher.publish
         self.fetch = self.fetcher.fetch
         self.draw = draw
         self._config = config
         self._dial = dial
         self._options = options
-        self._cache_dir = cache_dir
         self._wall_ns = wall_ns
         self._login = LoginGate(config.login_retry, draw)
         self.pauses = Pauses(draw)
@@ -111,43 +110,42 @@ class Feed:
         self._wait_logged = -inf
         self._account_failure = ""  # the last failure of the Account, which may be why it isn't ready
         # Why there is no list of symbols yet.
-        self._unlisted = "" if config.boards is None else "the list of symbols is fetched"
+        self._unlisted = "" if config.selection is None else "the list of symbols is fetched"
         self._notices: set[str] = set()
         self._reported: dict[
             str, tuple[float, int]
         ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
         self.connection_log = ConnectionLog(self._log, self._standing)
-        if config.boards is None:
+        self.instruments = instruments_of_feed(
+            config, self, cache_dir=cache_dir, backoff=self._backoff(), wall_ns=wall_ns
+        )
+        self.publish = publishing(publisher.publish, self.instruments)
+        if config.selection is None:
             self._plan(config.symbols)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Get the list of symbols when boards are wanted, then run all connectors until cancelled."""
+        """Run all connectors until cancelled. Where the symbols are chosen from a list, they are made when it has
+        come.
+        """
         task_status.started()
         if (route := self._config.proxies.route(self._config.url)).proxy is not None:
             self._log.info("connections are made through the proxy %s (%s)", route.proxy, route.why)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
-            if not self.connectors:
-                async with trio.open_nursery() as asking:
-                    await asking.start(self.fetcher.run)
-                    self._plan(await self._listed())
-                    asking.cancel_scope.cancel()
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
-        children = [
-            Child("http", self.fetcher.run),
-            Child("account", self.account_shell.run),
-            *(
-                Child(connector.name, partial(_run_connector, connector), grace=CONNECTOR_GRACE)
-                for connector in self.connectors
-            ),
-        ]
-        allowed = CRASHES_ALLOWED + len(children)
+        children = [Child("http", self.fetcher.run), Child("account", self.account_shell.run)]
+        children += [] if self.instruments is None else [Child("instruments", self.instruments.run)]
+        children += [self._child(connector) for connector in self.connectors]
+        allowed = CRASHES_ALLOWED + len(children) + (0 if self.connectors else self.connections_wanted())
         made = Supervisor(self.name, children, intensity=allowed, period=CRASH_PERIOD, together=True)
         self.supervisors = [made]
         return made
+
+    def _child(self, connector: Connector) -> Child:
+        return Child(connector.name, partial(_run_connector, connector), grace=CONNECTOR_GRACE)
 
     def _plan(self, symbols: Sequence[str]) -> None:
         """Make a connector for each shard of the symbols."""
@@ -172,37 +170,23 @@ class Feed:
         numbers = self._config.backoff
         return Backoff(numbers.first, numbers.cap, numbers.reset_after)
 
-    async def _listed(self) -> Sequence[str]:
-        """The symbols that the boards list, or a sample of them when the connections can't carry all. The venue is
-        asked until there is an answer.
-        """
-        config, account = self._config, self.account
-        if config.boards is None or not isinstance(account, Lists):
-            raise TypeError(f"the venue {config.venue} lists no boards")  # feedbus.config refuses such a feed
-        backoff = self._backoff()
-        fetch = partial(
-            symbols_of,
-            account,
-            config.boards.boards,
-            rest=self.services["rest"],
-            get=self.fetcher.get,
-            cache_dir=self._cache_dir,
-            name=self.name,
-            sample=config.boards.sample,
-            wall_ns=self._wall_ns,
-        )
-        while True:
-            try:
-                symbols = (await fetch()).symbols
-            except VenueError as error:
-                now = trio.current_time()
-                delay = max(backoff.failed(now, self.draw()), self.hold.left(now))
-                self._unlisted = self.clean(f"no list of symbols: {error.cause}: {error}")
-                self._log.warning("%s; next attempt in %.1f s", self._unlisted, delay)
-                self.first_attempt.set()
-                await trio.sleep(delay)
-            else:
-                return self._fitting(symbols)
+    # The instruments
+
+    def selected(self, symbols: Sequence[str]) -> Sequence[str]:
+        """These symbols were chosen from what the venue lists: make and start connectors for them. Returns those that
+        are subscribed."""
+        fitting = self._fitting(symbols)
+        if not self.connectors:
+            self._plan(fitting)
+            for connector in self.connectors:
+                for supervisor in self.supervisors:
+                    supervisor.add(self._child(connector))
+        return fitting
+
+    def unlisted(self, reason: str) -> None:
+        """The venue gives no list of symbols, so there are none yet."""
+        self._unlisted = reason
+        self.first_attempt.set()
 
     def _fitting(self, symbols: Sequence[str]) -> Sequence[str]:
         room = self._config.sharding.connections * self._config.sharding.per_connection

@@ -1,5 +1,5 @@
-"""The symbols of a feed that names boards. They are fetched from the venue, and read from a copy on disk when the venue
-can't be reached.
+"""What a venue lists. It is fetched from the venue, and for a feed whose symbols are chosen from it, it is read from a
+copy on disk when the venue can't be reached.
 
 The copy, one file for each feed, holds the venue's own answers. They are read by the same code as answers from the
 network, so that a damaged copy is rejected like a bad answer.
@@ -21,11 +21,13 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.schema.events import Instrument
 from feedbus.text import time_span
-from feedbus.venues.protocol import Fetch, FetchResponse, Listing, Lists
+from feedbus.venues.listings import Listing, Lists, Selection, selected
+from feedbus.venues.protocol import Fetch, FetchResponse
 
-LIST_WITHIN = 60.0  # seconds in which all pages of all boards must have come
-MAX_ANSWERS = 1000  # pages of all boards
+LIST_WITHIN = 60.0  # seconds in which all pages of a list must have come
+MAX_ANSWERS = 1000  # pages of a list
 MAX_COPY = 64 * 1024 * 1024  # bytes of a copy on disk
 
 FORMAT = 1  # the version of the copy's format
@@ -37,11 +39,16 @@ through the same proxy, and waits while the venue wants a pause."""
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """The symbols of some boards. `age` is the age of the list in seconds, 0 when it has just been fetched."""
+    """What a venue lists. `symbols` are those that are wanted of it; `unlistable` are wanted ones that the venue can't
+    be asked for. `age` is the age of the list in seconds, 0 when it has just been fetched. `gap` is why a part of it is
+    missing, None when it is whole."""
 
     symbols: tuple[str, ...]
     from_cache: bool
     age: float
+    instruments: tuple[Instrument, ...] = ()
+    unlistable: frozenset[str] = frozenset()
+    gap: BadData | None = None
 
 
 class _KeptResponse(msgspec.Struct, frozen=True):
@@ -63,60 +70,90 @@ class _Copy(msgspec.Struct, frozen=True):
 
 async def symbols_of(
     account: Lists,
-    boards: Sequence[str],
+    selection: Selection,
     *,
     rest: str,
     get: Get,
     cache_dir: str | Path,
     name: str,
-    sample: int | None = None,
+    use_copy: bool = True,
     wall_ns: Callable[[], int] = time.time_ns,
 ) -> Listed:
-    """The symbols that these boards list, or a sample of at most `sample` of them, which is the same from day to day.
+    """What the venue lists, and the symbols of it that meet the selection.
 
     `rest` is the base URL of the venue's REST service, and `get` asks it. The copy in `cache_dir` has the name of the
-    feed, `name`. Raises VenueError when the venue gives no list and there is no usable copy; the caller should try
-    again later.
+    feed, `name`. Raises VenueError when the venue gives no list, or none that anything is selected of, and there is no
+    usable copy, or `use_copy` is False; the caller should try again later.
     """
     log = logging.getLogger(f"feedbus.{name}")
     path = Path(cache_dir) / f"{name}.listing.json"
-    asked = _Copy(FORMAT, account.venue, rest, list(boards), wall_ns(), [])
+    asked = _Copy(FORMAT, account.venue, rest, list(selection.boards), wall_ns(), [])
     try:
-        listing, answers = await _fetch(account.listing(boards), rest, get)
+        listing, answers = await _fetch(account.listing(selection), rest, get)
+        found = _chosen(listing, selection, rest, log)
     except VenueError as error:
+        if not use_copy:
+            raise
         kept = await trio.to_thread.run_sync(_read, path, asked, log, abandon_on_cancel=True)
-        replayed = None if kept is None else _replay(account.listing(boards), kept, path, log)
+        replayed = None if kept is None else _replay(account.listing(selection), kept, selection, path, log)
         if kept is None or replayed is None:
             raise
         age = max(0.0, (wall_ns() - kept.fetched_ns) / 1e9)
         log.warning(
             "no list of symbols from the venue (%s: %s); using the copy, %s old", error.cause, error, time_span(age)
         )
-        return Listed(_chosen(replayed, sample, log), from_cache=True, age=age)
+        return msgspec.structs.replace(replayed, from_cache=True, age=age)
     copy = msgspec.structs.replace(asked, answers=answers)
-    await trio.to_thread.run_sync(_write, path, msgspec.json.encode(copy), log, abandon_on_cancel=True)
-    return Listed(_chosen(listing, sample, log), from_cache=False, age=0.0)
+    await trio.to_thread.run_sync(_write, path, copy, log, abandon_on_cancel=True)
+    return found
 
 
-async def _fetch(listing: Listing, rest: str, get: Get) -> tuple[Listing, list[_KeptResponse]]:
-    """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError."""
+async def instruments_of(account: Lists, symbols: Sequence[str], *, rest: str, get: Get, name: str) -> Listed:
+    """What the venue lists where these symbols are, and those of them that it lists.
+
+    Where one answer can't be used, as that of one board among several, the others are used all the same. Raises
+    VenueError when there is none.
+    """
+    gaps: list[BadData] = []
+    listing, _ = await _fetch(account.listing_of(symbols), rest, get, gaps)
+    _log_problems(listing, logging.getLogger(f"feedbus.{name}"))
+    instruments = tuple(listing.instruments())
+    listed = {each.symbol for each in instruments}
+    found = tuple(symbol for symbol in symbols if symbol in listed)
+    if gaps and not instruments:
+        raise gaps[0]
+    unlistable, gap = frozenset(listing.unlistable()), gaps[0] if gaps else None
+    return Listed(found, from_cache=False, age=0.0, instruments=instruments, unlistable=unlistable, gap=gap)
+
+
+async def _fetch(
+    listing: Listing, rest: str, get: Get, gaps: list[BadData] | None = None
+) -> tuple[Listing, list[_KeptResponse]]:
+    """Ask the venue for all pages. Returns the list and the answers, for the copy. Raises VenueError. With `gaps` an
+    answer that can't be used is put there, and the others are asked for all the same.
+    """
     answers: list[_KeptResponse] = []
     with trio.move_on_after(LIST_WITHIN):
         todo = deque(listing.requests())
         while todo:
             fetch = todo.popleft()
             got = await get(fetch)
-            todo.extend(listing.fetched(fetch, got.status, got.body, got.ts_recv))
+            try:
+                todo.extend(listing.fetched(fetch, got.status, got.body, got.ts_recv))
+            except BadData as error:
+                if gaps is None:
+                    raise
+                gaps.append(error)
             answers.append(_KeptResponse(fetch.path, got.status, got.body.decode(errors="replace")))
             if len(answers) + len(todo) > MAX_ANSWERS:
                 raise BadData(rest, f"a list of more than {MAX_ANSWERS} pages")
-        listing.symbols()
+        listing.instruments()
         return listing, answers
     raise TimedOut(f"{rest}: no whole list within {LIST_WITHIN:g} s")
 
 
-def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> Listing | None:
-    """The list that the answers of the copy give; None when they no longer give a complete one."""
+def _replay(listing: Listing, kept: _Copy, selection: Selection, path: Path, log: logging.Logger) -> Listed | None:
+    """What the answers of the copy give; None when they no longer give a complete list."""
     answers = {answer.path: answer for answer in kept.answers}
     todo: deque[Fetch] = deque(listing.requests())
     try:
@@ -126,23 +163,31 @@ def _replay(listing: Listing, kept: _Copy, path: Path, log: logging.Logger) -> L
             if answer is None:
                 raise BadData(str(path), f"it has no answer to {fetch.path}")
             todo.extend(listing.fetched(fetch, answer.status, answer.body.encode(), kept.fetched_ns))
-        listing.symbols()
+        return _chosen(listing, selection, str(path), log)
     except VenueError as error:
         log.warning("the copy of the list of symbols can't be used: %s", error)
         return None
-    return listing
 
 
-def _chosen(listing: Listing, sample: int | None, log: logging.Logger) -> tuple[str, ...]:
-    """The listed symbols, or a sample of them. What is odd about the list is logged."""
+def _chosen(listing: Listing, selection: Selection, place: str, log: logging.Logger) -> Listed:
+    """The listed symbols that meet the selection. What is odd about the list is logged. Raises BadData when it is none,
+    or when nothing of it meets the selection."""
+    instruments = tuple(listing.instruments())
+    symbols = tuple(selected(instruments, listing.turnovers(), selection))
+    if not symbols:
+        raise BadData(place, f"{len(instruments)} symbols are listed, and none of them is {selection}")
+    _log_problems(listing, log)
+    for count, what in ((selection.top, "top"), (selection.sample, "sample of")):
+        if count is not None and len(symbols) < count:
+            log.warning("%d symbols are listed, fewer than the %s %d", len(symbols), what, count)
+    if selection.sample is not None:
+        symbols = sampled(symbols, selection.sample)
+    return Listed(symbols, from_cache=False, age=0.0, instruments=instruments)
+
+
+def _log_problems(listing: Listing, log: logging.Logger) -> None:
     for problem in listing.problems():
         log.warning("%s", problem)
-    listed = tuple(listing.symbols())
-    if sample is None:
-        return listed
-    if len(listed) < sample:
-        log.warning("%d symbols are listed, fewer than the sample of %d", len(listed), sample)
-    return sampled(listed, sample)
 
 
 def sampled(symbols: Sequence[str], count: int) -> tuple[str, ...]:
@@ -183,11 +228,12 @@ def _question(copy: _Copy) -> tuple[int, str, str, list[str]]:
     return copy.format, copy.venue, copy.rest, copy.boards
 
 
-def _write(path: Path, data: bytes, log: logging.Logger) -> None:
+def _write(path: Path, copy: _Copy, log: logging.Logger) -> None:
     """Replace the copy in one step, so that a reader sees either the old or the new one.
 
     A failure is only logged: the feed has its list, and runs without a copy.
     """
+    data = msgspec.json.encode(copy)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600

@@ -120,7 +120,8 @@ class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
 
     `volume` of source trades is in the unit of a trade's size, of source ticker in that of the ticker's volume, and of
     source venue in the venue's own unit for bars (on MOEX securities, not lots). `turnover` is in the quote currency,
-    of source trades per unit of size; `vwap` in the unit of prices. docs/analytics.md has the formulas. `revision`
+    of source trades per unit of size, and `turnover_currency` in the quote currency whatever the source, None while the
+    lot isn't known; `vwap` in the unit of prices. docs/analytics.md has the formulas. `revision`
     counts the versions of this bar that were published before; `final`: there will be none after it, but a correction;
     `complete`: no trade of the period is missing, as far as we know.
     """
@@ -142,6 +143,7 @@ class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
     final: bool
     revision: int
     complete: bool
+    turnover_currency: float | None = None
 
 
 class BookMetrics(MarketEvent, frozen=True, array_like=True, gc=False, tag="bookmetrics"):
@@ -175,7 +177,13 @@ class Indicator(MarketEvent, frozen=True, array_like=True, gc=False, tag="indica
 
 
 class Instrument(MarketEvent, frozen=True, array_like=True, gc=False, tag="instrument"):
-    """What is known of an instrument. `lot` converts sizes in lots to units; `tick_size` is the price step."""
+    """What is known of an instrument.
+
+    `lot` converts sizes to units: a size of 3 with a lot of 10 are 30 shares. `tick_size` is the price step. `currency`
+    is that of prices, None when they are in per cent or in points; where there is one, price times size times lot is an
+    amount of it. `status` is the venue's own word for the trading phase, as in Ticker. docs/venues.md says what else
+    each venue means by a field.
+    """
 
     WORD: ClassVar[str] = "instrument"
     isin: str | None
@@ -186,6 +194,10 @@ class Instrument(MarketEvent, frozen=True, array_like=True, gc=False, tag="instr
     board: str | None
     type: str | None
     status: str | None
+
+    def worth(self) -> float | None:
+        """What price times size has to be multiplied by to be an amount of `currency`; None where that isn't known."""
+        return self.lot if self.currency is not None else None
 
 
 FeedState = Literal["connecting", "online", "delayed", "waiting", "refused", "stopped"]

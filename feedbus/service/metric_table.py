@@ -127,6 +127,26 @@ FEED: Sequence[MetricSeries[Feed]] = (
         "Symbols with a subscription that the venue refused and hasn't confirmed since.",
         lambda feed: len({each.symbol for connector in feed.connectors for each in connector.refused}),
     ),
+    MetricSeries(
+        "feedbus_feed_symbols_missing",
+        "Symbols that are named in the configuration and not in the venue's newest list.",
+        lambda feed: len(feed.instruments.missing) if feed.instruments else 0,
+    ),
+    MetricSeries(
+        "feedbus_feed_instruments_known",
+        "Symbols of which the venue has said the lot, the tick size and so on; they are published again and again.",
+        lambda feed: len(feed.instruments.known) if feed.instruments else 0,
+    ),
+    MetricSeries(
+        "feedbus_feed_instrument_changes_total",
+        "Times that something of a known instrument had changed.",
+        lambda feed: feed.instruments.known.changes if feed.instruments else 0,
+    ),
+    MetricSeries(
+        "feedbus_feed_list_failures_total",
+        "Times that the venue gave no list of its instruments when it was asked for one.",
+        lambda feed: feed.instruments.failures if feed.instruments else 0,
+    ),
     MetricSeries("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
     MetricSeries(
         "feedbus_feed_http_failures_total",

@@ -149,6 +149,7 @@ class Service:
         """All parts that have deadlines for the watchdog to look at."""
         connectors = (connector for feed in self.feeds for connector in feed.connectors)
         accounts = (feed.account_shell for feed in self.feeds)
+        instruments = (feed.instruments for feed in self.feeds if feed.instruments is not None)
         return [
             *self._supervisors(),
             *self.publishers,
@@ -156,6 +157,7 @@ class Service:
             *self._rounds,
             *self.actors,
             *accounts,
+            *instruments,
             *connectors,
         ]
 

@@ -13,7 +13,8 @@ import msgspec
 
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.connection_table import SECOND
-from feedbus.table.market_table import MAX_DECIMALS, RowView, Sort
+from feedbus.table.market_table import RowView, Sort
+from feedbus.table.price_decimals import MAX_DECIMALS
 from feedbus.text import plain_decimal, replaced
 
 NOTHING = "-"

@@ -35,7 +35,8 @@ from feedbus.schema.events import (
     TrustState,
 )
 from feedbus.table.connection_table import SECOND, ConnectionTable, ConnectionView, FeedView
-from feedbus.table.market_table import DELAYED_AFTER, MAX_DECIMALS, decimals
+from feedbus.table.market_table import DELAYED_AFTER
+from feedbus.table.price_decimals import MAX_DECIMALS, decimals
 
 MAX_TRADES = 500
 """The newest trades that are kept for the tape."""
@@ -82,11 +83,12 @@ class LadderPicture(msgspec.Struct, frozen=True):
 
     `trouble` says why the levels aren't right; they are those that were last right then. `state` and `reason` are the
     publisher's own word, "" when it hasn't spoken. `age_ns` is the time since the book last changed, None before the
-    first one. `decimals` and `size_decimals` are how many the prices and the sizes need. `lot` is how many units a size
-    of 1 stands for, None when that isn't known. `delay_s` is how late the data is (0.0 when it is late, and nobody says
-    how much; None when it isn't). `imbalance` is that of the volumes of the best `imbalance_of` levels a side, or of
-    all that are within the range (`imbalance_of` is None). `up` and `wanted` are the feed's connections. `trades` are
-    the newest ones, the last one first. `why` is what else there is to say where there is no book.
+    first one. `decimals` and `size_decimals` are how many the prices and the sizes need. `lot` is what price times size
+    is multiplied by to be an amount of money, None when that isn't known. `delay_s` is how late the data is (0.0 when
+    it is late, and nobody says how much; None when it isn't). `imbalance` is that of the volumes of the best
+    `imbalance_of` levels a side, or of all that are within the range (`imbalance_of` is None). `up` and `wanted` are
+    the feed's connections. `trades` are the newest ones, the last one first. `why` is what else there is to say where
+    there is no book.
     """
 
     venue: str
@@ -183,7 +185,9 @@ class Ladder:
         stated = instrument.decimals if instrument.decimals is not None else decimals(tick) if tick else 0
         self._decimals = max(self._decimals, min(MAX_DECIMALS, max(0, stated)))
         if instrument.lot is not None and instrument.lot > 0:
-            self._lot = instrument.lot
+            self._lot = (
+                instrument.worth()
+            )  # none where price times size times lot isn't an amount of money, as of bonds
         self._currency = instrument.currency or ""
 
     def _note_gap(self, gap: Gap, wall_ns: int) -> None:

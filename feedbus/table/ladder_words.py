@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from feedbus.table.columns import price_text, span_text
 from feedbus.table.connection_table import SECOND
 from feedbus.table.ladder import FULL_PERCENT, LadderPicture, LadderSide, Trouble
-from feedbus.table.market_table import MAX_DECIMALS
+from feedbus.table.price_decimals import MAX_DECIMALS
 from feedbus.text import plain_decimal, replaced
 
 StyledPart = tuple[str, str]

@@ -10,7 +10,6 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from decimal import Decimal
 from typing import Any, Literal, cast
 
 import msgspec
@@ -25,6 +24,7 @@ from feedbus.schema.events import (
     Event,
     FeedStatus,
     Gap,
+    Instrument,
     MarketEvent,
     Quote,
     Ticker,
@@ -33,10 +33,10 @@ from feedbus.schema.events import (
 from feedbus.table.alert_table import AlertTable, AlertView
 from feedbus.table.bar_table import BarsSeen, BarTable, BarView, change
 from feedbus.table.connection_table import SECOND, ConnectionTable, FeedView
+from feedbus.table.price_decimals import InstrumentDecimals, needed
 from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
 
 MAX_INSTRUMENTS = 20_000
-MAX_DECIMALS = 8
 RATE_WINDOW = 5 * SECOND
 """The rate of updates is the average over this long (ns)."""
 DELAYED_AFTER = 60 * SECOND
@@ -50,7 +50,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
 
     `best_at` and `best_from` say when and by which kind of event bid and ask were set, `last_at` and `last_from` the
     same of the last price, and `heard_at` when the last event came: all by the table's clock. `updated_at` is the
-    newest ts_recv. `decimals` is how many the prices are shown with.
+    newest ts_recv. `decimals` is how many the prices that were shown have needed.
     """
 
     venue: str
@@ -171,6 +171,7 @@ class MarketTable:
         self._connections = ConnectionTable()
         self._bars = BarTable()
         self._alerts = AlertTable()
+        self._decimals = InstrumentDecimals()
         self._marks: deque[tuple[int, int]] = deque([(started_ns, 0)], maxlen=100)
         self._seen: frozenset[str] = frozenset()
         self._least_lag: dict[str, int] = {}
@@ -195,6 +196,8 @@ class MarketTable:
             self._connections.add(event)
         elif isinstance(event, Alert):
             self._alerts.add(event, publisher)
+        elif isinstance(event, Instrument):
+            self._decimals.add(event)
         elif isinstance(event, Gap):
             self.gaps += 1
             if event.cause == "restart":
@@ -240,7 +243,7 @@ class MarketTable:
             text = order.text.casefold()
             matching = [row for row in matching if text in row.words]
         shown = [
-            _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns))
+            _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns), self._widened(row))
             for row in _first(above + rows, matching, order)[above:]
         ]
         for field in OPTIONAL - self._seen:
@@ -267,7 +270,18 @@ class MarketTable:
 
     def totals(self, count: int) -> list[Total]:
         """What was traded since the table began, of the `count` instruments with the most updates."""
-        return [_total(row) for row in _first(count, self._rows.values(), ORDER)]
+        return [_total(row, self._widened(row)) for row in _first(count, self._rows.values(), ORDER)]
+
+    def _widened(self, row: InstrumentRow) -> int:
+        """How many decimals the row's prices are shown with. Those that are guessed of prices never shrink: a price
+        would change its width as it moves.
+        """
+        said = self._decimals.of(row.venue, row.symbol)
+        if said is not None:
+            return said
+        ticker = row.ticker or NO_TICKER
+        row.decimals = needed((row.bid, row.ask, row.last, ticker.high, ticker.low), row.decimals)
+        return row.decimals
 
     def _rate(self) -> float:
         (then, before), (now, after) = self._marks[0], self._marks[-1]
@@ -392,18 +406,7 @@ def _name(row: InstrumentRow) -> tuple[str, str]:
 NO_TICKER = Ticker("", "", 0, 0)
 
 
-def _widen(row: InstrumentRow) -> None:
-    """Raise the row's decimals to what its prices need. They never shrink: a price would change its width as it
-    moves.
-    """
-    ticker = row.ticker or NO_TICKER
-    for price in (row.bid, row.ask, row.last, ticker.high, ticker.low):
-        if price is not None:
-            row.decimals = max(row.decimals, decimals(price))
-
-
-def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
-    _widen(row)
+def _view(row: InstrumentRow, now_ns: int, bar: BarView, decimals: int) -> RowView:
     ticker = row.ticker or NO_TICKER
     return RowView(
         venue=row.venue,
@@ -411,7 +414,7 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
         bid=row.bid,
         ask=row.ask,
         last=row.last,
-        decimals=row.decimals,
+        decimals=decimals,
         change=change(ticker.previous_close, row.last),
         high=ticker.high,
         low=ticker.low,
@@ -425,15 +428,6 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView) -> RowView:
     )
 
 
-def _total(row: InstrumentRow) -> Total:
-    _widen(row)
+def _total(row: InstrumentRow, decimals: int) -> Total:
     (vwap, volume, bought, sold), source = sums_of(row.trades, row.day)
-    return Total(row.venue, row.symbol, row.updates, row.last, row.decimals, vwap, volume, bought, sold, source)
-
-
-def decimals(price: float) -> int:
-    """How many decimals this price has, at most MAX_DECIMALS. Only its first 15 digits are looked at, since a double
-    keeps no more than those reliably.
-    """
-    exponent = Decimal(f"{price:.15g}").normalize().as_tuple().exponent
-    return min(MAX_DECIMALS, max(0, -exponent)) if isinstance(exponent, int) else 0
+    return Total(row.venue, row.symbol, row.updates, row.last, decimals, vwap, volume, bought, sold, source)

@@ -15,6 +15,9 @@ _CURRENCIES_FUTURES_OPTIONS_INDICES = "CETS CNGD LIQB SPEC RFUD ROPD SNDX RTSI I
 
 BOARDS = frozenset(f"{_SHARES_AND_FUNDS} {_BONDS} {_CURRENCIES_FUTURES_OPTIONS_INDICES}".split())
 
+BONDS = frozenset(_BONDS.split())
+"""Those of bonds, which the exchange has in a market of their own."""
+
 USUAL_BOARD = "TQBR"
 """Where the exchange's shares are traded."""
 

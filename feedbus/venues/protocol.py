@@ -17,12 +17,12 @@ taken when the bytes left the socket.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol
 
 import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
-from feedbus.schema.events import Instrument, MarketData
+from feedbus.schema.events import MarketData
 from feedbus.venues import trading_days
 
 
@@ -196,27 +196,6 @@ class Session(Protocol):
 
     def instruments(self) -> dict[str, int]:
         """How many symbols are in which state: wanted, sent, confirmed, live (data on every channel), refused."""
-
-
-class Listing(Protocol):
-    """What a venue lists on some boards, asked page by page. Its answers may come in any order."""
-
-    def requests(self) -> Iterable[Fetch]:
-        """What is to be fetched first."""
-
-    def fetched(self, fetch: Fetch, status: int, body: bytes, ts_recv: int) -> Iterable[Fetch]:
-        """The answer to one of them, whatever its HTTP status; returns what is to be fetched next. It is complete when
-        every Fetch has been answered. Raises VenueError: BadData for what is no list."""
-
-    def instruments(self) -> Sequence[Instrument]:
-        """What was listed and can be subscribed, none twice, in the venue's order. Raises BadData when a board listed
-        nothing."""
-
-    def symbols(self) -> Sequence[str]:
-        """The symbols of these instruments, in the same order."""
-
-    def problems(self) -> Sequence[str]:
-        """What an operator should know about the list, one line for each thing."""
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -421,15 +400,3 @@ class OpenAccount(NoFetches):
     def clean(self, text: str) -> str:
         """There is no secret besides the credentials, so the text stays as it is."""
         return text
-
-
-@runtime_checkable
-class Lists(Account, Protocol):
-    """What an Account has besides when its venue lists symbols by board, over its service "rest"."""
-
-    @staticmethod
-    def check_board(board: str) -> str | None:
-        """Why the symbols of this board can't be listed, or None."""
-
-    def listing(self, boards: Sequence[str]) -> Listing:
-        """A new conversation about what these boards list; all of them have passed `check_board`."""

@@ -18,6 +18,7 @@ from feedbus.schema.events import (
     BookSnapshot,
     FeedState,
     FeedStatus,
+    Instrument,
     MarketEvent,
     Quote,
     Ticker,
@@ -150,7 +151,7 @@ def test_a_trade_of_the_past_fires_nothing() -> None:
     ("of", "size", "price", "text"),
     [
         ("size", 15e9, 0.00001234, "trade buy 15000000000 lots at 0.00001234"),
-        ("notional", 20_000.0, 300.0, "trade buy 20000 lots at 300 = 6000000 (price times lots)"),
+        ("notional", 20_000.0, 300.0, "trade buy 20000 lots at 300 = 60000000 (price times lots of 10)"),
     ],
 )
 def test_a_large_trade_says_its_units_in_plain_decimals(
@@ -158,10 +159,61 @@ def test_a_large_trade_says_its_units_in_plain_decimals(
 ) -> None:
     event = Trade("moex", "A", 1, 2, price, size, "buy", None)
     rule = Rule("large_trade", 1000, of=of)
-    (alert,) = AlertEngine([rule], units=lambda venue: {"moex": {"trades": "lots"}}[venue]).add(event, 2)
+    engine = AlertEngine([rule], units=lambda venue: {"moex": {"trades": "lots"}}[venue])
+    engine.add(paper(10.0), 1)
+    (alert,) = engine.add(event, 2)
     assert alert.text == text
     (alert,) = AlertEngine([rule]).add(event, 2)
-    assert alert.text == text.replace(" lots at", " at").replace("lots", "size")
+    assert alert.text == text.replace(" lots at", " at").replace("60000000", "6000000").replace("lots of 10", "size")
+
+
+def paper(lot: float | None, currency: str | None = "RUB", venue: str = "moex") -> Instrument:
+    return Instrument(venue, "A", 0, 1, None, lot, None, None, currency, None, None, None)
+
+
+NOTIONAL = Rule("large_trade", 1000, of="notional", cooldown=1)
+
+
+def fires(units: str, *events: MarketEvent) -> tuple[list[bool], AlertEngine]:
+    """Whether each trade among the events fires, five seconds apart."""
+    engine = AlertEngine([NOTIONAL], units=lambda _: {"trades": units} if units else {})
+    found = []
+    for number, event in enumerate(events):
+        now = at(5 * number)
+        engine.tick(now)
+        fired = any(alert.state == "firing" for alert in engine.add(event, now))
+        found += [fired] if isinstance(event, Trade) else []
+    return found, engine
+
+
+@pytest.mark.parametrize(
+    ("units", "events", "found", "unpriced"),
+    [
+        ("lots", [trade(0, 10, 200)], [False], 1),
+        ("lots", [paper(10.0), trade(0, 10, 10), trade(1, 10, 9)], [True, False], 0),
+        ("lots", [paper(10.0), trade(0, 10, 10), paper(1.0), trade(1, 10, 10)], [True, False], 0),
+        ("lots", [paper(1.0), paper(None), trade(0, 10, 200)], [False], 1),
+        ("lots", [paper(10.0, None), trade(0, 10, 200)], [False], 1),
+        ("lots", [paper(10.0, venue="alor"), trade(0, 10, 200)], [False], 1),
+        ("base units", [trade(0, 10, 100), trade(1, 10, 99)], [True, False], 0),
+        ("base units", [paper(0.5), trade(0, 10, 100), trade(1, 10, 200)], [False, True], 0),
+        ("", [trade(0, 10, 100)], [True], 0),
+    ],
+)
+def test_a_notional_value_is_price_times_size_times_lot_and_is_not_judged_without_the_lot(
+    units: str, events: list[MarketEvent], found: list[bool], unpriced: int
+) -> None:
+    fired, engine = fires(units, *events)
+    assert (fired, engine.unpriced, engine.unusable) == (found, unpriced, 0)
+
+
+def test_lots_are_bounded_and_no_sign_of_life() -> None:
+    engine = AlertEngine([NOTIONAL, Rule("stale", 10)], max_instruments=1)
+    engine.add(trade(0, 1, 1), at(0))
+    engine.add(paper(10.0), at(9))
+    engine.add(paper(10.0, venue="alor"), at(9))
+    assert engine.passed_over == 1
+    assert [alert.rule for alert in engine.tick(at(11))] == ["stale"]
 
 
 # price_jump

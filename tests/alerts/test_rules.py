@@ -88,6 +88,8 @@ def test_a_pattern_means_a_symbol_or_all_that_begin_alike(
     [
         ([Rule("connection_down")], ["feed"]),
         ([Rule("large_trade", 1)], ["trade"]),
+        ([Rule("large_trade", 1, of="notional")], ["instrument", "trade"]),
+        ([Rule("large_trade", 1, of="notional", symbols=("moex:A.B",))], ["instrument.moex.A.B", "trade.moex.A.B"]),
         ([Rule("volume_spike", 2)], ["bar"]),
         ([Rule("price_jump", 2)], ["feed", "ticker", "trade"]),
         ([Rule("price_jump", 2, symbols=("moex:A.B",))], ["feed.moex.", "ticker.moex.A.B", "trade.moex.A.B"]),

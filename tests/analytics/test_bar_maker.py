@@ -16,7 +16,7 @@ from feedbus import venues
 from feedbus.analytics.bar_maker import GAP_DETECTION_TIME, MAX_AHEAD, BarMaker
 from feedbus.analytics.bars import SECOND
 from feedbus.analytics.options import AggregateCounters, IndicatorOptions, Options
-from feedbus.schema.events import Bar, Indicator, MarketData, Side, Ticker, Trade
+from feedbus.schema.events import Bar, Indicator, Instrument, MarketData, Side, Ticker, Trade
 from feedbus.testing.strategies import examples, plain
 from tests.captured_trades import captured_trades
 
@@ -61,6 +61,56 @@ def brief(events: list[MarketData]) -> list[tuple[Any, ...]]:
         elif isinstance(event, Indicator):
             found.append(((event.start - START) // SECOND, event.name, event.value))
     return found
+
+
+# Lots
+
+
+def paper(lot: float | None, currency: str | None = "RUB", symbol: str = "A", venue: str = "fake") -> Instrument:
+    return Instrument(venue, symbol, 0, 1, None, lot, None, None, currency, None, None, None)
+
+
+def money(events: list[MarketData]) -> list[float | None]:
+    return [event.turnover_currency for event in events if isinstance(event, Bar)]
+
+
+def test_the_lot_is_an_instrument_s_before_and_after_its_first_trade() -> None:
+    for first in (True, False):
+        rig = Rig()
+        if first:
+            rig.maker.add_instrument(paper(10.0), 0.0)
+        assert money(rig.add(trade(1, 10.0, 2.0))) == [200.0 if first else None]
+        rig.maker.add_instrument(paper(10.0), 1.5)
+        assert money(rig.add(trade(3, 10.0, 1.0))) == [300.0]
+        rig.maker.add_instrument(paper(1.0), 3.5)
+        assert money(rig.add(trade(5, 10.0, 1.0))) == [310.0]
+        assert money(rig.add(trade(61, 10.0, 1.0))) == [310.0, 10.0]
+
+
+def test_without_a_currency_or_a_sound_lot_there_is_no_money() -> None:
+    rig = Rig()
+    for odd in (paper(10.0, None), paper(None), paper(0.0), paper(-1.0), paper(1e200), paper(float("nan"))):
+        rig.maker.add_instrument(odd, 0.0)
+    assert money(rig.add(trade(1, 10.0, 2.0))) == [None]
+    assert (rig.counters.instruments, rig.counters.unusable) == (6, 4)
+
+
+def test_where_sizes_are_base_units_the_lot_is_known_from_the_beginning() -> None:
+    units = {"fake": {"trades": "base units"}, "lots": {"trades": "lots"}}
+    for venue, found in (("fake", 20.0), ("lots", None), ("unknown", None)):
+        counters = AggregateCounters()
+        maker = BarMaker(MINUTE, counters, trading_day=venues.trading_day, units=lambda name: units.get(name, {}))
+        maker.add_trade(msgspec.structs.replace(trade(1, 10.0, 2.0), venue=venue), 1.0)
+        assert money(maker.take(1.0)) == [found]
+
+
+def test_the_lots_are_bounded_as_the_instruments_are() -> None:
+    rig = Rig(Options(periods=(60,), indicators=(), max_instruments=1))
+    rig.maker.add_instrument(paper(10.0), 0.0)
+    rig.maker.add_instrument(paper(10.0, symbol="B"), 0.0)
+    rig.maker.add_instrument(paper(20.0), 0.0)
+    assert rig.counters.ignored == 1
+    assert money(rig.add(trade(1, 10.0, 2.0))) == [400.0]
 
 
 # When bars are published
@@ -477,7 +527,8 @@ def test_batches_of_any_size_give_the_same_bars(trades: list[Trade], cuts: list[
     cuts = [min(cut, len(trades)) for cut in cuts]
     whole = last_of_each(published(trades, [], SHORT))
     assert last_of_each(published(trades, cuts, SHORT)) == whole
-    assert all(values[-2] for key, values in whole.items() if len(key) == 3)  # final
+    final = [name for name in Bar.__struct_fields__ if name != "revision"].index("final")
+    assert all(values[final] for key, values in whole.items() if len(key) == 3)
 
 
 @given(TRADES, st.lists(st.integers(0, 40), max_size=10))

@@ -434,3 +434,84 @@ def test_what_holds_of_all_bars(trades: list[Trade], period_s: int, empty: int) 
         for price in (bar.open, bar.close, bar.vwap):
             assert price is None or bar.low <= price <= bar.high
         assert (bar.vwap is None) == (bar.volume == 0)
+
+
+# The turnover as an amount of money
+
+
+def money_of(*steps: Trade | float | None) -> list[float | None]:
+    """The `turnover_currency` of the bars of trades, among which the lot changes."""
+    series = BarSeries(60, "trades", max_empty=0)
+    bars: list[BarState] = []
+    for step in steps:
+        if isinstance(step, Trade):
+            finished, _ = add(series, [step])
+            bars += finished
+        else:
+            series.set_lot(step)
+    if series.bar is not None:
+        series.close(bars)
+    return [bar.publish(60, "trades").turnover_currency for bar in bars]
+
+
+@pytest.mark.parametrize(
+    ("steps", "money"),
+    [
+        ([trade(1, 10.0, 2.0)], [None]),
+        ([10.0, trade(1, 10.0, 2.0), trade(2, 5.0, 1.0)], [250.0]),
+        ([trade(1, 10.0, 2.0), 10.0, trade(2, 5.0, 1.0)], [250.0]),  # the lot was learned in the middle of the bar
+        ([10.0, trade(1, 10.0, 2.0), 1.0, trade(2, 5.0, 1.0)], [205.0]),  # it was changed in the middle of the bar
+        ([10.0, trade(1, 10.0, 2.0), 1.0, 1.0, 100.0, trade(2, 5.0, 1.0)], [700.0]),
+        ([10.0, trade(1, 10.0, 2.0), 1.0, trade(61, 5.0, 1.0)], [200.0, 5.0]),
+        ([10.0, trade(1, 10.0, 2.0), trade(61, 5.0, 1.0), 1.0], [200.0, 50.0]),
+        ([10.0, trade(1, 10.0, 2.0), None, trade(61, 5.0, 1.0)], [None, None]),
+        ([10.0, trade(1, 10.0, 2.0), None, trade(2, 5.0, 1.0), 1.0], [205.0]),
+        ([1e99, trade(1, 1e99, 1e99), trade(2, 1e99, 1e99)], [pytest.approx(2e297)]),
+        ([1e200, trade(1, 1e99, 1e99)], [None]),  # no event holds what isn't finite
+        ([10.0, trade(1, -10.0, 2.0)], [-200.0]),
+    ],
+)
+def test_the_turnover_counts_each_trade_by_the_lot_of_its_time(
+    steps: list[Trade | float | None], money: list[float | None]
+) -> None:
+    assert money_of(*steps) == money
+
+
+def test_a_late_trade_counts_by_the_lot_of_its_bar() -> None:
+    series = BarSeries(60, "trades", max_empty=0)
+    series.set_lot(10.0)
+    finished, _ = add(series, [trade(1, 10.0, 2.0), trade(61, 5.0, 1.0)])
+    series.set_lot(1.0)
+    add(series, [trade(2, 10.0, 1.0)])
+    assert finished[0].publish(60, "trades").turnover_currency == 300.0
+
+
+def test_a_closed_bar_learns_its_lot_for_a_correction() -> None:
+    series = BarSeries(60, "trades", max_empty=0)
+    finished, _ = add(series, [trade(1, 10.0, 2.0), trade(61, 5.0, 1.0)])
+    assert finished[0].publish(60, "trades").turnover_currency is None
+    series.set_lot(10.0)
+    assert finished[0].publish(60, "trades").turnover_currency == 200.0
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1e6), st.floats(0, 1e6), st.sampled_from([None, 1.0, 10.0])), max_size=20))
+def test_the_money_is_the_sum_of_all_trades_each_in_its_lot(steps: list[tuple[float, float, float | None]]) -> None:
+    lot, total = 100.0, 0.0
+    told: list[Trade | float | None] = [lot]
+    for price, size, changed in steps:
+        if changed is not None:
+            told.append(lot := changed)
+        told.append(trade(1, price, size))
+        total += price * size * lot
+    found = money_of(*told)
+    assert found == ([pytest.approx(total, rel=1e-9)] if steps else [])
+
+
+def test_the_turnover_of_tickers_is_money_already() -> None:
+    series = BarSeries(60, "ticker", max_empty=0)
+    bar = series.find(START, trade(0), [])
+    assert bar is not None
+    bar.add_change(trade(0), START, 1.0, 2.0, 30.0, 1)
+    assert bar.publish(60, "ticker").turnover_currency == 30.0
+    bar.add_change(trade(0), START, 1.0, 2.0, None, 1)
+    assert bar.publish(60, "ticker").turnover_currency is None

@@ -85,7 +85,7 @@ actors:
       - {name: size, kind: large_trade, threshold: 2.5, symbols: ["binance:*"]}
       - {kind: price_jump, threshold: 5}
 """
-LOTS = "price times lots (not multiplied by what a lot holds) on moex"
+LOTS = "price times lots times what a lot holds on moex"
 COUNTS = [
     f"rule roubles: its threshold 50000000 counts price times base units on binance, {LOTS}",
     "rule size: its threshold 2.5 counts base units on binance",

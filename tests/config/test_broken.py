@@ -82,7 +82,15 @@ LISTS = """
     @staticmethod
     def check_board(board):
         return None if board.isupper() else "not written in capitals"
-    def listing(self, boards):
+    @staticmethod
+    def check_pattern(pattern):
+        return None if pattern.isupper() else "not written in capitals"
+    @staticmethod
+    def check_selection(selection):
+        return "the boards are missing" if selection.quote and not selection.boards else None
+    def listing(self, selection):
+        raise NotImplementedError
+    def listing_of(self, symbols):
         raise NotImplementedError
 """
 
@@ -102,7 +110,7 @@ def toy_actor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def toy_venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """`toyplain`, and `toylisting`, which lists boards."""
+    """`toyplain`, and `toylisting`, which can be asked what it lists."""
     folder = tmp_path_factory.mktemp("venues")
     for name, text in (("toyplain", ""), ("toylisting", LISTS)):
         (folder / name).mkdir()

@@ -10,7 +10,6 @@ import pytest
 from feedbus.config.contradictions import refuse_contradictions
 from feedbus.config.model import (
     BackoffConfig,
-    BoardsConfig,
     BusConfig,
     Config,
     FeedConfig,
@@ -19,9 +18,10 @@ from feedbus.config.model import (
 )
 from feedbus.config.yaml_text import compose
 from feedbus.errors import ConfigError
+from feedbus.venues.listings import Selection
 
 FEED = FeedConfig(name="a", venue="moex", url="wss://h/", symbols=("TQBR.SBER",))
-BOARDS: dict[str, Any] = {"symbols": (), "boards": BoardsConfig(("TQBR",), 50)}
+BOARDS: dict[str, Any] = {"symbols": (), "selection": Selection(("TQBR",), sample=50)}
 
 
 def config(
@@ -61,7 +61,7 @@ def test_what_agrees_is_taken(made: Config) -> None:
     ("made", "reason"),
     [
         (config(**BOARDS, cache_dir=""), "cache_dir: is missing"),
-        (config(symbols=(), boards=BoardsConfig(("TQBR",), 51)), "51 symbols are 1 too many"),
+        (config(symbols=(), selection=Selection(("TQBR",), top=51)), "51 symbols are 1 too many"),
         (config(symbols=("A.1", "A.2"), sharding=ShardingConfig(1, 1)), "2 symbols are 1 too many"),
         (config(backoff=BackoffConfig(2, 1)), "first (2 s) is above cap (1 s)"),
         (config(compression=True, transport="trio-websocket"), "trio-websocket has no compression"),

@@ -12,7 +12,6 @@ import pytest
 from feedbus import config
 from feedbus.config.model import (
     BackoffConfig,
-    BoardsConfig,
     BudgetConfig,
     BudgetsConfig,
     BusConfig,
@@ -22,11 +21,12 @@ from feedbus.config.model import (
     TelemetryConfig,
 )
 from feedbus.errors import ConfigError
+from feedbus.venues.listings import Selection
 from tests.places import DOCS
 
 TEXT = (DOCS / "configuration.md").read_text()
 # What the file doesn't say by that name: its own path, a feed's key, and what `symbols` is made of.
-ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "boards"}}
+ELSEWHERE = {Config: {"path", "proxies"}, FeedConfig: {"name", "selection"}}
 # Said in words.
 SYMBOLIC = {
     "cache_dir",
@@ -41,6 +41,10 @@ SYMBOLIC = {
     "rest_weight",
     "actors",
     "telemetry",
+    "boards",
+    "pattern",
+    "quote",
+    "top",
     "sample",
     "ca_file",
     "rest",
@@ -65,7 +69,7 @@ def table(name: str) -> dict[str, dict[str, str]]:
         BusConfig,
         TelemetryConfig,
         FeedConfig,
-        BoardsConfig,
+        Selection,
         ShardingConfig,
         BackoffConfig,
         BudgetsConfig,
@@ -87,7 +91,7 @@ def shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, BoardsConfig, ShardingConfig, BackoffConfig, BudgetConfig])
+@pytest.mark.parametrize("cls", [BusConfig, FeedConfig, Selection, ShardingConfig, BackoffConfig, BudgetConfig])
 def test_the_tables_say_what_numbers_may_be(cls: type[msgspec.Struct]) -> None:
     rows, info = table(cls.__name__), msgspec.inspect.type_info(cls)
     assert isinstance(info, msgspec.inspect.StructType)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import trustme
 
 from feedbus.config import feeds
-from feedbus.config.model import BoardsConfig, BudgetConfig, BudgetsConfig, FeedConfig
+from feedbus.config.model import BudgetConfig, BudgetsConfig, FeedConfig
 from feedbus.config.yaml_text import YamlReader, compose
+from feedbus.venues.listings import Selection
 
 FEED = "moex: {venue: moex, url: 'wss://h/', symbols: [TQBR.SBER]}"
 
@@ -22,10 +22,9 @@ def test_a_feed_has_the_name_of_its_key() -> None:
     assert [feed.name for feed in read(FEED + "\n" + FEED.replace("moex", "a-b_2", 1))] == ["moex", "a-b_2"]
 
 
-def test_a_feed_of_boards_has_no_symbols_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feedbus.venues.moex.Account.check_board", lambda self, board: None, raising=False)
+def test_a_feed_of_boards_has_no_symbols_yet() -> None:
     feed = read(FEED.replace("[TQBR.SBER]", "{boards: [TQBR, TQTF], sample: 40}"))[0]
-    assert (feed.symbols, feed.boards) == ((), BoardsConfig(("TQBR", "TQTF"), 40))
+    assert (feed.symbols, feed.selection) == ((), Selection(("TQBR", "TQTF"), sample=40))
 
 
 def test_a_ca_file_is_looked_for_beside_the_configuration(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from feedbus.config import symbols
-from feedbus.config.model import BoardsConfig
 from feedbus.config.symbols import Wanted
 from feedbus.config.yaml_text import YamlReader, compose
+from feedbus.venues.listings import Selection
 
 
 def read(text: str, directory: Path = Path("/nowhere")) -> Wanted:
@@ -20,7 +20,7 @@ def read(text: str, directory: Path = Path("/nowhere")) -> Wanted:
 def test_a_symbol_is_text_whatever_yaml_would_make_of_it(secid: str) -> None:
     wanted = read(f"[{secid}, TQBR.{secid}]")
     assert tuple(wanted.symbols) == (secid, f"TQBR.{secid}")
-    assert wanted.chosen() is None
+    assert wanted.selection is None
 
 
 def test_symbols_may_come_from_a_file_beside_the_configuration(tmp_path: Path) -> None:
@@ -34,14 +34,19 @@ def test_symbols_may_come_from_a_file_beside_the_configuration(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("text", "boards"),
+    ("text", "selection"),
     [
-        ("{boards: [TQBR]}", BoardsConfig(("TQBR",))),
-        ("{boards: ['${BOARD}', TQTF], sample: 1500}", BoardsConfig(("TQBR", "TQTF"), 1500)),
-        ("{boards: [NO], sample: , file: ~}", BoardsConfig(("NO",))),
+        ("{boards: [TQBR]}", Selection(("TQBR",))),
+        ("{boards: ['${BOARD}', TQTF], sample: 1500}", Selection(("TQBR", "TQTF"), sample=1500)),
+        ("{boards: [NO], sample: , file: ~}", Selection(("NO",))),
+        ("{quote: USDT, top: 200}", Selection(quote="USDT", top=200)),
+        ("{pattern: '${BOARD}.S*'}", Selection(pattern=("TQBR.S*",))),
+        ("{pattern: [NO?, '*USDT'], boards: [A], sample: 3}", Selection(("A",), ("NO?", "*USDT"), sample=3)),
+        ("{top: 5}", Selection(top=5)),
     ],
 )
-def test_boards_stand_for_whatever_the_venue_lists_on_them(text: str, boards: BoardsConfig) -> None:
+def test_a_selection_stands_for_whatever_the_venue_lists(text: str, selection: Selection) -> None:
     wanted = read(text)
-    assert wanted.chosen() == boards
+    assert wanted.selection == selection
     assert wanted.symbols == {}
+    assert (tuple(wanted.boards), tuple(wanted.patterns)) == (selection.boards, selection.pattern)

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from feedbus import venues
 from feedbus.errors import VenueError
 from feedbus.testing.strategies import examples
-from feedbus.venues.protocol import Fetch, FetchResponse, Lists
+from feedbus.venues.listings import Lists
+from feedbus.venues.protocol import Fetch, FetchResponse
 from tests.properties.soundness import MAX_TEXT
 from tests.properties.swollen import FILLINGS, places, repeated, value_at, whole, with_filling
 from tests.properties.talks import Talk, answering, body_of, credentials, samples, with_body
@@ -167,8 +168,8 @@ def answers_over_http(name: str) -> list[tuple[bytes, Callable[[bytes], Job]]]:
         def prepared() -> Callable[[], object]:
             account = venues.account_class(name)(credentials(name), samples(name).CHANNELS)
             assert isinstance(account, Lists)
-            listing = account.listing([samples(name).BOARD])
-            [fetch] = listing.requests()
+            listing = account.listing(samples(name).SELECTION)
+            fetch, *_ = listing.requests()
 
             def read() -> None:
                 with suppress(VenueError):

@@ -25,6 +25,7 @@ from feedbus.schema.events import FeedStatus, Gap
 from feedbus.service import tree as services
 from feedbus.sim.simulations import endpoints, simulation
 from feedbus.telemetry import loop_lag, watchdog
+from feedbus.venues import instruments
 from feedbus.venues.protocol import Fetch, FetchResponse
 
 TIMEOUT = 60.0  # seconds; a crashed part is up again within a few, even on a busy machine
@@ -50,13 +51,13 @@ CHILDREN = [
     *("publishers: moex", "publishers: alor", "publishers: aggregator", "publishers: alerting"),
     *("actors: aggregator", "actors: alerting", "actors: metrics"),
     *("feeds: moex", "feeds: alor"),
-    *("moex: http", "moex: account", "moex: moex/0", "moex: moex/1"),
-    *("alor: http", "alor: account", "alor: alor/0"),
+    *("moex: http", "moex: account", "moex: instruments", "moex: moex/0", "moex: moex/1"),
+    *("alor: http", "alor: account", "alor: instruments", "alor: alor/0"),
 ]
 
 EXPECTED = {
-    *(("moex", kind) for kind in ("BookSnapshot", "Ticker", "TQBR.SBER", "TQBR.GAZP")),
-    *(("alor", kind) for kind in ("Trade", "SBER", "GAZP")),
+    *(("moex", kind) for kind in ("BookSnapshot", "Ticker", "Instrument", "TQBR.SBER", "TQBR.GAZP")),
+    *(("alor", kind) for kind in ("Trade", "Instrument", "SBER", "GAZP")),
     *(("moex/0", "FeedStatus"), ("moex/1", "FeedStatus"), ("alor/0", "FeedStatus")),
     *(("aggregator", "Bar"), ("aggregator", "BookMetrics"), ("alerting", "Alert")),
 }
@@ -202,6 +203,7 @@ def what_comes_seldom_comes_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "BEAT_EVERY", 0.1)
     monkeypatch.setattr(loop_lag, "TICK", QUICK)
     monkeypatch.setattr(watchdog, "CHECK_EVERY", QUICK)
+    monkeypatch.setattr(instruments, "AGAIN_EVERY", 0.2)
 
 
 @pytest.mark.parametrize("name", ["aggregator", "alerting", "metrics"])

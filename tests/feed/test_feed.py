@@ -54,7 +54,7 @@ class Stage:
         config = FeedConfig(
             name="moex",
             venue="moex",
-            url="ws://venue/",
+            url="ws://localhost/",
             symbols=tuple(f"TQBR.T{number}" for number in range(10)),
             channels=("orderbooks",),
             sharding=ShardingConfig(3, 4),
@@ -96,7 +96,7 @@ async def test_the_symbols_are_spread_over_the_connections_none_twice(stage: Sta
 
 async def test_no_connection_is_opened_for_no_symbols(autojump_clock: MockClock) -> None:
     config = FeedConfig(
-        name="moex", venue="moex", url="ws://venue/", symbols=("TQBR.SBER",), sharding=ShardingConfig(30, 50)
+        name="moex", venue="moex", url="ws://localhost/", symbols=("TQBR.SBER",), sharding=ShardingConfig(30, 50)
     )
     feed = Feed(config, Publisher("moex", ListSink()), FakeDial(), DialOptions())
     assert [connector.symbols for connector in feed.connectors] == [("TQBR.SBER",)]
@@ -258,7 +258,7 @@ async def test_the_statuses_of_many_connections_are_linear_and_let_others_go_on_
     config = FeedConfig(name="m", venue="moex", url="ws://v/", symbols=symbols, sharding=ShardingConfig(300, 1))
     feed = Feed(config, Publisher("m", ListSink(), linger=0), FakeDial(), DialOptions())
     published: list[Sequence[MarketData]] = []
-    feed.publish = published.append  # type: ignore[assignment]
+    feed.publish = published.append
     for connector in feed.connectors[:7]:
         connector.set_state("online", "")
     first = feed.connectors[0]
@@ -414,7 +414,7 @@ class TokenStage:
         config = FeedConfig(
             name="tok",
             venue="fake",
-            url="ws://venue/",
+            url="ws://localhost/",
             symbols=("A", "B"),
             sharding=ShardingConfig(2, 1),
             login_retry=900.0,
@@ -499,7 +499,7 @@ async def test_a_new_token_wakes_the_sessions_and_a_refused_renewal_leaves_them_
 
 
 async def test_without_a_budget_of_its_own_a_feed_has_its_venues(autojump_clock: MockClock) -> None:
-    config = FeedConfig(name="b", venue="binance", url="ws://venue/", symbols=("BTCUSDT",))
+    config = FeedConfig(name="b", venue="binance", url="ws://localhost/", symbols=("BTCUSDT",))
     feed = Feed(config, Publisher("b", ListSink()), FakeDial(), DialOptions())
     for _ in range(180):
         await feed.connects.take()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from feedbus.feed.listing import Listed, sampled, symbols_of
 from feedbus.sim import rest
 from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.moex.rest import MoexRest, RestFailure
+from feedbus.venues.listings import Selection
 from feedbus.venues.moex.account import Account
 
 ACCOUNT = Account({}, [])
@@ -46,10 +47,11 @@ async def iss(failure: RestFailure = "none") -> AsyncIterator[str]:
             nursery.cancel_scope.cancel()
 
 
-async def ask(url: str, cache: Path, now: int = TODAY, boards: list[str] = BOARDS, **more: Any) -> Listed:
+async def ask(url: str, cache: Path, now: int = TODAY, boards: Sequence[str] = BOARDS, **more: Any) -> Listed:
     """What is listed, asked through a Fetcher as a feed does."""
     fetcher = Fetcher({"rest": url}, Hold(), rate_limited=lambda error: None, wall_ns=lambda: now)
-    listed = partial(symbols_of, ACCOUNT, boards, rest=url, get=fetcher.get, cache_dir=cache, name="moex", **more)
+    wanted = Selection(tuple(boards), **more)
+    listed = partial(symbols_of, ACCOUNT, wanted, rest=url, get=fetcher.get, cache_dir=cache, name="moex")
     async with trio.open_nursery() as nursery:
         await nursery.start(fetcher.run)
         result = await outcome.acapture(partial(listed, wall_ns=lambda: now))
@@ -74,7 +76,9 @@ def copy_in(cache: Path) -> Path:
 
 async def test_all_symbols_of_the_boards_are_listed_in_the_venue_s_order(tmp_path: Path) -> None:
     async with iss() as url:
-        assert await ask(url, tmp_path) == Listed(listed_by("TQTF", "TQBR"), from_cache=False, age=0.0)
+        listed = await ask(url, tmp_path)
+    assert (listed.symbols, listed.from_cache, listed.age) == (listed_by("TQTF", "TQBR"), False, 0.0)
+    assert tuple(each.symbol for each in listed.instruments) == listed.symbols
 
 
 async def test_pages_are_put_together(tmp_path: Path) -> None:
@@ -95,7 +99,8 @@ async def test_while_the_venue_is_away_the_copy_is_used_with_a_warning(
 ) -> None:
     url = await kept(tmp_path)
     listed = await ask(url, tmp_path, now=TODAY + 3 * DAY_NS)
-    assert listed == Listed(listed_by("TQTF", "TQBR"), from_cache=True, age=3 * 86400.0)
+    assert (listed.symbols, listed.from_cache, listed.age) == (listed_by("TQTF", "TQBR"), True, 3 * 86400.0)
+    assert listed.instruments
     (record,) = caplog.records
     assert record.name == "feedbus.moex"
     assert record.levelno == logging.WARNING

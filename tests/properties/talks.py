@@ -2,8 +2,8 @@
 
 A venue's frames come from tests/properties/samples/<venue>.py: SYMBOLS and CHANNELS, FRAMES (the venue's part of a
 conversation about them, in order) and OTHERS (frames that turn a conversation). Where the venue needs them there are
-CREDENTIALS besides, BOARDS (of a venue that lists its symbols by board), `answer(fetch)`, what its servers answer to a
-Fetch, and SECRETS, which no text may hold; they are the values of the credentials where it isn't said.
+CREDENTIALS besides, SELECTION (of a venue that can be asked what it lists), `answer(fetch)`, what its servers answer to
+a Fetch, and SECRETS, which no text may hold; they are the values of the credentials where it isn't said.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def by_hand(channel: str, raw: dict[str, Any]) -> Any:
     volume, turnover, bought = (float(kline[key]) for key in "vqV")
     sold, vwap = max(0.0, round(volume - bought, 8)), turnover / volume if volume and turnover else None
     begin = [raw["E"] * MS, 7, "venue", 60, kline["t"] * MS, *(price(kline[key]) for key in "ohlc")]
-    return event(Bar, *begin, volume, turnover, kline["n"], bought, sold, vwap, kline["x"], 0, True)
+    return event(Bar, *begin, volume, turnover, kline["n"], bought, sold, vwap, kline["x"], 0, True, turnover)
 
 
 @examples(300)

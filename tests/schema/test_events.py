@@ -34,7 +34,7 @@ CONTRACT = {
     "bar": (
         "bar",
         FIRST + "source period_s start open high low close volume turnover trades buy_volume sell_volume vwap "
-        "final revision complete",
+        "final revision complete turnover_currency",
     ),
     "bookmetrics": (
         "bookmetrics",

@@ -17,17 +17,19 @@ import feedbus
 from feedbus import config as configuration
 from feedbus.actors import actor_class
 from feedbus.bus.publisher import BEAT_EVERY
-from feedbus.config import BackoffConfig, BoardsConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
+from feedbus.config import BackoffConfig, BusConfig, Config, FeedConfig, ShardingConfig, TelemetryConfig
 from feedbus.errors import Escalated, StartFailed
 from feedbus.feed import feed as feed_module
 from feedbus.feed.connector import Connector
-from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, MarketData
+from feedbus.schema.events import BookSnapshot, FeedStatus, Gap, Instrument, MarketData
 from feedbus.service import metric_table as metrics
 from feedbus.service import tree as services
 from feedbus.sim import rest as rest_sim
+from feedbus.sim.binance import server as binance_sim
 from feedbus.sim.moex import server as moex_sim
 from feedbus.sim.moex.rest import MoexRest
 from feedbus.telemetry.series import CollectorRegistry
+from feedbus.venues.listings import Selection
 from tests.transport.proxy import ProxyServer, proxying
 
 TIMEOUT = 20
@@ -40,7 +42,7 @@ def two_boards(folder: Path, url: str, rest: str, **feed: object) -> Config:
         venue="moex",
         url=url,
         symbols=(),
-        boards=BoardsConfig(("TQBR", "TQTF"), 3),
+        selection=Selection(("TQBR", "TQTF"), sample=3),
         rest=rest,
         channels=("orderbooks",),
         sharding=ShardingConfig(2, 2),
@@ -104,6 +106,43 @@ async def test_boards_are_listed_by_the_venue_and_from_the_copy_while_it_is_away
     assert found[0] == found[1]
     assert requests == [4, 1], "two pages of each board, and one that is no list"
     assert any("using the copy" in record.getMessage() for record in caplog.records)
+
+
+async def test_pairs_are_selected_by_quote_and_pattern_and_who_comes_later_learns_the_instruments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("feedbus.venues.instruments.AGAIN_EVERY", 0.5)
+    options = binance_sim.BinanceSimOptions(rate=20.0)
+    venue = binance_sim.BinanceVenue(options)
+    text = """
+        bus: {{publish: "ipc://{folder}/events.ipc"}}
+        cache_dir: cache
+        feeds:
+          some: {{venue: binance, url: "{url}", rest: "{rest}", symbols: {{quote: USDT, pattern: [B*, "?OL*"]}}}}
+          named: {{venue: binance, url: "{url}", rest: "{rest}", symbols: [ETHBTC, ETHBTX]}}
+        """
+    wanted = {"BTCUSDT", "BNBUSDT", "BCHUSDT", "SOLUSDT", "ETHBTC"}
+    told: dict[str, Instrument] = {}
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            url = await nursery.start(partial(binance_sim.serve, options, "127.0.0.1", 0, venue=venue))
+            rest = await nursery.start(partial(rest_sim.serve, binance_sim.BinanceRest(venue), "127.0.0.1", 0))
+            written = text.format(folder=tmp_path, url=url, rest=rest)
+            config = configuration.parse(written, name="c", directory=tmp_path, environ={})
+            async with services.running(config) as service:
+                while registry_of(service).get_sample_value("feedbus_feed_symbols_missing", {"feed": "named"}) != 1:
+                    await trio.lowlevel.checkpoint()
+                async with feedbus.subscribe(config.bus.publish, topics="instrument") as late:
+                    async for event in late:
+                        if isinstance(event, Instrument):
+                            told[event.symbol] = event
+                        if told.keys() == wanted:
+                            break
+                known = registry_of(service).get_sample_value("feedbus_feed_instruments_known", {"feed": "some"})
+            nursery.cancel_scope.cancel()
+    assert known == 4
+    assert (told["BTCUSDT"].currency, told["BTCUSDT"].decimals, told["ETHBTC"].tick_size) == ("USDT", 2, 1e-05)
+    assert "the venue doesn't list the symbol ETHBTX: did you mean ETHBTC or ETHUSDT?" in caplog.text
 
 
 @pytest.mark.parametrize("named", ["by the environment", "by the feed"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -298,3 +299,5 @@ def test_what_a_size_stands_for_is_known_where_it_is_in_base_units_or_the_lot_is
     assert picture(Ladder("elsewhere", "X")).lot is None
     shown = picture(ladder(instrument(lot=10.0), of=Ladder("moex", "TQBR.SBER")))
     assert (shown.lot, shown.currency) == (10.0, "RUB")
+    bond = msgspec.structs.replace(instrument(lot=1.0), currency=None)
+    assert picture(ladder(bond, of=Ladder("moex", "TQBR.SBER"))).lot is None, "a price in per cent isn't money"

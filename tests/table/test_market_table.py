@@ -14,6 +14,7 @@ from feedbus.schema.events import (
     Event,
     FeedStatus,
     Gap,
+    Instrument,
     Level,
     Quote,
     Ticker,
@@ -23,7 +24,7 @@ from feedbus.table import market_table
 from feedbus.table.alert_table import AlertView
 from feedbus.table.bar_table import NO_BAR, BarsSeen, BarView
 from feedbus.table.connection_table import SECOND
-from feedbus.table.market_table import MarketTable, Order, RowView, Snapshot, Sort, decimals, spread
+from feedbus.table.market_table import MarketTable, Order, RowView, Snapshot, Sort, spread
 
 NOW = 1_000_000 * SECOND
 NO_LEVELS: list[Level] = []
@@ -376,17 +377,19 @@ def test_instruments_beyond_the_limit_are_counted_and_not_kept(monkeypatch: pyte
     assert (snapshot.updates, snapshot.with_data, snapshot.not_shown) == (5, 2, 2)
 
 
-@pytest.mark.parametrize(
-    ("price", "digits"),
-    [(306.1, 1), (306.0, 0), (0.07525, 5), (1e-5, 5), (1e-12, 8), (0.1 + 0.2, 1), (1e300, 0), (0.0, 0),
-     (float("nan"), 0), (float("inf"), 0), (12345.67, 2)],
-)  # fmt: skip
-def test_decimals_are_those_of_the_first_15_digits(price: float, digits: int) -> None:
-    assert decimals(price) == digits
-
-
 def test_decimals_of_an_instrument_only_grow() -> None:
     made = table(book(306.1, 306.15))
     assert look(made).rows[0].decimals == 2
     made.add(book(306.0, 307.0))
     assert look(made).rows[0].decimals == 2
+
+
+def test_the_decimals_are_the_instrument_s_as_soon_as_it_has_said_them() -> None:
+    made = table(trade(306.125))
+    assert look(made).rows[0].decimals == 3
+    for said, shown in ((2, 2), (5, 5), (0, 0), (None, 3), (99, 8)):
+        paper = Instrument("moex", "SBER", 0, NOW, None, 10.0, 0.01, said, "SUR", "TQBR", "1", "T")
+        made.add(paper)
+        assert look(made).rows[0].decimals == shown
+        assert made.totals(1)[0].decimals == shown
+    assert (look(made).updates, look(made).with_data) == (1, 1), "an instrument is no update"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from feedbus import venues
 from feedbus.errors import ConfigError, VenueError
-from feedbus.venues.protocol import Account, AccountEffect, Fatal, Fetch, FetchResponse, Lists, Ready, Session, WakeAt
+from feedbus.venues.listings import Lists
+from feedbus.venues.protocol import Account, AccountEffect, Fatal, Fetch, FetchResponse, Ready, Session, WakeAt
 from tests.properties import talks, test_sessions
 from tests.properties.soundness import sound
 from tests.properties.talks import discreet
@@ -134,14 +135,17 @@ def lists_over_https_if_it_lists_and_garbage_is_a_venue_error(name: str) -> None
     if not isinstance(account, Lists):
         return
     assert account.check_board("\n")
-    boards = talks.samples(name).BOARDS
-    assert [account.check_board(board) for board in boards] == [None for _ in boards]
+    assert account.check_pattern("\n")
+    selection = talks.samples(name).SELECTION
+    assert [account.check_board(board) for board in selection.boards] == [None for _ in selection.boards]
+    assert [account.check_pattern(pattern) for pattern in selection.pattern] == [None for _ in selection.pattern]
+    assert account.check_selection(selection) is None
     assert account.services["rest"].startswith("https://")
-    listing = account.listing(boards)
-    first, *_ = listing.requests()
-    assert first.path.startswith("/")
-    with pytest.raises(VenueError):
-        list(listing.fetched(first, 200, b"<html>", 1))
+    for listing in (account.listing(selection), account.listing_of(talks.samples(name).SYMBOLS)):
+        first, *_ = listing.requests()
+        assert first.path.startswith("/")
+        with pytest.raises(VenueError):
+            list(listing.fetched(first, 200, b"<html>", 1))
 
 
 EVERY_VENUE = (
@@ -157,6 +161,11 @@ EVERY_VENUE = (
 @pytest.mark.parametrize("holds", EVERY_VENUE, ids=lambda check: check.__name__)
 def test_a_venue(name: str, holds: Callable[[str], None]) -> None:
     holds(name)
+
+
+def test_all_venues_here_can_be_asked_what_they_list() -> None:
+    """An Account that lacks a single member of the protocol counts as one that can't be asked."""
+    assert [name for name in NAMES if not isinstance(made(name), Lists)] == []
 
 
 # A new one

@@ -107,6 +107,7 @@ class Actor:
             "resolved": self._alert_counts["resolved"],
             "events_passed_over": self.engine.passed_over,
             "unusable": self.engine.unusable,
+            "unpriced": self.engine.unpriced,
             "log_lines_left_out": self._alert_log.left_out,
         }
         if self.webhook is not None:

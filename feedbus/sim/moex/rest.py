@@ -1,10 +1,12 @@
-"""The REST interface of the simulated exchange (ISS): the securities of a board. Pure.
+"""The REST interface of the simulated exchange (ISS): the securities of a board, and their last day. Pure.
 
     /iss/engines/stock/markets/shares/boards/TQBR/securities.json?iss.meta=off&iss.only=securities&start=0&limit=100
+    /iss/history/engines/stock/markets/shares/boards/TQBR/securities.json?start=0&limit=100
 
-Of the exchange's three blocks `securities` is simulated; `marketdata` and `dataversion` have columns and no rows. The
-board may be in upper or lower case. The path may name any market, so that the bonds (TQCB), which the exchange has in
-another market, are listed like shares. `limit` is 100 by default, and 1000 at most.
+Of the exchange's three blocks `securities` is simulated, and of `marketdata` the trading status; `dataversion` has
+columns and no rows. The history is that of the last weekday. The board may be in upper or lower case. The path may name
+any market: the exchange has bonds (TQCB) in another one than shares. `limit` is 100 by default, and 1000 at most, in
+the history 100.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ RestFailure = Literal["none", "html"]
 
 LIMIT, MAX_LIMIT = 100, 1000
 
-_PATH = re.compile(r"/iss/engines/stock/markets/\w+/boards/(\w+)/securities\.json", re.ASCII)
+_PATH = re.compile(r"/iss/(history/)?engines/\w+/markets/\w+/boards/(\w+)/securities\.json", re.ASCII)
 _MOSCOW = dt.timezone(dt.timedelta(hours=3))
 _BOARD_NAMES = {"TQBR": "Акции", "TQTF": "Паи фондов", "TQCB": "Облигации"}
 _TYPES = {"share": "1", "fund": "9", "bond": "6"}
@@ -39,6 +41,10 @@ _BLOCKS = {
     "securities": _SECURITIES,
     "marketdata": "SECID:36 BOARDID:12 BID:double OFFER:double LAST:double NUMTRADES:int32 TRADINGSTATUS:3",
     "dataversion": "boardid:12 secid:36",
+}
+_HISTORY = {
+    "history": "BOARDID:12 TRADEDATE:date SHORTNAME:189 SECID:36 NUMTRADES:double VALUE:double CLOSE:double "
+    "VOLUME:double"
 }
 SECURITIES_COLUMNS = tuple(column.partition(":")[0] for column in _SECURITIES.split())
 
@@ -70,15 +76,19 @@ class MoexRest:
         start, limit = _number(query.get("start"), 0), _number(query.get("limit"), LIMIT)
         if start is None or limit is None:
             return SimResponse(400, HTML, b"<html><body>400 Bad Request</body></html>")
-        board = found[1].upper()
-        listed = [security for security in securities() if security.board == board][
-            start : start + min(limit, MAX_LIMIT)
-        ]
+        is_history, board = found[1] is not None, found[2].upper()
+        listed = [security for security in securities() if security.board == board]
+        listed = listed[start : start + min(limit, LIMIT if is_history else MAX_LIMIT)]
         today = _day(now_ns if self._start_ns is None else self._start_ns)
-        rows = {"securities": [_row(security, today) for security in listed]}
-        only = query.get("iss.only", ",".join(_BLOCKS)).split(",")
+        rows = {
+            "securities": [_row(security, today) for security in listed],
+            "marketdata": [[security.secid, board, None, None, None, None, "T"] for security in listed],
+            "history": [_history_row(security, today) for security in listed],
+        }
+        known = _HISTORY if is_history else _BLOCKS
+        only = query.get("iss.only", ",".join(known)).split(",")
         meta = query.get("iss.meta", "on") != "off"
-        blocks = {name: _block(columns, rows.get(name, []), meta) for name, columns in _BLOCKS.items() if name in only}
+        blocks = {name: _block(columns, rows.get(name, []), meta) for name, columns in known.items() if name in only}
         return SimResponse(200, JSON, msgspec.json.encode(blocks))
 
 
@@ -116,6 +126,16 @@ def _row(security: Security, today: dt.date) -> list[Any]:
         "SETTLEDATE": str(_weekday(today, 1)),
     }
     return [values.get(column) for column in SECURITIES_COLUMNS]
+
+
+def _history_row(security: Security, today: dt.date) -> list[Any]:
+    """The last weekday of a security. Its turnover is as large as its issue and tier let one expect, and the same on
+    every day."""
+    price = security.price / 10**security.decimals
+    lots = 1 + security.issue_size % 997 + 200_000 // 8**security.tier
+    volume = lots * security.lot
+    day = str(_weekday(today, -1))
+    return [security.board, day, security.name[:10], security.secid, lots // 3, price * volume, price, volume]
 
 
 def _split(target: str) -> tuple[str, dict[str, str]]:

@@ -11,12 +11,19 @@ import msgspec
 from feedbus.errors import ConfigError, VenueError
 from feedbus.venues import trading_days
 from feedbus.venues.alor.bars import PERIODS
-from feedbus.venues.alor.listing import AlorInstrumentList, board_problem
+from feedbus.venues.alor.listing import (
+    AlorInstrumentList,
+    board_problem,
+    boards_of,
+    pattern_of_codes_problem,
+    selection_problem,
+)
 from feedbus.venues.alor.payloads import VENUE
 from feedbus.venues.alor.requests import KINDS, LEAST_FREQUENCY, Known, Options, chosen
 from feedbus.venues.alor.session import Session
 from feedbus.venues.alor.symbols import symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
+from feedbus.venues.listings import Selection
 from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
@@ -70,9 +77,23 @@ class Account:
         """Returns why the instruments of this board can't be listed, or None when they can."""
         return board_problem(board)
 
-    def listing(self, boards: Sequence[str]) -> AlorInstrumentList:
-        """A new conversation about what these boards list."""
-        return AlorInstrumentList(boards, self._options.exchange, known=self._known.listed)
+    @staticmethod
+    def check_pattern(pattern: str) -> str | None:
+        """Returns why the instruments that match this pattern can't be listed, or None when they can."""
+        return pattern_of_codes_problem(pattern)
+
+    @staticmethod
+    def check_selection(selection: Selection) -> str | None:
+        """Returns why this can't be listed, or None when it can."""
+        return selection_problem(selection)
+
+    def listing(self, selection: Selection) -> AlorInstrumentList:
+        """A new question for what a selection is made from."""
+        return AlorInstrumentList(boards_of(selection), self._options.exchange, known=self._known.listed)
+
+    def listing_of(self, symbols: Sequence[str]) -> AlorInstrumentList:
+        """A new question for the instruments of these symbols."""
+        return AlorInstrumentList((), self._options.exchange, symbols=symbols, known=self._known.listed)
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""

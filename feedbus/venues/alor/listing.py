@@ -11,7 +11,12 @@ decimals. Without `instrumentGroup` each instrument is listed on its primary boa
 The venue sorts by the day's turnover, so that instruments change places while we turn the pages. Each page therefore
 begins a tenth of a page before the end of the last one; one that moves farther than that just then is missing in this
 list. Pages are asked for until one is empty or brings nothing new, because a server may give fewer rows than `limit`,
-or ignore `offset`. Source: ALOR's OpenAPI specification (WarpOpenAPIv2.yml).
+or ignore `offset`. Where codes are searched for and one isn't found, those that begin alike are searched for too, so
+that the nearest can be named.
+
+The venue doesn't say the turnover, but its order does. The currency is that of prices, so it is left out where the
+kind of an instrument (`cfiCode`) isn't one that is priced in money: bonds are priced in per cent, derivatives in
+points. Source: ALOR's OpenAPI specification (WarpOpenAPIv2.yml), and ISO 10962 for the kinds.
 """
 
 from __future__ import annotations
@@ -29,6 +34,7 @@ from feedbus.text import hinted
 from feedbus.venues.alor.payloads import VENUE
 from feedbus.venues.alor.symbols import BOARD, parse_symbol, symbol_problem
 from feedbus.venues.fields import DECODE_ERRORS, LARGEST, Scalar, too_dear
+from feedbus.venues.listings import Selection, pattern_problem
 from feedbus.venues.problems import Problems
 from feedbus.venues.protocol import Fetch
 
@@ -42,6 +48,10 @@ MAX_SEARCHES = 50
 
 THE_LIST = "the list of"
 SPBX = "SPBX"  # this exchange, and its only board
+ALIKE = 3
+"""Letters that codes have in common with one that isn't found, when they are searched for in its place."""
+PRICED_IN_MONEY = ("E", "C", "MRC")
+"""What the kinds begin with whose prices are in a currency: shares, funds, and pairs of currencies."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -55,6 +65,7 @@ class _Row(msgspec.Struct, gc=False):
     decimals: Scalar = field(name="roundTo", default=None)
     currency: Scalar = None
     type: Scalar = None
+    kind: Scalar = field(name="cfiCode", default=None)
 
 
 _decode_page = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -91,11 +102,41 @@ def board_problem(board: str) -> str | None:
     return "not the code of a board, like TQBR"
 
 
+def pattern_of_codes_problem(pattern: str) -> str | None:
+    """Why the instruments that match this pattern can't be listed, or None."""
+    if (reason := pattern_problem(pattern)) is not None:
+        return reason
+    parts = pattern.split(":")
+    if len(parts) > 3:
+        return "not CODE, EXCHANGE:CODE or EXCHANGE:CODE:BOARD, like MOEX:S*:TQBR"
+    board = parts[2] if len(parts) == 3 else ""
+    if "*" in board or "?" in board:
+        return "a pattern has no * or ? in its board"
+    if board and (reason := board_problem(board)) is not None:
+        return f"its board {board}: {reason}"
+    return None
+
+
+def boards_of(selection: Selection) -> list[str]:
+    """The boards that have to be asked for a selection: its own, or those of its patterns. "" is the list of primary
+    boards, on which symbols are written without one."""
+    named = [pattern.split(":")[2] if pattern.count(":") == 2 else "" for pattern in selection.pattern]
+    return list(dict.fromkeys(selection.boards or named or [""]))
+
+
+def selection_problem(selection: Selection) -> str | None:
+    """Why this can't be listed, or None."""
+    if selection.top is not None and len(boards_of(selection)) > 1:
+        return f"on {VENUE} top is of one board alone, or of all without boards: the venue doesn't say the turnover"
+    return None
+
+
 class AlorInstrumentList:
-    """One question about what the venue lists: on boards, or where `symbols` are. See feedbus.venues.protocol for the
+    """One question about what the venue lists: on boards, or where `symbols` are. See feedbus.venues.listings for the
     calls.
 
-    `exchange` is that of symbols that name none. What is learnt of an instrument is also kept in `known`, by symbol.
+    The board "" is the list of primary boards. `exchange` is that list's, and that of symbols that name none. What is
+    learnt of an instrument is also kept in `known`, by symbol.
     """
 
     def __init__(
@@ -111,7 +152,7 @@ class AlorInstrumentList:
         for symbol in dict.fromkeys(symbols):
             named = parse_symbol(symbol, exchange)
             self._wanted.setdefault((named.exchange, named.code, named.board or ""), []).append(symbol)
-        self._questions = tuple(dict.fromkeys((*map(_of_board, boards), *self._of_symbols())))
+        self._questions = tuple(dict.fromkeys((*(_of_board(board, exchange) for board in boards), *self._of_symbols())))
         self._known = {} if known is None else known
         self._found: dict[_Question, dict[str, Instrument]] = {question: {} for question in self._questions}
         self._asked: dict[Fetch, _Page] = {}
@@ -128,8 +169,10 @@ class AlorInstrumentList:
         page = self._asked.pop(fetch)
         rows = _rows(status, body, page.place)
         fresh = [self._take(row, page, index, ts_recv) for index, row in enumerate(rows)]
-        if not any(fresh) or self._has_answer(page.question):
+        if self._has_answer(page.question):
             return []
+        if not any(fresh):
+            return self._look_around(page.question)
         if page.number == MAX_PAGES or len(self._seen) > MAX_INSTRUMENTS:
             raise BadData(page.place, f"the list has no end: {len(self._seen)} rows on {page.number} pages so far")
         step = max(1, len(rows) - len(rows) // 10)
@@ -146,13 +189,10 @@ class AlorInstrumentList:
         every = {symbol: each for found in self._found.values() for symbol, each in found.items()}
         return list(every.values())
 
-    def symbols(self) -> list[str]:
-        """`MOEX:SBER:TQBR`, …; where symbols were asked for, these, as they were written."""
-        return [instrument.symbol for instrument in self.instruments()]
-
     def turnovers(self) -> dict[str, float]:
-        """None: the venue sorts by turnover, but doesn't say it."""
-        return {}
+        """The venue sorts by turnover, but doesn't say it: this is the number of instruments with less of it."""
+        listed = [symbol for found in self._found.values() for symbol in found]
+        return {symbol: float(len(listed) - place) for place, symbol in enumerate(listed, 1)}
 
     def unlistable(self) -> list[str]:
         """None: every symbol can be asked for."""
@@ -171,6 +211,14 @@ class AlorInstrumentList:
         """Whether what was searched for has been found, so that there is no need for further pages."""
         names = self._wanted.get((question.exchange, question.search, question.board), ())
         return any(name in self._found[question] for name in names)
+
+    def _look_around(self, question: _Question) -> list[Fetch]:
+        """What was searched for isn't there: search for codes that begin alike."""
+        around = question._replace(search=question.search[:ALIKE])
+        if not question.search or around in self._found:
+            return []
+        self._found[around] = {}
+        return [self._ask(_Page(around, 0, 1))]
 
     def _ask(self, page: _Page) -> Fetch:
         query: dict[str, str | int] = {"format": "Heavy", "limit": PAGE, "offset": page.offset}
@@ -219,7 +267,7 @@ class AlorInstrumentList:
             lot=self._positive(row.lot, f"{where} lotSize"),
             tick_size=self._positive(row.tick_size, f"{where} minStep"),
             decimals=self._decimals(row.decimals, f"{where} roundTo"),
-            currency=self._text(row.currency, f"{where} currency"),
+            currency=self._currency(row, f"{where} currency"),
             board=self._text(row.board, f"{where} board"),
             type=self._text(row.type, f"{where} type"),
             status=None,
@@ -238,6 +286,11 @@ class AlorInstrumentList:
         if board:
             return [f"{exchange}:{code}:{board}"]
         return [code if exchange == self._exchange else f"{exchange}:{code}"]
+
+    def _currency(self, row: _Row, where: str) -> str | None:
+        """The currency of prices."""
+        listed = self._text(row.currency, where)
+        return listed if isinstance(row.kind, str) and row.kind.startswith(PRICED_IN_MONEY) else None
 
     def _positive(self, cell: Scalar, where: str) -> float | None:
         if cell is None:
@@ -262,7 +315,9 @@ class AlorInstrumentList:
         return None
 
 
-def _of_board(board: str) -> _Question:
+def _of_board(board: str, exchange: str) -> _Question:
+    if not board:
+        return _Question(exchange, "", "")
     return _Question(SPBX if board == SPBX else "MOEX", board, "")
 
 

@@ -7,12 +7,14 @@ from typing import ClassVar
 
 import msgspec
 
-from feedbus.venues.binance.channels import KINDS, PERIODS, chosen, symbol_problem, url_problem
+from feedbus.venues.binance.channels import CHANGES, KINDS, PERIODS, chosen, symbol_problem, url_problem
 from feedbus.venues.binance.kept_books import AuditPace
+from feedbus.venues.binance.listing import BinanceListing, board_problem, pattern_of_pairs_problem
 from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.binance.payloads import VENUE, Revisions
 from feedbus.venues.binance.session import MAX_STREAMS, Session
 from feedbus.venues.binance.time_units import unit_problem, with_microseconds
+from feedbus.venues.listings import Selection
 from feedbus.venues.protocol import Fetch, Limits, OpenAccount, Rate, RestLimit, Subscription, check_credentials
 
 REST = RestLimit(6000, 60.0, "x-mbx-used-weight-1m")
@@ -46,12 +48,40 @@ class Account(OpenAccount):
         self._priority = {symbol: place for place, symbol in enumerate(self._options.snapshot_priority)}
         self._audits = AuditPace(REST)
         self.turnover: dict[str, float] = {}
-        """By symbol: the turnover of the last 24 hours in the quote currency, as far as it is known."""
+        """By symbol: the turnover of the last 24 hours in USDT, as far as the venue's list has told it."""
         self._revisions: dict[Subscription, Revisions] = {}
 
     def check_symbol(self, symbol: str) -> str | None:
         """Returns why this symbol can't be subscribed, or None when it can."""
         return symbol_problem(symbol)
+
+    @staticmethod
+    def check_board(board: str) -> str | None:
+        """Why the pairs of this board can't be listed: there are no boards."""
+        return board_problem(board)
+
+    @staticmethod
+    def check_pattern(pattern: str) -> str | None:
+        """Why the pairs that match this pattern can't be listed, or None."""
+        return pattern_of_pairs_problem(pattern)
+
+    @staticmethod
+    def check_selection(selection: Selection) -> str | None:  # noqa: ARG004 - the Protocol's signature
+        """Every selection can be listed, since all pairs are."""
+        return None
+
+    def listing(self, selection: Selection) -> BinanceListing:
+        """A new question for all pairs that are traded."""
+        wanted = selection.top is not None or self._keeps_books()
+        return BinanceListing(turnover=wanted, learned=self.turnover)
+
+    def listing_of(self, symbols: Sequence[str]) -> BinanceListing:
+        """A new question for these pairs."""
+        return BinanceListing(symbols, turnover=self._keeps_books(), learned=self.turnover)
+
+    def _keeps_books(self) -> bool:
+        """Whether books are kept from snapshots, which go out by turnover."""
+        return any(channel in CHANGES for channel in self.channels)
 
     def check_url(self, url: str) -> str | None:
         """Returns why these channels can't be had at this URL, or None when they can."""

@@ -222,6 +222,7 @@ def _bar(
         final=kline.final,
         revision=revisions.next(start),
         complete=True,
+        turnover_currency=kline.turnover,
     )
 
 

@@ -8,9 +8,10 @@ import msgspec
 
 from feedbus.errors import ConfigError
 from feedbus.venues import trading_days
+from feedbus.venues.listings import Selection
 from feedbus.venues.moex.candles import PERIODS, NewestBars
 from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
-from feedbus.venues.moex.listing import MoexListing, board_problem
+from feedbus.venues.moex.listing import MoexListing, board_problem, boards_of, pattern_of_symbols_problem
 from feedbus.venues.moex.session import GUEST, PUBLIC, Session, mask_of
 from feedbus.venues.moex.symbols import symbol_problem
 from feedbus.venues.moex.tables import VENUE
@@ -61,9 +62,25 @@ class Account(OpenAccount):
         """Why the instruments of this board can't be listed, or None."""
         return board_problem(board)
 
-    def listing(self, boards: Sequence[str]) -> MoexListing:
-        """A new conversation about what these boards list."""
-        return MoexListing(boards)
+    @staticmethod
+    def check_pattern(pattern: str) -> str | None:
+        """Why the instruments that match this pattern can't be listed, or None."""
+        return pattern_of_symbols_problem(pattern)
+
+    @staticmethod
+    def check_selection(selection: Selection) -> str | None:
+        """Why this can't be listed, or None: ISS is asked by board."""
+        if boards_of(selection):
+            return None
+        return f"on {VENUE} the boards are needed besides, as in {{boards: [TQBR], …}}"
+
+    def listing(self, selection: Selection) -> MoexListing:
+        """A new question for what the boards of a selection list."""
+        return MoexListing(boards_of(selection), turnover=selection.top is not None)
+
+    def listing_of(self, symbols: Sequence[str]) -> MoexListing:
+        """A new question for what the boards of these symbols list."""
+        return MoexListing((), symbols=symbols)
 
     def session(self, symbols: Sequence[str]) -> Session:
         """A new conversation about these symbols."""

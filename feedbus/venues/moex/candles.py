@@ -231,6 +231,7 @@ class Candles:
             final=candle.final,
             revision=candle.revision,
             complete=candle.complete,
+            turnover_currency=value("turnover"),
         )
 
 

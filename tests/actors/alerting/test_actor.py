@@ -224,6 +224,7 @@ async def test_totals_are_counted(autojump_clock: trio.testing.MockClock) -> Non
             "resolved": 2,
             "events_passed_over": 0,
             "unusable": 0,
+            "unpriced": 0,
             "log_lines_left_out": 0,
         }
 

@@ -12,12 +12,33 @@ import base64
 import json
 from typing import Any
 
+from feedbus.venues.listings import Selection
 from feedbus.venues.protocol import Fetch, FetchResponse
 
 SYMBOLS = ["SBER", "MOEX:CNY-3.23:RFUD"]
+SELECTION = Selection(("TQBR",), ("MOEX:S*:TQBR",))
 CHANNELS = ["orderbook", "alltrades", "quotes", "bars_60", "instruments"]
 CREDENTIALS = {"refresh_token": "5c2f1a90-refresh-token"}
 TIME = 1_702_631_123_780
+
+
+LISTED = json.dumps(
+    [
+        {
+            "symbol": "SBER",
+            "exchange": "MOEX",
+            "board": "TQBR",
+            "primaryBoard": "TQBR",
+            "ISIN": "RU0009029540",
+            "lotSize": 1,
+            "minStep": 0.01,
+            "roundTo": 2,
+            "cfiCode": "ESXXXX",
+            "currency": "RUB",
+            "type": "CS",
+        }
+    ]
+).encode()
 
 
 def jwt(number: int, life: int = 1800) -> str:

@@ -8,9 +8,33 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from feedbus.venues.listings import Selection
+
 SYMBOLS = ["BTCUSDT", "币安人生USDT"]
+SELECTION = Selection(pattern=("*USDT",), quote="USDT", top=5)
 CHANNELS = ["trade", "bookTicker", "depth5@100ms", "kline_1m", "ticker", "avgPrice"]
 TIME = 1723161255343
+
+
+LISTED = json.dumps(
+    {
+        "timezone": "UTC",
+        "symbols": [
+            {
+                "symbol": "BTCUSDT",
+                "status": "TRADING",
+                "baseAsset": "BTC",
+                "quoteAsset": "USDT",
+                "orderTypes": ["LIMIT", "MARKET"],
+                "filters": [
+                    {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "tickSize": "0.01000000"},
+                    {"filterType": "ICEBERG_PARTS", "limit": 100},
+                ],
+                "permissionSets": [["SPOT"]],
+            }
+        ],
+    }
+).encode()
 
 
 def dumped(message: Any) -> bytes:

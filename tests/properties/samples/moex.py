@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from feedbus.sim.moex import catalogue
 from feedbus.sim.moex.conversation import MoexConversation
 from feedbus.sim.moex.venue import MoexSimOptions, MoexVenue
+from feedbus.venues.listings import Selection
 from feedbus.venues.moex.account import Account
 from feedbus.venues.moex.stomp import MAX_FRAMES, build
 from feedbus.venues.protocol import Send
 
 SYMBOLS = ["TQBR.SBER", "TQBR.GAZP"]
-BOARDS = ["TQBR"]
+SELECTION = Selection(("TQBR",))
 CHANNELS = ["orderbooks", "securities", "candles.M1"]
 STEPS = 3
 CATALOGUE = build("CONNECTED", {}, b'{"structure":{"MXSE":{"streams":[]}}}')

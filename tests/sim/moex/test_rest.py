@@ -79,7 +79,7 @@ def test_every_paper_can_be_listed_as_the_session_does_it() -> None:
         fetch = todo.pop(0)
         answer = iss.answer(fetch.path)
         todo += listing.fetched(fetch, answer.status, answer.body, 7)
-    assert listing.symbols() == [security.symbol for security in securities()]
+    assert [each.symbol for each in listing.instruments()] == [security.symbol for security in securities()]
     assert listing.problems() == []
     ticks = [security.tick / 10**security.decimals for security in securities()]
     assert [instrument.tick_size for instrument in listing.instruments()] == ticks

@@ -20,9 +20,19 @@ from feedbus.sim.moex.catalogue import securities
 from feedbus.sim.seam import SimRequest
 from feedbus.testing.strategies import examples, mutated
 from feedbus.venues.alor.account import Account
-from feedbus.venues.alor.listing import MAX_PAGES, MAX_ROWS, MAX_SEARCHES, AlorInstrumentList, board_problem
+from feedbus.venues.alor.listing import (
+    MAX_PAGES,
+    MAX_ROWS,
+    MAX_SEARCHES,
+    AlorInstrumentList,
+    board_problem,
+    boards_of,
+    pattern_of_codes_problem,
+    selection_problem,
+)
+from feedbus.venues.listings import Lists, Selection, selected
 from feedbus.venues.problems import MAX_PROBLEMS
-from feedbus.venues.protocol import Fetch, Lists
+from feedbus.venues.protocol import Fetch
 
 FIRST = (
     "/md/v2/Securities?format=Heavy&limit=1000&offset=0&exchange=MOEX&instrumentGroup=TQBR&includeNonBaseBoards=true"
@@ -30,8 +40,18 @@ FIRST = (
 
 
 def row(code: Any, board: Any = "TQBR", **cells: Any) -> dict[str, Any]:
-    usual = {"exchange": "MOEX", "primaryBoard": board, "ISIN": "RU1", "lotSize": 10, "minStep": 0.02, "roundTo": 2}
-    return {"symbol": code, "board": board, "currency": "RUB", "type": "CS", "tradingStatus": 17, **usual, **cells}
+    usual: dict[str, Any] = {"cfiCode": "ESXXXX"}
+    usual |= {"exchange": "MOEX", "primaryBoard": board, "ISIN": "RU1", "lotSize": 10, "minStep": 0.02, "roundTo": 2}
+    return {
+        "symbol": code,
+        "board": board,
+        "currency": "RUB",
+        "type": "CS",
+        "cfiCode": "ESXXXX",
+        "tradingStatus": 17,
+        **usual,
+        **cells,
+    }
 
 
 def page(*rows: Any) -> bytes:
@@ -47,6 +67,10 @@ def read(listing: AlorInstrumentList, serve: Callable[[str], bytes]) -> list[str
         paths.append(fetch.path)
         to_do += listing.fetched(fetch, 200, serve(fetch.path), 7)
     return paths
+
+
+def names(listing: AlorInstrumentList) -> list[str]:
+    return [instrument.symbol for instrument in listing.instruments()]
 
 
 def offset(path: str) -> int:
@@ -65,8 +89,8 @@ def test_a_card_is_an_instrument_without_its_old_status() -> None:
     assert listing.instruments() == [
         Instrument("alor", "MOEX:SBER:TQBR", 0, 7, "RU1", 10.0, 0.02, 2, "RUB", "TQBR", "CS", None)
     ]
-    assert listing.symbols() == ["MOEX:SBER:TQBR"]
-    assert (listing.problems(), listing.turnovers(), listing.unlistable()) == ([], {}, [])
+    assert names(listing) == ["MOEX:SBER:TQBR"]
+    assert (listing.problems(), listing.unlistable()) == ([], [])
 
 
 def test_pages_overlap_and_are_asked_for_until_one_brings_nothing_new() -> None:
@@ -83,13 +107,13 @@ def test_pages_overlap_and_are_asked_for_until_one_brings_nothing_new() -> None:
     paths = read(listing, serve)
     assert paths[0] == FIRST
     assert [offset(path) for path in paths] == [0, 18, 36, 49]
-    assert sorted(listing.symbols()) == sorted(f"MOEX:S{number}:TQBR" for number in range(50))
+    assert sorted(names(listing)) == sorted(f"MOEX:S{number}:TQBR" for number in range(50))
 
 
 def test_a_server_that_ignores_offset_is_asked_twice() -> None:
     listing = AlorInstrumentList(["TQBR"], "MOEX")
     assert len(read(listing, lambda _: page(row("A"), row("B")))) == 2
-    assert listing.symbols() == ["MOEX:A:TQBR", "MOEX:B:TQBR"]
+    assert names(listing) == ["MOEX:A:TQBR", "MOEX:B:TQBR"]
 
 
 def test_each_board_is_asked_for_and_spbx_is_an_exchange_too() -> None:
@@ -99,7 +123,7 @@ def test_each_board_is_asked_for_and_spbx_is_an_exchange_too() -> None:
         listing, lambda path: page(next(pages[board] for board in pages if f"instrumentGroup={board}" in path))
     )
     assert [path.partition("exchange=")[2][:4] for path in paths] == ["MOEX", "SPBX", "MOEX", "SPBX"]
-    assert listing.symbols() == ["MOEX:SBER:TQBR", "SPBX:AAPL"]
+    assert names(listing) == ["MOEX:SBER:TQBR", "SPBX:AAPL"]
 
 
 def test_a_board_without_any_is_refused() -> None:
@@ -121,7 +145,7 @@ def test_a_board_without_any_is_refused() -> None:
 )
 def test_a_row_that_is_no_instrument_is_passed_over_and_told(bad: Any, problem: str) -> None:
     listing = listing_of(row("SBER"), bad, row("LKOH"))
-    assert listing.symbols() == ["MOEX:SBER:TQBR", "MOEX:LKOH:TQBR"]
+    assert names(listing) == ["MOEX:SBER:TQBR", "MOEX:LKOH:TQBR"]
     (told,) = listing.problems()
     assert problem in told
 
@@ -195,6 +219,62 @@ def test_a_board_is_checked(board: str, problem: str | None) -> None:
     assert board_problem(board) == problem
 
 
+@pytest.mark.parametrize(
+    ("kind", "currency"),
+    [("ESXXXX", "RUB"), ("EUXXXX", "RUB"), ("CEXXXX", "RUB"), ("MRCXXX", "RUB"), ("DBXXXX", None), ("FFXCSX", None),
+     ("OCXXXX", None), ("MRIXXX", None), ("", None), (None, None), (7, None)],
+)  # fmt: skip
+def test_only_what_is_priced_in_money_has_a_currency(kind: Any, currency: str | None) -> None:
+    (found,) = listing_of(row("A", cfiCode=kind)).instruments()
+    assert found.currency == currency
+
+
+@pytest.mark.parametrize(
+    ("pattern", "boards", "complaint"),
+    [
+        ("S*", [""], None),
+        ("MOEX:S*", [""], None),
+        ("MOEX:S*:TQBR", ["TQBR"], None),
+        ("SPBX:A?PL:SPBX", ["SPBX"], None),
+        ("MOEX:S*:TQ*", [], "a pattern has no * or ? in its board"),
+        ("MOEX:S*:tqbr", [], "its board tqbr: a board is written in capitals: did you mean TQBR?"),
+        ("A:B:C:D", [], "not CODE, EXCHANGE:CODE or EXCHANGE:CODE:BOARD"),
+        ("", [], "a pattern has 1 to 64 characters"),
+    ],
+)
+def test_a_pattern_is_of_a_board_or_of_the_primary_ones(pattern: str, boards: list[str], complaint: str | None) -> None:
+    found = pattern_of_codes_problem(pattern)
+    assert (found or "").startswith(complaint or "")
+    assert (found is None) == (complaint is None)
+    if complaint is None:
+        assert boards_of(Selection(pattern=(pattern,))) == boards
+
+
+def test_a_selection_asks_for_its_boards_or_for_the_primary_ones() -> None:
+    assert boards_of(Selection(("TQBR",), ("S*",))) == ["TQBR"]
+    assert boards_of(Selection(pattern=("S*", "MOEX:S*:TQBR"))) == ["", "TQBR"]
+    assert boards_of(Selection(quote="RUB")) == [""]
+    assert selection_problem(Selection(top=5)) is None
+    assert selection_problem(Selection(("TQBR",), top=5)) is None
+    assert (selection_problem(Selection(("TQBR", "TQTF"), top=5)) or "").startswith("on alor top is of one board")
+
+
+def test_the_order_of_the_list_is_that_of_the_turnover() -> None:
+    listing = AlorInstrumentList([""], "MOEX")
+    asked = read(listing, lambda _: page(row("SBER"), row("GAZP"), row("LKOH")))
+    assert "instrumentGroup" not in asked[0]
+    assert names(listing) == ["SBER", "GAZP", "LKOH"]
+    assert selected(listing.instruments(), listing.turnovers(), Selection(top=2)) == ["SBER", "GAZP"]
+
+
+def test_where_a_code_is_not_found_those_that_begin_alike_are_listed() -> None:
+    listing = AlorInstrumentList([], "MOEX", symbols=["SBRE", "SBXE", "Q"])
+    found = {"SBR": row("SBRF"), "SBX": row("SBXX")}
+    asked = read(listing, lambda path: page(*(row for code, row in found.items() if path.endswith(f"query={code}"))))
+    assert [path.partition("query=")[2] for path in asked] == ["SBRE", "SBXE", "Q", "SBR", "SBX", "SBR", "SBX"]
+    assert names(listing) == ["SBRF", "SBXX"]
+
+
 # With the simulator, whose REST interface is asked without a token
 
 LISTED = [*securities()[:40], *futures()]
@@ -208,12 +288,12 @@ def served(listing: AlorInstrumentList) -> list[str]:
 def test_the_account_lists_boards_and_keeps_what_it_learns() -> None:
     account = Account({"refresh_token": "x"}, ["instruments"])
     assert isinstance(account, Lists)
-    listing = account.listing(["RFUD"])
+    listing = account.listing(Selection(("RFUD",)))
     assert len(served(listing)) == 2
-    assert listing.symbols() == [f"MOEX:{each.secid}:RFUD" for each in futures()]
+    assert names(listing) == [f"MOEX:{each.secid}:RFUD" for each in futures()]
     decimals = {each.symbol: (each.decimals, each.lot, each.isin, each.currency) for each in listing.instruments()}
-    assert set(decimals.values()) == {(5, 1.0, None, "RUB")}
-    assert list(account._known.listed) == listing.symbols()
+    assert set(decimals.values()) == {(5, 1.0, None, None)}, "prices in points are in no currency"
+    assert list(account._known.listed) == names(listing)
 
 
 @pytest.mark.parametrize("more", [0, MAX_SEARCHES])
@@ -225,7 +305,9 @@ def test_instruments_are_found_under_the_names_that_they_have_here(more: int) ->
     found = {each.symbol: each for each in listing.instruments()}
     assert [symbol for symbol in symbols if symbol in found] == ["SBER", "MOEX:SBER", "MOEX:SBER:TQBR", "CNY-12.26"]
     assert {found[symbol].isin for symbol in symbols[:3]} == {"RU0009029540"}
-    assert [len(paths), any("query=" in path for path in paths)] == [5, not more], "no further page once it is found"
+    found_at_once, around = [4, 3] if not more else [5, 0]
+    assert len(paths) == found_at_once + around, "no further page once it is found, and what is like it when it isn't"
+    assert any("query=" in path for path in paths) is not more
     assert "SBERP" in found, "so that a name can be proposed where one is wrong"
 
 

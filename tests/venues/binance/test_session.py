@@ -403,7 +403,7 @@ KLINE = {
 }  # fmt: skip
 BAR = Bar(
     "binance", "NKNUSDT", 5_000_000, 7, "venue", 60, 1633998480000000000, 0.3527, 0.3529, 0.3522, 0.3528, 10.0, 3.5,
-    30, 4.0, 6.0, 0.35, True, 0, True,
+    30, 4.0, 6.0, 0.35, True, 0, True, 3.5,
 )  # fmt: skip
 
 
@@ -523,6 +523,7 @@ def test_a_number_out_of_bounds_is_none_and_counted(number: str) -> None:
             final=True,
             revision=0,
             complete=True,
+            turnover_currency=8.0,
         ),
     ]
     assert sum(isinstance(effect, Skipped) for effect in told) == script.session.counters()["values_left_out"] == 6

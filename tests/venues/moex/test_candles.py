@@ -73,7 +73,7 @@ def test_a_candle_is_a_whole_bar_whose_start_is_moscow_time_and_volume_is_in_sec
         venue="moex", symbol="TQBR.SBER", ts_event=TIME * 1_000_000, ts_recv=7, source="venue", period_s=86400,
         start=1769029200 * 1_000_000_000, open=306.6, high=307.0, low=305.89, close=305.98, volume=1454976.0,
         turnover=445852749.85, trades=None, buy_volume=None, sell_volume=None, vwap=None, final=False, revision=0,
-        complete=True,
+        complete=True, turnover_currency=445852749.85,
     )  # fmt: skip
 
 

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from feedbus.errors import BadData
 from feedbus.schema.events import Instrument
-from feedbus.venues.moex.listing import MAX_PAGES, MAX_ROWS, MoexListing, board_problem
+from feedbus.venues.listings import Selection
+from feedbus.venues.moex.listing import (
+    MAX_PAGES,
+    MAX_ROWS,
+    MoexListing,
+    board_problem,
+    boards_of,
+    pattern_of_symbols_problem,
+)
 from feedbus.venues.problems import MAX_PROBLEMS
 from feedbus.venues.protocol import Fetch
 from tests.places import CAPTURES
@@ -27,13 +35,20 @@ def row(secid: Any, board: Any = "TQBR", **cells: Any) -> list[Any]:
     return [values[name] for name in COLUMNS]
 
 
-def page(*rows: Sequence[Any], columns: Sequence[str] = COLUMNS) -> bytes:
-    return json.dumps({"securities": {"columns": columns, "data": rows}}).encode()
+def page(*rows: Sequence[Any], columns: Sequence[str] = COLUMNS, statuses: dict[str, Any] | None = None) -> bytes:
+    blocks: dict[str, Any] = {"securities": {"columns": columns, "data": rows}}
+    if statuses is not None:
+        blocks["marketdata"] = {"columns": ["SECID", "TRADINGSTATUS"], "data": list(statuses.items())}
+    return json.dumps(blocks).encode()
 
 
-def path(start: int, board: str = "TQBR") -> str:
-    query = f"iss.meta=off&iss.only=securities&start={start}&limit=1000"
-    return f"/iss/engines/stock/markets/shares/boards/{board}/securities.json?{query}"
+def path(start: int, board: str = "TQBR", where: str = "engines/stock/markets/shares") -> str:
+    query = f"iss.meta=off&iss.only=securities,marketdata&start={start}&limit=1000"
+    return f"/iss/{where}/boards/{board}/securities.json?{query}"
+
+
+def names(listing: MoexListing) -> list[str]:
+    return [instrument.symbol for instrument in listing.instruments()]
 
 
 def read(listing: MoexListing, serve: Callable[[str], bytes]) -> list[str]:
@@ -59,10 +74,10 @@ def test_a_paper_is_an_instrument_whose_tick_is_its_minstep() -> None:
     assert listing.instruments() == [
         Instrument(
             "moex", "TQBR.AKRN", 0, 7, isin="RU0009028674", lot=1.0, tick_size=2.0, decimals=0, currency="SUR",
-            board="TQBR", type="1", status="A",
+            board="TQBR", type="1", status=None,
         )
     ]  # fmt: skip
-    assert listing.symbols() == ["TQBR.AKRN"]
+    assert names(listing) == ["TQBR.AKRN"]
     assert listing.problems() == []
 
 
@@ -70,20 +85,20 @@ def test_pages_are_asked_for_until_one_is_empty_and_start_counts_the_rows_that_c
     pages = {path(0): page(row("A"), row("B")), path(2): page(row("C")), path(3): page()}
     listing = MoexListing(["TQBR"])
     assert read(listing, pages.__getitem__) == [path(0), path(2), path(3)]
-    assert listing.symbols() == ["TQBR.A", "TQBR.B", "TQBR.C"]
+    assert names(listing) == ["TQBR.A", "TQBR.B", "TQBR.C"]
 
 
 def test_a_server_that_ignores_start_is_asked_twice() -> None:
     listing = MoexListing(["TQBR"])
     assert read(listing, lambda asked: page(row("A"), row("B"))) == [path(0), path(2)]
-    assert listing.symbols() == ["TQBR.A", "TQBR.B"]
+    assert names(listing) == ["TQBR.A", "TQBR.B"]
 
 
 def test_a_page_that_repeats_in_part_is_taken_for_what_is_new() -> None:
     pages = {path(0): page(row("A"), row("B")), path(2): page(row("B"), row("C")), path(4): page()}
     listing = MoexListing(["TQBR"])
     read(listing, pages.__getitem__)
-    assert listing.symbols() == ["TQBR.A", "TQBR.B", "TQBR.C"]
+    assert names(listing) == ["TQBR.A", "TQBR.B", "TQBR.C"]
 
 
 def test_boards_are_listed_one_after_the_other_and_none_twice() -> None:
@@ -91,7 +106,7 @@ def test_boards_are_listed_one_after_the_other_and_none_twice() -> None:
     assert listing.requests() == [Fetch(path(0, "TQTF")), Fetch(path(0))]
     listing = MoexListing(["TQTF", "TQBR"])
     read(listing, lambda asked: page(row("A", "TQTF" if "TQTF" in asked else "TQBR")))
-    assert listing.symbols() == ["TQTF.A", "TQBR.A"]
+    assert names(listing) == ["TQTF.A", "TQBR.A"]
 
 
 def test_answers_may_come_in_any_order() -> None:
@@ -99,7 +114,7 @@ def test_answers_may_come_in_any_order() -> None:
     first, second = listing.requests()
     assert listing.fetched(second, 200, page(row("B")), 7) == [Fetch(path(1))]
     listing.fetched(first, 200, page(row("A", "TQTF")), 7)
-    assert listing.symbols() == ["TQTF.A", "TQBR.B"]
+    assert names(listing) == ["TQTF.A", "TQBR.B"]
 
 
 def test_a_list_without_an_end_is_bad_data() -> None:
@@ -150,9 +165,9 @@ def test_a_board_that_lists_nothing_is_bad_data() -> None:
     listing = MoexListing(["TQBR", "TQOB"])
     read(listing, lambda asked: page(row("A")) if "TQBR" in asked else page())
     with pytest.raises(
-        BadData, match="ISS TQOB: no instruments that can be subscribed; is it a board of the market shares"
+        BadData, match="ISS TQOB: no instruments that can be subscribed; is it a board of engines/stock/markets/bonds"
     ):
-        listing.symbols()
+        names(listing)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +185,7 @@ def test_a_board_that_lists_nothing_is_bad_data() -> None:
 )
 def test_a_row_that_is_no_paper_is_passed_over_and_reported(bad: list[Any], problem: str) -> None:
     listing = listing_of(row("A"), bad, row("C"))
-    assert listing.symbols() == ["TQBR.A", "TQBR.C"]
+    assert names(listing) == ["TQBR.A", "TQBR.C"]
     (reported,) = listing.problems()
     assert problem in reported
     assert reported.isprintable()
@@ -185,7 +200,6 @@ def test_a_row_that_is_no_paper_is_passed_over_and_reported(bad: list[Any], prob
         ("DECIMALS", 2.0, "decimals", "DECIMALS: not a number of decimals: 2.0"),
         ("DECIMALS", -1, "decimals", "DECIMALS: not a number of decimals: -1"),
         ("ISIN", 7, "isin", "ISIN: not a short text: 7"),
-        ("STATUS", "\x1b", "status", "STATUS: not a short text"),
         ("CURRENCYID", "S" * 65, "currency", "CURRENCYID: not a short text"),
     ],
 )
@@ -204,6 +218,58 @@ def test_missing_columns_and_nulls_are_none() -> None:
     assert listing.instruments() == [
         Instrument("moex", "TQBR.A", 0, 7, None, None, None, None, None, board="TQBR", type=None, status=None)
     ]
+
+
+def test_the_status_is_the_trading_status_as_in_the_tickers() -> None:
+    listing = MoexListing(["TQBR"])
+    statuses = {"A": "T", "B": "N", "D": "\x1b", "X": "T"}
+    read(listing, lambda asked: page(row("A"), row("B"), row("C"), row("D"), statuses=statuses))
+    assert [paper.status for paper in listing.instruments()] == ["T", "N", None, None]
+    (reported,) = listing.problems()
+    assert "TRADINGSTATUS: not a short text" in reported
+
+
+@pytest.mark.parametrize(
+    ("board", "where", "currency"),
+    [
+        ("TQBR", "engines/stock/markets/shares", "SUR"),
+        ("TQCB", "engines/stock/markets/bonds", None),
+        ("MXCX.CETS", "engines/currency/markets/selt", "SUR"),
+        ("FORTS.RFUD", "engines/futures/markets/forts", None),
+        ("INDICES.SNDX", "engines/stock/markets/index", None),
+    ],
+)
+def test_each_market_has_its_path_and_a_currency_where_prices_are_money(
+    board: str, where: str, currency: str | None
+) -> None:
+    listing = MoexListing([board])
+    name = board.rpartition(".")[2]
+    assert read(listing, lambda asked: page(row("A", name))) == [path(0, name, where), path(1, name, where)]
+    (found,) = listing.instruments()
+    assert (found.symbol, found.board, found.currency) == (f"{board}.A", name, currency)
+
+
+def test_the_boards_of_named_symbols_are_asked_and_may_be_empty() -> None:
+    symbols = ["TQBR.A", "TQBR.NO", "TQTF.X", "FORTS.RFUD.SiZ6", "SRATES.ABCD.E"]
+    listing = MoexListing((), symbols=symbols)
+    asked = read(listing, lambda asked: page(row("A")) if "TQBR" in asked else page())
+    assert asked == [path(0), path(0, "TQTF"), path(0, "RFUD", "engines/futures/markets/forts"), path(1)]
+    assert names(listing) == ["TQBR.A"]
+    assert listing.unlistable() == ["SRATES.ABCD.E"], "ISS has no market that is known to be this one"
+
+
+def test_the_turnover_of_the_last_day_comes_from_the_history_in_pages() -> None:
+    def history(asked: str) -> bytes:
+        rows = {"start=0&": [["TQBR", "A", 5.5], ["TQBR", "B", 7]], "start=2&": [["TQBR", "C", None]]}
+        data = next((found for start, found in rows.items() if start in asked), [])
+        return json.dumps({"history": {"columns": ["BOARDID", "SECID", "VALUE"], "data": data}}).encode()
+
+    listing = MoexListing(["TQBR"], turnover=True)
+    asked = read(listing, lambda asked: history(asked) if "/history/" in asked else page(row("A"), row("B"), row("C")))
+    assert [path.partition("?")[2] for path in asked if "/history/" in path] == [
+        f"iss.meta=off&iss.only=history&start={start}&limit=100" for start in (0, 2, 3)
+    ]
+    assert listing.turnovers() == {"TQBR.A": 5.5, "TQBR.B": 7.0}
 
 
 def test_reported_rows_are_bounded_and_counted() -> None:
@@ -225,11 +291,43 @@ def test_reported_rows_are_bounded_and_counted() -> None:
         ("TQBR\n", "not the code of a board"),
         ("A" * 13, "not the code of a board"),
         ("FORTS", "a market, not a board"),
+        ("FORTS.RFUD", None),
+        ("forts.rfud", "a board is written in capitals: did you mean FORTS.RFUD?"),
+        ("MXSE.TQBR", "not the code of a board"),
+        ("CBRF.CBRF_", "ISS isn't asked for this market; it is for FORTS, INDICES, MXCX, MXSE, OPTIONS"),
     ],
 )
 def test_a_board_is_a_short_code_in_capitals(board: str, complaint: str | None) -> None:
     assert (board_problem(board) or "").startswith(complaint or "")
     assert (board_problem(board) is None) == (complaint is None)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("TQBR.S*", None),
+        ("TQBR.*", None),
+        ("FORTS.RFUD.Si??", None),
+        ("TQBR.SBER", None),
+        ("S*", "a pattern begins with its board: did you mean TQBR.S*?"),
+        ("*.SBER", "a pattern has its * and ? behind the board"),
+        ("TQ?R.SBER", "a pattern has its * and ? behind the board"),
+        ("tqbr.S*", "its board tqbr: a board is written in capitals: did you mean TQBR?"),
+        ("FORTS.S*", "its board FORTS: a market, not a board"),
+        ("", "a pattern has 1 to 64 characters"),
+        ("TQBR. *", "a pattern holds no space"),
+    ],
+)
+def test_a_pattern_names_its_board(pattern: str, complaint: str | None) -> None:
+    found = pattern_of_symbols_problem(pattern)
+    assert (found or "").startswith(complaint or "")
+    assert (found is None) == (complaint is None)
+
+
+def test_the_boards_of_a_selection_are_its_own_or_those_of_its_patterns() -> None:
+    assert boards_of(Selection(("TQTF",), ("TQBR.S*",))) == ["TQTF"]
+    assert boards_of(Selection(pattern=("TQBR.S*", "FORTS.RFUD.Si*", "TQBR.A"))) == ["TQBR", "FORTS.RFUD"]
+    assert boards_of(Selection(quote="RUB", top=5)) == []
 
 
 def assert_readable(error: BadData) -> None:
@@ -253,7 +351,7 @@ def test_any_page_of_the_right_outer_shape_is_a_list_or_bad_data(content: tuple[
     except BadData as error:
         assert_readable(error)
     else:
-        assert listing.symbols()[0] == "TQBR.A"
+        assert names(listing)[0] == "TQBR.A"
     assert all(problem.isprintable() for problem in listing.problems())
 
 
@@ -271,7 +369,7 @@ def test_the_captured_page_is_read() -> None:
         pytest.skip("the captures aren't on this machine")
     listing = MoexListing(["TQBR"])
     read(listing, lambda asked: CAPTURE.read_bytes())
-    assert listing.symbols() == ["TQBR.ABIO", "TQBR.ABRD", "TQBR.AFKS", "TQBR.AFLT", "TQBR.AKRN"]
+    assert names(listing) == ["TQBR.ABIO", "TQBR.ABRD", "TQBR.AFKS", "TQBR.AFLT", "TQBR.AKRN"]
     assert [paper.tick_size for paper in listing.instruments()] == [0.02, 0.2, 0.001, 0.01, 2]
     assert [paper.decimals for paper in listing.instruments()] == [2, 1, 3, 2, 0]
     assert listing.problems() == []
