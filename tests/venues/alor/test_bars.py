@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -142,6 +143,7 @@ class Rig:
         token = json.dumps({"AccessToken": self.venue.tokens.issue(self.time_ns)}).encode()
         self.tokens.fetched(fetch, FetchResponse(200, token, self.time_ns), 0.0)
         self.bars: list[Bar] = []
+        self.sent: list[dict[str, Any]] = []
         self.connect()
 
     @property
@@ -162,6 +164,7 @@ class Rig:
             if isinstance(effect, Bar):
                 self.bars.append(effect)
             elif isinstance(effect, Send):
+                self.sent.append(json.loads(effect.data))
                 for frame in self.conversation.receive(effect.data, self.time_ns):
                     self.comes(frame)
 
@@ -223,6 +226,15 @@ def test_a_subscription_that_brings_nothing_new_is_live_all_the_same() -> None:
     assert rig.session.instruments() == {"live": 1}
     assert len(rig.bars) == count
     assert rig.session.counters()["repeated_bars"] == BARS_KEPT
+
+
+def test_history_is_counted_back_from_the_time_at_which_it_is_asked_for() -> None:
+    rig = Rig("bars_60", 4)
+    rig.pass_time(100, connected=False)
+    rig.taken(list(rig.session.unsubscribe(["SBER"], rig.now)))
+    rig.taken(list(rig.session.subscribe(["SBER"], rig.now + 1)))
+    asked = [request["from"] for request in rig.sent if "from" in request]
+    assert asked == [(START_NS // S + later) // 60 * 60 - 240 for later in (0, 101)]
 
 
 def test_bars_of_a_symbol_that_was_given_up_are_forgotten() -> None:

@@ -133,6 +133,16 @@ def test_a_token_is_used_until_it_ends_by_the_time_when_it_was_asked_for() -> No
     script.at(1799.9).has(token("a")).at(1800.0).has(None)
 
 
+def test_what_time_it_is_was_told_by_the_newest_answer() -> None:
+    script = Script().started(FETCH).at(5.0)
+    script.answered(FetchResponse(200, ok(token()).body, 1_000_000_000_000), Ready(), WakeAt(1200.0))
+    assert script.tokens.time_ns(7.5) == 1_002_500_000_000
+    script.at(1200.0).ticked(FETCH).at(1201.0).answered(
+        FetchResponse(200, ok(token()).body, 9_000_000_000_000), WakeAt(2400.0)
+    )
+    assert script.tokens.time_ns(1201.0) == 9_000_000_000_000, "our clock was set meanwhile"
+
+
 def test_a_service_that_asks_for_a_pause_is_given_one_of_an_hour_at_most() -> None:
     script = Script().started(FETCH).at(1.0)
     *_, wake = script.tokens.fetched(FETCH, RateLimited("HTTP 429", 600), 1.0)
