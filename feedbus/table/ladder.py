@@ -198,6 +198,11 @@ class Ladder:
 
     # Asking
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing of the book has ever come: no picture, and no change of one."""
+        return self._changed_at is None
+
     def trouble(self, now_ns: int) -> Trouble:
         """Why there is no book that is right at this time; "" when there is one."""
         return self._trouble(self._connections.view(now_ns), now_ns)

@@ -114,7 +114,7 @@ def _reason(subscription: Messages, ladder: Ladder) -> Callable[[], str]:
     topic = Ladder.topics(ladder.venue, ladder.symbol)[0]
 
     def why() -> str:
-        never = ladder.trouble(time.monotonic_ns()) == "no picture yet"
+        never = ladder.silent and ladder.trouble(time.monotonic_ns()) == "no picture yet"
         return subscription.why_silent([topic]) if never else ""
 
     return why

@@ -14,7 +14,7 @@ from rich.console import Console
 from trio.testing import MockClock
 
 from feedbus.errors import BusError
-from feedbus.schema.events import BookSnapshot, Gap, MarketData, Status, Trade
+from feedbus.schema.events import BookDelta, BookSnapshot, Gap, MarketData, Status, Trade
 from feedbus.table.ladder import Ladder
 from feedbus.table.ladder_screen import LEAST_PAUSE, PLAIN_LEVELS, Asked, run_ladder, show_once
 from tests.on_terminal import ENTER_SCREEN, LEAVE_SCREEN
@@ -165,6 +165,7 @@ async def test_a_single_picture_has_the_levels_that_were_asked_for(autojump_cloc
     [
         ([], "nobody listens at ipc:///x"),
         ([trade()], "nobody listens at ipc:///x"),
+        ([BookDelta(V, S, 1, 1, [], [], 3, 4)], "no full picture of the book has come yet"),
         (
             [Status(V, S, 0, 1, "resyncing", "connecting", 0, 1, "book")],
             "the publisher is getting the book anew: its connection is away",

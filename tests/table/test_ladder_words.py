@@ -114,6 +114,7 @@ def test_small_spreads_are_in_basis_points(ratio: float, text: str) -> None:
         (LadderSide([], 0, True, 0.0, 0, False, False), None, "no asks"),
         (LadderSide([], 1, False, 9.0, 0, False, False), None, "no more is known; 1 asks up to 9.0"),
         (LadderSide([], 1_200, False, 9.0, 1_200, False, False), None, "1,200 more; 1,200 asks up to 9.0"),
+        (LadderSide([], 7, False, 9.0, 1, False, True), 0.5, "1 more; 7 asks up to 9.0"),
         (LadderSide([], 7, False, 9.0, 7, True, True), 0.5, "7 more beyond 0.5 %; 7 asks up to 9.0"),
         (LadderSide([], 7, False, 9.0, 0, False, True), 0.5, "no more within 0.5 %; 7 asks up to 9.0"),
         (LadderSide([], 7, False, 9.0, 0, False, False), 0.5, "no more is known; 7 asks up to 9.0"),
