@@ -244,6 +244,10 @@ class Books:
         kept = self._find(venue, symbol)
         return None if kept is None else kept.best
 
+    def knows(self, venue: str, symbol: str) -> bool:
+        """Whether anything was ever said of this instrument's book."""
+        return self._find(venue, symbol) is not None
+
     def __len__(self) -> int:
         """How many instruments are known, with a book or without."""
         return self._count

@@ -3,7 +3,6 @@ metrics are those of the book as a naive reader has it, or unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import inf, nan
 
 import msgspec
@@ -27,6 +26,7 @@ from feedbus.schema.events import (
     TrustState,
 )
 from feedbus.testing.strategies import examples
+from tests.naive_books import BOOK_EVENTS, NaiveBook
 
 
 def book(bid: float, symbol: str = "A", venue: str = "fake", sequence: int | None = 10) -> BookSnapshot:
@@ -197,7 +197,8 @@ def test_a_status_that_came_before_the_book_counts() -> None:
     rig = Rig()
     assert rig.add(0.0, status("stale"), status("resyncing", symbol="B"), book(5.0), book(6.0, "B")) == [7.0]
     assert rig.add(1.0, status("live")) == [6.0]
-    assert len(rig.maker) == 2
+    assert rig.add(2.0, status("stale", symbol="C"), status("gapped", symbol="C"), book(5.0, "C")) == [6.0]
+    assert len(rig.maker) == 3
 
 
 def test_a_book_that_is_lost_before_its_turn_is_not_published_any_more() -> None:
@@ -243,76 +244,13 @@ def test_a_gap_in_anything_drops_the_quotes_of_some_venues(venues: set[str] | No
 # Whatever comes
 
 
-class Naive:
-    """One book as a dict of bids and one of asks, or None; and whether it is stale. Updates are numbered."""
-
-    def __init__(self) -> None:
-        self.sides: tuple[dict[float, float], dict[float, float]] | None = None
-        self.sequence = 0
-        self.stale = False
-
-    def add(self, event: MarketData | Gap) -> None:
-        match event:
-            case BookSnapshot():
-                self.sides, self.sequence = (dict(event.bids), dict(event.asks)), event.venue_sequence or 0
-            case BookDelta() if self.sides is not None:
-                first, last = event.first_venue_sequence or 0, event.last_venue_sequence or 0
-                if first > self.sequence + 1:
-                    self.sides = None
-                elif last > self.sequence:
-                    self.sequence = last
-                    for side, levels in zip(self.sides, (event.bids, event.asks), strict=True):
-                        side.update(levels)
-            case Status() if event.word != "trade":
-                self.stale = event.state == "stale"
-                if event.state in UNUSABLE_STATES - {"stale"}:
-                    self.sides = None
-            case Gap() if event.topic in ("", "book.fake.A"):
-                self.sides = None
-
-    def metrics(self, levels: Sequence[int]) -> BookMetrics | None:
-        """None when there is no book."""
-        if self.sides is None or self.stale:
-            return None
-        bids, asks = ([(price, size) for price, size in side.items() if size] for side in self.sides)
-        return book_metrics.of_book(book(0.0), sorted(bids, reverse=True), sorted(asks), levels)
-
-
-PRICES = st.integers(1, 9).map(float)
-SIDE = st.dictionaries(PRICES, st.sampled_from([1.0, 2.5]), max_size=4)
-CHANGES = st.lists(st.tuples(PRICES, st.sampled_from([0.0, 1.0, 4.0])), max_size=3)
-SEQUENCES = st.integers(1, 6)
-STATES: st.SearchStrategy[TrustState] = st.sampled_from([*sorted(UNUSABLE_STATES), "live", "quiet"])
-DELTAS = st.builds(
-    lambda bids, asks, first, more: BookDelta("fake", "A", 1, 2, bids, asks, first, first + more),
-    CHANGES,
-    CHANGES,
-    SEQUENCES,
-    st.integers(0, 2),
-)
-EVENTS: st.SearchStrategy[MarketData | Gap] = st.one_of(
-    st.builds(
-        lambda bids, asks, number: BookSnapshot(
-            "fake", "A", 1, 2, sorted(bids.items(), reverse=True), sorted(asks.items()), number, True, True
-        ),
-        SIDE,
-        SIDE,
-        SEQUENCES,
-    ),
-    DELTAS,
-    DELTAS,  # the most frequent kind
-    st.builds(status, STATES, st.sampled_from(["", "book", "trade"])),
-    st.builds(gap, st.sampled_from(["", "book.fake.A", "trade.fake.A", "book.fake.B"])),
-)
-
-
-@examples(300)
-@given(st.lists(st.tuples(EVENTS, st.sampled_from([0.0, 0.1, 0.3])), max_size=14), st.sampled_from([0.0, 0.25]))
+@examples(150)
+@given(st.lists(st.tuples(BOOK_EVENTS, st.sampled_from([0.0, 0.1, 0.3])), max_size=14), st.sampled_from([0.0, 0.25]))
 def test_metrics_are_those_of_the_naive_book_or_unknown(
     steps: list[tuple[MarketData | Gap, float]], every: float
 ) -> None:
     levels = (1, 3)
-    rig, naive, now = Rig(Options(levels=levels, book_every=every)), Naive(), 0.0
+    rig, naive, now = Rig(Options(levels=levels, book_every=every)), NaiveBook(), 0.0
     shown: MarketData | None = None  # the newest metrics that are known
     for number, (event, passed) in enumerate([*steps, (gap("trade.fake.A"), 1.0)]):
         now += passed
@@ -322,7 +260,8 @@ def test_metrics_are_those_of_the_naive_book_or_unknown(
             assert every or found.levels or shown is not None  # that nothing is known is said once
             shown = found if found.levels else None
         if not every or number == len(steps):
-            assert shown == naive.metrics(levels)
+            known = naive.levels()
+            assert shown == (known and book_metrics.of_book(book(0.0), *known, levels))
 
 
 # Limits

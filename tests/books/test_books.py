@@ -119,6 +119,7 @@ def test_a_reader_that_keeps_the_books_itself_is_told_which_are_lost_or_back() -
     assert (books.add_gap(gap("", "p")), books.add_gap(gap("", "q"))) == ([], [kept])
     books.add_picture(kept, "p", picture())
     assert (books.add_status("p", status("stale")), books.add_gap(gap(""))) == (kept, [])  # it wasn't there already
+    assert (books.knows("v", "S"), books.knows("v", "Z"), books.knows("w", "S")) == (True, False, False)
     assert (books.kept("p", "v", "S") is kept, Books(max_books=0).kept("p", "v", "S")) == (True, None)
 
 
