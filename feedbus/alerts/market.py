@@ -1,4 +1,4 @@
-"""The kinds of rules that judge prices, sizes and bars: `wide_spread`, `large_trade`, `price_jump`, `volume_spike`.
+"""The kinds of rules that judge trades, last prices and bars: `large_trade`, `price_jump`, `volume_spike`.
 
 Each kind is a Watch: its methods take the events, decide whether the condition holds, and tell the state machine.
 docs/alerting.md has the formulas. The module is pure.
@@ -20,7 +20,7 @@ from feedbus.alerts.states import (
     Watch,
 )
 from feedbus.alerts.window import Window
-from feedbus.schema.events import Bar, BookDelta, BookSnapshot, Quote, Ticker, Trade
+from feedbus.schema.events import Bar, Ticker, Trade
 from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
@@ -33,96 +33,6 @@ SMALLEST, LARGEST = 1e-100, 1e100
 value of an alert is never NaN or infinite."""
 TEXT_DIGITS = 10
 """The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
-# Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
-_TICKER, _BOOK, _QUOTE = range(1, 4)
-
-
-class WideSpread(Watch):
-    """Fires when the spread is more than `threshold` per cent of the mid: 100 · (ask - bid) / ((ask + bid) / 2).
-
-    Quotes, full books and tickers show the same prices at different times and would contradict one another. So only the
-    best source that the instrument has had is judged, in that order. Where a venue sends deltas, a full book is soon
-    outdated, and since books aren't kept here, books are then no source at all. While a side is empty nothing is known,
-    and the state stays as it is.
-    """
-
-    HANDLERS: ClassVar[dict[type, str]] = {
-        Quote: "on_quote",
-        BookSnapshot: "on_book",
-        BookDelta: "on_delta",
-        Ticker: "on_ticker",
-    }
-
-    __slots__ = ("_ask", "_bid", "_has_deltas", "_max_share", "_resolved_share", "_source")
-
-    def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
-        super().__init__(rule, subject, shared)
-        self._max_share = rule.threshold / 200  # the widest spread allowed, as a share of bid + ask
-        self._resolved_share = rule.resolve_at / 200
-        self._source = 0
-        self._has_deltas = False
-        self._bid = self._ask = 0.0
-
-    def on_quote(self, event: Quote, now: int) -> None:
-        """Judges a quote, the best source."""
-        self._source = _QUOTE
-        if event.bid is not None and event.ask is not None:
-            self._judge(event.bid, event.ask, now, event.ts_event)
-
-    def on_book(self, event: BookSnapshot, now: int) -> None:
-        """Judges a full book, the second best source, unless the venue sends deltas."""
-        if self._source <= _BOOK and not self._has_deltas:
-            self._source = _BOOK
-            bids, asks = event.bids, event.asks
-            if bids and asks:
-                bid, ask = bids[0][0], asks[0][0]
-                # Most books are narrow and change nothing: they cost no further call.
-                if self.state != QUIET or ask - bid > self._max_share * (ask + bid):
-                    self._judge(bid, ask, now, event.ts_event)
-
-    def on_delta(self, event: BookDelta, now: int) -> None:
-        """Notes that the venue sends deltas: from now on its books are no source."""
-        if not self._has_deltas:
-            self._has_deltas = True
-            if self._source == _BOOK:
-                self._source = 0
-                self.condition_ended(now, event.ts_event)
-
-    def on_ticker(self, event: Ticker, now: int) -> None:
-        """Judges a ticker, where there is no better source."""
-        if self._source <= _TICKER and event.bid is not None and event.ask is not None:
-            self._source = _TICKER
-            self._judge(event.bid, event.ask, now, event.ts_event)
-
-    def _judge(self, bid: float, ask: float, now: int, ts_event: int) -> None:
-        twice_mid = ask + bid
-        if not (twice_mid >= SMALLEST and ask <= LARGEST and -LARGEST <= bid <= LARGEST):
-            self.shared.unusable += twice_mid > 0
-            return
-        share = self._resolved_share if self.state == FIRING else self._max_share
-        if ask - bid > share * twice_mid:
-            self._bid, self._ask = bid, ask
-            self.condition_holds(now, now, ts_event)
-        elif self.state != QUIET:
-            self._bid, self._ask = bid, ask
-            self.condition_ended(now, ts_event)
-
-    def describe_firing(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid, and a text that says it."""
-        return self._spread("above")
-
-    def describe_resolved(self) -> tuple[float | None, str]:
-        """Returns the spread in per cent of the mid, and a text that says it; no spread when it can't be judged any
-        more."""
-        if self._source == 0:
-            return None, "not judged any more: the book comes in deltas"
-        return self._spread("not above")
-
-    def _spread(self, relation: str) -> tuple[float, str]:
-        spread = 200 * (self._ask - self._bid) / (self._ask + self._bid)
-        sides = f"bid {_number(self._bid)}, ask {_number(self._ask)}"
-        limit = self.rule.threshold if relation == "above" else self.rule.resolve_at
-        return spread, f"spread {plain_decimal(spread, 3)} % ({sides}), {relation} {_number(limit)} %"
 
 
 class LargeTrade(MomentWatch):

@@ -16,7 +16,9 @@ from msgspec import Meta
 from feedbus.errors import BadAddress, ConfigError
 from feedbus.schema.topics import Topic, topic_of
 
-RuleKind = Literal["stale", "connection_down", "wide_spread", "large_trade", "price_jump", "volume_spike"]
+RuleKind = Literal[
+    "stale", "connection_down", "wide_spread", "crossed_book", "large_trade", "price_jump", "volume_spike"
+]
 Severity = Literal["info", "warning", "critical"]
 RuleSeconds = Annotated[float, Meta(ge=0, le=86400)]
 
@@ -28,6 +30,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "stale": ("trade", "quote", "book", "ticker"),
     "connection_down": ("feed",),
     "wide_spread": ("quote", "book", "ticker"),
+    "crossed_book": ("book",),
     "large_trade": ("trade",),
     "price_jump": ("trade", "ticker"),
     "volume_spike": ("bar",),
@@ -36,6 +39,15 @@ WORDS: dict[str, tuple[str, ...]] = {
 
 KNOWS_OUTAGES = frozenset({"price_jump"})
 """The kinds of rules that read the word `feed` besides, because they compare nothing over an outage."""
+
+JUDGE_BOOKS = frozenset({"wide_spread", "crossed_book"})
+"""The kinds of rules that read the word `status` besides, because they judge books only while these are right."""
+
+NO_THRESHOLD: dict[str, str] = {
+    "connection_down": "`for` says how many seconds it may take",
+    "crossed_book": "a book is crossed or it isn't",
+}
+"""The kinds of rules that have no threshold, and why."""
 
 NOTIONAL = "notional"
 """A rule of this `of` reads the word `instrument` besides, for the lots."""
@@ -47,7 +59,7 @@ _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "bars": ("volume_spike",),
     "period_s": ("volume_spike",),
     "source": ("volume_spike",),
-    "for": ("stale", "connection_down", "wide_spread", "price_jump"),
+    "for": ("stale", "connection_down", "wide_spread", "crossed_book", "price_jump"),
     "resolve_at": ("wide_spread", "price_jump"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -59,7 +71,7 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     """One rule of the configuration.
 
     threshold  in the unit of the kind: seconds (stale), per cent (wide_spread, price_jump), the venue's unit of size or
-               the quote currency (large_trade), a factor (volume_spike); connection_down has none
+               the quote currency (large_trade), a factor (volume_spike); connection_down and crossed_book have none
     name       what alerts call the rule; the kind when nothing is given
     severity   is passed on to the alerts as it is
     symbols    the instruments that the rule is about, such as `TQBR.SBER`, `moex:TQBR.SBER`, `TQBR.*` or `moex:*`; for
@@ -139,9 +151,8 @@ def topics(rules: Iterable[Rule]) -> list[str]:
 
 
 def _words(rule: Rule) -> tuple[str, ...]:
-    outages = ("feed",) if rule.kind in KNOWS_OUTAGES else ()
-    lots = ("instrument",) if rule.of == NOTIONAL else ()
-    return (*WORDS[rule.kind], *outages, *lots)
+    besides = ("feed",) * (rule.kind in KNOWS_OUTAGES) + ("status",) * (rule.kind in JUDGE_BOOKS)
+    return WORDS[rule.kind] + besides + ("instrument",) * (rule.of == NOTIONAL)
 
 
 def _topics(rule: Rule, word: str) -> list[str]:
@@ -168,9 +179,9 @@ def check_rules(rules: Iterable[Rule]) -> None:
 
 def _check(rule: Rule) -> None:
     place = f"rule {rule.name}"
-    if rule.kind == "connection_down" and rule.threshold:
-        raise ConfigError(f"{place}: {rule.kind} has no threshold; `for` says how many seconds it may take")
-    if rule.kind != "connection_down" and not rule.threshold:
+    if rule.kind in NO_THRESHOLD and rule.threshold:
+        raise ConfigError(f"{place}: {rule.kind} has no threshold; {NO_THRESHOLD[rule.kind]}")
+    if rule.kind not in NO_THRESHOLD and not rule.threshold:
         raise ConfigError(f"{place}: threshold must be more than 0")
     if rule.resolve_at is not None and rule.resolve_at >= rule.threshold:
         raise ConfigError(f"{place}: resolve_at must be below the threshold")

@@ -84,8 +84,8 @@ class SharedState:
     """What all watches of one engine share."""
 
     __slots__ = (
-        "alerts", "closed_statuses", "connections", "feed_complete_at", "lots", "timers", "units", "unpriced",
-        "unusable",
+        "alerts", "closed_statuses", "connections", "feed_complete_at", "lots", "publisher", "timers", "units",
+        "unpriced", "unusable",
     )  # fmt: skip
 
     def __init__(
@@ -107,6 +107,8 @@ class SharedState:
         """The values of a Ticker's `status`, by venue, at which an instrument isn't traded."""
         self.units = units
         """The words for what volumes are counted in, by venue and then by what they are drawn from."""
+        self.publisher = ""
+        """The publisher of the event that is being judged."""
         self.alerts: list[Alert] = []
         """The alerts that came about and that the engine hasn't handed out yet."""
         self.feed_complete_at: dict[tuple[str, str], int] = {}

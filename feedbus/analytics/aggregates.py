@@ -24,11 +24,12 @@ from feedbus.schema.events import (
     Instrument,
     MarketData,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
 
-TOPICS = ("trade", "ticker", "book", "quote", "feed", "instrument")
+TOPICS = ("trade", "ticker", "book", "quote", "status", "feed", "instrument")
 """The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
 """How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
@@ -65,13 +66,15 @@ class Aggregates:
             BookDelta: self._metrics.add_delta,
             Quote: self._metrics.add_quote,
             Instrument: self._bars.add_instrument,
-            FeedStatus: self._add_status,
+            Status: self._metrics.add_status,
+            FeedStatus: self._add_feed_status,
             Gap: self._add_gap,
         }
 
     def add(self, publisher: str, events: Sequence[MarketData | Gap], now: float) -> None:
         """Takes in the events of one message of `publisher`, in their order. Events of other kinds are ignored."""
         handlers = self._handlers
+        self._metrics.publisher = publisher
         for event in events:
             handler = handlers.get(type(event))
             if handler is not None:
@@ -95,9 +98,10 @@ class Aggregates:
 
     def counts(self) -> dict[str, int]:
         """Returns the totals of AggregateCounters by name."""
+        self._metrics.count_books()
         return {name: getattr(self.counters, name) for name in self.counters.__struct_fields__}
 
-    def _add_status(self, status: FeedStatus, now: float) -> None:
+    def _add_feed_status(self, status: FeedStatus, now: float) -> None:
         venue = self._connections.venue(status.venue)
         was_up = venue.is_up
         if self._connections.add(status, now):
@@ -112,11 +116,11 @@ class Aggregates:
             venues = {venue for publisher, venue in self._sources if publisher == gap.publisher}
             concerned = venues if len(self._sources) < MAX_SOURCES else None
             self._bars.mark_gap_in_venues(concerned, now)
-            self._metrics.mark_gap_in_venues(concerned, now)
+            self._metrics.add_gap(gap, concerned, now)
             return
         word, _, rest = gap.topic.partition(".")
         venue, _, symbol = rest.partition(".")
-        if word in ("book", "quote"):
-            self._metrics.mark_gap(word, venue, symbol, now)
+        if word in ("book", "quote", "status"):
+            self._metrics.add_gap(gap, (), now)
         elif word in ("trade", "ticker"):
             self._bars.mark_gap("trades" if word == "trade" else "ticker", venue, symbol, now)

@@ -19,12 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from feedbus.books.order_book import OrderBook
 from feedbus.books.top_of_book import MAX_NUMBER, UNDEFINED, TopOfBook, of_best
 from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 
 def of_book(
-    event: MarketEvent, bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int]
+    event: MarketEvent | OrderBook, bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int]
 ) -> BookMetrics | None:
     """Returns the metrics of a full book, or None when the book holds a number that can't be used: NaN, infinite,
     beyond MAX_NUMBER, or a negative size.
@@ -82,7 +83,7 @@ def _sum_up(side: Sequence[Level]) -> tuple[list[float], float]:
 
 
 def _event(
-    event: MarketEvent,
+    event: MarketEvent | OrderBook,
     top: TopOfBook,
     levels: Sequence[int],
     bid_depth: list[float],

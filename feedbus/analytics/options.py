@@ -69,6 +69,9 @@ class AggregateCounters(msgspec.Struct, gc=False):
 
     trades, tickers, books, quotes, deltas, gaps, instruments
                   events that came in, by kind
+    passed_over   deltas that came while there was no book for them
+    holes         deltas that didn't follow from the book that was there, which was given up then
+    disagreed     full books that showed another book than the deltas before them had made, and were taken
     bars          versions of bars that were published; `bars_final` of them were final
     indicators    indicator values that were published
     metrics       book metrics that were published
@@ -89,6 +92,9 @@ class AggregateCounters(msgspec.Struct, gc=False):
     deltas: int = 0
     gaps: int = 0
     instruments: int = 0
+    passed_over: int = 0
+    holes: int = 0
+    disagreed: int = 0
     bars: int = 0
     bars_final: int = 0
     indicators: int = 0

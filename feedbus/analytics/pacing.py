@@ -26,14 +26,15 @@ class Pacer(Generic[K]):
         """`every` is the shortest time in seconds between two turns of one key."""
         self._every = every
         self._not_before: dict[K, float] = {}
-        self._waiting: set[K] = set()
+        self.waiting: set[K] = set()
+        """The changed keys that aren't due yet. A further change of them costs nothing, and neither does noting it."""
         self._due: list[tuple[float, int, K]] = []  # a heap; the count breaks ties, since keys can't be compared
         self._count = 0
 
     def mark_changed(self, key: K, now: float) -> None:
         """Notes that the key has changed. Further changes before its turn cost nothing."""
-        if key not in self._waiting:
-            self._waiting.add(key)
+        if key not in self.waiting:
+            self.waiting.add(key)
             self._count += 1
             heapq.heappush(self._due, (max(now, self._not_before.get(key, now)), self._count, key))
 
@@ -44,7 +45,7 @@ class Pacer(Generic[K]):
         due = self._due
         while due and due[0][0] <= now:
             key = heapq.heappop(due)[2]
-            self._waiting.remove(key)
+            self.waiting.remove(key)
             self._not_before[key] = now + self._every
             taken.append(key)
         return taken

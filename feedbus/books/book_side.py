@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
-from math import inf
+from math import inf, isfinite
 
 import msgspec
 
@@ -26,6 +26,9 @@ MAX_LEVELS = 10_000
 IN_ORDER = 64
 """How many of the best prices are put in order, to begin with. The list is too long when three times as many have come
 besides."""
+NEAR_LEVELS = 1000
+"""Levels that are enough for who asks for the best ones only: the price seldom goes through so many of them before the
+next full picture comes."""
 
 
 class RangeDepth(msgspec.Struct, frozen=True):
@@ -77,10 +80,13 @@ class BookSide:
 
     def replace(self, levels: Iterable[Level], *, whole: bool) -> None:
         """Takes a full picture of the side, in any order. `whole`: there is no level besides these; otherwise nothing
-        is known beyond the worst of them. A level of size 0 is none."""
+        is known beyond the worst of them. A level of size 0 is none, and neither is one whose price isn't a finite
+        number: it has no place in any order."""
         sizes = dict(levels)
         if 0 in sizes.values():
             sizes = {price: size for price, size in sizes.items() if size}
+        if not isfinite(sum(sizes)):
+            sizes = {price: size for price, size in sizes.items() if isfinite(price)}
         self.sizes = sizes
         # The levels from `low` to `high` are known. One of the two is infinite: nothing lies beyond the best level.
         if whole:

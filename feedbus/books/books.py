@@ -14,7 +14,7 @@ in deltas every few seconds. A reader that has such a book compares it with the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal, Protocol
 
 import msgspec
@@ -66,19 +66,36 @@ class BooksCounters(msgspec.Struct):
     ignored: int = 0
 
 
-class _KeptBook:
-    """What is known of one instrument's book."""
+class KeptBook:
+    """What is known of one instrument's book. Books makes it once for each instrument and changes it from then on, so a
+    reader that has a place for each instrument may keep it there, and saves a look-up for each event."""
 
-    __slots__ = ("book", "by_deltas", "missing", "picture", "publisher", "stale")
+    __slots__ = ("book", "by_deltas", "missing", "picture", "publisher", "stale", "symbol", "venue")
 
-    def __init__(self, publisher: str) -> None:
+    def __init__(self, publisher: str, venue: str, symbol: str) -> None:
         self.publisher = publisher
+        self.venue = venue
+        self.symbol = symbol
         self.missing: NoBook = "no picture yet"
         self.stale = False
         # A full picture that no delta and no question has followed yet isn't made into an OrderBook.
         self.picture: BookSnapshot | None = None
         self.book: OrderBook | None = None
         self.by_deltas = False  # whether a delta was applied since the last picture that was taken
+
+    @property
+    def there(self) -> bool:
+        """Whether there is a book that is right: it is `picture`, or `book` where that is None."""
+        return not self.missing and not self.stale
+
+    @property
+    def best(self) -> BestLevels | None:
+        """The best bid and ask; None when there is no book that is right."""
+        if self.missing or self.stale:
+            return None
+        if (picture := self.picture) is not None:
+            return (picture.bids[0] if picture.bids else None, picture.asks[0] if picture.asks else None)
+        return (self.book.bids.best, self.book.asks.best) if self.book is not None else None
 
 
 class Books:
@@ -92,7 +109,7 @@ class Books:
         self.counters = BooksCounters()
         self._max_books = max_books
         self._max_levels = max_levels
-        self._kept: dict[str, dict[str, _KeptBook]] = {}  # by venue and symbol
+        self._kept: dict[str, dict[str, KeptBook]] = {}  # by venue and symbol
         self._count = 0
 
     @staticmethod
@@ -111,17 +128,95 @@ class Books:
     def add(self, publisher: str, event: MarketData | Gap) -> None:
         """Takes in one event of this publisher."""
         if isinstance(event, BookSnapshot):
-            kept = self._kept_for(publisher, event)
+            kept = self.kept(publisher, event.venue, event.symbol)
             if kept is not None:
-                self._add_picture(kept, event)
+                self.add_picture(kept, publisher, event)
         elif isinstance(event, BookDelta):
-            kept = self._kept_for(publisher, event)
+            kept = self.kept(publisher, event.venue, event.symbol)
             if kept is not None:
-                self._add_delta(kept, event)
+                self.add_delta(kept, publisher, event)
         elif isinstance(event, Status):
-            self._add_status(publisher, event)
+            self.add_status(publisher, event)
         elif isinstance(event, Gap):
-            self._add_gap(event)
+            self.add_gap(event)
+
+    # Taking in, for a reader that keeps each KeptBook itself
+
+    def kept(self, publisher: str, venue: str, symbol: str) -> KeptBook | None:
+        """What is known of this instrument's book; None when there are too many already."""
+        symbols = self._kept.get(venue)
+        kept = symbols.get(symbol) if symbols is not None else None
+        return kept if kept is not None else self._new(publisher, venue, symbol)
+
+    def add_picture(self, kept: KeptBook, publisher: str, event: BookSnapshot) -> None:
+        """Takes in a full picture of this book. It is there from now on, unless it is stale."""
+        self.counters.pictures += 1
+        kept.publisher = publisher
+        if kept.by_deltas:
+            if not kept.missing and kept.book is not None and kept.book.sequence == event.venue_sequence is not None:
+                self._check(kept.book, event)
+                return
+            kept.by_deltas = False
+        kept.missing = ""
+        kept.picture = event
+
+    def add_delta(self, kept: KeptBook, publisher: str, event: BookDelta) -> bool:
+        """Takes in changes of this book, and returns whether they were applied. When they don't follow from what was
+        there, the book is lost by them."""
+        kept.publisher = publisher
+        if kept.missing:
+            self.counters.passed_over += 1
+            return False
+        book = kept.book if kept.picture is None and kept.book is not None else self._book(kept)
+        first, last = event.first_venue_sequence, event.last_venue_sequence
+        if first is not None and last is not None:
+            reached = book.sequence
+            if reached is None or first > reached + 1:
+                self.counters.holes += 1
+                self._lose(kept, "hole")
+                return False
+            if last <= reached:
+                self.counters.repeats += 1
+                return False
+            book.sequence = last
+        self.counters.deltas += 1
+        book.update(event.bids, event.asks)
+        book.ts_event, book.ts_recv = event.ts_event, event.ts_recv
+        kept.by_deltas = True
+        return True
+
+    def add_status(self, publisher: str, event: Status) -> KeptBook | None:
+        """Takes in a status, and returns the book that is lost or back by it."""
+        if event.word not in ("", "book"):
+            return None
+        kept = self.kept(publisher, event.venue, event.symbol)
+        if kept is None:
+            return None
+        was_there = kept.there
+        kept.stale = event.state == "stale"
+        for state in _WITHOUT_A_BOOK:
+            if event.state == state:
+                self._lose(kept, state)
+        return kept if kept.there != was_there else None
+
+    def add_gap(self, gap: Gap) -> list[KeptBook]:
+        """Takes in a Gap, and returns the books that are lost by it."""
+        concerned: Iterable[KeptBook | None]
+        if not gap.topic:
+            all_kept = (kept for symbols in self._kept.values() for kept in symbols.values())
+            concerned = (kept for kept in all_kept if kept.publisher == gap.publisher)
+        else:
+            word, _, rest = gap.topic.partition(".")
+            venue, _, symbol = rest.partition(".")
+            concerned = (self._find(venue, symbol),) if word in self.TOPICS else ()
+        lost = []
+        for kept in concerned:
+            if kept is not None and not kept.missing:
+                self.counters.gaps += 1
+                if kept.there:
+                    lost.append(kept)
+                self._lose(kept, "gap")
+        return lost
 
     # Asking
 
@@ -147,12 +242,11 @@ class Books:
         """The best bid and ask of this instrument; None when there is no book that is right. It costs less than to ask
         the book where the venue sends full books."""
         kept = self._find(venue, symbol)
-        if kept is None or kept.missing or kept.stale:
-            return None
-        if (picture := kept.picture) is not None:
-            return (picture.bids[0] if picture.bids else None, picture.asks[0] if picture.asks else None)
-        book = self._book(kept)
-        return book.bids.best, book.asks.best
+        return None if kept is None else kept.best
+
+    def knows(self, venue: str, symbol: str) -> bool:
+        """Whether anything was ever said of this instrument's book."""
+        return self._find(venue, symbol) is not None
 
     def __len__(self) -> int:
         """How many instruments are known, with a book or without."""
@@ -160,29 +254,19 @@ class Books:
 
     # Inside
 
-    def _find(self, venue: str, symbol: str) -> _KeptBook | None:
+    def _find(self, venue: str, symbol: str) -> KeptBook | None:
         symbols = self._kept.get(venue)
         return symbols.get(symbol) if symbols is not None else None
 
-    def _kept_for(self, publisher: str, event: BookSnapshot | BookDelta) -> _KeptBook | None:
-        """What is known of the book that the event is about; None when there are too many already."""
-        symbols = self._kept.get(event.venue)
-        kept = symbols.get(event.symbol) if symbols is not None else None
-        if kept is None:
-            kept = self._new(publisher, event.venue, event.symbol)
-        else:
-            kept.publisher = publisher
-        return kept
-
-    def _new(self, publisher: str, venue: str, symbol: str) -> _KeptBook | None:
+    def _new(self, publisher: str, venue: str, symbol: str) -> KeptBook | None:
         if self._count >= self._max_books:
             self.counters.ignored += 1
             return None
         self._count += 1
-        kept = self._kept.setdefault(venue, {})[symbol] = _KeptBook(publisher)
+        kept = self._kept.setdefault(venue, {})[symbol] = KeptBook(publisher, venue, symbol)
         return kept
 
-    def _book(self, kept: _KeptBook) -> OrderBook:
+    def _book(self, kept: KeptBook) -> OrderBook:
         """The book itself, made of the newest picture if that hasn't been done yet."""
         if kept.book is None:
             kept.book = OrderBook(max_levels=self._max_levels)
@@ -191,16 +275,6 @@ class Books:
             kept.book.venue, kept.book.symbol = picture.venue, picture.symbol
             kept.book.take_picture(picture)
         return kept.book
-
-    def _add_picture(self, kept: _KeptBook, event: BookSnapshot) -> None:
-        self.counters.pictures += 1
-        if kept.by_deltas and not kept.missing and kept.book is not None:
-            if kept.book.sequence == event.venue_sequence is not None:
-                self._check(kept.book, event)
-                return
-            kept.by_deltas = False
-        kept.missing = ""
-        kept.picture = event
 
     def _check(self, book: OrderBook, event: BookSnapshot) -> None:
         """A picture of the moment at which the book is. The publisher is right if they differ; where it knows more, the
@@ -212,57 +286,8 @@ class Books:
             self.counters.disagreed += 1
             book.take_picture(event)
 
-    def _add_delta(self, kept: _KeptBook, event: BookDelta) -> None:
-        if kept.missing:
-            self.counters.passed_over += 1
-            return
-        book = kept.book if kept.picture is None and kept.book is not None else self._book(kept)
-        first, last = event.first_venue_sequence, event.last_venue_sequence
-        if first is not None and last is not None:
-            reached = book.sequence
-            if reached is None or first > reached + 1:
-                self.counters.holes += 1
-                self._lose(kept, "hole")
-                return
-            if last <= reached:
-                self.counters.repeats += 1
-                return
-            book.sequence = last
-        self.counters.deltas += 1
-        book.update(event.bids, event.asks)
-        book.ts_event, book.ts_recv = event.ts_event, event.ts_recv
-        kept.by_deltas = True
-
-    def _add_status(self, publisher: str, event: Status) -> None:
-        if event.word not in ("", "book"):
-            return
-        kept = self._find(event.venue, event.symbol) or self._new(publisher, event.venue, event.symbol)
-        if kept is None:
-            return
-        kept.stale = event.state == "stale"
-        for state in _WITHOUT_A_BOOK:
-            if event.state == state:
-                self._lose(kept, state)
-
-    def _add_gap(self, gap: Gap) -> None:
-        if not gap.topic:
-            for symbols in self._kept.values():
-                for kept in symbols.values():
-                    if kept.publisher == gap.publisher:
-                        self._lose_by_gap(kept)
-            return
-        word, _, rest = gap.topic.partition(".")
-        venue, _, symbol = rest.partition(".")
-        if word in self.TOPICS and (lost := self._find(venue, symbol)) is not None:
-            self._lose_by_gap(lost)
-
-    def _lose_by_gap(self, kept: _KeptBook) -> None:
-        if not kept.missing:
-            self.counters.gaps += 1
-            self._lose(kept, "gap")
-
     @staticmethod
-    def _lose(kept: _KeptBook, why: NoBook) -> None:
+    def _lose(kept: KeptBook, why: NoBook) -> None:
         """There is no book any more, until a full picture comes. Whoever holds the old one must see that, too: so it is
         let go, not changed."""
         kept.missing = why

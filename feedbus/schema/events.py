@@ -230,6 +230,9 @@ TrustState = Literal["unsubscribed", "resyncing", "gapped", "stale", "delayed", 
 """How far an instrument's data may be trusted, the worst first. From unsubscribed to stale its prices may not be used;
 delayed and closed say that they are old, and quiet and live that they are the present ones."""
 
+UNUSABLE_STATES: frozenset[TrustState] = frozenset({"unsubscribed", "resyncing", "gapped", "stale"})
+"""The states in which the prices may not be used."""
+
 TRUST_REASONS = (
     "",  # live
     "connecting",  # the connection is away

@@ -17,7 +17,7 @@ from feedbus.actors.protocol import ActorContext
 from feedbus.analytics.options import IndicatorOptions, Options
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import ConfigError
-from feedbus.schema.events import Bar, BookMetrics, BookSnapshot, Event, Indicator, MarketData, Trade
+from feedbus.schema.events import Bar, BookDelta, BookMetrics, BookSnapshot, Event, Indicator, MarketData, Status, Trade
 from feedbus.testing.memory_bus import MemoryBus
 from tests.captured_trades import captured_trades
 
@@ -155,6 +155,35 @@ async def test_trades_that_are_lost_on_the_bus_make_their_bars_incomplete(autoju
         finals = [bar for bar in rig.taken(Bar) if isinstance(bar, Bar) and bar.final]
         assert [(bar.complete, bar.trades) for bar in finals] == [(False, 1), (False, 2), (True, 1)]
         assert rig.actor.counters()["gaps"] == 1
+
+
+async def test_a_book_of_deltas_has_metrics_until_it_is_lost_and_from_the_next_picture_on(
+    autojump_clock: MockClock,
+) -> None:
+    def delta(number: int, bid: float) -> BookDelta:
+        return BookDelta("fake", "A", START, START, [(bid, 1.0)], [], number, number)
+
+    def mids(rig: Rig) -> list[float | None]:
+        return [event.mid for event in rig.taken(BookMetrics) if isinstance(event, BookMetrics)]
+
+    picture = msgspec.structs.replace(book(0, 10.0), venue_sequence=5, bids_whole=True)
+    async with running(Options(periods=(), book_every=0.0)) as rig:
+        await rig.send(delta(4, 9.0), picture, delta(6, 11.0))
+        assert mids(rig) == [11.0, 11.5]
+        rig.feed._sink = MemoryBus()  # nobody hears this
+        rig.feed.publish([delta(7, 11.5)])
+        rig.feed._sink = rig.bus
+        await rig.send(delta(8, 11.0))
+        await rig.send(picture)
+        assert mids(rig) == [None, 11.0]
+        await rig.send(Status("fake", "A", START, START, "stale", "", START, 1))
+        await rig.send(Status("fake", "A", START, START, "live", "", START, 1))
+        assert mids(rig) == [None, 11.0]
+        assert rig.actor.counters()["passed_over"] == 2
+    async with running(Options(periods=())) as rig:  # a second life knows nothing until a picture comes
+        await rig.send(delta(9, 11.0))
+        await rig.send(picture)
+        assert mids(rig) == [11.0]
 
 
 async def test_instruments_that_are_due_one_by_one_do_not_wake_it_one_by_one(autojump_clock: MockClock) -> None:

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from feedbus.alerts import AlertEngine, Rule
 from feedbus.errors import ConfigError
-from feedbus.schema.events import Alert, Bar, FeedState, FeedStatus, Indicator, MarketEvent, Quote, Ticker, Trade
+from feedbus.schema.events import (
+    Alert,
+    Bar,
+    BookSnapshot,
+    FeedState,
+    FeedStatus,
+    Indicator,
+    MarketEvent,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -20,6 +31,7 @@ ALL_KINDS = [
     Rule("stale", 10, cooldown=3),
     Rule("connection_down", for_=2, cooldown=0),
     Rule("wide_spread", 1, for_=1, cooldown=2),
+    Rule("crossed_book", for_=1, cooldown=2),
     Rule("large_trade", 50, cooldown=4),
     Rule("price_jump", 5, window=8, cooldown=1),
     Rule("volume_spike", 2, bars=2, cooldown=5),
@@ -28,6 +40,11 @@ ALL_KINDS = [
 
 def trade(symbol: str, size: float, *, venue: str = "moex", recv: int = START, price: float = 10.0) -> Trade:
     return Trade(venue, symbol, 1, recv, price, size, None, None)
+
+
+def book(symbol: str, bid: float | None, ask: float | None) -> BookSnapshot:
+    bids, asks = ([] if price is None else [(price, 1.0)] for price in (bid, ask))
+    return BookSnapshot("moex", symbol, 1, START, bids, asks, None)
 
 
 def test_a_rule_is_about_its_symbols_and_one_event_may_concern_several() -> None:
@@ -123,7 +140,10 @@ recvs = st.integers(-15, 15).map(lambda seconds: seconds * SECOND)
 def events(draw: st.DrawFn, now: int) -> MarketEvent:
     """Draws any event that was received around now, some earlier and some later than now."""
     symbol, recv = draw(symbols), now + draw(recvs)
-    match draw(st.integers(0, 4)):
+    match draw(st.integers(0, 5)):
+        case 5:
+            bid, ask = draw(numbers), draw(numbers)
+            return book(symbol, bid, ask)
         case 0:
             return trade(symbol, draw(sizes), recv=recv, price=draw(numbers) or -1.0)
         case 1:
@@ -183,6 +203,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 absurd = st.sampled_from([0.0, 5e-324, -5e-324, 1e-310, 1e308, -1e308, 1e154, 1.0, 1.0000000000000002, -1.0]) | finite
 SENSITIVE = [
     Rule("wide_spread", 1e-9, cooldown=0),
+    Rule("crossed_book", cooldown=0),
     Rule("large_trade", 1e-9, cooldown=0),
     Rule("large_trade", 1e-9, name="notional", of="notional", cooldown=0),
     Rule("price_jump", 1e-9, window=60, cooldown=0),
@@ -193,7 +214,9 @@ SENSITIVE = [
 @st.composite
 def absurd_events(draw: st.DrawFn) -> MarketEvent:
     """Draws an event with any finite numbers in it."""
-    match draw(st.integers(0, 3)):
+    match draw(st.integers(0, 4)):
+        case 4:
+            return book("A", draw(absurd), draw(absurd))
         case 0:
             return trade("A", draw(absurd), price=draw(absurd))
         case 1:

@@ -1,4 +1,4 @@
-"""The rules about spreads, trades, jumps and volumes: what fires, with which value, and what resolves it."""
+"""The rules about trades, jumps and volumes: what fires, with which value, and what resolves it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from feedbus.alerts import AlertEngine, Rule
 from feedbus.schema.events import (
     Alert,
     Bar,
-    BookDelta,
-    BookSnapshot,
     FeedState,
     FeedStatus,
     Instrument,
     MarketEvent,
-    Quote,
     Ticker,
     Trade,
 )
@@ -47,75 +44,6 @@ def play(rule: Rule, events: Sequence[MarketEvent], until: float = 0.0) -> list[
 
 def told(alerts: Sequence[Alert]) -> list[tuple[str, float]]:
     return [(alert.state, (alert.ts_recv - START) / SECOND) for alert in alerts]
-
-
-# wide_spread
-
-
-def quote(seconds: float, bid: float | None, ask: float | None) -> Quote:
-    return Quote("moex", "A", 1, at(seconds), bid, 1.0, ask, 1.0, None)
-
-
-def book(seconds: float, bid: float | None, ask: float | None) -> BookSnapshot:
-    bids, asks = ([] if price is None else [(price, 1.0)] for price in (bid, ask))
-    return BookSnapshot("moex", "A", 1, at(seconds), bids, asks, None)
-
-
-def ticker(seconds: float, bid: float | None, ask: float | None, last: float | None = None) -> Ticker:
-    return Ticker("moex", "A", 1, at(seconds), bid=bid, ask=ask, last=last)
-
-
-def delta(seconds: float) -> BookDelta:
-    return BookDelta("moex", "A", 1, at(seconds), [(1.0, 1.0)], [], None, None)
-
-
-@pytest.mark.parametrize("make", [quote, book, ticker])
-def test_a_spread_above_the_threshold_fires_until_it_is_not(make: type[Quote]) -> None:
-    alerts = play(Rule("wide_spread", 1), [make(0, 99.5, 100.5), make(1, 99, 101), make(2, 98, 102), make(3, 100, 100)])  # type: ignore[call-arg, arg-type]
-    assert told(alerts) == [("firing", 1), ("resolved", 3)]
-    assert [alert.value for alert in alerts] == [2.0, 0.0]
-    assert alerts[0].text == "spread 2 % (bid 99, ask 101), above 1 %"
-    assert alerts[1].text == "spread 0 % (bid 100, ask 100), not above 1 %"
-
-
-WIDE, NARROW = (90.0, 110.0), (99.9, 100.1)
-
-
-@pytest.mark.parametrize(
-    ("events", "expected"),
-    [
-        ([quote(0, *WIDE), quote(1, None, 110)], [("firing", 0)]),
-        ([quote(0, *WIDE), book(1, *NARROW), ticker(2, *NARROW)], [("firing", 0)]),
-        ([book(0, *WIDE), ticker(1, *NARROW)], [("firing", 0)]),
-        ([book(0, *WIDE), quote(1, *NARROW)], [("firing", 0), ("resolved", 1)]),
-        ([ticker(0, *WIDE), book(1, *NARROW)], [("firing", 0), ("resolved", 1)]),
-        ([book(0, *WIDE), book(1, None, 110), book(2, *NARROW)], [("firing", 0), ("resolved", 2)]),
-        ([book(0, *WIDE), delta(1), book(2, *WIDE)], [("firing", 0), ("resolved", 1)]),
-        ([delta(0), book(1, *WIDE)], []),
-        ([delta(0), quote(1, *WIDE), delta(2)], [("firing", 1)]),
-        ([quote(0, 110, 90)], []),
-        ([quote(0, -2, 1)], []),
-        ([ticker(0, 90, None), ticker(1, None, None)], []),
-    ],
-)
-def test_the_best_source_is_judged_and_what_is_not_known_changes_nothing(
-    events: list[MarketEvent], expected: list[tuple[str, float]]
-) -> None:
-    assert told(play(Rule("wide_spread", 1), events)) == expected
-
-
-def test_a_spread_must_be_wide_for_so_long() -> None:
-    rule = Rule("wide_spread", 1, for_=10)
-    assert told(play(rule, [quote(0, *WIDE), quote(9, *NARROW), quote(9.5, *WIDE)], 19)) == []
-    assert told(play(rule, [quote(0, *WIDE), quote(5, 80, 120)], 30)) == [("firing", 10)]
-
-
-@pytest.mark.parametrize(("resolve_at", "expected"), [(None, 1), (0.5, 3)])
-def test_a_spread_has_to_fall_to_resolve_at(resolve_at: float | None, expected: int) -> None:
-    rule = Rule("wide_spread", 1, resolve_at=resolve_at, cooldown=0)
-    spreads = [1.1, 0.9, 0.6, 0.4, 1.1]
-    events = [quote(second, 100 - spread / 2, 100 + spread / 2) for second, spread in enumerate(spreads)]
-    assert told(play(rule, events)) == [("firing", 0), ("resolved", expected), ("firing", 4)]
 
 
 # large_trade
@@ -219,6 +147,10 @@ def test_lots_are_bounded_and_no_sign_of_life() -> None:
 # price_jump
 
 
+def traded(seconds: float, last: float | None, volume: float | None = None, trades: int | None = None) -> Ticker:
+    return Ticker("moex", "A", 1, at(seconds), last=last, volume=volume, trades=trades)
+
+
 def test_a_jump_up_fires_until_the_lowest_price_has_left_the_window() -> None:
     alerts = play(Rule("price_jump", 10, window=16), [trade(0, 100), trade(5, 109.9), trade(9, 110)], 100)
     assert told(alerts) == [("firing", 9), ("resolved", 16)]
@@ -240,15 +172,11 @@ def test_a_fall_is_below_zero_and_is_over_when_the_price_comes_back() -> None:
         [trade(0, 100), trade(20, 120)],
         [trade(0, 100), trade(5, -50), trade(6, 0), trade(7, 101)],
         [trade(0, 100), trade(1, 109), trade(16, 118)],
-        [ticker(0, None, None), trade(1, 100), ticker(2, None, None)],
+        [traded(0, None), trade(1, 100), traded(2, None)],
     ],
 )
 def test_slow_moves_and_prices_without_a_per_cent_are_no_jumps(events: list[MarketEvent]) -> None:
     assert play(Rule("price_jump", 10, window=16), events, 100) == []
-
-
-def traded(seconds: float, last: float, volume: float | None = None, trades: int | None = None) -> Ticker:
-    return Ticker("moex", "A", 1, at(seconds), last=last, volume=volume, trades=trades)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from feedbus.schema.events import (
     Gap,
     MarketData,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
@@ -70,7 +71,8 @@ def test_each_kind_goes_where_it_belongs() -> None:
     ]
     counts = model.counts()
     assert {name: count for name, count in counts.items() if count} == {
-        "trades": 1, "tickers": 1, "books": 1, "deltas": 1, "quotes": 1, "gaps": 1, "bars": 1, "metrics": 2,
+        "trades": 1, "tickers": 1, "books": 1, "deltas": 1, "passed_over": 1, "quotes": 1, "gaps": 1, "bars": 1,
+        "metrics": 2,
     }  # fmt: skip
 
 
@@ -86,8 +88,8 @@ def test_what_is_due_next_is_the_first_of_all() -> None:
     assert model.next_due() == 30.25
 
 
-def concerned(model: Aggregates, lost: Gap) -> list[tuple[str, str]]:
-    """Returns (venue, symbol) of each event that is published because of a gap."""
+def concerned(model: Aggregates, lost: Gap | Status) -> list[tuple[str, str]]:
+    """Returns (venue, symbol) of each event that is published because of a loss."""
     model.add("fake", [lost], 100.0)
     return [(event.venue, event.symbol) for event in model.take(100.0)]
 
@@ -107,6 +109,8 @@ def with_two_of_each() -> Aggregates:
         (gap("trade.fake.A"), [("fake", "A")]),
         (gap("trade.fake.B.C"), [("fake", "B.C")]),
         (gap("book.other.A"), [("other", "A")]),
+        (gap("status.other.A"), [("other", "A")]),
+        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1), [("fake", "A")]),
         (gap("ticker.fake.A"), []),
         (gap("quote.fake.A"), []),
         (gap("heartbeat.fake"), []),
@@ -115,7 +119,7 @@ def with_two_of_each() -> Aggregates:
         (gap("", "aggregator"), []),  # our own, and all others that publish no market data
     ],
 )
-def test_whom_a_gap_concerns(lost: Gap, whom: list[tuple[str, str]]) -> None:
+def test_whom_a_loss_concerns(lost: Gap | Status, whom: list[tuple[str, str]]) -> None:
     assert concerned(with_two_of_each(), lost) == whom
 
 
@@ -123,7 +127,11 @@ def test_a_gap_concerns_everybody_when_there_are_too_many_publishers_to_remember
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(aggregates, "MAX_SOURCES", 2)
-    assert len(concerned(with_two_of_each(), gap("", "nobody"))) == 8
+    model = with_two_of_each()
+    model.add("fake", [Quote("fake", "C", START, START, 1.0, 1.0, 2.0, 1.0, None)], 63.0)
+    model.take(63.0)
+    bars = [(venue, symbol) for venue in ("fake", "other") for symbol in ("A", "B.C")]
+    assert concerned(model, gap("", "nobody")) == [*bars, ("fake", "C")]  # of each book the publisher is known
 
 
 # Outages
@@ -269,6 +277,7 @@ SYMBOLS = st.sampled_from(["A", "B"])
 VENUES = st.just("fake")
 LEVELS = st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3)
 SIZES = st.none() | NUMBERS
+STATES = st.sampled_from(["live", "stale", "gapped"])
 SIDES = st.sampled_from(["buy", "sell", None])
 ANY_INPUT = st.one_of(
     st.builds(Trade, VENUES, SYMBOLS, TIMES, TIMES, NUMBERS, NUMBERS, SIDES, st.none()),
@@ -278,6 +287,7 @@ ANY_INPUT = st.one_of(
     ),
     st.builds(BookSnapshot, VENUES, SYMBOLS, TIMES, TIMES, LEVELS, LEVELS, st.none()),
     st.builds(BookDelta, VENUES, SYMBOLS, TIMES, TIMES, LEVELS, LEVELS, st.none(), st.none()),
+    st.builds(Status, VENUES, SYMBOLS, TIMES, TIMES, STATES, st.just(""), TIMES, TIMES),
     st.builds(Quote, VENUES, SYMBOLS, TIMES, TIMES, SIZES, SIZES, SIZES, SIZES, st.none()),
     st.builds(gap, st.sampled_from(["", "trade.fake.A", "book.fake.A", "ticker.fake.B", "quote", "trade."])),
     events(Gap),
@@ -287,6 +297,8 @@ ANY_INPUT = st.one_of(
     events(Ticker),
     events(Quote),
     events(BookSnapshot),
+    events(BookDelta),
+    events(Status),
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""What the aggregator costs: `python -m tests.bench.analytics` prints CPU microseconds a trade and a book.
+"""What the aggregator costs: `python -m tests.bench.analytics` prints CPU microseconds a trade, a book and a delta.
 
 Everything between the decoded event and the decision to publish, with what is published; encoding and nng are the bus's
 (docs/benchmarks.md). Trades of 50 instruments through bars of three periods with the usual indicators, books of 10 + 10
-levels through the metrics; the clock goes as if so many events came a second. The least of some rounds is printed.
+levels and deltas of 3 levels through the metrics; the clock goes as if so many events came a second. The least of some
+rounds is printed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from feedbus import venues
 from feedbus.analytics.aggregates import Aggregates
 from feedbus.analytics.options import Options
-from feedbus.schema.events import BookSnapshot, MarketData, Side, Ticker, Trade
+from feedbus.schema.events import BookDelta, BookSnapshot, MarketData, Side, Ticker, Trade
 
 SECOND = 1_000_000_000
 START = 1_680_000_000 * SECOND
@@ -64,6 +65,27 @@ def books(count: int, rate: float) -> list[MarketData]:
     return found
 
 
+def deltas(count: int, rate: float) -> list[MarketData]:
+    """Changes of 3 levels each of books of 1000 + 1000 levels; each book's picture comes first."""
+    chance = random.Random(4)
+    found: list[MarketData] = []
+    for symbol in SYMBOLS:
+        bids = [(round(100 - 0.01 * level, 2), 1.0) for level in range(1, 1001)]
+        asks = [(round(100 + 0.01 * level, 2), 1.0) for level in range(1, 1001)]
+        found.append(BookSnapshot("bench", symbol, START, START, bids, asks, 0))
+    for number in range(count):
+        at = START + int(number * SECOND / rate)
+        steps = [1 + int(chance.expovariate(0.1)) for _ in range(3)]
+        sizes = [float(chance.choice((0, chance.randint(1, 100)))) for _ in range(3)]
+        signs = (-1, -1, 1)
+        levels = [
+            (round(100 + 0.01 * sign * step, 2), size) for sign, step, size in zip(signs, steps, sizes, strict=True)
+        ]
+        turn = number // len(SYMBOLS) + 1
+        found.append(BookDelta("bench", SYMBOLS[number % len(SYMBOLS)], at, at, levels[:2], levels[2:], turn, turn))
+    return found
+
+
 def measure(events: Sequence[MarketData], options: Options) -> tuple[float, int]:
     """(CPU microseconds an event, events published)."""
     batches = [events[at : at + BATCH] for at in range(0, len(events), BATCH)]
@@ -91,6 +113,8 @@ def main() -> None:
         ("ticker", "1,500/s", tickers(50_000, 1_500), Options()),
         ("book", "3,000/s, each one published", books(20_000, 3_000), every_book),
         ("book", "3,000/s, every 0.25 s an instrument", books(20_000, 3_000), Options()),
+        ("delta", "3,000/s, each one published", deltas(20_000, 3_000), every_book),
+        ("delta", "3,000/s, every 0.25 s an instrument", deltas(20_000, 3_000), Options()),
     ]
     for kind, what, events, options in rows:
         cost, published = measure(events, options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 
 import pytest
 from hypothesis import given
@@ -133,3 +133,10 @@ def test_a_whole_side_that_is_empty_is_known_to_be_empty(is_bid: bool) -> None:
     side = BookSide(is_bid=is_bid)
     side.replace([(1.0, 0.0)], whole=True)
     assert (side.best, len(side), side.volume(3), side.between(-5.0, 5.0)) == (None, 0, 0.0, RangeDepth(0, 0.0, True))
+
+
+def test_a_price_that_is_no_number_is_no_level() -> None:
+    side = BookSide(is_bid=True)
+    side.replace([(nan, 1.0), (2.0, 1.0), (nan, 2.0), (1.0, 3.0), (inf, 1.0)], whole=True)
+    side.update([(2.0, 0.0), (nan, 1.0), (1.5, 1.0)])
+    assert side.top() == [(1.5, 1.0), (1.0, 3.0)]

@@ -83,6 +83,46 @@ def test_a_book_is_there_only_while_it_is_right(events: list[MarketData | Gap], 
     assert bids_of(at_once) == bids_of(one_by_one) == found
 
 
+def test_a_reader_that_keeps_the_books_itself_is_told_which_are_lost_or_back() -> None:
+    books = Books()
+    kept, other = books.kept("p", "v", "S"), books.kept("q", "v", "T")
+    assert kept is not None
+    assert other is not None
+    assert (kept.there, kept.best, books.add_gap(gap("")), books.add_status("p", status("gapped"))) == (
+        False,
+        None,
+        [],
+        None,
+    )
+    books.add_picture(kept, "p", picture())
+    books.add_picture(other, "q", picture(symbol="T"))
+    assert (kept.there, kept.best, kept.picture) == (True, (BID, ASK), picture())
+    assert [books.add_delta(kept, "p", delta(number, number, (9.5, 1.0))) for number in (6, 6, 5)] == [
+        True,
+        False,
+        False,
+    ]
+    assert (kept.there, kept.best, kept.picture) == (True, (BID, ASK), None)
+    changed = [books.add_status("p", status(state, word)) for state, word in (
+        ("quiet", ""), ("stale", "trade"), ("stale", ""), ("stale", ""), ("live", ""), ("gapped", ""), ("live", ""),
+    )]  # fmt: skip
+    assert changed == [None, None, kept, None, kept, kept, None]
+    books.add_picture(kept, "p", picture())
+    assert (books.add_gap(gap("", "q")), books.add_gap(gap("", "q")), books.add_gap(gap("book.v.S"))) == (
+        [other],
+        [],
+        [kept],
+    )
+    books.add_picture(kept, "p", picture())
+    assert (books.add_delta(kept, "p", delta(7, 8)), kept.there, kept.missing) == (False, False, "hole")
+    books.add_picture(kept, "q", picture())  # another publisher has taken over
+    assert (books.add_gap(gap("", "p")), books.add_gap(gap("", "q"))) == ([], [kept])
+    books.add_picture(kept, "p", picture())
+    assert (books.add_status("p", status("stale")), books.add_gap(gap(""))) == (kept, [])  # it wasn't there already
+    assert (books.knows("v", "S"), books.knows("v", "Z"), books.knows("w", "S")) == (True, False, False)
+    assert (books.kept("p", "v", "S") is kept, Books(max_books=0).kept("p", "v", "S")) == (True, None)
+
+
 def test_a_book_by_deltas_is_compared_with_each_picture_of_its_moment() -> None:
     books = Books()
     books.apply(HEADER, [picture(), delta(6, 6, (9.0, 3.0))])

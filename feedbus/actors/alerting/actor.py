@@ -91,8 +91,8 @@ class Actor:
                 nursery.start_soon(self.webhook.run)
             nursery.start_soon(self._tick_when_due)
             task_status.started()
-            async for _, events in reader.messages():
-                self._judge(events)
+            async for header, events in reader.messages():
+                self._judge(header.publisher, events)
 
     def overdue(self, now: float) -> str | None:
         """Returns a line when a rule should have been judged more than OVERDUE_AFTER seconds ago."""
@@ -115,17 +115,19 @@ class Actor:
             counts |= {f"webhook_{name}": count for name, count in posted.items() if name != "waiting"}
         return counts
 
-    def _judge(self, events: Sequence[MarketData | Gap]) -> None:
-        """Judges all events of one bus message."""
+    def _judge(self, publisher: str, events: Sequence[MarketData | Gap]) -> None:
+        """Judges all events of one bus message of this publisher."""
         now = self._now()
         add = self.engine.add
         alerts: list[Alert] = []
         for event in events:
             if isinstance(event, Gap):
                 self._gaps += 1
-                continue
-            self._events += 1
-            if found := add(event, now):
+                found = self.engine.add_gap(event, now)
+            else:
+                self._events += 1
+                found = add(event, now, publisher)
+            if found:
                 alerts += found
         if alerts:
             self._publish(alerts)

@@ -19,7 +19,18 @@ from feedbus.alerts import Rule
 from feedbus.bus.publisher import Publisher
 from feedbus.errors import ConfigError
 from feedbus.schema import codec
-from feedbus.schema.events import Alert, FeedState, FeedStatus, MarketData, Quote, Ticker, Trade
+from feedbus.schema.events import (
+    Alert,
+    BookDelta,
+    BookSnapshot,
+    FeedState,
+    FeedStatus,
+    MarketData,
+    Quote,
+    Status,
+    Ticker,
+    Trade,
+)
 from feedbus.telemetry.log_limits import OWN_LIMIT
 from feedbus.testing.determinism import EPOCH_NS, wall_ns
 from feedbus.testing.memory_bus import MemoryBus
@@ -125,6 +136,34 @@ async def test_nothing_fires_by_a_gap_and_it_is_counted() -> None:
         await trio.testing.wait_all_tasks_blocked()
         assert bench.alerts == []
         assert (bench.actor.counters()["gaps"], bench.actor.counters()["events"]) == (1, 2)
+
+
+async def test_a_book_that_is_lost_on_the_bus_or_by_a_status_is_not_called_crossed_any_more() -> None:
+    def picture(bid: float, sequence: int) -> BookSnapshot:
+        return BookSnapshot("moex", "A", 1, wall_ns(), [(bid, 1.0)], [(10.0, 1.0)], sequence, True, True)
+
+    def delta(bid: float, sequence: int) -> BookDelta:
+        return BookDelta("moex", "A", 1, wall_ns(), [(bid, 1.0)], [], sequence, sequence)
+
+    crossed = Rule("crossed_book", cooldown=0)
+    async with running(crossed) as bench:
+        await bench.put(picture(9, 1), delta(11, 2))
+        bench.publisher._sink = MemoryBus()  # nobody hears this
+        bench.publisher.publish([delta(12, 3)])
+        bench.publisher._sink = bench.bus
+        await bench.put(delta(11, 2))  # says nothing new, but its number on the bus tells what was lost
+        assert "the book is lost (gap)" in bench.alerts[1].text
+        await bench.put(picture(11, 4), Status("moex", "A", 1, wall_ns(), "gapped", "hole", 1, 1))
+        assert [alert.state for alert in bench.alerts] == ["firing", "resolved"] * 2
+        await bench.put(picture(11, 5))
+        bench.publisher.begin_epoch()
+        await bench.put(Quote("moex", "B", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None), delta(11, 5))
+        assert [alert.state for alert in bench.alerts] == ["firing", "resolved"] * 3
+    async with running(crossed) as bench:  # a second life knows nothing until a picture comes
+        await bench.put(delta(12, 5))
+        assert bench.alerts == []
+        await bench.put(picture(11, 5))
+        assert [alert.state for alert in bench.alerts] == ["firing"]
 
 
 async def test_a_new_life_knows_nothing_of_the_old_one(autojump_clock: trio.testing.MockClock) -> None:
