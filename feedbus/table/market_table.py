@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from feedbus import venues
+from feedbus.books.books import KeptBook
 from feedbus.schema.events import (
     OLD_PICTURE,
     Alert,
@@ -27,11 +28,13 @@ from feedbus.schema.events import (
     Instrument,
     MarketEvent,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
 from feedbus.table.alert_table import AlertTable, AlertView
 from feedbus.table.bar_table import BarsSeen, BarTable, BarView, change
+from feedbus.table.book_prices import BestFrom, BookPrices, set_best
 from feedbus.table.connection_table import SECOND, ConnectionTable, FeedView
 from feedbus.table.price_decimals import InstrumentDecimals, needed
 from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
@@ -64,7 +67,7 @@ class InstrumentRow(msgspec.Struct, gc=False):
     updated_at: int = 0
     heard_at: int = 0
     best_at: int = 0
-    best_from: Literal["ticker", "quote", "book"] = "ticker"
+    best_from: BestFrom = "ticker"
     last_at: int = 0
     last_from: Literal["ticker", "trade"] = "ticker"
     decimals: int = 0
@@ -72,6 +75,8 @@ class InstrumentRow(msgspec.Struct, gc=False):
     """The text that a filter searches: symbol and venue, case folded, on a line each."""
     trades: TradeTotals | None = None
     day: DayTotals | None = None
+    book: KeptBook | None = None
+    """None until there has been a full book."""
 
     @property
     def priced(self) -> bool:
@@ -168,6 +173,12 @@ class MarketTable:
         """How many updates were dropped because they were of an instrument beyond MAX_INSTRUMENTS."""
         self._started_ns = started_ns
         self._rows: dict[tuple[str, str], InstrumentRow] = {}
+        self._books = BookPrices(self._rows, MAX_INSTRUMENTS)
+        self._readers: dict[type[Event], Callable[[InstrumentRow, Any, int], None]] = {
+            **READERS,
+            BookSnapshot: self._books.read_book,
+            BookDelta: self._books.read_delta,
+        }
         self._connections = ConnectionTable()
         self._bars = BarTable()
         self._alerts = AlertTable()
@@ -183,7 +194,8 @@ class MarketTable:
         `now_ns` is when it came, by the clock of `tick` and `snapshot`. Without it that clock is the one by which the
         events were stamped.
         """
-        read = READERS.get(type(event))
+        self._books.publisher = publisher
+        read = self._readers.get(type(event))
         if read is not None:
             self._add_update(cast(MarketEvent, event), read, now_ns)
             return
@@ -198,8 +210,11 @@ class MarketTable:
             self._alerts.add(event, publisher)
         elif isinstance(event, Instrument):
             self._decimals.add(event)
+        elif isinstance(event, Status):
+            self._books.add_status(event)
         elif isinstance(event, Gap):
             self.gaps += 1
+            self._books.add_gap(event)
             if event.cause == "restart":
                 self._alerts.restarted(event.publisher)
 
@@ -299,29 +314,8 @@ class MarketTable:
         return delays
 
 
-def _read_book(row: InstrumentRow, book: BookSnapshot, at: int) -> None:
-    bid = book.bids[0][0] if book.bids else None
-    ask = book.asks[0][0] if book.asks else None
-    _set_best(row, bid, ask, at, "book")
-
-
 def _read_quote(row: InstrumentRow, quote: Quote, at: int) -> None:
-    _set_best(row, quote.bid, quote.ask, at, "quote")
-
-
-def _set_best(
-    row: InstrumentRow, bid: float | None, ask: float | None, at: int, source: Literal["quote", "book"]
-) -> None:
-    if at >= row.best_at:
-        row.bid, row.ask, row.best_at, row.best_from = bid, ask, at, source
-
-
-def _read_delta(row: InstrumentRow, _delta: BookDelta, at: int) -> None:
-    """The table keeps no order books, so after a delta the best prices aren't known any more: the last ones may be
-    wrong.
-    """
-    if row.best_from == "book":
-        _set_best(row, None, None, at, "book")
+    set_best(row, quote.bid, quote.ask, at, "quote")
 
 
 def _read_trade(row: InstrumentRow, trade: Trade, at: int) -> None:
@@ -354,13 +348,11 @@ def _read_ticker(row: InstrumentRow, ticker: Ticker, at: int) -> None:
 
 
 READERS: dict[type[Event], Callable[[InstrumentRow, Any, int], None]] = {
-    BookSnapshot: _read_book,
-    BookDelta: _read_delta,
     Quote: _read_quote,
     Trade: _read_trade,
     Ticker: _read_ticker,
 }
-"""The function that puts an event of each kind into its row."""
+"""The function that puts an event of each kind into its row; books are read by BookPrices."""
 
 
 def spread(bid: float | None, ask: float | None) -> float | None:

@@ -21,7 +21,7 @@ from feedbus.table.market_view import plain_lines, render, room_for_rows
 from feedbus.table.screen import Messages, PlainOutput, Wakeup, WholeScreen, keyboard, run_shown
 from feedbus.table.terminal import Foreground
 
-TOPICS = ["book", "quote", "trade", "ticker", "feed", "bar", "alert", "instrument"]
+TOPICS = ["book", "quote", "trade", "ticker", "status", "feed", "bar", "alert", "instrument"]
 PLAIN_EVERY = 5
 """How many redraw intervals there are from one plain summary to the next."""
 SILENT_FOR = 2

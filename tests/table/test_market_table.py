@@ -111,8 +111,8 @@ def row(*events: Event) -> RowView:
         # a ticker without prices takes nothing back from books and trades
         ([book(10.0, 11.0), trade(10.5), ticker(at=NOW + 1)], (10.0, 11.0, 10.5)),
         ([book(10.0, 11.0), ticker(9.0, None, at=NOW + 1)], (9.0, 11.0, None)),
-        # a table without books doesn't show the best prices of a book that has changed since
-        ([book(10.0, 11.0), delta(NOW + 1)], (None, None, None)),
+        # tests/table/test_book_prices.py has more about books that come in deltas
+        ([book(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
         ([quote(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
         ([ticker(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
         ([book(10.0, 11.0), delta(NOW + 1), quote(10.5, 11.0, NOW + 2)], (10.5, 11.0, None)),

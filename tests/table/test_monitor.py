@@ -12,7 +12,19 @@ import trio
 from rich.console import Console
 from trio.testing import MockClock
 
-from feedbus.schema.events import Alert, Bar, Event, FeedStatus, Gap, Instrument, MarketData, Trade
+from feedbus.schema.events import (
+    Alert,
+    Bar,
+    BookDelta,
+    BookSnapshot,
+    Event,
+    FeedStatus,
+    Gap,
+    Instrument,
+    MarketData,
+    Status,
+    Trade,
+)
 from feedbus.table import monitor
 from feedbus.table.market_table import READERS, MarketTable
 from feedbus.table.monitor import SILENT_FOR, TOPICS, run_monitor
@@ -78,7 +90,7 @@ def output(console: Console) -> str:
 
 
 def test_the_topics_are_those_that_the_table_reads() -> None:
-    kinds: list[type[Event]] = [*READERS, FeedStatus, Bar, Alert, Instrument]
+    kinds: list[type[Event]] = [*READERS, BookSnapshot, BookDelta, Status, FeedStatus, Bar, Alert, Instrument]
     assert {kind.WORD for kind in kinds} == set(TOPICS)
 
 
