@@ -16,7 +16,7 @@ from feedbus.bus.nng import PubSocket
 from feedbus.commands.run import serve as run_service
 from feedbus.config import BusConfig, Config, FeedConfig, ShardingConfig
 from feedbus.errors import BusError, ConfigError
-from feedbus.schema.events import UPDATES, BookSnapshot, FeedStatus, Gap, Ticker
+from feedbus.schema.events import UPDATES, BookDelta, BookSnapshot, FeedStatus, Gap, Ticker
 from feedbus.service import tree as service
 from feedbus.sim.moex import server as moex_sim
 from feedbus.table.market_table import READERS
@@ -97,7 +97,7 @@ async def test_the_summary_counts_as_updates_what_the_table_counts(tmp_path: Pat
     }
     assert counts["bookmetrics"] >= 3
     assert int(lines["updates"].replace(",", "")) == counts["book"] + counts["ticker"]
-    assert set(READERS) == UPDATES
+    assert {*READERS, BookSnapshot, BookDelta} == UPDATES
 
 
 async def test_an_unknown_ticker_is_refused_and_counted_and_the_others_live(tmp_path: Path) -> None:
