@@ -6,6 +6,8 @@
 | aggTrade      | trade           | at once; what one taker order traded at one price is one trade, with an id of its  |
 |               |                 | own kind                                                                           |
 | bookTicker    | quote           | the best bid and ask, at each change; no time                                      |
+| depth         | book, delta,    | the changed levels, once a second, or with @100ms (depth@100ms) ten times: the     |
+|               | status          | whole book is kept of them and of snapshots (docs/books.md)                        |
 | depth5, 10,   | book            | the best levels, conflated to one book a second, or with @100ms (depth5@100ms) to  |
 | 20            |                 | ten; no time                                                                       |
 | kline_1s … 1w | bar, 1 s … 7 d  | the current bar, conflated to one a second (kline_1s) or one in two; 6h, 12h, 1d,  |
