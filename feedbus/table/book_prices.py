@@ -65,11 +65,8 @@ class BookPrices:
     def read_delta(self, row: HasBest, event: BookDelta, at: int) -> None:
         """Takes in changes of the row's book."""
         kept = row.book
-        if kept is None:
-            return
-        was_there = kept.there
-        self._books.add_delta(kept, self.publisher, event)
-        if was_there:
+        if kept is not None:
+            self._books.add_delta(kept, self.publisher, event)
             self._changed(row, kept, at)
 
     def add_status(self, event: Status) -> None:

@@ -1,61 +1,133 @@
-"""The best prices of books in the live table: those of a right book, changed by its deltas, and none of a lost one."""
+"""The best prices of books in the live table: whatever comes, they are those of the naive book, or there are none."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from feedbus.schema.events import BookDelta, BookSnapshot, Event, Gap, Level, Quote, Status, Ticker
+from feedbus.schema.events import (
+    BookDelta,
+    BookSnapshot,
+    Event,
+    Gap,
+    Level,
+    MarketData,
+    Quote,
+    Status,
+    Ticker,
+    TrustState,
+)
 from feedbus.table.market_table import MarketTable
+from feedbus.testing.strategies import examples
+from tests.naive_books import BOOK_EVENTS, PUBLISHER, SYMBOL, VENUE, NaiveBook
 
-NOW = 1_700_000_000_000_000_000
-Prices = tuple[float | None, float | None]
-
-
-def book(at: int, sequence: int, bid: float = 10.0, ask: float = 11.0) -> BookSnapshot:
-    return BookSnapshot("v", "S", 0, NOW + at, [(bid, 1.0), (bid - 1, 1.0)], [(ask, 1.0)], sequence, True, True)
+NONE = (None, None)
 
 
-def delta(at: int, sequence: int, *bids: Level) -> BookDelta:
-    return BookDelta("v", "S", 0, NOW + at, [*bids], [], sequence, sequence)
+def best_of(table: MarketTable) -> tuple[float | None, float | None]:
+    return next(((row.bid, row.ask) for row in table.snapshot(100, 10).rows if row.symbol == SYMBOL), NONE)
 
 
-def status(at: int, state: str) -> Status:
-    return Status("v", "S", 0, NOW + at, state, "", 0, 1, "book")  # type: ignore[arg-type]
+@examples(150)
+@given(st.lists(BOOK_EVENTS, max_size=14))
+def test_the_best_prices_are_those_of_the_naive_book(events: list[MarketData | Gap]) -> None:
+    table, naive = MarketTable(0), NaiveBook()
+    for number, event in enumerate(events):
+        naive.add(event)
+        table.add(event, PUBLISHER, number)
+        bids, asks = naive.levels() or ([], [])
+        assert best_of(table) == (bids[0][0] if bids else None, asks[0][0] if asks else None)
 
 
-def quote(at: int) -> Quote:
-    return Quote("v", "S", 0, NOW + at, 20.0, 1.0, 21.0, 1.0, None)
+def picture(bid: float = 10.0, sequence: int = 5) -> BookSnapshot:
+    return BookSnapshot(VENUE, SYMBOL, 1, 2, [(bid, 1.0)], [(11.0, 1.0)], sequence, True, True)
 
 
-GAP = Gap("book.v.S", "p", 1, 1, 1, "lost")
-EVERYTHING = Gap("", "p", 1, None, None, "restart")
-TICKER = Ticker("v", "S", 0, NOW, bid=5.0, ask=6.0)
+def delta(first: int, *bids: Level) -> BookDelta:
+    return BookDelta(VENUE, SYMBOL, 1, 2, list(bids), [], first, first)
+
+
+def status(state: TrustState, symbol: str = SYMBOL) -> Status:
+    return Status(VENUE, symbol, 1, 2, state, "", 0, 1)
+
+
+def ticker(bid: float | None, ask: float | None) -> Ticker:
+    return Ticker(VENUE, SYMBOL, 1, 2, bid=bid, ask=ask)
+
+
+def gap(topic: str = "", publisher: str = PUBLISHER) -> Gap:
+    return Gap(topic, publisher, 1, None, None, "lost")
+
+
+QUOTE = Quote(VENUE, SYMBOL, 1, 2, 8.0, 1.0, 9.0, 1.0, None)
 
 
 @pytest.mark.parametrize(
-    ("events", "shown"),
+    ("events", "best"),
     [
-        ([book(0, 5), delta(1, 6, (10.5, 1.0))], (10.5, 11.0)),
-        ([book(0, 5), delta(1, 6, (10.0, 0.0))], (9.0, 11.0)),
-        ([book(0, 5), delta(1, 6, (10.0, 0.0), (9.0, 0.0))], (None, 11.0)),
-        ([delta(1, 6, (10.5, 1.0))], (None, None)),
-        ([book(0, 5), delta(1, 7, (10.5, 1.0))], (None, None)),  # a hole
-        ([book(0, 5), delta(1, 7), book(2, 7)], (10.0, 11.0)),
-        ([book(0, 5), GAP], (None, None)),
-        ([book(0, 5), EVERYTHING, delta(1, 6)], (None, None)),
-        ([book(0, 5), GAP, book(1, 9, 12.0, 13.0)], (12.0, 13.0)),
-        ([book(0, 5), status(1, "gapped")], (None, None)),
-        ([book(0, 5), status(1, "gapped"), book(2, 6), status(3, "live")], (10.0, 11.0)),
-        ([book(0, 5), status(1, "stale")], (None, None)),
-        ([book(0, 5), status(1, "stale"), status(2, "live")], (10.0, 11.0)),
-        ([book(0, 5), quote(1), GAP], (20.0, 21.0)),  # what isn't the book's stays
-        ([book(0, 5), quote(1), delta(2, 6, (10.5, 1.0))], (10.5, 11.0)),
-        ([book(0, 5), GAP, TICKER], (5.0, 6.0)),
+        ([picture(), delta(6, (10.5, 1.0))], (10.5, 11.0)),
+        ([picture(), delta(6, (10.0, 0.0))], (None, 11.0)),
+        ([picture(), QUOTE], (8.0, 9.0)),
+        ([picture(), QUOTE, delta(6, (10.5, 1.0))], (10.5, 11.0)),  # the newest, whatever it came in
+        ([QUOTE, delta(6, (10.5, 1.0))], (8.0, 9.0)),
+        # a loss takes what the book showed, and nothing else
+        ([picture(), gap()], NONE),
+        ([picture(), gap("", "another")], (10.0, 11.0)),
+        ([picture(), delta(7, (10.5, 1.0))], NONE),
+        ([picture(), QUOTE, gap()], (8.0, 9.0)),
+        ([picture(), gap(), ticker(8.0, 9.0)], (8.0, 9.0)),
+        ([picture(), gap(), ticker(8.0, 9.0), ticker(8.0, None)], (8.0, None)),
+        ([picture(), gap(), ticker(8.0, 9.0), delta(6, (10.5, 1.0))], (8.0, 9.0)),
+        ([picture(), gap(), QUOTE, gap()], (8.0, 9.0)),
+        ([picture(), gap(), picture(10.5, 9)], (10.5, 11.0)),
+        # what a publisher says
+        ([picture(), status("stale"), delta(6, (10.5, 1.0))], NONE),
+        ([picture(), status("stale"), delta(6, (10.5, 1.0)), status("live")], (10.5, 11.0)),
+        ([picture(), status("stale"), QUOTE, status("live")], (10.0, 11.0)),
+        ([status("stale"), picture()], NONE),
+        ([status("stale"), status("resyncing"), picture()], (10.0, 11.0)),
+        ([status("stale", "B"), gap(), picture()], (10.0, 11.0)),
     ],
 )
-def test_a_row_shows_the_best_of_a_right_book_and_nothing_of_a_lost_one(events: list[Event], shown: Prices) -> None:
-    table = MarketTable(NOW)
-    for event in events:
-        table.add(event, publisher="p")
-    (row,) = table.snapshot(NOW + 10, 10).rows
-    assert (row.bid, row.ask) == shown
+def test_what_a_book_showed_goes_with_the_book(
+    events: list[MarketData | Gap], best: tuple[float | None, float | None]
+) -> None:
+    table = MarketTable(0)
+    for number, event in enumerate(events):
+        table.add(event, PUBLISHER, number)
+    assert best_of(table) == best
+
+
+def test_a_status_is_no_update_and_makes_no_row() -> None:
+    table = MarketTable(0)
+    added: list[Event] = [status("stale"), status("live", "B"), gap(), picture(), delta(6, (10.5, 1.0)), delta(6)]
+    for event in added:
+        table.add(event, PUBLISHER, 5)
+    table.add(status("quiet"), PUBLISHER, 90)
+    snapshot = table.snapshot(100, 10)
+    assert (snapshot.updates, snapshot.gaps, [(row.updates, row.age_ns) for row in snapshot.rows]) == (3, 1, [(3, 95)])
+
+
+@pytest.mark.parametrize(("state", "best"), [("live", (10.0, 11.0)), ("stale", NONE)])
+def test_only_a_state_that_matters_takes_a_place(
+    state: TrustState, best: tuple[float | None, float | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedbus.table.market_table.MAX_INSTRUMENTS", 1)
+    table = MarketTable(0)
+    for event in (status(state, "B"), picture(), delta(6)):
+        table.add(event, PUBLISHER, 1)
+    assert best_of(table) == best
+
+
+def test_a_book_of_another_publisher_is_lost_by_its_gap() -> None:
+    table = MarketTable(0)
+    table.add(picture(), PUBLISHER, 1)
+    table.add(picture(10.5), "q", 2)
+    table.add(gap(), PUBLISHER, 3)
+    assert best_of(table) == (10.5, 11.0)
+    table.add(delta(6), PUBLISHER, 4)
+    table.add(gap("", "q"), "q", 4)
+    assert best_of(table) == (10.5, 11.0)  # the newest of it was another publisher's
+    table.add(gap(f"book.{VENUE}.{SYMBOL}"), "q", 5)
+    assert best_of(table) == NONE

@@ -113,6 +113,7 @@ def row(*events: Event) -> RowView:
         ([book(10.0, 11.0), ticker(9.0, None, at=NOW + 1)], (9.0, 11.0, None)),
         # tests/table/test_book_prices.py has more about books that come in deltas
         ([book(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
+        ([book(10.0, 11.0), delta(NOW + 2), ticker(9.0, 12.0, at=NOW + 1)], (10.0, 11.0, None)),
         ([quote(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
         ([ticker(10.0, 11.0), delta(NOW + 1)], (10.0, 11.0, None)),
         ([book(10.0, 11.0), delta(NOW + 1), quote(10.5, 11.0, NOW + 2)], (10.5, 11.0, None)),

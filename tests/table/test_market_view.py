@@ -24,6 +24,7 @@ from feedbus.schema.events import (
     Gap,
     Level,
     Quote,
+    Status,
     Ticker,
     Trade,
 )
@@ -515,6 +516,7 @@ EVENTS: st.SearchStrategy[Event] = st.one_of(
         st.dictionaries(st.sampled_from(["live", "refused"]), COUNTS), NUMBERS, FLOATS, COUNTS,
     ),
     st.just(Gap("", "moex", 1, None, None, "lost")),
+    st.builds(Status, TEXTS, TEXTS, TIMES, TIMES, st.sampled_from(["live", "stale", "gapped"]), TEXTS, TIMES, COUNTS),
     st.builds(
         Bar, st.just("A"), st.just("A"), TIMES, TIMES, st.sampled_from(["venue", "trades", "ticker"]),
         st.integers(1, 2**40), TIMES, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, FLOATS, st.none(), FLOATS, FLOATS, FLOATS,
