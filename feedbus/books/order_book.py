@@ -78,12 +78,6 @@ class OrderBook:
         self.replace(event.bids, event.asks, bids_whole=event.bids_whole, asks_whole=event.asks_whole)
         self.sequence, self.ts_event, self.ts_recv = event.venue_sequence, event.ts_event, event.ts_recv
 
-    def forget(self) -> None:
-        """Nothing is known of the book any more."""
-        self.bids.forget()
-        self.asks.forget()
-        self.sequence = None
-
     # What can be asked
 
     @property

@@ -258,9 +258,9 @@ class Connector:
             raise
         finally:
             self.session = self._connection = None
-            self._owner.publish(session.ended())
             self._past_counts.update(session.counters())
             self._past_bytes += connection.bytes_received
+            self._owner.publish(session.ended())
 
     async def _receive_until_wake(self, session: Session, connection: Connection) -> Iterable[Effect]:
         """Receive and publish data until the Session yields another effect, or has to be called. Returns its effects.

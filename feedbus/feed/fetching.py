@@ -63,7 +63,7 @@ def _always() -> bool:
 
 class Fetcher:
     """Carries out Fetches. `requests` counts those that were begun, `failures` those that ended in an error, by
-    cause.
+    cause, and `dropped` those that nobody waited for any more when their turn came.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Fetcher:
         has none, and `rank` orders what waits. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
+        self.dropped = 0
         self.failures: Counter[str] = Counter()
         self._services = services
         self._hold = hold
@@ -94,7 +95,6 @@ class Fetcher:
         self._wall_ns = wall_ns
         self._weights = weights
         self._rank = rank
-        self.dropped = 0  # Fetches that nobody waited for any more when their turn came
         self._waiting: list[tuple[_Place, _WaitingFetch]] = []  # a heap
         self._ranked_at = -inf  # when all of them were last ranked
         self._asked = 0
@@ -130,11 +130,11 @@ class Fetcher:
         """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
             clients: dict[str, http.HttpClient] = {}
-            slots = trio.Semaphore(AT_A_TIME)
+            slots, making = trio.Semaphore(AT_A_TIME), trio.Lock()
             task_status.started()
             while True:
                 await slots.acquire()
-                nursery.start_soon(self._carry_out, await self._next(), clients, stack, slots)
+                nursery.start_soon(self._carry_out, await self._next(), clients, stack, slots, making)
 
     async def _next(self) -> _WaitingFetch:
         """Wait until a request may be sent, and return the one whose turn it is."""
@@ -173,14 +173,20 @@ class Fetcher:
         return waiting.fetch.urgency, self._rank(waiting.fetch), waiting.number
 
     async def _carry_out(
-        self, waiting: _WaitingFetch, clients: dict[str, http.HttpClient], stack: AsyncExitStack, slots: trio.Semaphore
+        self,
+        waiting: _WaitingFetch,
+        clients: dict[str, http.HttpClient],
+        stack: AsyncExitStack,
+        slots: trio.Semaphore,
+        making: trio.Lock,
     ) -> None:
         fetch, answered = waiting.fetch, waiting.answered
         told: int | None = None
         try:
             self.requests += 1
-            if fetch.service not in clients:
-                clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
+            async with making:  # so that requests that begin together share one client
+                if fetch.service not in clients:
+                    clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
             got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
             told = _number(got.headers.get(self._weights.header, "")) if self._weights is not None else None
         except VenueError as error:

@@ -12,11 +12,10 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
+from feedbus.feed.budgets import WORTH_TELLING
+
 RESERVE = 0.05
 """The share of the budget that we never use."""
-
-WORTH_TELLING = 1.0
-"""Seconds. Shorter waits aren't counted."""
 
 
 class WeightBudget:

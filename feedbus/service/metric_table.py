@@ -149,6 +149,11 @@ FEED: Sequence[MetricSeries[Feed]] = (
     ),
     MetricSeries("feedbus_feed_http_requests_total", "HTTP requests to the venue.", lambda feed: feed.fetcher.requests),
     MetricSeries(
+        "feedbus_feed_http_dropped_total",
+        "HTTP requests that were not sent, because the connection that wanted them was gone when their turn came.",
+        lambda feed: feed.fetcher.dropped,
+    ),
+    MetricSeries(
         "feedbus_feed_http_failures_total",
         "HTTP requests that failed or in which the venue refused our credentials, by cause.",
         lambda feed: dict.fromkeys(CAUSES, 0) | feed.fetcher.failures,

@@ -14,7 +14,7 @@ from feedbus.errors import ClosedByPeer, ConnectFailed, RateLimited, TimedOut, V
 from feedbus.feed.connection_log import ConnectionLog
 from feedbus.feed.connector import Connector
 from feedbus.runtime.backoff import Backoff
-from feedbus.schema.events import BookSnapshot, MarketData
+from feedbus.schema.events import BookSnapshot, MarketData, Status
 from feedbus.testing.fake_transport import FakeConnection, FakeDial
 from feedbus.testing.fake_venue import FakeAccount, FakeSession
 from feedbus.transport import DialOptions
@@ -351,7 +351,12 @@ ANSWER = FetchResponse(200, b"book", 7)
 
 
 class FetchingSession(FakeSession):
-    """Asks for a snapshot when it is opened; says what it is called with, and wants a tick 100 s after each."""
+    """Asks for a snapshot when it is opened; says what it is called with, and wants a tick 100 s after each. At its end
+    it takes back what it said, with its generation.
+    """
+
+    def ended(self) -> Sequence[MarketData]:
+        return [Status("fake", "A", 0, 1, "resyncing", "connecting", 1, self.generation, "book")]
 
     def opened(self, now: float) -> Iterator[Effect]:
         yield Ready()
@@ -410,6 +415,23 @@ async def test_an_answer_to_a_session_that_is_over_is_dropped(fetching: Stage, m
         fetching.owner.fetches[1][1](ANSWER)
         connection = await fetching.connection()
         assert len(connection.sent) == 1
+
+
+async def test_what_a_session_says_at_its_end_is_published_and_what_it_still_asks_is_not_wanted(
+    fetching: Stage, mock_clock: MockClock
+) -> None:
+    async with fetching.running():
+        first = fetching.owner.is_wanted
+        assert first()
+        (await fetching.connection()).fail(ClosedByPeer(1001))
+        await wait_all_tasks_blocked()
+        ended = [each for batch in fetching.owner.published for each in batch if isinstance(each, Status)]
+        assert ([status.generation for status in ended], first()) == ([1], False)
+        mock_clock.jump(5)
+        await wait_all_tasks_blocked()
+        assert (fetching.owner.is_wanted(), first()) == (True, False)
+    ended = [each for batch in fetching.owner.published for each in batch if isinstance(each, Status)]
+    assert [status.generation for status in ended] == [1, 2]  # a connection that we close ourselves is over, too
 
 
 async def test_when_the_account_changes_the_session_is_called_and_its_timer_stays(

@@ -146,15 +146,14 @@ class BookSync:
         """A message of the stream came that can't be read: what it changed isn't known."""
         out: list[Effect] = []
         self._ts_recv = ts_recv
-        if self.book is None and self._buffer is not None:
-            self._buffer = DiffBuffer()
-            self._held = None
-            self._link_by = inf
-            self._turns.lost(now)
-            self._ask_if_due(now, out)
-        elif self.book is not None:
-            self._counts["depth_damaged"] += 1
+        self._counts["depth_damaged"] += 1
+        if self.book is not None:
             self._lose("resyncing", "hole", DiffBuffer(), now, out)
+        elif self._buffer is not None:
+            self._buffer = DiffBuffer()
+            self._say("resyncing", "hole", out)
+            if self._held is not None:
+                self._useless(now, out)
         return out
 
     def quote(self, quote: Quote, now: float) -> Sequence[Effect]:

@@ -23,8 +23,8 @@ from feedbus.venues.protocol import Effect, Fetch, FetchResponse, RestLimit, Sub
 AT_ONCE = 20
 """How many books are published again in one call, so that others get their turn."""
 
-TOGETHER = 0.02
-"""Seconds: books whose turn comes within so short a time are published together."""
+TOGETHER = 0.05
+"""Seconds: books whose turn comes within so short a time are published together, the first of them so much later."""
 
 GOLDEN = 0.618034
 """Multiples of it, without their whole parts, are spread evenly between 0 and 1, however many there are."""
@@ -52,6 +52,7 @@ class KeptBooks:
         self, options: BinanceOptions, pace: AuditPace, counts: Counter[str], generation: Callable[[], int]
     ) -> None:
         self._options = options
+        self._every = options.republish_s - TOGETHER
         self._pace = pace
         self._counts = counts
         self._generation = generation
@@ -81,7 +82,7 @@ class KeptBooks:
         share = (len(self._scheduled) * GOLDEN) % 1.0  # spreads what would otherwise fall on one moment
         if symbol not in self._scheduled:
             self._scheduled.add(symbol)
-            heapq.heappush(self._turns, (now + self._options.republish_s * share, symbol))
+            heapq.heappush(self._turns, (now + self._every * share, symbol))
             if self._options.audit_s:
                 heapq.heappush(self._audits, (now + self._options.audit_s * (1 + share) / 2, symbol))
         return sync.begin(ts_recv)
@@ -109,7 +110,7 @@ class KeptBooks:
             when, symbol = heapq.heappop(self._turns)
             if (kept := self._by_symbol.get(symbol)) is not None:
                 # A turn that was missed isn't made up for, and the others keep their distance.
-                heapq.heappush(self._turns, (max(when + self._options.republish_s, now), symbol))
+                heapq.heappush(self._turns, (max(when + self._every, now), symbol))
                 if kept.shown and kept.book is not None:
                     out.append(kept.picture(kept.book, self._options.republish_levels))
             else:
