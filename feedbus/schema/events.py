@@ -16,6 +16,7 @@ A value that the venue doesn't give is None, never 0 or NaN.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
@@ -29,6 +30,10 @@ Level = tuple[float, float]
 OLD_PICTURE = 3_600_000_000_000
 """Nanoseconds. Where an event is so much older than its receipt, the market has been still that long (a book that we
 get after the session has ended), and the age doesn't say how late the venue's data is."""
+
+DELAYED_AFTER = 60_000_000_000
+"""Nanoseconds. Where the time from an event at the venue to its receipt is longer, its data is delayed. What is shorter
+may be the difference of two clocks."""
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False, tag_field="kind"):
@@ -54,6 +59,14 @@ class Trade(MarketEvent, frozen=True, array_like=True, gc=False, tag="trade"):
     size: float
     side: Side | None
     trade_id: int | str | None
+
+    def precedes(self, other: Trade) -> bool:
+        """Whether this one was before another trade of its instrument: by their times, and where these are the same by
+        their ids. A trade may come late, behind those that it precedes; the last price isn't its then."""
+        if self.ts_event != other.ts_event:
+            return self.ts_event < other.ts_event
+        mine, its = self.trade_id, other.trade_id
+        return isinstance(mine, int) and isinstance(its, int) and mine < its
 
 
 class Quote(MarketEvent, frozen=True, array_like=True, gc=False, tag="quote"):
@@ -147,7 +160,8 @@ class Bar(MarketEvent, frozen=True, array_like=True, gc=False, tag="bar"):
 
 
 class BookMetrics(MarketEvent, frozen=True, array_like=True, gc=False, tag="bookmetrics"):
-    """Numbers drawn from a book. `bid_depth`, `ask_depth` and `imbalance` are parallel to `levels`.
+    """Numbers drawn from a book. `bid_depth`, `ask_depth` and `imbalance` are parallel to `levels`, which has only
+    those depths that are known on both sides.
 
     Spread, mid and microprice are in the quote currency, depths in the unit of size, `liquidity` in both multiplied;
     `relative_spread` (of the mid) and `imbalance` (-1 to 1) have none. docs/analytics.md has the formulas.
@@ -211,8 +225,9 @@ class FeedStatus(MarketEvent, frozen=True, array_like=True, gc=False, tag="feed"
     `reason` says why it is not online, "" when it is. `connections_up` and `connections_wanted` are the whole
     feed's. `instruments` counts this connection's instruments by state: wanted (nothing sent yet), sent,
     confirmed (no data yet), live (data seen on every channel), refused. `updates_per_s` is how many events of any
-    kind this connection brought a second, over the time since its last FeedStatus. `delay_s` is how far its
-    events lag receipt, None when unknown. `generation` counts the connection's attempts to connect, from 1.
+    kind this connection brought a second, over the time since its last FeedStatus. `delay_s` is how far
+    receipt is behind its events (the least of the last seconds, without the steps of our clock; negative when our clock
+    is behind), None when unknown. `generation` counts the connection's attempts to connect, from 1.
     """
 
     WORD: ClassVar[str] = "feed"
@@ -233,18 +248,32 @@ delayed and closed say that they are old, and quiet and live that they are the p
 UNUSABLE_STATES: frozenset[TrustState] = frozenset({"unsubscribed", "resyncing", "gapped", "stale"})
 """The states in which the prices may not be used."""
 
-TRUST_REASONS = (
-    "",  # live
-    "connecting",  # the connection is away
-    "first_picture",  # subscribed, and the first whole picture hasn't come yet
-    "hole",  # updates are missing between two that came
-    "overflow",  # more came than could be kept until the picture was there
-    "audit",  # the venue says something else in another place: a new snapshot, or the best bid and ask
-    "crossed",  # the best bid isn't below the best ask
-    "exhausted",  # the price has left the levels that are known
-    "unwanted",  # nobody here asks for it any more
-)
-"""Why a state is what it is. docs/books.md explains each."""
+TRUST_REASONS: Mapping[str, str] = {
+    "": "",  # live
+    "connecting": "its connection is away",
+    "login": "its connection isn't logged in yet",
+    "unconfirmed": "the venue hasn't confirmed its subscription",
+    "first_picture": "its first data hasn't come yet",
+    "buffering": "its changes wait for a full picture",
+    "moved": "it moves to another connection",
+    "hole": "updates are missing",
+    "audit": "a fresh snapshot, or a best bid and ask, says otherwise",
+    "crossed": "the best bid isn't below the best ask",
+    "overflow": "more came than could be kept",
+    "exhausted": "the price has left the levels that are known",
+    "counters": "the venue's sums of the day went back",
+    "silent": "nothing has come for longer than usual",
+    "late": "its data is old when it comes",
+    "halted": "the venue has halted its trading",
+    "closed": "it isn't traded now",
+    "refused": "the venue refuses it",
+    "unwanted": "nobody asks for it",
+    "unheard": "nothing has been said of it yet",
+    "lost": "messages about it were lost on the bus",
+    "publisher_silent": "its publisher says nothing any more",
+}
+"""Why a state is what it is, and what that means in words. docs/trust.md explains each. The last three are never on the
+bus: readers of it (feedbus.Trust) make them."""
 
 
 class Status(MarketEvent, frozen=True, array_like=True, gc=False, tag="status"):
@@ -279,8 +308,9 @@ class Gap(Event, frozen=True, array_like=True, gc=False, tag="gap"):
     """Messages `first` to `last` (inclusive) of one stream did not arrive; made by the subscriber library.
 
     A bound that isn't known is None. `topic` is "" when all topics of the publisher may be concerned. `cause` is
-    "lost" (numbers are missing), "heartbeat" (a heartbeat is missing, and with it the last numbers that it told) or
-    "restart" (the publisher began a new epoch, and nobody knows what it still sent in the old one).
+    "lost" (numbers are missing), "heartbeat" (a heartbeat is missing, and with it the last numbers that it told),
+    "restart" (the publisher began a new epoch, and nobody knows what it still sent in the old one) or "silent" (it
+    hasn't said anything for longer than two heartbeats, and its bounds aren't known).
     """
 
     topic: str
@@ -288,7 +318,7 @@ class Gap(Event, frozen=True, array_like=True, gc=False, tag="gap"):
     epoch: int
     first: int | None
     last: int | None
-    cause: Literal["lost", "heartbeat", "restart"]
+    cause: Literal["lost", "heartbeat", "restart", "silent"]
 
 
 class Heartbeat(Event, frozen=True, array_like=True, gc=False, tag="heartbeat"):

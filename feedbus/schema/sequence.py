@@ -88,6 +88,11 @@ class Sequences:
         """By name, each publisher's present epoch, and the number of its newest heartbeat: 0 when none came yet."""
         return {name: (known.epoch, known.beat) for name, known in self._publishers.items()}
 
+    def silent(self, publisher: str) -> Gap:
+        """Returns the Gap that says that this publisher, of which something was received, says nothing any more. It is
+        about no numbers: whether any are missing shows when the publisher speaks again."""
+        return self._count(Gap("", publisher, self._publishers[publisher].epoch, None, None, "silent"))
+
     def _begin(self, publisher: str, epoch: int) -> Gap | None:
         before = self._publishers.get(publisher)
         if before is None and len(self._publishers) >= MAX_PUBLISHERS:

@@ -119,3 +119,24 @@ def test_kind_is_the_tag() -> None:
 )
 def test_has_price_asks_for_a_bid_an_ask_or_a_last_price(event: Event, priced: bool) -> None:
     assert has_price(event) is priced
+
+
+@pytest.mark.parametrize(
+    ("trade", "other", "precedes"),
+    [
+        ((4, 9), (5, 1), True),
+        ((5, 1), (4, 9), False),
+        ((5, 1), (5, 2), True),
+        ((5, 2), (5, 1), False),
+        ((5, 1), (5, 1), False),
+        ((5, None), (5, 1), False),
+        ((5, "a"), (5, "b"), False),
+    ],
+)
+def test_a_trade_precedes_another_by_its_time_and_then_by_its_id(
+    trade: tuple[int, int | str | None], other: tuple[int, int | str | None], precedes: bool
+) -> None:
+    def of(place: tuple[int, int | str | None]) -> Trade:
+        return Trade("moex", "SBER", place[0], 9, 1.0, 1.0, None, place[1])
+
+    assert of(trade).precedes(of(other)) is precedes
