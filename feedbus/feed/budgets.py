@@ -1,7 +1,8 @@
 """What a venue may be asked in a time, and the pause that it asked for. May touch the clock, and nothing else.
 
-A Budget is a token bucket whose waiters are served in the order in which they came. A Hold is a time in which nobody of
-a feed asks anything, because the venue said so. Whoever is cancelled while it waits costs the others nothing.
+A Budget is a feed's part in a Turnstile, whose waiters are served in the order in which they came. A Hold is a time in
+which nobody of a feed asks anything, because the venue said so. Whoever is cancelled while it waits costs the others
+nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from math import inf
 import trio
 
 from feedbus.errors import RateLimited
+from feedbus.venues.turns import WORTH_TELLING, RateBucket, TurnCounts
 
 MAX_WAITING = 4096
-"""How many may wait for one budget. A feed has at most 1000 connections, each of which waits once."""
-
-WORTH_TELLING = 1.0
-"""Seconds. Shorter waits are neither counted nor shown."""
+"""How many may wait for one turnstile. A feed has at most 1000 connections, each of which waits once."""
 
 UNSAID = 10.0
 """Seconds that nobody asks when the venue wants us to come later and doesn't say when."""
+
+UNSAID_BAN = 120.0
+"""The same seconds when it has banned us: the shortest bans of Binance last two minutes, and asking meanwhile makes
+them longer."""
 
 SPREAD = 1.0
 """Seconds over which the end of a Hold is spread at random, because the venue may have told many the same time."""
@@ -40,7 +43,8 @@ class Hold:
         `draw` is a random number in [0, 1).
         """
         self.asked += 1
-        wait = UNSAID if error.retry_after is None else error.retry_after
+        unsaid = UNSAID_BAN if error.banned else UNSAID
+        wait = unsaid if error.retry_after is None else error.retry_after
         self.until = max(self.until, now + wait + SPREAD * draw)
         return self.until - now
 
@@ -54,28 +58,13 @@ class Hold:
         await _sleep_past(lambda: self.until)
 
 
-class Budget:
-    """At most `count` turns in any `per_s` seconds, and none while the Hold lasts.
+class Turnstile:
+    """What all who ask a venue from one address share: at most `count` turns in any `per_s` seconds, as a RateBucket
+    gives them, and two of them at least `apart` seconds from one another."""
 
-    Half of the turns may be taken at once, and the other half come back evenly, over `per_s` seconds. So no time of
-    this length has more than `count` turns, wherever it begins, and the next turn is never far, even after a burst. Two
-    turns are at least `apart` seconds from one another.
-
-    Its counters are totals: `taken` turns, `waits` of at least WORTH_TELLING, and the `waited` seconds of all waits.
-    """
-
-    def __init__(self, name: str, count: int, per_s: float, hold: Hold, *, apart: float = 0.0) -> None:
-        self.taken = 0
-        self.waits = 0
-        self.waited = 0.0
-        self._limits = f"{count} in {per_s:g} s"
-        self._name = name
-        self._hold = hold
+    def __init__(self, count: int, per_s: float, *, apart: float = 0.0) -> None:
+        self.bucket = RateBucket(count, per_s)
         self._apart = apart
-        at_once = max(1, count // 2)
-        self._refill = per_s / max(1, count - at_once)  # seconds in which one turn comes back
-        self._early = (at_once - 1) * self._refill  # how long before the bucket is full again a turn may be taken
-        self._full_at = -inf
         self._last = -inf
         self._queue: OrderedDict[trio.Event, None] = OrderedDict()  # who waits; the first one's event is set
 
@@ -84,27 +73,54 @@ class Budget:
         """How many wait for their turn now."""
         return len(self._queue)
 
-    async def take(self) -> None:
-        """Wait for a turn, and take it. Raises RateLimited when MAX_WAITING are waiting already."""
+    async def take(self, hold: Hold, name: str) -> None:
+        """Wait for a turn while the Hold doesn't last, and take it. Raises RateLimited when MAX_WAITING are waiting
+        already."""
         if len(self._queue) >= MAX_WAITING:
-            raise RateLimited(f"{MAX_WAITING} are waiting for the {self._name} budget already")
-        asked_at, turn = trio.current_time(), trio.Event()
+            raise RateLimited(f"{MAX_WAITING} are waiting for the {name} budget already")
+        turn = trio.Event()
         self._queue[turn] = None
         self._call_first()
         try:
             await turn.wait()
-            await _sleep_past(self._free_at)
-            self._note(asked_at, trio.current_time())
+            await _sleep_past(lambda: max(self.bucket.free_at, self._last + self._apart, hold.until))
+            self._last = trio.current_time()
+            self.bucket.take(self._last)
         finally:
             del self._queue[turn]
             self._call_first()
 
+    def _call_first(self) -> None:
+        for turn in self._queue:
+            turn.set()
+            return
+
+
+class Budget(TurnCounts):
+    """A feed's part in a Turnstile, which may be shared. None of its turns is taken while the feed's Hold lasts; feeds
+    that share a turnstile have the same pauses."""
+
+    def __init__(self, name: str, turnstile: Turnstile, hold: Hold) -> None:
+        super().__init__()
+        self.turnstile = turnstile
+        self._name = name
+        self._hold = hold
+
+    async def take(self) -> None:
+        """Wait for a turn, and take it. Raises RateLimited when MAX_WAITING are waiting already."""
+        asked_at = trio.current_time()
+        self.waiting += 1
+        try:
+            await self.turnstile.take(self._hold, self._name)
+        finally:
+            self.waiting -= 1
+        self.took(trio.current_time() - asked_at)
+
     def wait_for(self, now: float) -> float:
         """How many seconds whoever came now would wait for the budget or the Hold, as far as it is known, 0 for less
-        than WORTH_TELLING. That turns are `apart` seconds from one another isn't worth telling.
+        than WORTH_TELLING. That turns are some time apart from one another isn't worth telling.
         """
-        bucket = max(self._full_at, now) + len(self._queue) * self._refill - self._early - now
-        wait = max(bucket, self._hold.left(now))
+        wait = max(self.turnstile.bucket.wait_behind(self.turnstile.waiting, now), self._hold.left(now))
         return wait if wait >= WORTH_TELLING else 0.0
 
     def reason(self, now: float) -> str:
@@ -115,22 +131,7 @@ class Budget:
             return ""
         if self._hold.left(now):
             return "the venue asked for a pause"
-        return f"the {self._name} budget ({self._limits}) allows no more at once"
-
-    def _free_at(self) -> float:
-        return max(self._full_at - self._early, self._last + self._apart, self._hold.until)
-
-    def _note(self, asked_at: float, now: float) -> None:
-        self.taken += 1
-        self._full_at = max(self._full_at, now) + self._refill
-        self._last = now
-        self.waited += now - asked_at
-        self.waits += now - asked_at >= WORTH_TELLING
-
-    def _call_first(self) -> None:
-        for turn in self._queue:
-            turn.set()
-            return
+        return f"the {self._name} budget ({self.turnstile.bucket}) allows no more at once"
 
 
 async def _sleep_past(when: Callable[[], float]) -> None:

@@ -17,19 +17,25 @@ from math import inf
 import trio
 
 from feedbus.bus.publisher import Publisher
-from feedbus.config import BudgetConfig, FeedConfig, credentials
+from feedbus.config import FeedConfig, credentials
 from feedbus.errors import LoginRefused, RateLimited
 from feedbus.feed import sharding
 from feedbus.feed.account_shell import AccountShell
-from feedbus.feed.budgets import Budget, Hold
-from feedbus.feed.connection_log import ConnectionLog
+from feedbus.feed.budgets import Hold
 from feedbus.feed.connector import Connector
+from feedbus.feed.delays import Delays
+from feedbus.feed.feed_budgets import FeedBudgets
+from feedbus.feed.feed_logs import FeedLogs
 from feedbus.feed.fetching import Fetcher
 from feedbus.feed.instruments import instruments_of_feed, publishing
 from feedbus.feed.listing import sampled
 from feedbus.feed.login import LoginGate
+from feedbus.feed.neighbours import Neighbours
+from feedbus.feed.pause_log import PauseLog
 from feedbus.feed.pauses import Pauses
-from feedbus.feed.weights import WeightBudget
+from feedbus.feed.repairs import Repairs
+from feedbus.feed.trust_shell import trust_of_feed
+from feedbus.feed.verifying import Verifier
 from feedbus.mask import Mask
 from feedbus.runtime.backoff import Backoff
 from feedbus.runtime.child import Child
@@ -39,12 +45,10 @@ from feedbus.schema.events import FeedStatus
 from feedbus.text import time_span
 from feedbus.transport import Dial, DialOptions
 from feedbus.venues import account_class
-from feedbus.venues.protocol import Limits
+from feedbus.venues.protocol import Account
 
 STATUS_EVERY = 5.0  # seconds
 STATUSES_AT_ONCE = 50  # of them, before others may go on
-DELAYED_AFTER = 60.0  # seconds from an event's time at the venue to its receipt, above which data is delayed
-CONNECT_APART = 0.05  # seconds between two attempts to connect, so that not all of them come at the same moment
 LOG_WAITS_EVERY = 60.0  # seconds between two log lines about connections that wait for their turn
 MAX_NOTICES = 256  # how many different notices are remembered, so that each is logged only once
 CRASHES_ALLOWED = 5  # in CRASH_PERIOD, besides one of each child: one bug may hit all connections at once
@@ -63,29 +67,29 @@ class Feed:
         options: DialOptions,
         *,
         cache_dir: str = "",
+        neighbours: Neighbours | None = None,
         draw: Callable[[], float] = random.random,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        """`cache_dir` is the directory for the copy of the list of symbols, where they are chosen from one. `draw`
-        gives random numbers in [0, 1), `wall_ns` the time in nanoseconds since the epoch.
+        """`cache_dir` is the directory for the copy of the list of symbols, where they are chosen from one.
+        `neighbours` knows the other feeds of this process; None when there are none. `draw` gives random numbers in
+        [0, 1), `wall_ns` the time in nanoseconds since the epoch.
 
         Raises ConfigError for what the venue's Account doesn't accept.
         """
         self.name = config.name
         cls = account_class(config.venue)
-        self.account = cls(config.credentials, config.channels, config.options)
+        self.account = self.make_account(config)
         self.services = {**self.account.services, **config.services()}
         self.hold = Hold()  # while it lasts, nobody of this feed asks the venue anything
-        allowed = config.budgets.connects or cls.limits.connects
-        self.connects = Budget("connect", allowed.count, allowed.per_s, self.hold, apart=CONNECT_APART)
-        self.budgets: dict[str, Budget | WeightBudget] = {"connects": self.connects}
-        if (weights := _weights(config, cls.limits)) is not None:
-            self.budgets["rest_weight"] = weights
+        self._neighbours = neighbours or Neighbours()
+        budgets = FeedBudgets(config, cls.limits, self.services, self._neighbours, self.hold)
+        self.connects, self.budgets, self.turns = budgets.connects, budgets.by_name, budgets.turns
         self.fetcher = Fetcher(
             self.services,
             self.hold,
             rate_limited=self.rate_limited,
-            weights=weights,
+            weights=budgets.weights,
             rank=self.account.rank,
             ca_file=config.ca_file,
             proxies=config.proxies,
@@ -97,14 +101,10 @@ class Feed:
         self.supervisors: list[Supervisor] = []
         self.first_attempt = trio.Event()  # set after the first attempt to log in or to get the list, successful or not
         self.fetch = self.fetcher.fetch
-        self.draw = draw
-        self._config = config
-        self._dial = dial
-        self._options = options
-        self._wall_ns = wall_ns
+        self.draw, self._wall_ns = draw, wall_ns
+        self._config, self._dial, self._options = config, dial, options
         self._login = LoginGate(config.login_retry, draw)
         self.pauses = Pauses(draw)
-        self.pause = self.pauses.wait
         self._up: set[str] = set()  # the names of the connectors that are logged in
         self._queued: set[Connector] = set()  # those that wait for their turn to connect
         self._wait_logged = -inf
@@ -116,13 +116,22 @@ class Feed:
             str, tuple[float, int]
         ] = {}  # by connector: the last status's time, and its events by then
         self._log = logging.getLogger(f"feedbus.{config.name}")
-        self.connection_log = ConnectionLog(self._log, self._standing)
+        self.logs = FeedLogs(self._log, self._standing, self.clean, self.budgets)
+        self.delays = Delays(self._log, self.account.time_resolution_ns, self._neighbours.clock, self._delay_turned)
+        self._pause_log = PauseLog(self._log, self.hold, self.clean)
         self.instruments = instruments_of_feed(
             config, self, cache_dir=cache_dir, backoff=self._backoff(), wall_ns=wall_ns
         )
         self.publish = publishing(publisher.publish, self.instruments)
+        self.trust = trust_of_feed(self.account, config, self.publish, wall_ns, self._log, cache_dir=cache_dir)
+        self.repairs = Repairs(self)
+        self.trust.repair = self.repairs.mend
         if config.selection is None:
             self._plan(config.symbols)
+
+    def make_account(self, config: FeedConfig) -> Account:
+        """The Account of the configuration. Raises ConfigError for what it doesn't accept."""
+        return account_class(config.venue)(config.credentials, config.channels, config.options)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run all connectors until cancelled. Where the symbols are chosen from a list, they are made when it has
@@ -131,12 +140,17 @@ class Feed:
         task_status.started()
         if (route := self._config.proxies.route(self._config.url)).proxy is not None:
             self._log.info("connections are made through the proxy %s (%s)", route.proxy, route.why)
+        await self.trust.load()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report)
+            nursery.start_soon(self._pause_log.run)
+            nursery.start_soon(self.repairs.run)
+            nursery.start_soon(Verifier(self).run)
             await self._supervisor().run()
 
     def _supervisor(self) -> Supervisor:
         children = [Child("http", self.fetcher.run), Child("account", self.account_shell.run)]
+        children += [Child("trust", self.trust.run)]
         children += [] if self.instruments is None else [Child("instruments", self.instruments.run)]
         children += [self._child(connector) for connector in self.connectors]
         allowed = CRASHES_ALLOWED + len(children) + (0 if self.connectors else self.connections_wanted())
@@ -165,6 +179,19 @@ class Feed:
             for number, shard in enumerate(shards)
             if shard
         ]
+
+    @property
+    def per_connection(self) -> int:
+        """How many symbols a connection may carry."""
+        return self._config.sharding.per_connection
+
+    async def restart(self, connector: Connector) -> None:
+        """Stop the actor of this connection and start it again. One that can't be stopped is left to the watchdog."""
+        connector.comes_back = True
+        for supervisor in self.supervisors:
+            await supervisor.remove(connector.name)
+            if connector.name not in supervisor.names():
+                supervisor.add(self._child(connector))
 
     def _backoff(self) -> Backoff:
         numbers = self._config.backoff
@@ -206,6 +233,14 @@ class Feed:
         """Publish the connector's status at once: its state or reason has changed."""
         (self._up.add if connector.state in UP_STATES else self._up.discard)(connector.name)
         self.publish([self.status(connector)])
+
+    def _delay_turned(self, name: str) -> None:
+        """The connection of this name is delayed and wasn't before, or the other way round: publish its status before
+        the data that shows it."""
+        self.trust.late(name, self.delays.is_delayed(name))
+        connector = next(each for each in self.connectors if each.name == name)
+        if connector.state in UP_STATES:
+            connector.set_state("delayed" if self.delays.is_delayed(name) else "online", connector.reason)
 
     def clean(self, text: str) -> str:
         """A text that came from outside, without our credentials and without what else the venue's Account hides."""
@@ -251,18 +286,23 @@ class Feed:
             self._log.warning(
                 "%s waits to connect behind %d others, for about %s: %s",
                 connector.name,
-                self.connects.waiting,
+                self.connects.turnstile.waiting,
                 time_span(self.connects.wait_for(now)),
                 reason,
             )
+
+    async def pause(self, connector: Connector, seconds: float) -> None:
+        """Wait before this connector's next attempt, for so many seconds at most."""
+        await self.pauses.wait(connector, seconds)
 
     def rate_limited(self, error: RateLimited) -> float:
         """The venue wants us to come later. Returns the seconds for which nobody of this feed asks it anything."""
         now = trio.current_time()
         before = self.hold.left(now)
         wait = self.hold.obey(error, now, self.draw())
+        self._pause_log.asked(error, before, wait)
+        self._neighbours.hold(self.hold)
         if not before:
-            self._log.warning("the venue asked for a pause: nobody of this feed asks it anything for %.1f s", wait)
             for connector in self._queued:
                 self._show_budget(connector)
         return wait
@@ -339,7 +379,7 @@ class Feed:
                 await self._report_once()
                 await trio.sleep_until(next_report)
         finally:
-            self.connection_log.end_minute()
+            self.logs.end_minute()
 
     async def _report_once(self) -> None:
         if not self.connectors:
@@ -347,7 +387,7 @@ class Feed:
         for start in range(0, len(self.connectors), STATUSES_AT_ONCE):
             self.publish([self.status(each) for each in self.connectors[start : start + STATUSES_AT_ONCE]])
             await trio.lowlevel.checkpoint()
-        self.connection_log.end_minute(trio.current_time())
+        self.logs.end_minute(trio.current_time())
 
     def _standing(self) -> str:
         return f"{self.connections_up()} of {self.connections_wanted()} connections are up"
@@ -394,11 +434,11 @@ class Feed:
         now = trio.current_time()
         since, events = self._reported.get(connector.name, (now, connector.events))
         self._reported[connector.name] = (now, connector.events)
-        delay = None if connector.least_delay is None else connector.least_delay / 1e9
-        connector.delay, connector.least_delay = delay, None
-        if connector.state in UP_STATES and delay is not None:
-            connector.state = "delayed" if delay > DELAYED_AFTER else "online"
         session = connector.session
+        delay = self.delays.take(connector.delay, session.lateness() if session else None)
+        self.trust.late(connector.name, self.delays.is_delayed(connector.name))
+        if connector.state in UP_STATES:
+            connector.state = "delayed" if self.delays.is_delayed(connector.name) else "online"
         return FeedStatus(
             venue=self.account.venue,
             symbol=connector.name,
@@ -417,15 +457,6 @@ class Feed:
     def failures(self) -> Counter[str]:
         """How many attempts and connections have failed, by cause."""
         return sum((connector.failures for connector in self.connectors), Counter())
-
-
-def _weights(config: FeedConfig, limits: Limits) -> WeightBudget | None:
-    """The budget for requests over HTTP, where the venue has one."""
-    rest = limits.rest
-    if rest is None:
-        return None
-    allowed = config.budgets.rest_weight or BudgetConfig(rest.weight, rest.per_s)
-    return WeightBudget(allowed.count, allowed.per_s, rest.used_header)
 
 
 async def _run_connector(connector: Connector, *, task_status: trio.TaskStatus[None]) -> None:

@@ -19,25 +19,59 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from math import inf
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import trio
 
 from feedbus.errors import BadData, ConfigError, RateLimited, TimedOut, VenueError
 from feedbus.feed.budgets import Hold
-from feedbus.feed.weights import WeightBudget
-from feedbus.proxies import DIRECT, Proxies
+from feedbus.feed.weights import WeightBudget, WeightTurns
+from feedbus.proxies import DIRECT, Proxies, Proxy
+from feedbus.transport.refusals import TOO_MANY, seconds_of
 from feedbus.transport.tls import tls_context
 from feedbus.venues.protocol import Fetch, FetchResponse
-
-if TYPE_CHECKING:
-    from feedbus.transport import http
 
 AT_A_TIME = 8
 MAX_WAITING = 4096
 
+REFUSED = 400
+"""The statuses from here on say that a request wasn't answered as wanted."""
+
 Answered = Callable[[FetchResponse | VenueError], None]
+
+
+class AnsweredRequest(Protocol):
+    """What is needed of the answer to a request: its HTTP status and its body."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class RequestClient(Protocol):
+    """What is needed of a client of one service: feedbus.transport.http.HttpClient has it."""
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", *, heard: Callable[[int, Mapping[str, str]], object]
+    ) -> AnsweredRequest:
+        """Send one request and return its answer. `heard` is called with the status and the headers as soon as they
+        have come. Raises a VenueError when there is no answer."""
+
+
+OpenClient = Callable[[str, ssl.SSLContext | None, Proxy | None], AbstractAsyncContextManager[RequestClient]]
+"""Opens the client of the service at this base URL. Raises ConfigError for an address that is none."""
+
+
+def _over_http(
+    base: str, tls: ssl.SSLContext | None, proxy: Proxy | None
+) -> AbstractAsyncContextManager[RequestClient]:
+    from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
+
+    return http.client(base, tls=tls, proxy=proxy)
 
 
 RANK_EVERY = 1.0
@@ -57,13 +91,45 @@ _Place = tuple[int, tuple[float, ...], int]
 """What orders the waiting requests: urgency, rank, number."""
 
 
+class _Weighed:
+    """One request that is sent now, as far as its weight is counted. `budget` is None when it isn't."""
+
+    def __init__(self, budget: WeightBudget | None, weight: int) -> None:
+        self._budget = budget
+        self._weight = weight
+        self._begun = trio.current_time()
+        self._told: int | None = None
+        self._is_good = False
+        self._over_in: float | None = None
+
+    def heard(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of the answer has come, which tells what was used, whatever the status."""
+        if self._budget is None:
+            return
+        self._told = _number(headers.get(self._budget.header, ""))
+        self._is_good = status < REFUSED
+        if status == TOO_MANY:
+            self._over_in = seconds_of(headers.get("retry-after", ""), headers.get("date", ""))
+
+    def end(self) -> bool:
+        """It has been counted, as far as it ever is. Returns whether that is news."""
+        budget, self._budget = self._budget, None
+        if budget is not None:
+            now = trio.current_time()
+            budget.end(
+                self._weight, self._told, begun=self._begun, now=now, is_good=self._is_good, over_in=self._over_in
+            )
+        return budget is not None
+
+
 def _always() -> bool:
     return True
 
 
 class Fetcher:
     """Carries out Fetches. `requests` counts those that were begun, `failures` those that ended in an error, by
-    cause, and `dropped` those that nobody waited for any more when their turn came.
+    cause, and `dropped` those that nobody waited for any more when their turn came. `open_client` opens what sends the
+    requests to one service; it may be replaced until the first of them.
     """
 
     def __init__(
@@ -72,7 +138,7 @@ class Fetcher:
         hold: Hold,
         *,
         rate_limited: Callable[[RateLimited], object],
-        weights: WeightBudget | None = None,
+        weights: WeightTurns | None = None,
         rank: Callable[[Fetch], tuple[float, ...]] = lambda _: (),
         ca_file: str | None = None,
         proxies: Proxies = DIRECT,
@@ -80,12 +146,13 @@ class Fetcher:
     ) -> None:
         """`services` has the base URL of each service by its name. `rate_limited` is called when the venue wants us to
         come later, and makes the `hold` last until then. `ca_file` is a PEM file of the only certificate
-        authorities that are trusted, None for the system's. `weights` is the venue's budget, None when it
-        has none, and `rank` orders what waits. `proxies` says through which proxy each service is reached.
+        authorities that are trusted, None for the system's. `weights` are the feed's turns in the venue's budget, None
+        when it has none, and `rank` orders what waits. `proxies` says through which proxy each service is reached.
         """
         self.requests = 0
         self.dropped = 0
         self.failures: Counter[str] = Counter()
+        self.open_client: OpenClient = _over_http
         self._services = services
         self._hold = hold
         self._rate_limited = rate_limited
@@ -112,7 +179,8 @@ class Fetcher:
         self._came.set()
 
     async def get(self, fetch: Fetch) -> FetchResponse:
-        """Send a request and wait for the response. Raises the error with which it is answered otherwise."""
+        """Send a request and wait for the response. Raises the error with which it is answered otherwise. When this is
+        cancelled before the request's turn comes, the request is dropped."""
         arrived = trio.Event()
         answers: list[FetchResponse | VenueError] = []
 
@@ -120,8 +188,12 @@ class Fetcher:
             answers.append(answer)
             arrived.set()
 
-        self.fetch(fetch, answered)
-        await arrived.wait()
+        is_waited_for = True
+        self.fetch(fetch, answered, lambda: is_waited_for)
+        try:
+            await arrived.wait()
+        finally:
+            is_waited_for = False
         if isinstance(answers[0], VenueError):
             raise answers[0]
         return answers[0]
@@ -129,7 +201,7 @@ class Fetcher:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Carry out requests until cancelled."""
         async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
-            clients: dict[str, http.HttpClient] = {}
+            clients: dict[str, RequestClient] = {}
             slots, making = trio.Semaphore(AT_A_TIME), trio.Lock()
             task_status.started()
             while True:
@@ -144,7 +216,7 @@ class Fetcher:
             free_at = inf
             if (first := self._first(now)) is not None:
                 weights, weight = self._weights, first.fetch.weight
-                wait = weights.wait_for(weight, now) if weights is not None and weight else 0.0
+                wait = weights.budget.wait_for(weight, now) if weights is not None and weight else 0.0
                 if not wait:
                     heapq.heappop(self._waiting)
                     if weights is not None and weight:
@@ -175,20 +247,21 @@ class Fetcher:
     async def _carry_out(
         self,
         waiting: _WaitingFetch,
-        clients: dict[str, http.HttpClient],
+        clients: dict[str, RequestClient],
         stack: AsyncExitStack,
         slots: trio.Semaphore,
         making: trio.Lock,
     ) -> None:
         fetch, answered = waiting.fetch, waiting.answered
-        told: int | None = None
+        weights = self._weights.budget if self._weights is not None and fetch.weight else None
+        weighed = _Weighed(weights, fetch.weight)
         try:
             self.requests += 1
             async with making:  # so that requests that begin together share one client
                 if fetch.service not in clients:
                     clients[fetch.service] = await stack.enter_async_context(self._client(fetch.service))
-            got = await clients[fetch.service].request(fetch.method, fetch.path, fetch.body)
-            told = _number(got.headers.get(self._weights.header, "")) if self._weights is not None else None
+            client = clients[fetch.service]
+            got = await client.request(fetch.method, fetch.path, fetch.body, heard=partial(self._heard, weighed))
         except VenueError as error:
             if isinstance(error, RateLimited):
                 self._rate_limited(error)
@@ -203,17 +276,24 @@ class Fetcher:
         else:
             answered(FetchResponse(got.status, got.body, self._wall_ns()))
         finally:
-            if self._weights is not None and fetch.weight:
-                self._weights.end(fetch.weight, told, trio.current_time())
+            self._end(weighed)
             slots.release()
 
-    def _client(self, service: str) -> AbstractAsyncContextManager[http.HttpClient]:
-        """The client of one service. Raises ConfigError for an address that is none."""
-        from feedbus.transport import http  # most feeds ask nothing: they start without an HTTP library
+    def _heard(self, weighed: _Weighed, status: int, headers: Mapping[str, str]) -> None:
+        """The head of an answer has come. Others don't have to wait for the whole body of a good one. After any other
+        it has to be seen first whether nobody may ask."""
+        weighed.heard(status, headers)
+        if status < REFUSED:
+            self._end(weighed)
 
+    def _end(self, weighed: _Weighed) -> None:
+        if weighed.end():
+            self._came.set()  # whoever waits may go now
+
+    def _client(self, service: str) -> AbstractAsyncContextManager[RequestClient]:
+        """The client of one service. Raises ConfigError for an address that is none."""
         base = self._services[service]
-        headers = (self._weights.header,) if self._weights is not None and self._weights.header else ()
-        return http.client(base, tls=self._context(base), proxy=self._proxies.to(base), headers=headers)
+        return self.open_client(base, self._context(base), self._proxies.to(base))
 
     def _context(self, base: str) -> ssl.SSLContext | None:
         if base.startswith("https:") and self._tls is None:

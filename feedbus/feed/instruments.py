@@ -20,6 +20,7 @@ import trio
 from feedbus.config import FeedConfig
 from feedbus.errors import VenueError
 from feedbus.feed.budgets import Hold
+from feedbus.feed.feed_logs import FeedLogs
 from feedbus.feed.listing import Listed, instruments_of, symbols_of
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import Event, Instrument, MarketData, Ticker
@@ -32,6 +33,7 @@ DAY = 86_400.0  # seconds; the venue is asked again after at most so many
 EARLIER = 0.1  # the part of a day by which that is earlier, at most, so that not all ask at the same time of day
 RETRY_FIRST, RETRY_CAP = 10.0, 1800.0  # seconds; the bounds of the pauses after failures, while nobody waits
 MISSING_NAMED = 20  # how many symbols that the venue doesn't list are named in the log
+REFUSED_WITHIN = 10.0  # seconds that they are not named, because the venue may refuse them in its own words
 NEAREST = 3  # how many names are proposed for each of them
 AT_ONCE = 100  # instruments that are published together
 LATE = 60.0  # seconds by which the next lot may be late before this part counts as stuck
@@ -54,6 +56,7 @@ class InstrumentsOwner(Protocol):
     account: Account
     services: dict[str, str]
     hold: Hold
+    logs: FeedLogs
 
     @property
     def fetcher(self) -> Asker:
@@ -109,6 +112,7 @@ class InstrumentsShell:
         self._cache_dir = cache_dir
         self._wall_ns = wall_ns
         self._ask_at = -inf  # when the venue is to be asked next; it outlives a crash of this part
+        self._names: frozenset[str] = frozenset()  # all that the newest list has
         self._failed = False  # whether the venue gave no list when it was asked last
         self._reported: set[str] = set()  # the missing symbols that were named already
         self._wake = trio.Event()
@@ -134,6 +138,21 @@ class InstrumentsShell:
     def overdue(self, now: float) -> str | None:
         """What should have been done by `now` (trio's clock) and was not; None when nothing is late."""
         return f"{self._owner.name}: instruments aren't published" if now > self._due + LATE else None
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the venue hasn't answered the first question about its list yet, nor refused it."""
+        return not self._names and not self.failures
+
+    async def nearest(self, symbols: Sequence[str]) -> dict[str, list[str]] | None:
+        """The nearest names that the venue lists, by symbol; a symbol that it lists is its own. None without a list."""
+        names = self._names
+        if not names:
+            return None
+        if not symbols:
+            return {}
+        # In a thread, because among tens of thousands of names this takes longer than data should have to wait.
+        return await trio.to_thread.run_sync(_nearest, symbols, names, abandon_on_cancel=True)
 
     def hears_of_changes(self) -> bool:
         """Whether the venue's streams say that an instrument has changed."""
@@ -223,20 +242,23 @@ class InstrumentsShell:
         self._wake.set()
         if listed.gap is not None:
             return  # nobody knows what is in the rest
-        names = {each.symbol for each in listed.instruments}
+        names = self._names = frozenset(each.symbol for each in listed.instruments)
         wanted = frozenset(self.known.symbols)
         self.missing = wanted - names - listed.unlistable
-        await self._report_missing(names)
+        await self._report_missing()
 
-    async def _report_missing(self, names: Collection[str]) -> None:
-        """Log the symbols that the venue doesn't list and that weren't named before, with the nearest that it does."""
+    async def _report_missing(self) -> None:
+        """Log the symbols that the venue doesn't list and that weren't named before, with the nearest that it does.
+        Those that it refuses within REFUSED_WITHIN seconds are named by the line about that."""
         fresh = [symbol for symbol in self.known.symbols if symbol in self.missing and symbol not in self._reported]
-        self._reported.update(fresh)
         if not fresh:
             return
-        # In a thread, because among tens of thousands of names this takes longer than data should have to wait.
-        near = await trio.to_thread.run_sync(_nearest, fresh[:MISSING_NAMED], names, abandon_on_cancel=True)
-        for symbol, found in near.items():
+        self._reported.update(fresh)
+        if fresh:
+            await trio.sleep(REFUSED_WITHIN)
+        fresh = self._owner.logs.refusals.name_unlisted(fresh)
+        near = await self.nearest(fresh[:MISSING_NAMED])
+        for symbol, found in (near or {}).items():
             hint = f": did you mean {' or '.join(found)}?" if found else ", nor anything like it"
             self._log.warning("the venue doesn't list the symbol %s%s", symbol, hint)
         if len(fresh) > MISSING_NAMED:
@@ -297,4 +319,4 @@ def _is_elsewhere(config: FeedConfig) -> bool:
 def _nearest(missing: Sequence[str], names: Collection[str]) -> dict[str, list[str]]:
     """The nearest names that exist, by missing symbol."""
     known = Names(names)
-    return {symbol: known.nearest(symbol, NEAREST) for symbol in missing}
+    return {symbol: [symbol] if symbol in names else known.nearest(symbol, NEAREST) for symbol in missing}

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import tempfile
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +19,7 @@ import trio
 
 from feedbus.config.files import read_regular
 from feedbus.errors import BadData, TimedOut, VenueError
+from feedbus.feed.replaced_file import replace_file
 from feedbus.schema.events import Instrument
 from feedbus.text import time_span
 from feedbus.venues.listings import Listing, Lists, Selection, selected
@@ -233,18 +232,7 @@ def _write(path: Path, copy: _Copy, log: logging.Logger) -> None:
 
     A failure is only logged: the feed has its list, and runs without a copy.
     """
-    data = msgspec.json.encode(copy)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(path, msgspec.json.encode(copy))
     except OSError as error:
         log.warning("the list of symbols can't be kept: %s: %s", path, error.strerror or error)

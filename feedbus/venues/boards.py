@@ -15,6 +15,9 @@ _CURRENCIES_FUTURES_OPTIONS_INDICES = "CETS CNGD LIQB SPEC RFUD ROPD SNDX RTSI I
 
 BOARDS = frozenset(f"{_SHARES_AND_FUNDS} {_BONDS} {_CURRENCIES_FUTURES_OPTIONS_INDICES}".split())
 
+SHARES_AND_FUNDS = frozenset(board for board in _SHARES_AND_FUNDS.split() if board.startswith("TQ"))
+"""The main boards of shares and funds, which have the same hours."""
+
 BONDS = frozenset(_BONDS.split())
 """Those of bonds, which the exchange has in a market of their own."""
 

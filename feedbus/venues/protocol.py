@@ -16,14 +16,19 @@ taken when the bytes left the socket.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Literal, Protocol
 
 import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import MarketData
+from feedbus.trust import phases
+from feedbus.trust.evidence import Evidence
+from feedbus.trust.phases import Phase
 from feedbus.venues import trading_days
+from feedbus.venues.trading_sessions import Calendar
+from feedbus.venues.turns import Turns
 
 
 class Subscription(msgspec.Struct, frozen=True, order=True):
@@ -117,10 +122,22 @@ class Resync(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Righted(msgspec.Struct, frozen=True):
+    """What a Resync was about is right again, after so many seconds. Said of what took long."""
+
+    subscription: Subscription
+    after_s: float
+
+
 class Skipped(msgspec.Struct, frozen=True):
-    """A frame, or a part of one, could not be used and was passed over. The conversation goes on."""
+    """A frame, or a part of one, could not be used and was passed over. The conversation goes on.
+
+    `subscription` is the one of which a whole message is lost by that, and which the next message makes whole again;
+    None where nothing is lost, or nobody knows of which.
+    """
 
     error: BadData
+    subscription: Subscription | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -151,6 +168,7 @@ Effect = (
     | Confirmed
     | Refused
     | Resync
+    | Righted
     | Skipped
     | Notice
     | Close
@@ -161,10 +179,11 @@ AccountEffect = Fetch | WakeAt | Ready | Notice | Fatal
 
 
 class Session(Protocol):
-    """One conversation with a venue on one connection. `generation` counts the attempts to connect; the shell sets it
-    before anything else."""
+    """One conversation with a venue on one connection. `generation` counts the attempts to connect, and `turns` say
+    when the next request may go out; the shell sets both before anything else."""
 
     generation: int
+    turns: Turns
 
     def opened(self, now: float) -> Iterable[Effect]:
         """The WebSocket is open."""
@@ -184,12 +203,24 @@ class Session(Protocol):
     def unsubscribe(self, symbols: Sequence[str], now: float) -> Iterable[Effect]:
         """End the subscriptions of these symbols."""
 
+    def resubscribe(self, subscriptions: Sequence[Subscription], reason: str, now: float) -> Iterable[Effect]:
+        """End these subscriptions, which are of symbols that are wanted, and ask for them anew, without touching any
+        other. Yields a Resync with the reason for each that is made anew; one that isn't asked for at present, because
+        it waits for its turn or was refused, stays as it is.
+        """
+
+    def absent(self, symbols: Collection[str], now: float) -> Iterable[Effect]:
+        """The venue's list doesn't have these symbols, of those that are wanted. What the venue has confirmed of them
+        all the same, and has sent nothing of for some time, counts as refused: yields a Refused for each, once, and a
+        Confirmed when data comes after all. One that isn't among them in a later call is listed now.
+        """
+
     def closing(self) -> Iterable[Effect]:
         """The connection is about to be closed from our side: returns what is sent last."""
 
-    def ended(self) -> Sequence[MarketData]:
-        """The connection is gone, and this Session with it: returns what is published last, such as that data isn't to
-        be trusted any more."""
+    def lateness(self) -> int | None:
+        """By how many nanoseconds the data that came since the last call is late at least, by what it says itself; None
+        where it says nothing. This is for venues whose times (`ts_event`) may be those at which messages are sent."""
 
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
@@ -226,14 +257,18 @@ class Limits(msgspec.Struct, frozen=True):
     """What the venue allows, or None where it says nothing.
 
     `connections` is how many an account may have open at a time; `subscriptions` is how many a connection may carry,
-    where each channel of each symbol counts as one. `connects` is how often a feed connects, failed attempts included,
-    unless its configuration says otherwise.
+    where each channel of each symbol counts as one. `connects` is how often one address connects, failed attempts
+    included, `rest` the weight of its requests over HTTP, and `subscribes` how often it asks to subscribe or to
+    unsubscribe, on all connections together. `messages` is what one connection sends, our pings and pongs included.
+    The configuration may say otherwise.
     """
 
     connections: int | None = None
     subscriptions: int | None = None
     connects: Rate = USUAL_CONNECTS
     rest: RestLimit | None = None
+    subscribes: Rate | None = None
+    messages: Rate | None = None
 
 
 class NoOptions(msgspec.Struct, frozen=True):
@@ -244,15 +279,27 @@ class Account(Protocol):
     """What the connections of one venue account share. Made from configuration, so it raises ConfigError.
 
     Options is the struct of what `options` may hold in the configuration, every field with a default and a type that
-    bounds it. `services` are the addresses of its Fetches by name, which the configuration may replace by others.
-    `units` are the words for what volumes are counted in: "trades" for the size of a trade, "ticker" for the volume of
-    a day; a missing one is the venue's own affair. `public` are values of credentials that everybody knows, such as
-    those of a guest; every other value is a secret and is hidden wherever the venue repeats it.
+    bounds it. Its class may say by ABOUT_CHANNELS which channels an option is about, by the option's name, and by
+    NAMES_SYMBOLS which options are lists of symbols or mappings of symbols to values: a configuration is refused in
+    which such an option would do nothing. `services` are the addresses of its Fetches by name, which the configuration
+    may replace by others. `units` are the words for what volumes are counted in: "trades" for the size of a trade,
+    "ticker" for the volume of a day; a missing one is the venue's own affair. `public` are values of credentials that
+    everybody knows, such as those of a guest; every other value is a secret and is hidden wherever the venue repeats
+    it.
+    One whose Sessions ask for things over HTTP may have `heaviest`, the weight of the heaviest of these requests, 0 if
+    its channels need none: a configuration is refused in which they can't be asked.
     `closed_statuses` are the values of a Ticker's `status` at which the instrument isn't traded for some time, so that
-    no data is no fault. `kinds` are the topic words of what a channel's frames become, by channel, and `bar_periods`
-    the seconds of a channel's bars; of a channel that isn't there nothing is known. A configuration is checked by them
-    for rules that nothing can ever meet. `trading_day` numbers the trading days, at each of which the sums of a ticker
-    begin anew: on which of them a time lies, in nanoseconds since the epoch.
+    no data is no fault. `phases` says what the venue's words for the trading status mean, and `status_words` are the
+    topic words of the events that bring it on the channels that are subscribed; where there are none, `calendar` is
+    all that is known of when an instrument is traded. `kinds` are the topic words of what a channel's frames become, by
+    channel, and `bar_periods` the seconds of a channel's bars; of a channel that isn't there nothing is known. A
+    configuration is checked by them for rules that nothing can ever meet. `trading_day` numbers the trading days, at
+    each of which the sums of a ticker begin anew: on which of them a time lies, in nanoseconds since the epoch.
+    `time_resolution_ns` says by topic word to how many nanoseconds the venue cuts off its times (`ts_event`), where
+    that isn't a millisecond. `evidence` says, by channel, by what its events show that some of them are missing or old
+    (feedbus/trust/evidence.py); of a channel that isn't there nothing is checked. `continuous_statuses` are the values
+    of `status`, of a Ticker or an Instrument, at which a bid at the best ask is filled at once, so that a book isn't
+    crossed; none of them: it always is.
 
     A session that needs what the Account hasn't got yet (a token that is being renewed) waits: every session's `tick`
     is called when an answer to the Account has come.
@@ -265,13 +312,31 @@ class Account(Protocol):
     limits: Limits
     units: Mapping[str, str]
     closed_statuses: Collection[str]
+    phases: Mapping[str, Phase]
     kinds: Mapping[str, Sequence[str]]
     bar_periods: Mapping[str, int]
     public: Collection[str]
+    continuous_statuses: Collection[str]
+
+    @property
+    def evidence(self) -> Mapping[str, Evidence]:
+        """By channel: what its events show of what is missing."""
+
+    @property
+    def time_resolution_ns(self) -> Mapping[str, int]:
+        """To how many nanoseconds times are cut off, by topic word."""
 
     @staticmethod
     def trading_day(time: int) -> int:
         """Returns on which trading day a time lies. Later days have higher numbers."""
+
+    def calendar(self, symbol: str) -> Calendar:
+        """Returns what says when an instrument is traded, by the hours of its market. Few different ones are returned,
+        so that each may be asked once for all instruments."""
+
+    @property
+    def status_words(self) -> Collection[str]:
+        """The topic words of the events that bring the status of each instrument, as it changes."""
 
     @property
     def channels(self) -> Sequence[str]:
@@ -336,21 +401,34 @@ def chosen_channels(given: Sequence[str], known: Sequence[str], usual: Sequence[
 
 
 class PlainSession:
-    """The parts of a Session that never asks anything over HTTP and keeps nothing that would have to be taken back."""
+    """The parts of a Session that never asks anything over HTTP."""
 
     generation = 0
+    turns = Turns()
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> Iterable[Effect]:  # noqa: ARG002
         """Nothing was asked, so nothing is answered."""
+        return ()
+
+    def resubscribe(self: Session, subscriptions: Sequence[Subscription], reason: str, now: float) -> Iterator[Effect]:
+        """Their symbols are ended and asked for again, all of their channels."""
+        for subscription in subscriptions:
+            yield Resync(subscription, reason)
+        symbols = list(dict.fromkeys(subscription.symbol for subscription in subscriptions))
+        yield from self.unsubscribe(symbols, now)
+        yield from self.subscribe(symbols, now)
+
+    def absent(self, symbols: Collection[str], now: float) -> Iterable[Effect]:  # noqa: ARG002
+        """The venue refuses by itself what it doesn't have."""
         return ()
 
     def closing(self) -> Iterable[Effect]:
         """The venue needs no message before a connection is closed."""
         return ()
 
-    def ended(self) -> Sequence[MarketData]:
-        """Nothing has to be taken back."""
-        return ()
+    def lateness(self) -> int | None:
+        """The data says nothing besides its times."""
+        return None
 
 
 class NoFetches:
@@ -368,14 +446,23 @@ class OpenAccount(NoFetches):
     subprotocols: Sequence[str] = ()
     limits = Limits()
     closed_statuses: Collection[str] = frozenset()
+    phases: Mapping[str, Phase] = {}
+    status_words: Collection[str] = frozenset()
     kinds: Mapping[str, Sequence[str]] = {}
     bar_periods: Mapping[str, int] = {}
     public: Collection[str] = frozenset()
+    continuous_statuses: Collection[str] = frozenset()
+    evidence: Mapping[str, Evidence] = {}
+    time_resolution_ns: Mapping[str, int] = {}
 
     @staticmethod
     def trading_day(time: int) -> int:
         """The date in UTC."""
         return trading_days.utc(time)
+
+    def calendar(self, symbol: str) -> Calendar:  # noqa: ARG002
+        """It is always traded."""
+        return phases.always
 
     def start(self, now: float) -> Iterable[AccountEffect]:  # noqa: ARG002 - the Protocol's signature
         """Connections may be made at once."""

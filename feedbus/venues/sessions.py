@@ -6,12 +6,13 @@ A venue's Session adds how its conversation opens, what a frame means, and which
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Generic
 
 from feedbus.errors import BadData, TimedOut
-from feedbus.venues.protocol import Close, Effect, PlainSession, Ready, Skipped
+from feedbus.venues.protocol import Close, Effect, PlainSession, Ready, Skipped, Subscription
 from feedbus.venues.subscriptions import Request, Subscriptions, T
+from feedbus.venues.turns import Turns
 
 
 class OutOfStep(BadData):
@@ -30,6 +31,15 @@ class SubscribingSession(PlainSession, Generic[T]):
         self.counts: Counter[str] = Counter() if counts is None else counts
         subscriptions.want(symbols)
 
+    @property
+    def turns(self) -> Turns:
+        """This connection's turns to send."""
+        return self.subscriptions.turns
+
+    @turns.setter
+    def turns(self, turns: Turns) -> None:
+        self.subscriptions.turns = turns
+
     # What a venue may have of its own
 
     def deadlines(self) -> Iterable[float]:
@@ -44,6 +54,13 @@ class SubscribingSession(PlainSession, Generic[T]):
         """The venue didn't answer, and a subscription will be asked for again. Where the venue knows it by the number
         of its request, the Session ends that one, of which data may still come.
         """
+
+    def made_anew(self, tracked: T, now: float) -> Iterable[Effect]:  # noqa: ARG002 - others look at the time
+        """A subscription is ended, and will be asked for again although nothing is wrong with the request it was asked
+        for with. What still comes because of that one mustn't be taken for data of the next.
+        """
+        self.asked_in_vain(tracked)
+        return ()
 
     def dropped(self, tracked: T) -> None:
         """A subscription was given up: the venue's Session forgets what it keeps about it."""
@@ -96,6 +113,23 @@ class SubscribingSession(PlainSession, Generic[T]):
             self.dropped(tracked)
         yield from self.send_due(now)
 
+    def resubscribe(self, subscriptions: Sequence[Subscription], reason: str, now: float) -> Iterator[Effect]:
+        """Get these anew, and touch no other: each is ended and asked for again, through the machine, which bounds how
+        often it does that. What isn't asked for at present stays as it is.
+        """
+        for subscription in subscriptions:
+            tracked = self.subscriptions.tracked.get(subscription)
+            if tracked is not None and (effects := self.subscriptions.resync(tracked, reason, now)):
+                yield from effects
+                yield from self.made_anew(tracked, now)
+        yield from self.send_due(now)
+
+    def absent(self, symbols: Collection[str], now: float) -> Iterator[Effect]:
+        """What of these the venue has confirmed and sent nothing of counts as refused, as the machine has it."""
+        yield from self.subscriptions.absent(symbols, now)
+        self.subscriptions.tick(now)
+        yield from self.send_due(now)
+
     def counters(self) -> Mapping[str, int]:
         """Plain totals since the session began, by name."""
         return dict(self.counts)
@@ -108,11 +142,12 @@ class SubscribingSession(PlainSession, Generic[T]):
 
     def settle(self, request: Request[T], refusal: str, now: float) -> Iterator[Effect]:
         """The venue answered a request: it accepted all of it, or refused all of it for the reason in `refusal`."""
-        for tracked in request.wanted:
-            if not refusal:
-                yield from self.confirm(tracked, now)
-            elif tracked.state == "sent":  # data may have confirmed it, or it was given up meanwhile
-                yield from self.subscriptions.refuse(tracked, refusal, now)
+        if refusal:
+            yield from self.subscriptions.refused(request, refusal, now)
+        else:
+            for tracked in request.wanted:
+                if tracked.request == request.number:  # otherwise it was ended and asked for anew meanwhile
+                    yield from self.confirm(tracked, now)
 
     def received(self, tracked: T, events: Iterable[Effect], now: float) -> Iterator[Effect]:
         """Usable data of a subscription came, which also confirms it if the venue hasn't yet."""
@@ -130,6 +165,8 @@ class SubscribingSession(PlainSession, Generic[T]):
         """Send what may go out now, and ask to be woken when the next thing is due."""
         if self.may_send(now):
             yield from self.subscriptions.send(now)
+        else:
+            self.turns.leave(now)
         yield from self.schedule()
 
     def send_early(self, now: float) -> Iterator[Effect]:

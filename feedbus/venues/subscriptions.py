@@ -21,14 +21,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from math import inf
 from typing import Generic, Literal, TypeVar
 
 import msgspec
 
 from feedbus.venues.protocol import Confirmed, Effect, Refused, Resync, Send, Subscription, WakeAt
+from feedbus.venues.turns import Turns
 
 RETRY_FIRST = 5.0
 """Seconds until a refused subscription is asked for again. Each further refusal doubles the pause."""
@@ -39,7 +40,19 @@ RETRY_CAP = 900.0
 ASK_AGAIN = 2
 """How often a subscription that the venue didn't answer is asked for again, before it counts as refused."""
 
+SPLITS = 8
+"""How many requests about several subscriptions may be refused in a row and be made again at once, in halves. That is
+enough to find four bad names among any number of good ones. A venue that refuses more than that, and takes none, may
+mean something else than a name: it isn't asked again without a pause."""
+
 ANY_NUMBER = 1 << 30
+
+FIRST_DATA_WITHIN = 30.0
+"""Seconds that a symbol which isn't listed has for its first data, once it was confirmed."""
+
+UNLISTED = "not in the venue's list of symbols"
+NOT_KEPT = "confirmed, but not listed as subscribed"
+"""Our own words, where a venue confirms names that don't exist."""
 
 RESYNCS = 3
 """How often one subscription may be made anew within RESYNC_PERIOD seconds because its data was out of step."""
@@ -83,17 +96,20 @@ class TrackedSubscription:
 
     `request` is the number of the request by which it was last asked for, 0 before the first one. `attempts` counts the
     requests that failed since it last was live for long, `unanswered` those that weren't answered since it last was
-    confirmed, and `together` is how many subscriptions such a request may hold at most.
+    confirmed, and `together` is how many subscriptions such a request may hold at most. `suspect` is the number of the
+    request that was refused with this one in it, 0 for none: only those of the same request are asked for with it.
     """
 
     __slots__ = (
         "attempts",
+        "confirmed_at",
         "live_since",
         "request",
         "resynced_at",
         "retry_at",
         "state",
         "subscription",
+        "suspect",
         "together",
         "unanswered",
     )
@@ -105,6 +121,8 @@ class TrackedSubscription:
         self.attempts = 0
         self.unanswered = 0
         self.together = ANY_NUMBER
+        self.suspect = 0
+        self.confirmed_at = inf
         self.live_since = inf
         self.retry_at = inf
         self.resynced_at: tuple[float, ...] = ()
@@ -179,7 +197,7 @@ class Subscriptions(Generic[T]):
 
     `track` makes the TrackedSubscription of a subscription, `build` writes a request down, and `sent` is called with
     each request that goes out. Nothing is sent while `is_open` is False; the Session sets it once the venue accepts
-    requests.
+    requests. `turns` are the connection's turns to send, where what is sent is bounded besides by its pace.
     """
 
     def __init__(
@@ -192,6 +210,7 @@ class Subscriptions(Generic[T]):
         sent: Callable[[Request[T]], None] = lambda _: None,
     ) -> None:
         self.is_open = False
+        self.turns = Turns()
         self.tracked: dict[Subscription, T] = {}
         self._channels = channels
         self.pace = pace
@@ -210,6 +229,8 @@ class Subscriptions(Generic[T]):
         self._retries: list[tuple[float, Subscription]] = []  # a heap
         self._next_send = -inf
         self._answers = 0  # answers for which no further request has gone out, at most as many as go out at once
+        self._absent: dict[Subscription, None] = {}  # confirmed without data, and not listed: refused until data comes
+        self._refused_in_a_row = 0  # requests about several subscriptions, since the venue last took anything
         self._last_number = 0
         self._wake = inf
         self._counted: dict[str, int] | None = None  # what `instruments` returns, None once a state has changed
@@ -234,6 +255,7 @@ class Subscriptions(Generic[T]):
                 tracked = self.tracked.pop(Subscription(channel, symbol), None)
                 if tracked is not None:
                     self._wanted.pop(tracked.subscription, None)
+                    self._absent.pop(tracked.subscription, None)
                     self._end(tracked)
                     self._move(tracked, "dropped")
                     dropped.append(tracked)
@@ -247,6 +269,11 @@ class Subscriptions(Generic[T]):
         """True while the venue is still to be asked to end this subscription, which was given up."""
         return Leaving(tracked.subscription, tracked.request) in self._leaving
 
+    def is_leaving(self, subscription: Subscription) -> bool:
+        """True while the venue is to be asked to end this subscription, or hasn't answered that yet."""
+        waiting = chain(self._leaving, *(request.leaving for request in self._pending.values()))
+        return any(leaving.subscription == subscription for leaving in waiting)
+
     def ask_own(self, kind: str) -> None:
         """Send a request of the venue's own, before all others and at most one of each kind at a time."""
         if kind not in self._own and not any(request.kind == kind for request in self._pending.values()):
@@ -258,7 +285,10 @@ class Subscriptions(Generic[T]):
         """The venue confirmed a subscription, with an answer or by sending its data."""
         if not self._move(tracked, "confirmed"):
             return ()
-        tracked.unanswered, tracked.together = 0, ANY_NUMBER
+        tracked.unanswered, tracked.together, tracked.suspect = 0, ANY_NUMBER, 0
+        self._refused_in_a_row = 0
+        tracked.confirmed_at = now
+        self._absent.pop(tracked.subscription, None)
         self._progressed(now)
         return (Confirmed(tracked.subscription),)
 
@@ -285,6 +315,47 @@ class Subscriptions(Generic[T]):
         self._retry(tracked, now + pause)
         return (Refused(tracked.subscription, reason),)
 
+    def refused(self, request: Request[T], reason: str, now: float) -> Iterator[Effect]:
+        """The venue refused all that a request asks for and that no data has confirmed since.
+
+        One subscription is refused for what it is. Of several, one may have kept the others out: they are asked for
+        again at once, in two halves, and so on until the bad ones are alone. From then on each is asked for alone. When
+        SPLITS requests have been refused in a row, all of their subscriptions count as refused, and the halves wait
+        for their pause.
+        """
+        count = len(request.wanted)
+        self._refused_in_a_row += count > 1
+        at_once = count > 1 and self._refused_in_a_row <= SPLITS
+        for tracked in self.owed(request):
+            tracked.together, tracked.suspect = (count + 1) // 2, request.number
+            if at_once:
+                self.repeat(tracked)
+            else:
+                others = f" (asked for with {count - 1} others)" if count > 1 else ""
+                yield from self._refuse(tracked, f"{reason}{others}", now)
+
+    def absent(self, symbols: Collection[str], now: float) -> Iterator[Effect]:
+        """The venue's list doesn't have these symbols. What it has confirmed of one, without sending anything of it on
+        any channel within FIRST_DATA_WITHIN seconds, counts as refused, until data comes. It stays subscribed, so it
+        isn't asked for again before the symbol is listed: when it isn't among those of a later call.
+        """
+        for symbol in symbols:
+            known = [self.tracked.get(Subscription(channel, symbol)) for channel in self._channels]
+            found = [tracked for tracked in known if tracked is not None]
+            if any(tracked.state == "live" for tracked in found):
+                continue
+            for tracked in found:
+                waited = (
+                    tracked.attempts or now - tracked.confirmed_at >= FIRST_DATA_WITHIN
+                )  # refused before, or by now
+                if tracked.state == "confirmed" and waited:
+                    self._move(tracked, "refused")
+                    self._absent[tracked.subscription] = None
+                    yield Refused(tracked.subscription, UNLISTED)
+        for subscription in [each for each in self._absent if each.symbol not in symbols]:
+            del self._absent[subscription]
+            self._retry(self.tracked[subscription], now)
+
     def repeat(self, tracked: T) -> None:
         """A request came to nothing for a reason that isn't this subscription's: ask for it again at once."""
         if self._move(tracked, "repeat"):
@@ -309,9 +380,15 @@ class Subscriptions(Generic[T]):
         That happens at most RESYNCS times within RESYNC_PERIOD seconds; a further time waits until it is allowed.
         """
         request = tracked.request
+        effects = self.lost(tracked, reason, now)
+        if effects:
+            self.ask_to_end(Leaving(tracked.subscription, request))
+        return effects
+
+    def lost(self, tracked: T, reason: str, now: float) -> Sequence[Effect]:
+        """The venue has ended a subscription without a word: subscribe again, as `resync` does, with nothing to end."""
         if not self._move(tracked, "resync"):
             return ()
-        self.ask_to_end(Leaving(tracked.subscription, request))
         times = tracked.resynced_at
         turn = times[0] + RESYNC_PERIOD if len(times) == RESYNCS else now
         tracked.resynced_at = (*times, max(turn, now))[-RESYNCS:]
@@ -407,12 +484,14 @@ class Subscriptions(Generic[T]):
                 self._wanted[tracked.subscription] = tracked
 
     def send(self, now: float) -> Iterator[Effect]:
-        """Yields as many requests as the pace allows now, which are at most twice `requests`."""
-        if not self.is_open:
-            return
+        """Yields as many requests as the pace and the turns allow now, which are at most twice `requests`."""
         due = now >= self._next_send
         early = self._answers if self.may_send_early else 0
         for _ in range(early + (self.pace.requests if due else 0)):
+            if not self.has_requests:
+                break
+            if not self.turns.take(now):
+                return
             made = self._next_request(now)
             if made is None:
                 return
@@ -420,6 +499,12 @@ class Subscriptions(Generic[T]):
             if due:
                 self._next_send = now + self.pace.every
             yield Send(made)
+        self.turns.leave(now)  # a place in a line isn't kept by who has nothing to ask, or not yet
+
+    @property
+    def has_requests(self) -> bool:
+        """Whether there is anything that the venue may be asked now, as soon as its pace and the turns allow."""
+        return self.is_open and bool(self._wanted or self._leaving or self._own)
 
     @property
     def may_send_early(self) -> bool:
@@ -438,7 +523,7 @@ class Subscriptions(Generic[T]):
             self._passed[0][0] if self._passed else inf,
             self._due_at(self._pending[self._order[0]]) if self._order else inf,
             self._retries[0][0] if self._retries else inf,
-            self._next_send if self.is_open and (self._wanted or self._leaving or self._own) else inf,
+            max(self._next_send, self.turns.ask_at) if self.has_requests else inf,
             *others,
         )
         if wake in (self._wake, inf):
@@ -519,14 +604,14 @@ class Subscriptions(Generic[T]):
     def _batch(self) -> list[T]:
         """The subscriptions that have waited longest, as many as one request may hold.
 
-        A venue that refuses a request refuses all that is in it. After each failure a subscription is therefore asked
-        for in a request that is half as large, so that one bad name doesn't keep the others out.
+        A venue that refuses a request refuses all that is in it. What failed goes in a smaller request the next time,
+        and only together with what failed with it, so that one bad name doesn't keep others out.
         """
         batch: list[T] = []
         most = self.pace.subscriptions
         for tracked in self._wanted.values():
-            most = min(most, tracked.together, self.pace.subscriptions >> min(tracked.attempts, 32))
-            if len(batch) >= max(1, most):
+            most = min(most, tracked.together)
+            if len(batch) >= most or (batch and batch[0].suspect != tracked.suspect):
                 break
             batch.append(tracked)
         return batch

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from feedbus.errors import RateLimited
-from feedbus.feed.budgets import MAX_WAITING, SPREAD, UNSAID, Budget, Hold
+from feedbus.feed.budgets import MAX_WAITING, SPREAD, UNSAID, Budget, Hold, Turnstile
 
 
 class Queue:
@@ -31,7 +31,7 @@ class Queue:
 
 
 async def test_half_comes_at_once_and_the_rest_evenly(autojump_clock: MockClock) -> None:
-    queue = Queue(Budget("connect", 10, 60.0, Hold()))
+    queue = Queue(Budget("connect", Turnstile(10, 60.0), Hold()))
     async with trio.open_nursery() as nursery:
         for number in range(12):
             nursery.start_soon(queue.take, number)
@@ -61,7 +61,7 @@ def test_no_time_has_more_turns_than_allowed_and_the_order_is_kept(
     count: int, per_s: float, apart: float, waiters: list[Waiter], holds: list[tuple[float, float]]
 ) -> None:
     hold = Hold()
-    queue = Queue(Budget("connect", count, per_s, hold, apart=apart))
+    queue = Queue(Budget("connect", Turnstile(count, per_s, apart=apart), hold))
     held: list[tuple[float, float]] = []
 
     async def begin_hold(at: float, wait: float) -> None:
@@ -88,7 +88,7 @@ def test_no_time_has_more_turns_than_allowed_and_the_order_is_kept(
 
 
 async def test_who_leaves_the_queue_costs_the_others_nothing(autojump_clock: MockClock) -> None:
-    queue = Queue(Budget("connect", 1, 10.0, Hold()))
+    queue = Queue(Budget("connect", Turnstile(1, 10.0), Hold()))
     async with trio.open_nursery() as nursery:
         for number, patience in enumerate((1e9, 5.0, 12.0, 1e9)):
             nursery.start_soon(queue.take, number, 0.0, patience)
@@ -97,7 +97,7 @@ async def test_who_leaves_the_queue_costs_the_others_nothing(autojump_clock: Moc
 
 
 async def test_the_queue_is_bounded(autojump_clock: MockClock) -> None:
-    queue = Queue(Budget("connect", 1, 10.0, Hold()))
+    queue = Queue(Budget("connect", Turnstile(1, 10.0), Hold()))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(queue.take, 0)
         await wait_all_tasks_blocked()
@@ -115,7 +115,7 @@ async def test_nobody_asks_while_the_venue_wants_a_pause_and_a_shorter_one_does_
     autojump_clock: MockClock,
 ) -> None:
     hold = Hold()
-    queue = Queue(Budget("connect", 100, 10.0, hold))
+    queue = Queue(Budget("connect", Turnstile(100, 10.0), hold))
     assert hold.obey(RateLimited("429", 30.0), 0.0, 0.5) == 30.0 + SPREAD / 2
     assert hold.obey(RateLimited("429", 3.0), 1.0, 0.5) == 29.0 + SPREAD / 2
     assert queue.budget.reason(1.0) == "the venue asked for a pause"
@@ -126,3 +126,10 @@ async def test_nobody_asks_while_the_venue_wants_a_pause_and_a_shorter_one_does_
         await hold.wait()
         assert trio.current_time() == 35.0
     assert (queue.turns, hold.asked, hold.left(36.0)) == ([(0, 35.0)], 3, 0.0)
+
+
+def test_a_ban_of_which_the_end_is_not_said_is_sat_out() -> None:
+    """The shortest ban of Binance lasts two minutes, and who asks meanwhile is banned for longer."""
+    hold = Hold()
+    assert hold.obey(RateLimited("HTTP 418", banned=True), 0.0, 0.0) == 120.0
+    assert Hold().obey(RateLimited("HTTP 418", 7.0, banned=True), 0.0, 0.0) == 7.0

@@ -19,6 +19,8 @@ from feedbus.feed.connection_log import LINES
 from feedbus.feed.connector import Connector
 from feedbus.feed.feed import STATUS_EVERY, STATUSES_AT_ONCE, Feed
 from feedbus.feed.fetching import Answered
+from feedbus.feed.neighbours import Neighbours
+from feedbus.runtime.wall_clock import WallClock
 from feedbus.schema import codec
 from feedbus.schema.events import FeedStatus, MarketData
 from feedbus.testing.fake_transport import FakeConnection, FakeDial
@@ -147,9 +149,9 @@ async def test_a_refused_login_stops_all_and_is_tried_again_by_one(
 async def test_nobody_connects_or_asks_over_http_before_the_time_that_the_venue_gave(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stage = Stage(
-        FakeDial(lambda number: RateLimited("HTTP 429, to be asked again in 60 s", 60.0) if number == 3 else None)
-    )
+    caplog.set_level(logging.INFO, "feedbus.moex")
+    told_to_wait = "HTTP 429, to be asked again in 60 s"
+    stage = Stage(FakeDial(lambda number: RateLimited(told_to_wait, 60.0) if number == 3 else None))
     async with stage.running():
         await stage.all_online()
         stage.sink.statuses()
@@ -167,7 +169,10 @@ async def test_nobody_connects_or_asks_over_http_before_the_time_that_the_venue_
         await trio.sleep(13)
         assert [at for at in stage.dial.attempts if told < at < told + 60] == []
         assert len(stage.dial.attempts) == 7
-    assert "the venue asked for a pause: nobody of this feed asks it anything for 60.5 s" in caplog.messages
+    assert [text for text in caplog.messages if "the venue asked for" in text] == [
+        f"the venue asked for a pause: {told_to_wait}; nobody of this feed asks it anything for 60.5 s",
+        "the pause that the venue asked for is over",
+    ]
 
 
 async def test_all_attempts_to_connect_the_first_ones_too_keep_to_the_budget(autojump_clock: MockClock) -> None:
@@ -321,6 +326,101 @@ async def test_a_feed_that_falls_behind_after_being_on_time_becomes_delayed(
         await trio.sleep(5)
         status = [status for status in stage.sink.statuses() if status.symbol == "moex/0"][-1]
         assert (status.state, status.delay_s) == ("delayed", 299.0)
+
+
+class ClockedStage(Stage):
+    """A stage on a machine whose clock can be set: it is `ahead` of a right one by so many seconds."""
+
+    def __init__(self, late: float) -> None:
+        super().__init__(FakeDial())
+        self.late = late
+        self.ahead = 0.0
+        clock = WallClock(self.wall_ns, lambda: round(trio.current_time() * 1e9))
+        config, publisher = self.feed._config, Publisher("moex", self.sink, linger=0)
+        self.feed = Feed(
+            config,
+            publisher,
+            self.dial,
+            DialOptions(),
+            neighbours=Neighbours(clock),
+            draw=lambda: 0.5,
+            wall_ns=lambda: 42,
+        )
+
+    def wall_ns(self) -> int:
+        return 1_700_000_000_000_000_000 + round((trio.current_time() + self.ahead) * 1e9)
+
+    async def flow(self, seconds: int) -> None:
+        """A book of each symbol comes, every second."""
+        for _ in range(seconds):
+            made = self.wall_ns() - round((self.ahead + self.late) * 1e9)
+            for connector, connection in zip(self.feed.connectors, self.dial.connections, strict=True):
+                books = [book(str(number + 1), timestamp=made // 10**6) for number in range(len(connector.symbols))]
+                connection.deliver(*books, ts_recv=self.wall_ns())
+            await trio.sleep(1)
+
+    def said(self) -> list[tuple[str, str]]:
+        """The states of connections and of instruments, and the books, in the order in which they were published."""
+        messages, self.sink.messages = self.sink.messages, []
+        groups = [group for message in messages if message[:1] in b"fsb" for group in codec.decode(message)[1]]
+        return [(symbol, getattr(event, "state", "book")) for symbol, _, events in groups for event in events]
+
+
+@pytest.mark.parametrize("step", [0.3, 90, -90, 900, -900, 86_400])
+@pytest.mark.parametrize(("late", "connection", "instrument"), [(0.02, "online", "live"), (900, "delayed", "delayed")])
+async def test_setting_the_clock_makes_nothing_late_and_hides_no_delay_on_the_bus(
+    autojump_clock: MockClock, step: float, late: float, connection: str, instrument: str
+) -> None:
+    stage = ClockedStage(late)
+    async with stage.running():
+        await stage.all_online()
+        await stage.flow(12)
+        stage.said()
+        for ahead in (step, 0.0):
+            await trio.sleep(0.4)  # somewhere between two looks at the clock
+            stage.ahead = ahead
+            await stage.flow(130)
+            said = stage.said()
+            assert {state for symbol, state in said if symbol.startswith("moex/")} == {connection}
+            assert {state for symbol, state in said if symbol.startswith("TQBR")} == {"book", instrument}
+
+
+async def test_late_data_is_said_to_be_late_before_it_comes(autojump_clock: MockClock) -> None:
+    stage = ClockedStage(900)
+    async with stage.running():
+        await stage.all_online()
+        stage.said()
+        await stage.flow(1)
+        said = stage.said()
+        for connector in stage.feed.connectors:
+            books = [said.index((symbol, "book")) for symbol in connector.symbols]
+            assert said.index((connector.name, "delayed")) < min(books)
+        for symbol in (f"TQBR.T{number}" for number in range(10)):
+            assert "live" not in [state for of, state in said if of == symbol], "not for a moment"
+
+
+async def test_what_a_session_says_of_the_lateness_of_its_data_counts(autojump_clock: MockClock) -> None:
+    stage = ClockedStage(0.02)
+    async with stage.running():
+        await stage.all_online()
+        session = stage.feed.connectors[0].session
+        assert session is not None
+        session.lateness = lambda: 900 * 10**9  # type: ignore[method-assign]
+        await stage.flow(12)
+        last = dict(each for each in stage.said() if each[1] != "book")
+        late = {symbol for symbol, state in last.items() if state == "delayed"}
+        assert late == {"moex/0", *stage.feed.connectors[0].symbols}
+
+
+async def test_data_that_becomes_late_and_is_on_time_again_is_said_to_be_so(autojump_clock: MockClock) -> None:
+    stage = ClockedStage(0.02)
+    async with stage.running():
+        await stage.all_online()
+        for late, state in [(0.02, "live"), (300, "delayed"), (0.02, "live")]:
+            stage.late = late
+            await stage.flow(12)
+            last = dict(each for each in stage.said() if each[1] != "book")
+            assert [last[f"TQBR.T{number}"] for number in range(10)] == [state] * 10
 
 
 async def test_who_waits_for_the_first_login_says_so(stage: Stage, autojump_clock: MockClock) -> None:

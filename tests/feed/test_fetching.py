@@ -7,13 +7,14 @@ from functools import partial
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from feedbus.errors import BadData, ConnectFailed, RateLimited, TimedOut, VenueError
 from feedbus.feed import fetching
 from feedbus.feed.budgets import Hold
 from feedbus.feed.fetching import AT_A_TIME, MAX_WAITING, Fetcher
-from feedbus.feed.weights import WeightBudget
-from feedbus.venues.protocol import Fetch, FetchResponse
+from feedbus.feed.weights import WeightBudget, WeightTurns
+from feedbus.venues.protocol import Fetch, FetchResponse, RestLimit
 
 TIMEOUT = 10.0
 
@@ -55,7 +56,7 @@ async def begin(
     nursery: trio.Nursery,
     place: Place,
     server: trio.Nursery | None = None,
-    weights: WeightBudget | None = None,
+    weights: WeightTurns | None = None,
     rank: Callable[[Fetch], tuple[float, ...]] = lambda _: (),
     **services: str,
 ) -> Fetcher:
@@ -224,7 +225,7 @@ async def test_what_waits_goes_out_by_urgency_and_rank_within_the_weight_and_wha
         return b"HTTP/1.1 200 OK\r\nX-Used: 930\r\ncontent-length: 2\r\n\r\nhi"
 
     place = Place(serve)
-    weights = WeightBudget(1000, 60.0, "x-used")
+    weights = weighing()
     with trio.fail_after(TIMEOUT):
         async with trio.open_nursery() as nursery:
             fetcher = await begin(
@@ -248,3 +249,77 @@ async def test_what_waits_goes_out_by_urgency_and_rank_within_the_weight_and_wha
             nursery.cancel_scope.cancel()
     paths = [request.split(b" ")[1].removeprefix(b"/base").decode() for request in place.requests]
     assert (paths[0], sorted(paths[1:])) == ("/told", ["/first", "/free", "/second"])
+
+
+async def test_what_was_asked_for_by_somebody_who_gave_up_is_dropped() -> None:
+    place = Place(hello)
+    weights = weighing()
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place, weights=weights)
+            place.hold.until = trio.current_time() + 0.1
+            with trio.move_on_after(0.02) as scope:
+                await fetcher.get(Fetch("/given-up", weight=250))
+            assert scope.cancelled_caught
+            assert await fetcher.get(Fetch("/wanted", weight=5)) == FetchResponse(200, b"hi", 42)
+            nursery.cancel_scope.cancel()
+    assert [request.split(b" ")[1] for request in place.requests] == [b"/base/wanted"]
+    assert (fetcher.dropped, weights.taken) == (1, 5)
+
+
+def weighing() -> WeightTurns:
+    return WeightTurns(WeightBudget(RestLimit(1000, 60.0, "x-used")))
+
+
+@pytest.mark.parametrize("status", [200, 404, 418, 429, 500, 503])
+async def test_what_was_used_is_heard_of_answers_of_every_status(status: int) -> None:
+    async def serve(head: bytes) -> bytes:
+        return f"HTTP/1.1 {status} X\r\nX-Used: 930\r\nRetry-After: 7\r\ncontent-length: 0\r\n\r\n".encode()
+
+    place, weights = Place(serve), weighing()
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place, weights=weights)
+            fetcher.fetch(Fetch("/", weight=5), partial(place.answered, ""))
+            await place.wait_for(1)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    now = trio.current_time()
+    assert weights.budget.used(now) == 930
+    wait = weights.budget.wait_for(100, now)
+    assert 6 < wait <= 7 if status == 429 else 59 < wait <= 60  # it says when the minute is over, a ban doesn't
+
+
+async def test_one_weighted_request_goes_alone_until_the_head_of_its_answer_has_come() -> None:
+    finish = trio.Event()
+
+    async def serve(head: bytes) -> bytes:
+        if b"/free" not in head:
+            await trio.sleep(0.05)
+        return b"HTTP/1.1 200 OK\r\nX-Used: 5\r\ncontent-length: 2\r\n\r\nhi"
+
+    class SlowBody(Place):
+        async def connection(self, stream: trio.SocketStream) -> None:
+            if not self.requests:
+                self.requests.append(await stream.receive_some(65536))
+                await trio.sleep(0.2)
+                assert len(self.requests) == 2, "one goes alone, but for what weighs nothing"
+                await stream.send_all(b"HTTP/1.1 200 OK\r\nX-Used: 5\r\ncontent-length: 2\r\n\r\n")
+                await finish.wait()
+                await stream.send_all(b"hi")
+            await super().connection(stream)
+
+    place, weights = SlowBody(serve), weighing()
+    with trio.fail_after(TIMEOUT):
+        async with trio.open_nursery() as nursery:
+            fetcher = await begin(nursery, place, weights=weights)
+            fetcher.fetch(Fetch("/first", weight=5), partial(place.answered, "first"))
+            await trio.sleep(0.05)
+            fetcher.fetch(Fetch("/free"), partial(place.answered, "free"))
+            for _ in range(3):
+                fetcher.fetch(Fetch("/other", weight=5), partial(place.answered, "other"))
+            await place.wait_for(4)
+            finish.set()
+            await place.wait_for(5)
+            nursery.cancel_scope.cancel()
+    assert [name for name, _ in place.answers] == ["free", "other", "other", "other", "first"]

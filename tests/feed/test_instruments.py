@@ -15,13 +15,22 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from feedbus.config import FeedConfig
 from feedbus.errors import ConnectFailed, VenueError
 from feedbus.feed.budgets import Hold
-from feedbus.feed.instruments import DAY, MISSING_NAMED, RETRY_CAP, InstrumentsShell, instruments_of_feed, publishing
+from feedbus.feed.feed_logs import FeedLogs
+from feedbus.feed.instruments import (
+    DAY,
+    MISSING_NAMED,
+    REFUSED_WITHIN,
+    RETRY_CAP,
+    InstrumentsShell,
+    instruments_of_feed,
+    publishing,
+)
 from feedbus.runtime.backoff import Backoff
 from feedbus.schema.events import Instrument, MarketData, Ticker
 from feedbus.sim.moex.rest import MoexRest
 from feedbus.venues.listings import Selection
 from feedbus.venues.moex.account import Account as MoexAccount
-from feedbus.venues.protocol import Account, Fetch, FetchResponse
+from feedbus.venues.protocol import Account, Fetch, FetchResponse, Subscription
 
 
 class Owner:
@@ -35,6 +44,7 @@ class Owner:
         self.hold = Hold()
         self.fetcher = AnsweringFetcher(self)
         self.rest = MoexRest(0)
+        self.logs = FeedLogs(logging.getLogger("feedbus.moex"), str, str)
         self.error: VenueError | None = None
         self.asked_at: list[float] = []
         self.published: list[tuple[float, MarketData]] = []
@@ -194,7 +204,9 @@ async def test_a_symbol_that_the_venue_does_not_list_is_named_once_with_the_near
     wrong = [f"TQBR.Q{number:04}X" for number in range(MISSING_NAMED + 5)]
     shell = shell_of(owner, "TQBR.SBRE", "TQBR.GAZP", "SRATES.A.B", *wrong)
     async with running(shell):
-        await trio.sleep(1)
+        await trio.sleep(REFUSED_WITHIN - 1)
+        assert caplog.messages == []
+        await trio.sleep(2)
         while len(caplog.messages) < MISSING_NAMED + 1:  # the nearest are looked for in a thread
             await trio.lowlevel.checkpoint()
         await trio.sleep(2 * DAY)
@@ -203,6 +215,32 @@ async def test_a_symbol_that_the_venue_does_not_list_is_named_once_with_the_near
     assert caplog.messages[-1] == "the venue doesn't list 6 more of the symbols"
     assert len(caplog.messages) == MISSING_NAMED + 1
     assert shell.missing == {"TQBR.SBRE", *wrong}, "the venue can't be asked for the other one"
+
+
+async def test_what_the_venue_refuses_is_named_by_the_line_about_that_with_the_nearest_names(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = Owner()
+    shell = shell_of(owner, "TQBR.SBRE", "TQBR.GAZP")
+    assert (shell.is_awaited, await shell.nearest(["TQBR.SBRE"])) == (True, None)
+    owner.logs.refusals.refused(Subscription("orderbooks", "TQBR.SBRE"), "unknown", 0.0)
+    async with running(shell):
+        await trio.sleep(20)
+        near = await shell.nearest(["TQBR.SBRE", "TQBR.GAZP", "Q0000X"])
+    assert (shell.is_awaited, caplog.messages) == (False, [])
+    assert shell.missing == {"TQBR.SBRE"}
+    assert near is not None
+    assert near.pop("TQBR.SBRE")[0].startswith("TQBR.SBER")
+    assert near == {"TQBR.GAZP": ["TQBR.GAZP"], "Q0000X": []}
+
+
+async def test_a_list_that_does_not_come_is_not_awaited_any_more(autojump_clock: MockClock) -> None:
+    owner = Owner()
+    owner.error = ConnectFailed("away")
+    shell = shell_of(owner, "TQBR.SBER")
+    async with running(shell):
+        await trio.sleep(1)
+    assert (shell.is_awaited, await shell.nearest(["TQBR.SBRE"])) == (False, None)
 
 
 async def test_a_selection_is_asked_for_until_it_comes_and_made_once(

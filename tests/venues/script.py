@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Generic, Self, TypeVar
 
-from feedbus.venues.protocol import Close, Effect, Session, Skipped, WakeAt
+from feedbus.venues.protocol import Close, Effect, Session, Skipped, Subscription, WakeAt
 
 S = TypeVar("S", bound=Session)
 
@@ -56,6 +56,11 @@ class Script(Generic[S]):
 
     def unsubscribed(self, symbols: Sequence[str], *expected: object) -> Self:
         self.yields(f"unsubscribe {symbols}", self.session.unsubscribe(symbols, self.now), expected)
+        return self
+
+    def resubscribed(self, subscriptions: Sequence[Subscription], reason: str, *expected: object) -> Self:
+        effects = self.session.resubscribe(subscriptions, reason, self.now)
+        self.yields(f"resubscribe {', '.join(map(str, subscriptions))}", effects, expected)
         return self
 
     def counted(self, **expected: int) -> Self:

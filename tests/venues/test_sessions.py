@@ -20,7 +20,7 @@ from feedbus.venues.protocol import (
     WakeAt,
 )
 from feedbus.venues.sessions import OutOfStep, SubscribingSession
-from feedbus.venues.subscriptions import Request, RequestPace, Subscriptions, TrackedSubscription
+from feedbus.venues.subscriptions import UNLISTED, Request, RequestPace, Subscriptions, TrackedSubscription
 
 A, B = Subscription("book", "A"), Subscription("book", "B")
 
@@ -99,8 +99,21 @@ def test_an_answer_takes_all_of_a_request_or_refuses_what_no_data_has_confirmed(
     tracked, request = session.subscriptions.tracked, session.subscriptions.answered(1, 0.0)
     assert request is not None
     assert list(session.received(tracked[A], [], 0.0)) == [Confirmed(A)]
-    assert list(session.settle(request, "no", 0.0)) == [Refused(B, "no")]
-    assert list(session.settle(request, "", 0.0)) == [Confirmed(B)]
+    assert list(session.settle(request, "no", 0.0)) == []
+    assert list(session.tick(1.0)) == yielded(Send("subscribe B"), WakeAt(8.0))
+    request = session.subscriptions.answered(2, 1.0)
+    assert request is not None
+    assert list(session.settle(request, "no", 1.0)) == [Refused(B, "no")]
+    assert list(session.settle(request, "", 1.0)) == [Confirmed(B)]
+
+
+def test_a_late_answer_confirms_nothing_that_was_asked_for_anew_since() -> None:
+    session = Smallest("A", "B", pace=RequestPace(requests=9, every=1.0, subscriptions=9))
+    list(session.opened(0.0))
+    assert Send("subscribe A") in list(session.resubscribe([A], "silent", 1.0))
+    request = session.subscriptions.answered(1, 1.0)
+    assert request is not None
+    assert list(session.settle(request, "", 1.0)) == [Confirmed(B)]
 
 
 def test_data_out_of_step_is_skipped_and_its_subscription_got_anew() -> None:
@@ -124,3 +137,46 @@ def test_what_is_given_up_is_told_and_nothing_is_sent_while_nothing_may_be() -> 
     assert session.gone == [A]
     assert list(session.tick(3.0)) == yielded(Send("unsubscribe A"), WakeAt(4.0))
     assert session.counters() == {}
+
+
+def test_what_is_to_be_made_anew_is_ended_and_asked_for_again_and_nothing_else_is_touched() -> None:
+    session = Smallest("A", "B", pace=RequestPace(requests=2, every=1.0, subscriptions=9))
+    assert list(session.resubscribe([A], "not asked for yet", 0.0)) == [WakeAt(8.0)]
+    list(session.opened(0.0))
+    request = session.subscriptions.answered(1, 0.0)
+    assert request is not None
+    list(session.settle(request, "", 0.0))
+    made = list(session.resubscribe([A, Subscription("book", "stranger")], "silent", 5.0))
+    assert made == yielded(Resync(A, "silent"), Send("unsubscribe A"), Send("subscribe A"))
+    assert (session.vain, session.instruments()) == ([A], {"sent": 1, "confirmed": 1})
+
+
+def test_a_resubscription_that_is_ordered_again_and_again_happens_three_times_a_minute() -> None:
+    session = Smallest("A", "B", pace=RequestPace(requests=9, every=0.0, subscriptions=9))
+    list(session.opened(0.0))
+    effects: list[Effect] = []
+    for at in range(59):
+        effects += session.resubscribe([A], "silent", float(at))
+        effects += session.tick(float(at))
+    assert effects.count(Send("subscribe A")) == 3
+    assert session.subscriptions.tracked[A].attempts == 0, "the venue has refused nothing"
+    assert [*session.tick(60.0)].count(Send("subscribe A")) == 1
+
+
+def test_what_was_refused_keeps_its_pause() -> None:
+    session = Smallest("A")
+    list(session.opened(0.0))
+    request = session.subscriptions.answered(1, 0.0)
+    assert request is not None
+    list(session.settle(request, "no", 0.0))
+    assert list(session.resubscribe([A], "silent", 1.0)) == [WakeAt(5.0)]
+
+
+def test_what_is_listed_again_is_asked_for_at_once() -> None:
+    session = Smallest("A", pace=RequestPace(requests=9, every=0.0, subscriptions=9))
+    list(session.opened(0.0))
+    request = session.subscriptions.answered(1, 0.0)
+    assert request is not None
+    list(session.settle(request, "", 0.0))
+    assert Refused(A, UNLISTED) in list(session.absent(["A"], 30.0))
+    assert Send("subscribe A") in list(session.absent([], 40.0))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from feedbus.venues.protocol import Confirmed, Effect, Refused, Resync, Send, Subscription, WakeAt
 from feedbus.venues.subscriptions import (
     ASK_AGAIN,
+    FIRST_DATA_WITHIN,
     PROGRESS,
     RESYNC_PERIOD,
     RESYNCS,
     RETRY_CAP,
     RETRY_FIRST,
+    SPLITS,
     TRANSITIONS,
+    UNLISTED,
     Happening,
     Leaving,
     Request,
@@ -27,6 +32,7 @@ from feedbus.venues.subscriptions import (
     Subscriptions,
     TrackedSubscription,
 )
+from feedbus.venues.turns import RateBucket, TurnLine, Turns
 
 A, B, C = (Subscription("book", symbol) for symbol in "ABC")
 SINGLE = RequestPace(requests=2, every=0.5)
@@ -105,6 +111,40 @@ def test_requests_keep_the_pace_and_wait_until_the_venue_takes_them() -> None:
     assert made.instruments() == {"sent": 3}
 
 
+def test_a_request_waits_for_its_turn_and_what_is_given_up_meanwhile_is_never_asked_for() -> None:
+    line = TurnLine(RateBucket(1, 10.0))
+    assert Turns(line=line).take(0.0)
+    made = machine("A", "B", "C")
+    made.turns = Turns(line=line)
+    assert sent(made, 0.0) == []
+    assert list(made.schedule()) == [WakeAt(10.0)]
+    assert (made.last_number, made.instruments(), len(line)) == (0, {"wanted": 3}, 1)
+    made.give_up(["A"])
+    assert sent(made, 10.0) == ["1 subscribe B"]
+    assert made.tracked[B].state == "sent"
+    assert list(made.schedule()) == [WakeAt(20.0)], "the deadline of its answer runs from when it went out"
+    made.give_up(["B", "C"])
+    assert sent(made, 20.0) == ["2 unsubscribe B"]
+    assert len(line) == 0, "there is nothing more to ask, so nobody is held up"
+
+
+def test_who_may_not_send_yet_by_its_own_pace_holds_up_nobody_in_the_line() -> None:
+    line = TurnLine(RateBucket(20, 10.0))
+    made = machine(*"ABCDEFGHIJKLMNO", pace=RequestPace(requests=10, every=60.0))
+    made.turns = Turns(line=line)
+    assert len(sent(made, 0.0)) == 10
+    other = Turns(line=line)
+    assert not other.take(0.0)
+    assert sent(made, 5.0) == []
+    assert list(made.schedule()) == [WakeAt(10.0)], "for answers that are late"
+    assert other.take(5.0)
+    while made.turns.take(6.0):
+        pass
+    assert len(line) == 1
+    made.is_open = False
+    assert (sent(made, 60.0), len(line)) == ([], 0), "the venue takes nothing now"
+
+
 def test_each_answer_lets_one_request_more_go_and_where_none_comes_the_pace_is_kept() -> None:
     made = machine(*(f"S{number}" for number in range(40)), pace=RequestPace(requests=4, every=0.5, as_answered=True))
     assert len(sent(made, 0.0)) == 4
@@ -154,12 +194,128 @@ def test_a_request_is_cut_to_its_bytes_and_one_subscription_always_goes() -> Non
     assert len(sent(made, 0.0)[0]) == len("1 subscribe") + 30 * len(" S00") == 131
 
 
-@pytest.mark.parametrize(("attempts", "size"), [(0, 200), (1, 100), (2, 50), (7, 1), (8, 1), (5000, 1)])
-def test_what_failed_before_goes_in_smaller_requests_and_in_the_end_alone(attempts: int, size: int) -> None:
-    made = machine(*(f"S{number}" for number in range(300)), pace=RequestPace(requests=1, every=0.0, subscriptions=200))
-    for tracked in made.tracked.values():
-        tracked.attempts = attempts
-    assert len(sent(made, 0.0)[0].split()) - 2 == size
+# Refused requests
+
+
+class Picky:
+    """A venue that refuses each request with a bad name in it, or each whatever is in it, and answers at once."""
+
+    def __init__(self, count: int, bad: Collection[int], most: int = 50) -> None:
+        self.bad = {f"S{number}" for number in bad}
+        self.refuses_all = False
+        self.made = machine(
+            *(f"S{number}" for number in range(count)), pace=RequestPace(requests=1, every=0.5, subscriptions=most)
+        )
+        self.asked: list[list[str]] = []
+        self.refused: list[Refused] = []
+        self.now = 0.0
+
+    def runs(self, seconds: float) -> Picky:
+        until = self.now + seconds
+        while self.now < until:
+            self.made.tick(self.now)
+            for text in sent(self.made, self.now):
+                number, _, *symbols = text.split()
+                self.asked.append(symbols)
+                request = self.made.answered(int(number), self.now)
+                assert request is not None
+                if self.refuses_all or self.bad.intersection(symbols):
+                    effects = self.made.refused(request, "no", self.now)
+                    self.refused += [effect for effect in effects if isinstance(effect, Refused)]
+                else:
+                    for tracked in request.wanted:
+                        self.made.confirm(tracked, self.now)
+            self.now += 0.5
+        return self
+
+    @property
+    def named(self) -> list[str]:
+        return [refused.subscription.symbol for refused in self.refused]
+
+
+@pytest.mark.parametrize("count", [2, 3, 50, 200])
+@pytest.mark.parametrize("bad", [{0}, {1}, {0, 1}, {1, 25}, {49, 0, 24, 25}])
+def test_one_to_four_bad_names_are_named_in_seconds_and_the_others_live(count: int, bad: set[int]) -> None:
+    bad = {number for number in bad if number < count}
+    venue = Picky(count, bad).runs(20.0 + count / 50)
+    assert set(venue.named) == venue.bad
+    assert all(refused.reason == "no" for refused in venue.refused), "alone, and with the venue's own words"
+    assert Counter(venue.made.instruments()) == Counter(confirmed=count - len(bad), refused=len(bad))
+
+
+def test_one_bad_name_in_fifty_costs_a_dozen_requests() -> None:
+    venue = Picky(50, {17}).runs(8.0)
+    assert [len(symbols) for symbols in venue.asked] == [50, 25, 25, 13, 12, 6, 6, 3, 3, 2, 1, 1, 1]
+    venue.runs(3600.0)
+    assert {tuple(symbols) for symbols in venue.asked[13:]} == {("S17",)}, "it is asked for alone from then on"
+    assert len(venue.asked[13:]) < 15, "after pauses that grow"
+    venue.made.want(["S99"])
+    assert venue.runs(0.5).asked[-1] == ["S99"]
+
+
+def test_when_a_bad_name_is_taken_in_the_end_it_is_one_like_the_others() -> None:
+    venue = Picky(50, {17}).runs(10.0)
+    venue.bad = set()
+    venue.runs(30.0)
+    assert venue.made.instruments() == {"confirmed": 50}
+
+
+def test_all_bad_names_are_named_each_by_itself() -> None:
+    venue = Picky(50, range(50)).runs(10.0)
+    assert set(venue.named) == venue.bad, "no more at once in halves, so what is in them counts as refused"
+    venue.runs(50.0)
+    assert {refused.subscription.symbol for refused in venue.refused if refused.reason == "no"} == venue.bad
+    assert len(venue.asked) < 2 * 50 + SPLITS + 10
+
+
+def test_a_venue_that_refuses_everything_is_asked_ever_more_rarely_and_all_live_afterwards() -> None:
+    venue = Picky(200, (), most=200)
+    venue.refuses_all = True
+    asked = [len(venue.runs(3600.0).asked) for _ in range(3)]
+    assert venue.refused[0].reason == "no (asked for with 24 others)"
+    assert asked[2] - asked[1] <= 200 * 3600 / RETRY_CAP
+    venue.refuses_all = False
+    venue.runs(RETRY_CAP + 100.0)
+    assert venue.made.instruments() == {"confirmed": 200}
+
+
+@given(
+    count=st.integers(1, 120),
+    bad=st.sets(st.integers(0, 119), max_size=12),
+    most=st.integers(1, 60),
+)
+def test_whatever_is_bad_is_named_and_nothing_else_and_the_rest_lives(count: int, bad: set[int], most: int) -> None:
+    bad = {number for number in bad if number < count}
+    venue = Picky(count, bad, most).runs(300.0 + count)
+    assert {refused.subscription.symbol for refused in venue.refused if refused.reason == "no"} == venue.bad
+    assert sum(venue.made.instruments().values()) == count
+    assert venue.made.instruments().get("confirmed", 0) == count - len(bad)
+    assert max(map(len, venue.asked)) <= most
+
+
+def test_what_a_refused_request_held_is_asked_for_with_nothing_else() -> None:
+    made = machine("A", "B", "C", pace=BATCHES)
+    sent(made, 0.0)
+    request = made.answered(1, 0.0)
+    assert request is not None
+    assert list(made.refused(request, "no", 0.0)) == []
+    made.want("D")
+    asked = [sent(made, at)[0] for at in (1.0, 2.0, 3.0)]
+    assert asked == ["2 subscribe A B", "3 subscribe C", "4 subscribe D"]
+
+
+def test_an_error_about_what_data_has_confirmed_meanwhile_or_was_made_anew_refuses_nothing() -> None:
+    made = machine("A", "B", "C", pace=BATCHES)
+    sent(made, 0.0)
+    made.confirm(made.tracked[A], 0.1)
+    made.resync(made.tracked[B], "silent", 0.1)
+    assert sent(made, 0.5) == ["2 unsubscribe B"]
+    assert sent(made, 1.0) == ["3 subscribe B"]
+    request = made.answered(1, 1.1)
+    assert request is not None
+    assert list(made.refused(request, "no", 1.1)) == []
+    assert made.instruments() == {"confirmed": 1, "sent": 1, "wanted": 1}
+    assert sent(made, 1.5) == ["4 subscribe C"]
 
 
 def numbers(requests: list[Request[TrackedSubscription]]) -> list[int]:
@@ -267,6 +423,59 @@ def test_a_request_of_the_venues_own_goes_first_and_once_at_a_time() -> None:
     made.answered(1, 1.0)
     made.ask_own("list")
     assert sent(made, 2.0) == ["3 list"]
+
+
+# What isn't listed
+
+
+def test_what_is_not_listed_and_brings_nothing_counts_as_refused_until_data_comes() -> None:
+    made = machine("A", "B", "C", pace=RequestPace(requests=9, every=0.0))
+    sent(made, 0.0)
+    live(made, B, 0.0)
+    made.confirm(made.tracked[A], 1.0)
+    assert list(made.absent("ABX", FIRST_DATA_WITHIN)) == []
+    assert list(made.absent("ABX", 1.0 + FIRST_DATA_WITHIN)) == [Refused(A, UNLISTED)]
+    assert list(made.absent("ABCX", 99.0)) == [], "it is told once, and C was never confirmed"
+    made.tick(9999.0)
+    assert made.instruments() == {"refused": 1, "live": 1, "sent": 1}, "it stays subscribed, and isn't asked for again"
+    assert made.confirm(made.tracked[A], 9999.0) == (Confirmed(A),)
+    made.data(made.tracked[A], 9999.0)
+    assert list(made.absent("ABX", 99_999.0)) == []
+    made.refuse(made.tracked[A], "ended", 99_999.0)
+    assert list(made.absent("", 99_999.0)) == []
+    made.tick(99_999.0)
+    assert made.instruments()["refused"] == 1, "it is listed now, and the venue's refusal has its own pause"
+
+
+def test_what_was_refused_before_and_is_confirmed_without_data_again_does_not_wait() -> None:
+    made = machine("A")
+    sent(made, 0.0)
+    made.confirm(made.tracked[A], 0.0)
+    made.refuse(made.tracked[A], "not kept", 30.0)
+    made.tick(35.0)
+    sent(made, 35.0)
+    made.confirm(made.tracked[A], 35.0)
+    assert list(made.absent("A", 36.0)) == [Refused(A, UNLISTED)]
+
+
+def test_what_is_listed_later_is_asked_for_again() -> None:
+    made = machine("A", "B", pace=RequestPace(requests=9, every=0.0))
+    sent(made, 0.0)
+    for each in made.tracked.values():
+        made.confirm(each, 0.0)
+    assert len(list(made.absent("AB", 30.0))) == 2
+    made.give_up("B")
+    assert list(made.absent("", 40.0)) == []
+    made.tick(40.0)
+    assert sent(made, 40.0)[-1].endswith("subscribe A")
+
+
+def test_a_symbol_of_which_one_channel_lives_exists() -> None:
+    made = machine("A", channels=("book", "trade"), pace=RequestPace(requests=9, every=0.0))
+    sent(made, 0.0)
+    live(made, A, 0.0)
+    made.confirm(made.tracked[Subscription("trade", "A")], 0.0)
+    assert list(made.absent("A", 99.0)) == []
 
 
 # Pauses
@@ -397,6 +606,7 @@ class AgainstANaiveModel(RuleBasedStateMachine):
         self.model: dict[str, Naive] = {}
         self.at_venue: Counter[str] = Counter()  # subscribed less unsubscribed, by symbol
         self.under_way: dict[int, NaiveRequest] = {}
+        self.in_a_row = 0  # requests about several subscriptions that were refused since the venue took anything
         self.progress = self.since = -1e9
         self.probes = 1
 
@@ -494,7 +704,7 @@ class AgainstANaiveModel(RuleBasedStateMachine):
             assert bool(self.made.confirm(tracked, self.now)) == expected
             if expected:
                 self.progressed()
-                naive.unanswered = 0
+                naive.unanswered = self.in_a_row = 0
             self.at_venue[symbol] += naive.state == "refused"  # it is there all the same
             naive.state = "confirmed" if expected else naive.state
         elif said == "data":
@@ -515,6 +725,29 @@ class AgainstANaiveModel(RuleBasedStateMachine):
             self.resync(naive, bool(self.made.resync(tracked, "hole", self.now)))
         else:
             self.answered(tracked.request)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data())
+    def the_venue_refuses_a_request(self, data: st.DataObject) -> None:
+        """What it still asks for is asked for again at once, or is refused: what is alone, and all after many such."""
+        number = data.draw(st.sampled_from(sorted(self.under_way)))
+        count = len(self.under_way[number].symbols)
+        request = self.made.under_way(number)
+        assert request is not None
+        if request.kind != "subscribe":
+            return
+        self.answered(number)
+        owed = [self.model[each.subscription.symbol] for each in self.made.owed(request)]
+        told = len(list(self.made.refused(request, "no", self.now)))
+        self.in_a_row += count > 1
+        at_once = count > 1 and self.in_a_row <= SPLITS
+        assert told == (0 if at_once else len(owed))
+        for naive in owed:
+            if at_once:
+                naive.state = "wanted"
+                self.at_venue[next(symbol for symbol, each in self.model.items() if each is naive)] -= 1
+            else:
+                self.refuse(naive, True)
 
     def answered(self, request: int) -> None:
         assert (self.made.answered(request, self.now) is not None) == (request in self.under_way)

@@ -61,17 +61,21 @@ def test_data_may_come_before_the_answer_and_a_hole_is_got_again() -> None:
     script.at(1.1).ticked(subscribe(3, "orderbook.50.BTCUSDT"), WakeAt(11.0)).stands(sent=1, confirmed=1)
 
 
-def test_one_bad_topic_refuses_all_and_keeps_the_others_out_for_one_pause_only() -> None:
+def test_one_bad_topic_is_found_among_the_others_which_are_asked_for_again_at_once() -> None:
     reason = "error:handler not found,topic:orderbook.50.ZZZ"
     symbols = [*(f"S{number}" for number in range(6)), "ZZZ"]
     topics = [f"orderbook.50.{symbol}" for symbol in symbols]
     script = Script(*symbols).opened(Ready(), subscribe(1, *topics), WakeAt(10.0))
-    refused = [Refused(Subscription("orderbook.50", symbol), reason) for symbol in symbols]
-    script.received(answer_to("1", reason), *refused, WakeAt(5.0)).stands(refused=7)
-    script.at(5.0).ticked(subscribe(2, *topics[:5]), WakeAt(5.1))
-    script.at(5.1).ticked(subscribe(3, *topics[5:]), WakeAt(15.0))
-    script.yields("answer", script.session.frame(answer_to("2"), 7, 5.1), None)
-    script.received(answer_to("3", reason), *refused[5:]).stands(confirmed=5, refused=2)
+    script.received(answer_to("1", reason), WakeAt(0.1)).stands(wanted=7)
+    script.at(0.1).ticked(subscribe(2, *topics[:4]), WakeAt(0.2))
+    script.at(0.2).ticked(subscribe(3, *topics[4:]), WakeAt(10.1))
+    script.yields("answer", script.session.frame(answer_to("2"), 7, 0.2), None)
+    script.received(answer_to("3", reason), WakeAt(0.2 + 0.1))
+    script.at(0.5).ticked(subscribe(4, *topics[4:6]), WakeAt(0.6))
+    script.at(1.0).ticked(subscribe(5, topics[6]), WakeAt(10.5))
+    script.received(answer_to("5", reason), Refused(Subscription("orderbook.50", "ZZZ"), reason), WakeAt(6.0))
+    script.yields("answer", script.session.frame(answer_to("4"), 7, 1.0), None)
+    script.stands(confirmed=6, refused=1)
 
 
 @pytest.mark.parametrize("said", ["", "error:already subscribed,topic:orderbook.50.BTCUSDT"])

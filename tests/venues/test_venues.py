@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,6 +131,16 @@ def an_account_outlives_failures_and_is_ready_in_the_end(name: str) -> None:
     discreet(sound(seen, name, [], 0), talks.secrets(name))
 
 
+def says_of_options_and_channels_that_there_are_what_they_are_about(name: str) -> None:
+    account_class, known = venues.account_class(name), talks.credentials(name)
+    options = {field.encode_name for field in msgspec.structs.fields(account_class.Options)}
+    about: Mapping[str, Collection[str]] = getattr(account_class.Options, "ABOUT_CHANNELS", {})
+    assert options.issuperset(about)
+    assert options.issuperset(getattr(account_class.Options, "NAMES_SYMBOLS", ()))
+    for channel in {channel for channels in about.values() for channel in channels}:
+        assert list(account_class(known, [channel]).channels) == [channel]
+
+
 def lists_over_https_if_it_lists_and_garbage_is_a_venue_error(name: str) -> None:
     account = made(name)
     if not isinstance(account, Lists):
@@ -153,6 +164,7 @@ EVERY_VENUE = (
     sessions_of_one_account_are_independent,
     yields_effects_and_never_raises_whatever_comes,
     an_account_outlives_failures_and_is_ready_in_the_end,
+    says_of_options_and_channels_that_there_are_what_they_are_about,
     lists_over_https_if_it_lists_and_garbage_is_a_venue_error,
 )
 

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from feedbus.errors import ConfigError, VenueError
-from feedbus.venues import trading_days
+from feedbus.trust.evidence import Evidence
+from feedbus.trust.phases import Phase
+from feedbus.venues import trading_days, trading_sessions
 from feedbus.venues.alor.bars import PERIODS
 from feedbus.venues.alor.listing import (
     AlorInstrumentList,
@@ -19,31 +21,53 @@ from feedbus.venues.alor.listing import (
     selection_problem,
 )
 from feedbus.venues.alor.payloads import VENUE
-from feedbus.venues.alor.requests import KINDS, LEAST_FREQUENCY, Known, Options, chosen
+from feedbus.venues.alor.requests import EVIDENCE, KINDS, LEAST_FREQUENCY, Known, Options, chosen
 from feedbus.venues.alor.session import Session
-from feedbus.venues.alor.symbols import symbol_problem
+from feedbus.venues.alor.symbols import parse_symbol, symbol_problem
 from feedbus.venues.alor.tokens import AccessTokens
+from feedbus.venues.boards import SHARES_AND_FUNDS
 from feedbus.venues.listings import Selection
-from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, check_credentials
+from feedbus.venues.protocol import AccountEffect, Fetch, FetchResponse, Limits, RestLimit, check_credentials
+from feedbus.venues.trading_sessions import Calendar
+
+TRADING_STATUSES: Mapping[str, Phase] = {
+    "17": "trading",
+    "18": "closed",
+    "2": "halted",  # a break, which no calendar has
+    # The periods of opening and closing, the auctions of both, a discrete one and one of large blocks, and trading at
+    # the closing price.
+    **dict.fromkeys(("118", "103", "119", "102", "107", "106", "120"), "auction"),
+}
+"""What the values of tradingStatus mean. Source: alor.dev (InstrumentsGetAndSubscribeV2)."""
+
+LETTERS_OF_A_SHARE = 5
 
 REFRESH_TOKEN = "refresh_token"  # noqa: S105 - the key, not the secret
+
+REST = RestLimit(100, 1.0)
+"""A user may make 100 requests a second, each of weight 1. We count them by the address of the service, as on other
+venues, which is no more for each user. Requests for a token are few, and go elsewhere. Source: alor.dev (HTTP,
+overview)."""
 
 
 class Account:
     """Credentials, options, channels and the access token, shared by all connections.
 
     The venue allows 10 connections at a time and 5000 subscriptions on each, and says nothing of how often one may
-    connect. Source: alor.dev (usage, limits and recommendations).
+    connect or subscribe. Source: alor.dev (usage, limits and recommendations).
     """
 
     Options: ClassVar[type[msgspec.Struct]] = Options
     venue = VENUE
     subprotocols: Sequence[str] = ()
     services: Mapping[str, str] = {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
-    limits = Limits(connections=10, subscriptions=5000)
+    limits = Limits(connections=10, subscriptions=5000, rest=REST)
     closed_statuses: Collection[str] = frozenset()  # no ticker tells the status
+    phases: Mapping[str, Phase] = TRADING_STATUSES
     public: Collection[str] = frozenset()
+    continuous_statuses: Collection[str] = frozenset({"17"})  # of the channel instruments
     kinds: Mapping[str, Sequence[str]] = KINDS
+    evidence: Mapping[str, Evidence] = EVIDENCE
     bar_periods: Mapping[str, int] = PERIODS
     units: Mapping[str, str] = {"trades": "lots"}  # the venue doesn't say what it counts the day's volume in
 
@@ -55,7 +79,12 @@ class Account:
         if secret is None:
             raise ConfigError(f"credentials: {REFRESH_TOKEN} is missing")
         self.channels = chosen(channels)
+        self.status_words = ("instrument",) if "instruments" in self.channels else ()
         self._options = _checked(Options() if options is None else options)
+        # A ticker may have the time of the last price, which is in seconds.
+        self.time_resolution_ns: Mapping[str, int] = {"ticker": 1_000_000_000}
+        if self._options.format == "Simple":
+            self.time_resolution_ns = {"ticker": 1_000_000_000, "trade": 100}
         self._tokens = AccessTokens(secret)
         self._known = Known()
 
@@ -63,6 +92,18 @@ class Account:
     def trading_day(time: int) -> int:
         """The trading day of the Moscow Exchange."""
         return trading_days.moscow(time)
+
+    def calendar(self, symbol: str) -> Calendar:
+        """Those of the exchange. What is named without a board is taken for a share where it is written as one; the
+        hours of the SPB Exchange aren't known."""
+        exchange, code, board = parse_symbol(symbol, self._options.exchange)
+        if exchange != "MOEX":
+            return trading_sessions.unknown
+        if board is None:
+            is_share = code.isalpha() and code.isupper() and len(code) <= LETTERS_OF_A_SHARE
+        else:
+            is_share = board in SHARES_AND_FUNDS
+        return trading_sessions.moscow_shares if is_share else trading_sessions.moscow_others
 
     def clean(self, text: str) -> str:
         """Without the refresh token and whatever looks like an access token."""

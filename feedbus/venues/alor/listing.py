@@ -227,7 +227,7 @@ class AlorInstrumentList:
             query["query"] = page.question.search
         if page.question.board:
             query |= {"instrumentGroup": page.question.board, "includeNonBaseBoards": "true"}
-        fetch = Fetch(f"/md/v2/Securities?{urlencode(query)}")
+        fetch = Fetch(f"/md/v2/Securities?{urlencode(query)}", weight=1)
         self._asked[fetch] = page
         return fetch
 

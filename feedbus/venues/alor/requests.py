@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from feedbus.errors import ConfigError
 from feedbus.schema.events import Instrument
+from feedbus.trust.evidence import Evidence
 from feedbus.venues.alor.bars import LONGEST_WAY_BACK, PERIODS, KnownBars
 from feedbus.venues.alor.instruments import InstrumentReader
 from feedbus.venues.alor.payloads import (
@@ -34,6 +35,14 @@ KINDS: dict[str, tuple[str, ...]] = {
     "instruments": ("instrument",),
 }
 """The topic words of what a channel's frames become."""
+
+EVIDENCE = {
+    "orderbook": Evidence(timed=True, full_pictures=True),
+    "alltrades": Evidence(trade_ids="grow"),
+    "quotes": Evidence(timed=True),
+}
+"""What they show of what is missing. Nothing shows that ids of trades leave none out. What a frame of bars repeats
+isn't published again (bars.py)."""
 
 CHANNELS = tuple(KINDS)
 USUAL = ("orderbook", "alltrades", "quotes")

@@ -176,7 +176,7 @@ class Session(SubscribingSession[AlorSubscription]):
         try:
             body = self._decoded(tracked, data, problems)
         except DECODE_ERRORS as error:
-            yield self._skip(tracked.place, str(error))
+            yield self._skip(tracked.place, str(error), tracked.subscription)
             return
         yield from (self._skip(error.place, error.reason) for error in problems.errors())
         self.counts.update(problems.left_out())
@@ -207,7 +207,7 @@ class Session(SubscribingSession[AlorSubscription]):
     def _events(self, tracked: AlorSubscription, body: Any, ts_recv: int) -> Sequence[Effect]:
         if tracked.code and body.symbol != tracked.code and body.symbol and body.symbol != UNNAMED:
             self.counts["other_instruments"] += 1
-            return (self._skip(tracked.place, str(OtherInstrument(body.symbol))),)
+            return (self._skip(tracked.place, str(OtherInstrument(body.symbol)), tracked.subscription),)
         events = tracked.events(body, tracked.symbol, ts_recv)
         if not events:
             self.counts[tracked.passed_over] += 1
@@ -263,8 +263,8 @@ class Session(SubscribingSession[AlorSubscription]):
         self.counts["unnamed_answers"] += 1
         yield from self._notice(f"an answer to no request: {code} {text}")
 
-    def _skip(self, place: str, reason: str) -> Skipped:
-        return Skipped(BadData(place, self._tokens.clean(reason)))
+    def _skip(self, place: str, reason: str, subscription: Subscription | None = None) -> Skipped:
+        return Skipped(BadData(place, self._tokens.clean(reason)), subscription)
 
     def _text(self, message: Raw) -> str:
         """The text of an answer; a message that isn't text says nothing."""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from feedbus.errors import ConfigError
 from feedbus.text import hinted
+from feedbus.trust.evidence import Evidence
 from feedbus.venues.protocol import Subscription
 
 PERIODS = {
@@ -57,6 +58,14 @@ KINDS: dict[str, tuple[str, ...]] = {
     "avgPrice": ("indicator",),
 }
 """The topic words of what a channel's payloads become."""
+EVIDENCE: dict[str, Evidence] = {
+    "trade": Evidence(trade_ids="by_one"),
+    "bookTicker": Evidence(numbered=True),
+    **dict.fromkeys(DEPTHS, Evidence(numbered=True, full_pictures=True)),
+    **dict.fromkeys((*PERIODS, "miniTicker", "ticker", *WINDOWS), Evidence(timed=True)),
+}
+"""What they show of what is missing. Aggregate trades are told by their spans of trades, which their Account shares
+with the readers; of the books that are kept from changes book_sync.py finds what is missing itself."""
 
 USUAL = ("trade", "bookTicker", "miniTicker")
 """The channels of a feed that names none: every trade, the best bid and ask, and the day's figures."""

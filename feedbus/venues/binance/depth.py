@@ -66,13 +66,23 @@ _decode_snapshot = msgspec.json.Decoder(DepthSnapshot, strict=False).decode
 def snapshot_request(symbol: str, levels: int) -> Fetch:
     """Ask for the best `levels` levels of each side."""
     path = f"/api/v3/depth?symbol={quote(symbol)}&limit={levels}"
-    return Fetch(path, weight=next(weight for most, weight in _WEIGHTS if levels <= most), about=symbol)
+    return Fetch(path, weight=weight_of(levels), about=symbol)
+
+
+def weight_of(levels: int) -> int:
+    """What a snapshot with so many levels costs of the budget."""
+    return next(weight for most, weight in _WEIGHTS if levels <= most)
+
+
+def refusal_of(answer: FetchResponse) -> str:
+    """What an answer says that isn't a snapshot: its HTTP status and its beginning."""
+    return f"HTTP {answer.status}: {one_line(answer.body[:200].decode(errors='replace'))}"
 
 
 def snapshot_of(answer: FetchResponse, place: str) -> DepthSnapshot:
     """The snapshot in an answer. Raises BadData for anything else, a crossed book included."""
     if answer.status != _OK:
-        raise BadData(place, f"HTTP {answer.status}: {one_line(answer.body[:200].decode(errors='replace'))}")
+        raise BadData(place, refusal_of(answer))
     if len(answer.body) > LARGE and (reason := too_dear(answer.body)):
         raise BadData(place, reason)
     try:

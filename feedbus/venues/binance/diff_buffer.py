@@ -7,6 +7,8 @@ not with the time that the snapshot takes.
 
 from __future__ import annotations
 
+from math import inf
+
 from feedbus.books.order_book import OrderBook
 from feedbus.schema.events import Level
 from feedbus.venues.binance.depth import DepthSnapshot, DepthUpdate
@@ -41,6 +43,13 @@ class DiffBuffer:
             self._asks[price] = size, number
         return len(self._bids) + len(self._asks) <= MAX_PRICES
 
+    def contradicts(self, snapshot: DepthSnapshot, levels: int) -> bool:
+        """Whether a snapshot that was asked for with `levels` a side shows another size than a message that it must
+        hold. Then it is of another symbol, or what the stream told was never true."""
+        return _differs(self._bids, snapshot.bids, snapshot.update, levels, is_bid=True) or _differs(
+            self._asks, snapshot.asks, snapshot.update, levels, is_bid=False
+        )
+
     def book(self, snapshot: DepthSnapshot, levels: int) -> OrderBook:
         """The book as of `last`, made of a snapshot that holds all that was before `first`. The snapshot was asked for
         with `levels` a side, and the book keeps half as many again."""
@@ -53,6 +62,16 @@ class DiffBuffer:
         )
         made.update(_newer(self._bids, snapshot.update), _newer(self._asks, snapshot.update))
         return made
+
+
+def _differs(side: _Newest, shown: list[Level], update: int, levels: int, *, is_bid: bool) -> bool:
+    sizes = dict(shown)
+    worst = min(sizes, default=inf) if is_bid else max(sizes, default=-inf)
+    whole = len(shown) < levels
+    return any(
+        number <= update and sizes.get(price, 0.0) != size and (whole or (price >= worst if is_bid else price <= worst))
+        for price, (size, number) in side.items()
+    )
 
 
 def _newer(side: _Newest, update: int) -> list[Level]:

@@ -9,7 +9,6 @@ which leaves them a tenth of the budget.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Callable
 from math import inf
@@ -18,6 +17,7 @@ from feedbus.errors import VenueError
 from feedbus.schema.events import MarketData
 from feedbus.venues.binance.book_sync import BookSync
 from feedbus.venues.binance.options import BinanceOptions
+from feedbus.venues.deadlines import Deadlines
 from feedbus.venues.protocol import Effect, Fetch, FetchResponse, RestLimit, Subscription
 
 AT_ONCE = 20
@@ -57,9 +57,11 @@ class KeptBooks:
         self._counts = counts
         self._generation = generation
         self._by_symbol: dict[str, BookSync] = {}
-        self._scheduled: set[str] = set()  # the symbols in the two heaps
-        self._turns: list[tuple[float, str]] = []  # a heap: when each symbol's book is published again
-        self._audits: list[tuple[float, str]] = []  # a heap: when each is audited
+        self._begun = 0  # how many have begun
+        self._turns = Deadlines()  # when each symbol's book is published again
+        self._audits = Deadlines()  # when each is audited
+        self._wakes = Deadlines()  # when each wants to be called
+        self._behind: dict[str, None] = {}  # the symbols whose streams have to be subscribed anew
 
     def add(self, subscription: Subscription) -> BookSync:
         """The book of a new subscription."""
@@ -75,65 +77,97 @@ class KeptBooks:
     def drop(self, symbol: str) -> None:
         """This symbol's book isn't kept any more."""
         self._by_symbol.pop(symbol, None)
+        self._behind.pop(symbol, None)
+        for deadlines in (self._turns, self._audits, self._wakes):
+            deadlines.drop(symbol)
 
     def begin(self, symbol: str, ts_recv: int, now: float) -> list[Effect]:
         """The subscription of this symbol is confirmed."""
         sync = self._by_symbol[symbol]
-        share = (len(self._scheduled) * GOLDEN) % 1.0  # spreads what would otherwise fall on one moment
-        if symbol not in self._scheduled:
-            self._scheduled.add(symbol)
-            heapq.heappush(self._turns, (now + self._every * share, symbol))
+        if symbol not in self._turns:
+            share = (self._begun * GOLDEN) % 1.0
+            self._begun += 1
+            self._turns.set(symbol, now + self._every * share)
             if self._options.audit_s:
-                heapq.heappush(self._audits, (now + self._options.audit_s * (1 + share) / 2, symbol))
-        return sync.begin(ts_recv)
+                self._audits.set(symbol, now + self._options.audit_s * (1 + share) / 2)
+        effects = sync.begin(ts_recv)
+        self.note(sync)
+        return effects
+
+    def restart(self, symbol: str, now: float) -> list[MarketData]:
+        """The subscription of this symbol is ended, and will begin again."""
+        sync = self._by_symbol[symbol]
+        effects = sync.restart(now)
+        self.note(sync)
+        return effects
+
+    def doubt(self, ts_recv: int, now: float) -> list[Effect]:
+        """A message came that can't be read and doesn't say of which stream it was: every book may have lost it."""
+        out: list[Effect] = []
+        for sync in self._by_symbol.values():
+            out += sync.doubt(now, ts_recv)
+            self.note(sync)
+        return out
 
     def fetched(self, fetch: Fetch, answer: FetchResponse | VenueError, now: float) -> list[Effect]:
         """A snapshot came, or didn't."""
         sync = self._by_symbol.get(fetch.about)
-        return [] if sync is None else sync.fetched(fetch, answer, now)
+        if sync is None:
+            return []
+        effects = sync.fetched(fetch, answer, now)
+        self.note(sync)
+        return effects
+
+    def note(self, sync: BookSync) -> None:
+        """Something happened to this book, so it may want to be called at another time."""
+        if self._by_symbol.get(sync.symbol) is sync:
+            self._wakes.set(sync.symbol, sync.wake_at)
+            if sync.wants_stream:
+                sync.wants_stream = False
+                self._behind[sync.symbol] = None
+
+    def take_behind(self) -> list[str]:
+        """The symbols whose streams have to be subscribed anew, since they don't bring what has happened. Each is told
+        once."""
+        behind, self._behind = list(self._behind), {}
+        return behind
 
     def wake_at(self) -> float:
         """When `tick` wants to be called (`now` seconds)."""
-        turn = self._turns[0][0] + TOGETHER if self._turns else inf
-        audit = max(self._audits[0][0], self._pace.free_at) if self._audits else inf
-        return min(turn, audit, min((sync.wake_at for sync in self._by_symbol.values()), default=inf))
+        if self._behind:
+            return -inf
+        audit = self._audits.next
+        return min(self._turns.next + TOGETHER, max(audit, self._pace.free_at), self._wakes.next)
 
     def tick(self, now: float) -> list[Effect]:
         """Time has passed: retries, books that are published again, audits."""
         out: list[Effect] = []
-        for sync in self._by_symbol.values():
-            if now >= sync.wake_at:
-                out += sync.tick(now)
-        for _ in range(AT_ONCE):
-            if not self._turns or now < self._turns[0][0]:
+        for _ in range(len(self._wakes)):
+            if (due := self._wakes.pop(now)) is None:
                 break
-            when, symbol = heapq.heappop(self._turns)
-            if (kept := self._by_symbol.get(symbol)) is not None:
-                # A turn that was missed isn't made up for, and the others keep their distance.
-                heapq.heappush(self._turns, (max(when + self._every, now), symbol))
-                if kept.shown and kept.book is not None:
-                    out.append(kept.picture(kept.book, self._options.republish_levels))
-            else:
-                self._scheduled.discard(symbol)
-        if self._audits and now >= max(self._audits[0][0], self._pace.free_at):
-            out += self._audit(now)
+            sync = self._by_symbol[due[1]]
+            out += sync.tick(now)
+            self.note(sync)
+        for _ in range(AT_ONCE):
+            if (due := self._turns.pop(now)) is None:
+                break
+            when, symbol = due
+            # A turn that was missed isn't made up for, and the others keep their distance.
+            self._turns.set(symbol, max(when + self._every, now))
+            sync = self._by_symbol[symbol]
+            out += sync.look(now)
+            self.note(sync)
+            if sync.shown and sync.book is not None:
+                out.append(sync.picture(sync.book, self._options.republish_levels))
+        if now >= self._pace.free_at and (due := self._audits.pop(now)) is not None:
+            out += self._audit(due[1], now)
         return out
 
-    def ended(self) -> list[MarketData]:
-        """The connection is gone: no book is right any more."""
-        out: list[MarketData] = []
-        for sync in self._by_symbol.values():
-            out += sync.end("resyncing", "connecting")
-        return out
-
-    def _audit(self, now: float) -> list[Effect]:
-        _, symbol = heapq.heappop(self._audits)
-        sync = self._by_symbol.get(symbol)
-        if sync is None:
-            return []
-        if symbol in self._scheduled:
-            heapq.heappush(self._audits, (now + self._options.audit_s, symbol))
+    def _audit(self, symbol: str, now: float) -> list[Effect]:
+        self._audits.set(symbol, now + self._options.audit_s)
+        sync = self._by_symbol[symbol]
         effects = sync.audit()
+        self.note(sync)
         for effect in effects:
             if isinstance(effect, Fetch):
                 self._pace.began(effect.weight, now)

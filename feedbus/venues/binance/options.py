@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
+from feedbus.venues.binance.channels import CHANGES
 from feedbus.venues.binance.depth import MOST_LEVELS
 
 SnapshotLevels = Annotated[int, Meta(ge=5, le=MOST_LEVELS)]
@@ -26,6 +28,11 @@ class BinanceOptions(msgspec.Struct, frozen=True):
                        allows; 0: never
     time_unit          in which unit the venue writes times: us asks for microseconds, ms asks for nothing
     """
+
+    ABOUT_CHANNELS: ClassVar[Mapping[str, Collection[str]]] = dict.fromkeys(
+        ("snapshot_levels", "snapshot_priority", "republish_levels", "republish_s", "audit_s"), CHANGES
+    )
+    NAMES_SYMBOLS: ClassVar[Collection[str]] = ("snapshot_levels", "snapshot_priority")
 
     snapshot_levels: SnapshotLevels | dict[str, SnapshotLevels] = USUAL_LEVELS
     snapshot_priority: Annotated[tuple[str, ...], Meta(max_length=MAX_PRIORITY)] = ()

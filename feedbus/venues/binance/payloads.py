@@ -39,6 +39,7 @@ import msgspec
 from msgspec import Raw
 
 from feedbus.schema.events import Bar, BookSnapshot, Indicator, MarketData, Quote, Side, Ticker, Trade
+from feedbus.trust.trade_spans import TradeSpans
 from feedbus.venues.binance.channels import DEPTHS, PERIODS, WINDOWS
 from feedbus.venues.binance.shapes import (
     AggTradePayload,
@@ -82,7 +83,7 @@ class Revisions:
         before = self._newest
         if before is not None and not before.final and before.start < bar.start:
             self._cut_off = before
-        if before is None or before.start <= bar.start:
+        if before is None or (before.start <= bar.start and not self._is_old(bar.start, bar.ts_event)):
             self._newest = bar
 
     def take_cut_off(self) -> Bar | None:
@@ -96,8 +97,15 @@ class Revisions:
             self._counts[bar.start] = revision
         return msgspec.structs.replace(bar, final=True, complete=False, revision=revision)
 
-    def next(self, start: int) -> int:
-        """The revision of the version of a bar that is published now."""
+    def _is_old(self, start: int, time: int) -> bool:
+        """Whether a version of this bar and time is older than the newest one, so that it isn't published."""
+        newest = self._newest
+        return newest is not None and start <= newest.start and time < newest.ts_event
+
+    def next(self, start: int, time: int) -> int:
+        """The revision of the version of a bar that is published now, by its start and its time."""
+        if self._is_old(start, time):
+            return self._counts.get(start, 0)
         revision = self._counts.pop(start, -1) + 1
         self._counts[start] = revision
         if len(self._counts) > 2:
@@ -108,12 +116,15 @@ class Revisions:
 AllRevisions = MutableMapping[Subscription, Revisions]
 
 
-def reader(subscription: Subscription, revisions: AllRevisions) -> Read:
-    """Returns the function that turns the payloads of this subscription into events, where they are sound."""
-    return _reader(subscription, revisions, _STRICT)
+def reader(subscription: Subscription, revisions: AllRevisions, spans: TradeSpans | None = None) -> Read:
+    """Returns the function that turns the payloads of this subscription into events, where they are sound. The spans of
+    aggregate trades go to `spans`."""
+    return _reader(subscription, revisions, _STRICT, spans)
 
 
-def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: Problems) -> Read:
+def loose_reader(
+    subscription: Subscription, revisions: AllRevisions, problems: Problems, spans: TradeSpans | None = None
+) -> Read:
     """Returns the function for a payload that `reader` refuses: it leaves out what is out of bounds, and notes it. A
     trade without a sound price or size, or an average price that is none, is refused all the same."""
 
@@ -126,7 +137,7 @@ def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: 
         return cleaned
 
     loose = {kind: decode if kind in _ALL_OR_NOTHING else cleaning(decode) for kind, decode in _LOOSE.items()}
-    read = _reader(subscription, revisions, loose)
+    read = _reader(subscription, revisions, loose, spans)
 
     def read_thinned(payload: bytes | Raw, ts_recv: int) -> MarketData:
         event = read(payload, ts_recv)
@@ -135,8 +146,15 @@ def loose_reader(subscription: Subscription, revisions: AllRevisions, problems: 
     return read_thinned
 
 
-def _reader(subscription: Subscription, revisions: AllRevisions, decoders: Mapping[str, DecodePayload]) -> Read:
+def _reader(
+    subscription: Subscription,
+    revisions: AllRevisions,
+    decoders: Mapping[str, DecodePayload],
+    spans: TradeSpans | None,
+) -> Read:
     channel, symbol = subscription.channel, subscription.symbol
+    if channel == "aggTrade" and spans is not None:
+        return partial(_aggregate_trade, decoders[channel], spans, symbol)
     if channel in PERIODS:
         bars = revisions.setdefault(subscription, Revisions())
         return partial(_noted, bars, partial(_bar, decoders["kline"], symbol, PERIODS[channel], bars))
@@ -169,6 +187,17 @@ def _trade(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: in
     return Trade(VENUE, symbol, ts_event, ts_recv, raw.price, raw.size, side, raw.number)
 
 
+def _aggregate_trade(
+    decode: DecodePayload, spans: TradeSpans, symbol: str, payload: bytes | Raw, ts_recv: int
+) -> Trade:
+    raw = decode(payload)
+    if raw.symbol != symbol and raw.symbol:
+        raise OtherInstrument(raw.symbol)
+    spans.put(symbol, raw.number, raw.first, raw.last)
+    side: Side = "sell" if raw.sold else "buy"
+    return Trade(VENUE, symbol, nanoseconds(raw.time), ts_recv, raw.price, raw.size, side, raw.number)
+
+
 def _quote(decode: DecodePayload, symbol: str, payload: bytes | Raw, ts_recv: int) -> Quote:
     raw = decode(payload)
     if raw.symbol != symbol and raw.symbol:
@@ -197,13 +226,13 @@ def _bar(
     if raw.symbol != symbol and raw.symbol:
         raise OtherInstrument(raw.symbol)
     kline = raw.kline
-    start = nanoseconds(kline.start)
+    start, time = nanoseconds(kline.start), nanoseconds(raw.time)
     volume, bought = kline.volume, kline.buy_volume
     vwap = kline.turnover / volume if volume and kline.turnover else None
     return Bar(
         VENUE,
         symbol,
-        nanoseconds(raw.time),
+        time,
         ts_recv,
         "venue",
         period,
@@ -220,7 +249,7 @@ def _bar(
         sell_volume=None if volume is None or bought is None else max(0.0, round(volume - bought, 8)),
         vwap=vwap if vwap is not None and 0 < vwap < LARGEST else None,
         final=kline.final,
-        revision=revisions.next(start),
+        revision=revisions.next(start, time),
         complete=True,
         turnover_currency=kline.turnover,
     )

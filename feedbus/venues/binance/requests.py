@@ -18,6 +18,12 @@ from feedbus.venues.subscriptions import Request, RequestPace, TrackedSubscripti
 LIST = "list_subscriptions"
 """The kind of the request that asks what the venue thinks is subscribed."""
 
+LIST_EVERY = 300.0
+"""Seconds between two such requests on a connection, so that what the venue has lost, or never ended, is found."""
+
+LIST_SOON = 30.0
+"""Seconds until the next one after the venue took a subscription: what it has confirmed and doesn't have is found."""
+
 ANSWER_WITHIN = 10.0  # seconds
 PACE = RequestPace(
     requests=1,

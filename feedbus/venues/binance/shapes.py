@@ -17,12 +17,14 @@ MAX_LEVELS = 20  # the most levels of one side of a book
 
 EpochTime = Annotated[int, Meta(ge=0, lt=2**63 // 1000)]
 """Milliseconds or microseconds, whose nanoseconds fit 64 bits."""
+TradeNumber = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
 P = TypeVar("P")  # a price, or 0 for none
 S = TypeVar("S")  # a size
 L = TypeVar("L")  # a level
 
 
 _FILL_KEYS = {"symbol": "s", "price": "p", "size": "q", "time": "T", "sold": "m"}
+_AGGREGATE_KEYS = {"number": "a", **_FILL_KEYS, "first": "f", "last": "l"}
 _BEST_KEYS = {"update": "u", "symbol": "s", "bid": "b", "bid_size": "B", "ask": "a", "ask_size": "A"}
 
 
@@ -37,13 +39,15 @@ class TradePayload(msgspec.Struct, gc=False, kw_only=True, rename={"number": "t"
     sold: bool  # the buyer was the maker
 
 
-class AggTradePayload(msgspec.Struct, gc=False, kw_only=True, rename={"number": "a", **_FILL_KEYS}):
-    """`@aggTrade`."""
+class AggTradePayload(msgspec.Struct, gc=False, kw_only=True, rename=_AGGREGATE_KEYS):
+    """`@aggTrade`. `first` and `last` are the ids of trades, -1 where they aren't said."""
 
     symbol: str = ""
     number: Whole
     price: Price
     size: Amount
+    first: TradeNumber = -1
+    last: TradeNumber = -1
     time: EpochTime
     sold: bool
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from math import inf
 
-RETRY_FIRST, RETRY_CAP = 0.25, 60.0
+RETRY_FIRST, RETRY_CAP = 0.25, 15.0
 """Seconds until a snapshot is asked for again that failed or doesn't fit. Each further time doubles them."""
+
+REFUSED_FOR = 900.0
+"""Seconds until the venue is asked again for a snapshot that it has refused."""
 
 FREE = 3
 """How often in a row a book that was right may be lost and asked for again without a pause."""
 
-CALM_AFTER = 30.0
+CALM_AFTER = 5.0
 """Seconds for which a book must have been right before its losses are forgotten."""
 
 
@@ -41,6 +44,10 @@ class SnapshotTurns:
         """The one that was asked for is of no use, or didn't come."""
         self._useless += 1
         self._want(now)
+
+    def refused(self, now: float) -> None:
+        """The venue says that there is none. It is asked again much later, since that may change."""
+        self.due_at = now + REFUSED_FOR
 
     def begin(self) -> None:
         """It is asked for now."""

@@ -7,15 +7,29 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from feedbus.errors import ConfigError
-from feedbus.venues import trading_days
+from feedbus.trust.evidence import Evidence
+from feedbus.trust.phases import Phase
+from feedbus.venues import trading_days, trading_sessions
+from feedbus.venues.boards import SHARES_AND_FUNDS
 from feedbus.venues.listings import Selection
 from feedbus.venues.moex.candles import PERIODS, NewestBars
-from feedbus.venues.moex.channels import CHANNELS, KINDS, USUAL
+from feedbus.venues.moex.channels import CHANNELS, EVIDENCE, KINDS, USUAL
 from feedbus.venues.moex.listing import MoexListing, board_problem, boards_of, pattern_of_symbols_problem
 from feedbus.venues.moex.session import GUEST, PUBLIC, Session, mask_of
 from feedbus.venues.moex.symbols import symbol_problem
 from feedbus.venues.moex.tables import VENUE
 from feedbus.venues.protocol import OpenAccount, Subscription, check_credentials, chosen_channels
+from feedbus.venues.trading_sessions import Calendar
+
+TRADING_STATUSES: Mapping[str, Phase] = {
+    "T": "trading",
+    **dict.fromkeys("NC", "closed"),  # not available for trading, closed
+    "B": "halted",  # a break, which no calendar has
+    # The periods of opening and closing, the auctions of both and their parts, a discrete auction, trading at the
+    # closing price, large blocks.
+    **dict.fromkeys("OFSLAabpIED", "auction"),
+}
+"""What the values of TRADINGSTATUS mean. Source: TTradingStatus in metadata.json of https://moexalgo.github.io."""
 
 
 class Account(OpenAccount):
@@ -27,8 +41,11 @@ class Account(OpenAccount):
     units: Mapping[str, str] = {"trades": "lots", "ticker": "securities"}
     # TRADINGSTATUS: not available for trading, closed, break.
     closed_statuses: Collection[str] = frozenset("NCB")
+    phases: Mapping[str, Phase] = TRADING_STATUSES
     public: Collection[str] = PUBLIC
+    continuous_statuses: Collection[str] = frozenset("T")
     kinds: Mapping[str, Sequence[str]] = KINDS
+    evidence: Mapping[str, Evidence] = EVIDENCE
     bar_periods: Mapping[str, int] = PERIODS
 
     def __init__(
@@ -42,12 +59,18 @@ class Account(OpenAccount):
         self._credentials = {**GUEST, **credentials}
         self._mask = mask_of(self._credentials)
         self.channels = chosen_channels(channels, CHANNELS, USUAL)
+        self.status_words = ("ticker",) if "securities" in self.channels else ()
         self._newest_bars: dict[Subscription, NewestBars] = {}
 
     @staticmethod
     def trading_day(time: int) -> int:
         """The trading day of the Moscow Exchange."""
         return trading_days.moscow(time)
+
+    def calendar(self, symbol: str) -> Calendar:
+        """The hours of shares and funds, or those of everything else on the exchange."""
+        is_share = symbol.partition(".")[0] in SHARES_AND_FUNDS
+        return trading_sessions.moscow_shares if is_share else trading_sessions.moscow_others
 
     def clean(self, text: str) -> str:
         """The text without our credentials, unless they are the guest's, which everybody knows."""

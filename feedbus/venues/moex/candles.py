@@ -36,6 +36,7 @@ import msgspec
 from feedbus.errors import BadData
 from feedbus.schema.events import Bar
 from feedbus.text import quoted
+from feedbus.venues.moex.message_order import MessageOrder, StaleMessage
 from feedbus.venues.moex.tables import (
     VENUE,
     Cell,
@@ -110,7 +111,7 @@ class Candles:
         self.symbol = symbol
         self.place = f"{channel} {symbol}"
         self.problems: Sequence[BadData] = ()  # of the last message
-        self.last_seqnum = -1
+        self._order = MessageOrder()
         self.seqnum_regressions = 0
         self.values_left_out = self.levels_left_out = 0
         self._period = PERIODS[channel]
@@ -118,12 +119,15 @@ class Candles:
         self._begun = False
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> list[Bar]:
-        """The bars that are new or have changed, oldest first. Raises OutOfStep."""
+        """The bars that are new or have changed, oldest first. Raises OutOfStep, and StaleMessage for a message that
+        came before, which changes nothing."""
         problems = Problems(self.place, below_zero=True)
         self.problems = ()
         try:
             table = read_table(body, self.place)
             changes = self._take(table, problems)
+        except StaleMessage:
+            raise
         except BadData as error:
             raise OutOfStep(error.place, error.reason) from None
         if problems:
@@ -141,10 +145,8 @@ class Candles:
         if kind != "snapshot" and not self._begun:
             raise BadData(self.place, f"{kind} before a snapshot")
         rows = self._read_rows(table, problems)
+        self.seqnum_regressions += self._order.stepped_back(table.properties, self.place)
         self._begun = True
-        if table.properties.seqnum < self.last_seqnum:
-            self.seqnum_regressions += 1
-        self.last_seqnum = table.properties.seqnum
         kept = self._newest_bars.candles
         if kind == "removal":
             rows = {start: _REMOVED for start in rows if start in kept}

@@ -13,6 +13,7 @@ from typing import Any
 from feedbus.errors import BadData
 from feedbus.schema.events import Ticker
 from feedbus.text import quoted
+from feedbus.venues.moex.message_order import MessageOrder, StaleMessage
 from feedbus.venues.moex.symbols import ticker as ticker_of
 from feedbus.venues.moex.tables import (
     VENUE,
@@ -25,6 +26,7 @@ from feedbus.venues.moex.tables import (
     size_of,
     word_of,
 )
+from feedbus.venues.moex.trade_times import TradeTimes
 from feedbus.venues.problems import Problems
 from feedbus.venues.sessions import OutOfStep
 
@@ -55,24 +57,27 @@ class Securities:
     because its former value is no longer true, and `problems` has a BadData about it.
     """
 
-    def __init__(self, symbol: str) -> None:
+    def __init__(self, symbol: str, times: TradeTimes | None = None) -> None:
+        """The times of new trades are added to `times`."""
         self.symbol = symbol
         self.place = f"securities {symbol}"
         self.problems: Sequence[BadData] = ()  # of the last message
-        self.last_seqnum = -1
+        self._order = MessageOrder()
         self.seqnum_regressions = 0
         self.values_left_out = self.levels_left_out = 0
         self._ticker = ticker_of(symbol).casefold()
         self._begun = False
         self._key: str | None = None
         self._row: dict[str, Any] = {}
+        self._times = times or TradeTimes()
 
     def decode(self, body: bytes | bytearray, ts_recv: int) -> Ticker | None:
-        """The merged row after this message, or None when it changed none. Raises OutOfStep."""
+        """The merged row after this message, or None when it changed none. Raises OutOfStep, and StaleMessage for one
+        that came before, which changes nothing."""
         self.problems = ()
         try:
             return self._decode(body, ts_recv)
-        except OtherTicker:
+        except (OtherTicker, StaleMessage):
             raise
         except BadData as error:
             raise OutOfStep(error.place, error.reason) from None
@@ -85,14 +90,23 @@ class Securities:
             raise BadData(self.place, f"unknown type {quoted(kind)}")
         if kind != "snapshot" and not self._begun:
             raise BadData(self.place, f"{kind} before a snapshot")
-        changed = self._merge(kind, *self._read_rows(table, problems))
+        key, cells = self._read_rows(table, problems)
+        self.seqnum_regressions += self._order.stepped_back(table.properties, self.place)
+        trades = self._row.get("trades")
+        changed = self._merge(kind, key, cells)
+        if kind == "updates" and trades is not None and (cells.get("trades") or 0) > trades:
+            self._note_trade(table, ts_recv)
         if problems:
             self.problems = problems.errors()
         self.values_left_out += problems.values
-        self._note_seqnum(table.properties.seqnum)
         if not changed:
             return None
         return Ticker(VENUE, self.symbol, table.properties.timestamp * 1_000_000, ts_recv, **self._row)
+
+    def _note_trade(self, table: MoexTable, ts_recv: int) -> None:
+        if table.data and "TIME" in table.columns:
+            time = table.data[-1][table.columns.index("TIME")]
+            self._times.add(time, table.properties.timestamp * 1_000_000, ts_recv)
 
     def _merge(self, kind: str, key: str | None, cells: dict[str, Any]) -> bool:
         """Applies one message to the row. Returns False when the message has no row."""
@@ -126,8 +140,3 @@ class Securities:
         if key is not None and key.casefold() != self._ticker:
             raise OtherTicker(self.place, f"a row of another TICKER: {quoted(key)}")
         return key, cells
-
-    def _note_seqnum(self, seqnum: int) -> None:
-        if seqnum < self.last_seqnum:
-            self.seqnum_regressions += 1
-        self.last_seqnum = seqnum

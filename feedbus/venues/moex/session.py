@@ -8,7 +8,7 @@ client `moexalgo`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import inf
 
 from feedbus.errors import BadData, TimedOut, VenueError
@@ -18,9 +18,11 @@ from feedbus.text import one_line
 from feedbus.venues.fields import LARGE, too_dear
 from feedbus.venues.moex import stomp
 from feedbus.venues.moex.channels import AllNewestBars, MoexSubscription, decoder
+from feedbus.venues.moex.message_order import StaleMessage
 from feedbus.venues.moex.replies import error_text, is_transient, stream_names
 from feedbus.venues.moex.securities import OtherTicker
 from feedbus.venues.moex.symbols import destination, selector
+from feedbus.venues.moex.trade_times import TradeTimes
 from feedbus.venues.protocol import Close, Effect, Fatal, Notice, Ready, Send, Skipped, Subscription
 from feedbus.venues.sessions import OutOfStep, SubscribingSession
 from feedbus.venues.subscriptions import Leaving, Request, RequestPace, Subscriptions
@@ -35,6 +37,8 @@ PACE = RequestPace(
     requests=10, every=0.1, answer_within=CONFIRM_WITHIN, answered=frozenset({"subscribe"}), as_answered=True
 )
 MAX_NOTICED_COMMANDS = 8
+SECURITIES = "securities"
+HEAD = 400  # bytes in which the headers of a MESSAGE lie
 DECODER_TOTALS = ("seqnum_regressions", "values_left_out", "levels_left_out")
 
 
@@ -54,7 +58,9 @@ class Session(SubscribingSession[MoexSubscription]):
         newest_bars: AllNewestBars,
     ) -> None:
         def track(subscription: Subscription) -> MoexSubscription:
-            return MoexSubscription(subscription, newest_bars)
+            return MoexSubscription(subscription, newest_bars, self._trade_times)
+
+        self._trade_times = TradeTimes()
 
         super().__init__(Subscriptions(channels, PACE, track=track, build=_build, sent=self._note_sent), symbols)
         self._credentials = credentials
@@ -99,6 +105,11 @@ class Session(SubscribingSession[MoexSubscription]):
         self.subscriptions.ask_to_end(Leaving(tracked.subscription, tracked.request))
         self._forget_id(tracked)
 
+    def made_anew(self, tracked: MoexSubscription, now: float) -> Iterable[Effect]:
+        """Nobody waits for the RECEIPT of the id that is ended."""
+        self.subscriptions.forget(tracked.request)
+        return super().made_anew(tracked, now)
+
     def subscribe(self, symbols: Sequence[str], now: float) -> Iterator[Effect]:
         """Take these symbols too."""
         self.subscriptions.want(symbols)
@@ -120,13 +131,18 @@ class Session(SubscribingSession[MoexSubscription]):
 
     def counters(self) -> Mapping[str, int]:
         """Totals: heartbeats, unknown_ids, unknown_commands, replies, errors, unanswered, seqnum_regressions,
-        other_instruments (messages about another TICKER than the one subscribed, after which it is subscribed anew);
+        other_instruments (messages about another TICKER than the one subscribed, after which it is subscribed anew),
+        stale_messages (of securities and candles, which came before and aren't applied again);
         values_left_out (prices of 0, and what is out of bounds), levels_left_out (rows of a book without a price or a
         size).
         """
         decoders = [tracked.decoder for tracked in self.subscriptions.tracked.values()]
         totals = {name: sum(getattr(decoder, name) for decoder in decoders) for name in DECODER_TOTALS}
         return {**self.counts, **{name: self.counts[name] + total for name, total in totals.items()}}
+
+    def lateness(self) -> int | None:
+        """By the times of the trades that `securities` tells of: messages may bear the time at which they are sent."""
+        return self._trade_times.take()
 
     def deadlines(self) -> Sequence[float]:
         """The time by which CONNECTED has to come; infinity once it has."""
@@ -140,7 +156,7 @@ class Session(SubscribingSession[MoexSubscription]):
             for frame in stomp.frames(data):
                 yield from self._frame(frame, ts_recv, now)
         except BadData as error:
-            yield Skipped(error)
+            yield from self._damaged(self._about(data), error, now)
             return
         if frame is None:
             self.counts["heartbeats"] += 1
@@ -240,11 +256,26 @@ class Session(SubscribingSession[MoexSubscription]):
             self._forget_id(tracked)
             return tuple(self.out_of_step(tracked, error, now))
         except BadData as error:
+            self.counts["stale_messages"] += isinstance(error, StaleMessage)
             return (Skipped(error),)
         events: Sequence[MarketData] = found if isinstance(found, list) else () if found is None else (found,)
         if tracked.decoder.problems:
             return (*map(Skipped, tracked.decoder.problems), *events)
         return events
+
+    def _about(self, data: bytes | bytearray) -> MoexSubscription | None:
+        """The subscription that the beginning of a message names which can't be read as a whole."""
+        _, found, rest = bytes(data[:HEAD]).partition(b"\nsubscription:")
+        return self._by_id.get(rest.partition(b"\n")[0].strip()) if found else None
+
+    def _damaged(self, tracked: MoexSubscription | None, error: BadData, now: float) -> Iterator[Effect]:
+        """A message can't be read. The next picture makes up for it, but where only changes come, they are got anew."""
+        if tracked is None or tracked.subscription.channel != SECURITIES or tracked.state != "live":
+            yield Skipped(error, None if tracked is None else tracked.subscription)
+            return
+        self.subscriptions.answered(tracked.request, now)
+        self._forget_id(tracked)
+        yield from self.out_of_step(tracked, OutOfStep(error.place, error.reason), now)
 
     # Subscriptions
 
@@ -252,7 +283,7 @@ class Session(SubscribingSession[MoexSubscription]):
         """A SUBSCRIBE goes out. Its messages will have its id, and a new decoder begins with the next snapshot."""
         for tracked in request.wanted:
             self._retire_decoder(tracked)
-            tracked.decoder = decoder(tracked.subscription, self._newest_bars)
+            tracked.decoder = decoder(tracked.subscription, self._newest_bars, self._trade_times)
             self._by_id[_id(request.number)] = tracked
 
     def _confirm(self, tracked: MoexSubscription, now: float) -> Sequence[Effect]:

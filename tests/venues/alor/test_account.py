@@ -21,6 +21,7 @@ from feedbus.venues.protocol import (
     Limits,
     NoOptions,
     Ready,
+    RestLimit,
     Send,
     Subscription,
     WakeAt,
@@ -90,7 +91,7 @@ def test_another_venue_s_options_are_a_bug() -> None:
 def test_what_it_says_of_itself() -> None:
     account = Account(SECRET, [])
     assert account.services == {"rest": "https://api.alor.ru", "auth": "https://oauth.alor.ru"}
-    assert account.limits == Limits(connections=10, subscriptions=5000)
+    assert account.limits == Limits(connections=10, subscriptions=5000, rest=RestLimit(100, 1.0))
     assert account.check_symbol("TQBR:SBER") == (
         "begins with no exchange, of which there are MOEX and SPBX: did you mean MOEX:SBER:TQBR?"
     )

@@ -23,11 +23,13 @@ from feedbus.venues.protocol import (
     Notice,
     Ready,
     Refused,
+    Resync,
     Send,
     Skipped,
     Subscription,
     WakeAt,
 )
+from feedbus.venues.turns import RateBucket, TurnLine, Turns
 from tests import places
 from tests.venues import script
 
@@ -136,6 +138,17 @@ def test_nothing_is_sent_before_the_connection_is_open() -> None:
 def test_a_token_that_ended_is_not_sent() -> None:
     script = Script("SBER").live("o1").at(1800.0).subscribed(["GAZP"]).ticked(WakeAt(1815.0)).stands(live=1, wanted=1)
     script.has_token("tok2").ticked(asks("o2", GAZP, "tok2"), WakeAt(1810.0))
+
+
+def test_without_a_token_it_holds_up_nobody_who_waits_for_a_turn() -> None:
+    line = TurnLine(RateBucket(1, 100.0))
+    session = Script("SBER", "GAZP").session
+    session.turns = Turns(line=line)
+    assert list(session.opened(0.0)) == [asks("o1", SBER), WakeAt(10.0)]
+    session.frame(ack("o1"), 7, 1.0)
+    assert len(line) == 1
+    assert not [effect for effect in session.tick(1801.0) if isinstance(effect, Send)]
+    assert len(line) == 0
 
 
 def test_every_message_carries_the_token_of_its_moment() -> None:
@@ -513,7 +526,7 @@ def test_data_that_names_another_symbol_is_counted_and_not_published() -> None:
     script = Script("SBER", "GAZP", channels=["alltrades"]).asked()
     trade = f'{{"id":1,"sym":"%s","q":2,"px":3.5,"t":{MS},"s":"buy"}}'
     reason = "names another instrument than the one subscribed: 'GAZP'"
-    skipped = Skipped(BadData("alltrades SBER", reason))
+    skipped = Skipped(BadData("alltrades SBER", reason), Subscription("alltrades", "SBER"))
     for named, published in (("GAZP", False), ("SBER", True), ("GAZP", False), ("[N/A]", True)):
         effects = script.session.frame(data("a1", trade % named), 7, script.now)
         expected = Trade("alor", "SBER", MS * 1_000_000, 7, 3.5, 2.0, "buy", 1) if published else skipped
@@ -567,3 +580,11 @@ def test_a_price_out_of_bounds_is_none_and_so_is_the_size_of_that_side(number: s
     ]
     assert sum(isinstance(effect, Skipped) for effect in found) == 2 * told
     assert script.session.counters()["values_left_out"] == 2
+
+
+def test_one_book_is_got_anew_under_another_guid_and_its_neighbour_goes_on() -> None:
+    script = Script("SBER", "GAZP").live("o1", "o2").at(1.0)
+    script.resubscribed([SBER], "silent", Resync(SBER, "silent"), ends("o1"), asks("o4", SBER), WakeAt(11.0))
+    script.received(book("o1", 1.5)).received(ack("o1")).counted(late_frames=1).stands(sent=1, live=1)
+    script.received(book("o2", 2.5), book_of("GAZP", 2.5))
+    script.received(book("o4", 3.5), Confirmed(SBER), book_of("SBER", 3.5)).stands(live=2)

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from feedbus.schema.events import BookSnapshot, MarketData, Status
+from feedbus.schema.events import BookSnapshot, MarketData
 from feedbus.venues.binance.account import REST
+from feedbus.venues.binance.book_sync import BookSync
 from feedbus.venues.binance.kept_books import AuditPace, KeptBooks
 from feedbus.venues.binance.options import BinanceOptions
 from feedbus.venues.protocol import Fetch, Subscription
@@ -59,6 +60,7 @@ def test_a_book_that_is_not_right_is_not_published_again_and_one_that_is_dropped
     lost = books.get(SYMBOLS[0])
     assert lost is not None
     lost.update(update(9, 9).replace(b'"S"', f'"{SYMBOLS[0]}"'.encode()), 1, 0.0)
+    books.note(lost)
     books.drop(SYMBOLS[1])
     assert {event.symbol for _, event in ticks(books, 20.0) if isinstance(event, BookSnapshot)} == {SYMBOLS[2]}
     assert books.fetched(Fetch("/", about=SYMBOLS[1]), snapshot(5, BIDS, ASKS), 0.0) == []
@@ -68,7 +70,7 @@ def test_a_book_that_is_not_right_is_not_published_again_and_one_that_is_dropped
 
 def test_audits_take_a_tenth_of_the_budget_whatever_they_are_asked_to() -> None:
     books = kept(BinanceOptions(snapshot_levels=1000, audit_s=1.0, republish_s=3600.0))
-    audits = []
+    audits: list[tuple[float, str]] = []
     now = 0.0
     while (now := max(now, books.wake_at())) <= 120.0:
         for effect in books.tick(now):
@@ -87,11 +89,36 @@ def test_audits_can_be_switched_off(audit_s: float) -> None:
     assert (len(audits) > 0) == (audit_s > 0)
 
 
-def test_at_the_end_every_book_that_was_begun_is_said_to_be_resyncing() -> None:
-    books = kept(BinanceOptions(), SYMBOLS[:2])
-    books.add(Subscription("depth", "NEVER"))
-    said = books.ended()
-    assert {(each.symbol, each.state, each.reason) for each in said if isinstance(each, Status)} == {
-        (symbol, "resyncing", "connecting") for symbol in SYMBOLS[:2]
-    }
-    assert books.ended() == []
+def test_a_symbol_that_is_given_up_and_wanted_again_leaves_nothing_behind_and_is_audited() -> None:
+    options = BinanceOptions(audit_s=900.0, republish_s=3600.0)
+    books = kept(options, SYMBOLS[:1])
+    for number in range(50):
+        books.drop(SYMBOLS[0])
+        books.add(Subscription("depth", SYMBOLS[0]))
+        books.begin(SYMBOLS[0], 1, float(number))
+    assert (len(books._turns), len(books._audits), len(books._wakes)) == (1, 1, 0)
+    books = kept(options, SYMBOLS[:1])
+    assert sum(isinstance(effect, Fetch) for _, effect in ticks(books, 1000.0)) == 1
+
+
+def test_a_change_of_one_book_costs_no_look_at_the_others() -> None:
+    books = KeptBooks(BinanceOptions(), AuditPace(REST), Counter(), lambda: 1)
+    looked: list[str] = []
+
+    class Watched(BookSync):
+        @property
+        def wake_at(self) -> float:
+            looked.append(self.symbol)
+            return super().wake_at
+
+    for symbol in SYMBOLS:
+        books.add(Subscription("depth", symbol)).__class__ = Watched
+        books.begin(symbol, 1, 1.0)
+    looked.clear()
+    sync = books.get(SYMBOLS[7])
+    assert sync is not None
+    sync.update(update(3, 5).replace(b'"S"', f'"{SYMBOLS[7]}"'.encode()), 1, 0.0)
+    books.note(sync)
+    assert books.wake_at() > 0.5
+    books.tick(0.5)
+    assert set(looked) == {SYMBOLS[7]}

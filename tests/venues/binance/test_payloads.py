@@ -100,6 +100,18 @@ def test_revisions_count_the_versions_of_a_bar_also_of_a_corrected_one() -> None
     assert [number for number, _ in told] == [0, 0, 1, 0, 2], "what came last is"
 
 
+def test_an_old_version_that_comes_again_is_not_the_one_that_a_bar_ends_with() -> None:
+    kept: dict[Subscription, Revisions] = {}
+    subscription = Subscription("kline_1m", "NKNUSDT")
+    take = reader(subscription, kept)
+    for time, close in ((2, "5"), (3, "6"), (2, "5")):
+        take(json.dumps({**kline(c=close), "E": time}).encode(), 7)
+    take(json.dumps({**kline(t=1633998540000), "E": 4}).encode(), 7)
+    cut_off = kept[subscription].take_cut_off()
+    assert cut_off is not None
+    assert (cut_off.close, cut_off.final, cut_off.complete) == (6.0, True, False)
+
+
 def test_a_bar_that_can_not_be_read_counts_for_nothing() -> None:
     take = reader(Subscription("kline_1m", "NKNUSDT"), {})
     with pytest.raises(DECODE_ERRORS):

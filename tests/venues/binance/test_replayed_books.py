@@ -48,10 +48,12 @@ class Replay:
     def event(self, event: MarketData) -> None:
         if isinstance(event, Status):
             self.said.append(f"{event.state} {event.reason}".rstrip())
+            if event.state == "live":
+                self.compare()
         elif isinstance(event, Quote):
             self.quotes[event.venue_sequence or 0] = event
             self.compare_best()
-        elif isinstance(event, BookDelta | BookSnapshot):
+        elif isinstance(event, BookDelta | BookSnapshot) and self.said[-1] == "live":
             self.compare()
             self.compare_best()
 

@@ -14,7 +14,18 @@ from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import Bar, BookSnapshot, MarketEvent, Quote, Trade
 from feedbus.venues.binance.account import Account
 from feedbus.venues.binance.session import Session
-from feedbus.venues.protocol import Close, Confirmed, Notice, Ready, Refused, Send, Skipped, Subscription, WakeAt
+from feedbus.venues.protocol import (
+    Close,
+    Confirmed,
+    Notice,
+    Ready,
+    Refused,
+    Resync,
+    Send,
+    Skipped,
+    Subscription,
+    WakeAt,
+)
 from tests.places import CAPTURES
 from tests.venues import script
 
@@ -22,6 +33,7 @@ CAPTURE = CAPTURES / "binance" / "spot_btcusdt_20240808.gz"
 TRADES = ("trade",)
 TIME = 1723161255342
 BTC, ETH, BNB = (Subscription("trade", symbol) for symbol in ("BTCUSDT", "ETHUSDT", "BNBUSDT"))
+LISTED = WakeAt(30.0)  # when the list is asked for, while nothing else is due
 SHUTDOWN = (
     Notice("the venue shuts the server of a connection down"),
     Close(VenueError("the venue shuts this server down")),
@@ -114,15 +126,15 @@ def test_two_hundred_streams_are_asked_for_every_third_of_a_second() -> None:
 
 def test_an_answer_confirms_every_stream_of_its_request_and_only_once() -> None:
     script = Script("BTCUSDT", "ETHUSDT").begun()
-    script.received(answer(1), Confirmed(BTC), Confirmed(ETH)).stands(confirmed=2)
-    script.received(answer(1)).counted(answers=2, unknown_ids=1).at(10.0).ticked().stands(confirmed=2)
+    script.received(answer(1), Confirmed(BTC), Confirmed(ETH), LISTED).stands(confirmed=2)
+    script.received(answer(1)).counted(answers=2, unknown_ids=1).at(10.0).ticked(LISTED).stands(confirmed=2)
 
 
 def test_data_before_the_answer_confirms_and_makes_live() -> None:
     script = Script("BTCUSDT").begun()
     script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(live=1)
     script.received(data("btcusdt@trade", **fill("1.5")), trade(price=1.5))
-    script.received(answer(1)).counted(unknown_ids=0).at(10.0).ticked()
+    script.received(answer(1), LISTED).counted(unknown_ids=0).at(10.0).ticked(LISTED)
 
 
 def test_bad_data_before_the_answer_confirms_and_is_not_live() -> None:
@@ -135,13 +147,15 @@ def test_bad_data_before_the_answer_confirms_and_is_not_live() -> None:
 # Errors
 
 
-def test_an_error_refuses_every_stream_of_its_request_which_are_asked_for_again_together() -> None:
+def test_an_error_is_about_any_stream_of_its_request_which_are_asked_for_again_in_halves_until_one_is_refused() -> None:
     reason = "Invalid request: no (code 2)"
     script = Script("BTCUSDT", "ETHUSDT").begun()
-    script.received(error(id=1), Refused(BTC, reason), Refused(ETH, reason), WakeAt(5.0)).stands(refused=2)
-    script.at(4.9).ticked(WakeAt(5.0))
-    script.at(5.0).ticked(subscribe(2, "btcusdt@trade", "ethusdt@trade"), WakeAt(15.0)).stands(sent=2)
-    script.received(answer(2), Confirmed(BTC), Confirmed(ETH)).counted(errors=1)
+    script.received(error(id=1), WakeAt(0.35)).stands(wanted=2)
+    script.at(0.35).ticked(subscribe(2, "btcusdt@trade"), WakeAt(0.7))
+    script.received(error(id=2), Refused(BTC, reason)).stands(refused=1, wanted=1)
+    script.at(0.7).ticked(subscribe(3, "ethusdt@trade"), WakeAt(5.35)).received(answer(3), Confirmed(ETH))
+    script.at(5.35).ticked(subscribe(4, "btcusdt@trade"), WakeAt(15.35)).counted(errors=2)
+    script.received(answer(4), Confirmed(BTC), LISTED).stands(confirmed=2)
 
 
 def test_an_error_refuses_nothing_that_sends_data_or_is_not_wanted_any_more() -> None:
@@ -219,7 +233,7 @@ def test_what_is_not_answered_is_asked_after_once_and_what_is_listed_is_confirme
     script.received(listed, *confirmed, subscribe(3, "ethusdt@trade"), WakeAt(22.0))
     script.stands(confirmed=2, sent=1).counted(unanswered=1)
     script.received(answer(1)).counted(unknown_ids=1)
-    script.at(20.0).ticked(WakeAt(22.0)).received(answer(3), Confirmed(ETH)).at(22.0).ticked()
+    script.at(20.0).ticked(WakeAt(22.0)).received(answer(3), Confirmed(ETH), WakeAt(50.0)).at(22.0).ticked(WakeAt(50.0))
 
 
 def test_what_is_not_answered_three_times_and_not_listed_is_refused() -> None:
@@ -234,11 +248,11 @@ def test_what_is_not_answered_three_times_and_not_listed_is_refused() -> None:
 
 @pytest.mark.parametrize("no_list", ["late", "refused"])
 def test_without_a_list_only_what_is_not_answered_is_asked_again_while_others_are_there(no_list: str) -> None:
-    script = Script("BTCUSDT", "BNBUSDT").begun().received(answer(1), Confirmed(BTC), Confirmed(BNB)).at(1.0)
+    script = Script("BTCUSDT", "BNBUSDT").begun().received(answer(1), Confirmed(BTC), Confirmed(BNB), LISTED).at(1.0)
     script.subscribed(["ETHUSDT"], subscribe(2, "ethusdt@trade"), WakeAt(11.0))
     script.at(11.0).ticked(listing(3), WakeAt(21.0))
     if no_list == "late":
-        script.at(21.0).ticked(subscribe(4, "ethusdt@trade"), WakeAt(31.0))
+        script.at(21.0).ticked(subscribe(4, "ethusdt@trade"), LISTED)
     else:
         text = "LIST_SUBSCRIPTIONS refused: Invalid request: no (code 2)"
         script.at(20.0).received(error(id=3), Notice(text), subscribe(4, "ethusdt@trade"), WakeAt(30.0))
@@ -266,7 +280,7 @@ def test_the_list_goes_before_what_waits_and_keeps_the_pace() -> None:
 
 def test_what_data_has_confirmed_is_not_asked_after() -> None:
     script = Script("BTCUSDT").begun().received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade())
-    script.at(10.0).ticked().counted(unanswered=1).stands(live=1)
+    script.at(10.0).ticked(LISTED).counted(unanswered=1).stands(live=1)
 
 
 def test_an_unsubscribe_that_is_not_answered_is_settled_by_the_list() -> None:
@@ -290,7 +304,8 @@ def test_what_is_given_up_is_unsubscribed_and_its_data_is_counted_and_passed_ove
     script = Script("BTCUSDT", "ETHUSDT").live().at(1.0).stands(live=1, confirmed=1)
     script.unsubscribed(["BTCUSDT"], unsubscribe(2, "btcusdt@trade"), WakeAt(11.0)).stands(confirmed=1)
     script.received(data("btcusdt@trade", **fill())).counted(given_up=1, unknown_streams=0)
-    script.received(answer(2)).received(data("btcusdt@trade", **fill())).counted(given_up=1, unknown_streams=1)
+    script.received(answer(2), LISTED)
+    script.received(data("btcusdt@trade", **fill())).counted(given_up=1, unknown_streams=1)
     script.unsubscribed(["BTCUSDT", "NEVER"])
 
 
@@ -299,13 +314,13 @@ def test_what_is_wanted_again_keeps_the_order_of_the_requests_and_its_data_is_pu
     script.received(data("btcusdt@trade", **fill()), trade()).stands(wanted=1)
     script.at(0.4).ticked(unsubscribe(2, "btcusdt@trade"), WakeAt(0.75))
     script.at(0.8).ticked(subscribe(3, "btcusdt@trade"), WakeAt(10.4))
-    script.received(answer(2), WakeAt(10.8)).received(answer(3), Confirmed(BTC)).stands(confirmed=1)
+    script.received(answer(2), WakeAt(10.8)).received(answer(3), Confirmed(BTC), LISTED).stands(confirmed=1)
     script.received(data("btcusdt@trade", **fill()), trade()).stands(live=1)
 
 
 def test_a_refused_unsubscribe_is_noticed_and_its_data_still_passed_over() -> None:
     script = Script("BTCUSDT").live().at(1.0).unsubscribed(["BTCUSDT"], unsubscribe(2, "btcusdt@trade"), WakeAt(11.0))
-    script.received(error(id=2), Notice("UNSUBSCRIBE refused: Invalid request: no (code 2)"))
+    script.received(error(id=2), Notice("UNSUBSCRIBE refused: Invalid request: no (code 2)"), LISTED)
     script.received(data("btcusdt@trade", **fill())).counted(given_up=1)
 
 
@@ -527,3 +542,104 @@ def test_a_number_out_of_bounds_is_none_and_counted(number: str) -> None:
         ),
     ]
     assert sum(isinstance(effect, Skipped) for effect in told) == script.session.counters()["values_left_out"] == 6
+
+
+# Made anew
+
+
+def test_one_stream_is_got_anew_and_its_neighbours_go_on() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").live().at(1.0)
+    script.received(data("ethusdt@trade", **{**fill(), "s": "ETHUSDT"}), trade("ETHUSDT")).stands(live=2)
+    script.resubscribed([BTC], "silent", Resync(BTC, "silent"), unsubscribe(2, "btcusdt@trade"), WakeAt(1.35))
+    script.received(data("ethusdt@trade", **{**fill(), "s": "ETHUSDT"}), trade("ETHUSDT")).stands(wanted=1, live=1)
+    script.at(1.35).ticked(subscribe(3, "btcusdt@trade"), WakeAt(11.0)).received(answer(2), WakeAt(11.35))
+    script.received(answer(3), Confirmed(BTC), LISTED).stands(confirmed=1, live=1)
+    script.received(data("btcusdt@trade", **fill()), trade()).stands(live=2)
+
+
+# What the venue has
+
+
+LOST = "the venue doesn't list it as subscribed any more"
+
+
+def all_live(*symbols: str) -> Script:
+    """All of them have had a trade, and the first list has shown them."""
+    script = Script(*symbols).begun()
+    script.yields("answer", script.session.frame(answer(1), 7, 0.0), None)
+    for symbol in symbols:
+        frame = data(f"{symbol.lower()}@trade", **{**fill(), "s": symbol})
+        script.yields("trade", script.session.frame(frame, 7, 0.0), None)
+    script.at(30.0).ticked(listing(2), WakeAt(40.0))
+    return script.received(answer(2, streams(symbols)), WakeAt(330.0))
+
+
+def test_every_five_minutes_the_venue_is_asked_what_it_has_and_what_it_lost_is_asked_for_again() -> None:
+    script = all_live("BTCUSDT", "ETHUSDT").at(329.0).ticked(WakeAt(330.0))
+    script.at(330.0).ticked(listing(3), WakeAt(340.0))
+    script.received(answer(3, ["btcusdt@trade"]), Resync(ETH, LOST), WakeAt(330.35)).stands(live=1, wanted=1)
+    script.at(330.35).ticked(subscribe(4, "ethusdt@trade"), WakeAt(340.35)).counted(lost_subscriptions=1)
+    script.received(answer(4), Confirmed(ETH), WakeAt(360.35)).stands(live=1, confirmed=1)
+    script.at(360.35).ticked(listing(5), WakeAt(370.35))
+    script.received(answer(5, ["ethusdt@trade", "btcusdt@trade"]), WakeAt(660.35)).counted(lost_subscriptions=1)
+
+
+def test_a_live_stream_that_was_lost_is_live_only_with_its_next_data() -> None:
+    script = all_live("BTCUSDT").at(330.0).ticked(listing(3), WakeAt(340.0))
+    script.received(answer(3, []), Resync(BTC, LOST), WakeAt(330.35)).stands(wanted=1)
+    script.at(330.35).ticked(subscribe(4, "btcusdt@trade"), WakeAt(340.35))
+    script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(live=1)
+
+
+def test_a_name_that_is_confirmed_and_then_not_listed_is_refused_and_its_neighbours_live() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").live().at(30.0).ticked(listing(2), WakeAt(40.0))
+    refused = Refused(ETH, "confirmed, but not listed as subscribed")
+    script.received(answer(2, ["btcusdt@trade"]), refused, WakeAt(35.0)).stands(live=1, refused=1)
+    script.at(35.0).ticked(subscribe(3, "ethusdt@trade"), WakeAt(45.0)).received(
+        answer(3), Confirmed(ETH), WakeAt(65.0)
+    )
+    script.at(65.0).ticked(listing(4), WakeAt(75.0))
+    script.received(answer(4, ["btcusdt@trade"]), refused).counted(lost_subscriptions=0)
+    script.at(75.0).ticked(subscribe(5, "ethusdt@trade"), WakeAt(85.0))
+    script.received(data("ethusdt@trade", **{**fill(), "s": "ETHUSDT"}), Confirmed(ETH), trade("ETHUSDT"))
+    script.stands(live=2)
+
+
+def test_what_was_confirmed_after_the_list_was_asked_for_or_was_given_up_meanwhile_is_not_looked_for_in_it() -> None:
+    script = all_live("BTCUSDT", "ETHUSDT").at(329.9).subscribed(["BNBUSDT"], subscribe(3, "bnbusdt@trade"))
+    script.at(330.25).ticked(listing(4), WakeAt(339.9)).received(answer(3), Confirmed(BNB), WakeAt(340.25))
+    script.at(330.3).unsubscribed(["ETHUSDT"], WakeAt(330.6))
+    script.received(answer(4, ["btcusdt@trade", "ethusdt@trade"])).counted(lost_subscriptions=0, stray_subscriptions=0)
+    script.at(330.6).ticked(unsubscribe(5, "ethusdt@trade"), WakeAt(340.6)).stands(live=1, confirmed=1)
+
+
+def test_what_was_got_anew_since_the_list_was_asked_for_is_not_looked_for_in_it() -> None:
+    script = all_live("BTCUSDT").at(330.0).ticked(listing(3), WakeAt(340.0))
+    script.resubscribed([BTC], "silent", Resync(BTC, "silent"), WakeAt(330.35))
+    script.at(330.35).ticked(unsubscribe(4, "btcusdt@trade"), WakeAt(330.35 + 0.35))
+    script.at(331.0).ticked(subscribe(5, "btcusdt@trade"), WakeAt(340.0))
+    script.received(data("btcusdt@trade", **fill()), Confirmed(BTC), trade()).stands(live=1)
+    script.received(answer(3, []), WakeAt(341.0)).counted(lost_subscriptions=0).stands(live=1)
+
+
+def test_what_the_venue_has_and_nobody_wants_is_ended() -> None:
+    script = Script("BTCUSDT").live().at(30.0).ticked(listing(2), WakeAt(40.0))
+    strays = ["ethusdt@trade", "bnbusdt@kline_1d@+08:00", "!miniTicker@arr", "X@trade", "x" * 5000]
+    text = "the venue has 2 streams that nobody wants, which are ended: bnbusdt@kline_1d@+08:00, ethusdt@trade"
+    script.received(answer(2, ["btcusdt@trade", *strays]), Notice(text), WakeAt(30.35))
+    script.at(30.35).ticked(unsubscribe(3, "bnbusdt@kline_1d@+08:00", "ethusdt@trade"), WakeAt(40.35))
+    script.counted(stray_subscriptions=2).received(answer(3), WakeAt(330.0)).stands(live=1)
+
+
+def test_what_is_being_ended_anyway_is_not_ended_twice() -> None:
+    script = Script("BTCUSDT", "ETHUSDT").live().at(29.9).unsubscribed(["ETHUSDT"], unsubscribe(2, "ethusdt@trade"))
+    script.at(30.25).ticked(listing(3), WakeAt(39.9))
+    script.received(answer(3, ["btcusdt@trade", "ethusdt@trade"]), WakeAt(40.25)).counted(stray_subscriptions=0)
+    script.received(answer(2), WakeAt(330.25))
+
+
+def test_a_list_that_does_not_come_costs_nothing() -> None:
+    script = Script("BTCUSDT").live().at(30.0).ticked(listing(2), WakeAt(40.0))
+    script.at(40.0).ticked(WakeAt(330.0)).stands(live=1).at(330.0).ticked(listing(3), WakeAt(340.0))
+    refused = Notice("LIST_SUBSCRIPTIONS refused: Invalid request: no (code 2)")
+    script.received(error(id=3), refused, WakeAt(630.0)).stands(live=1).counted(lost_subscriptions=0)

@@ -15,7 +15,7 @@ from feedbus.books.books import Books
 from feedbus.schema.events import BookDelta, Event, Level, Quote, Status
 from feedbus.testing.strategies import examples, mutated
 from feedbus.venues.binance.account import Account
-from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Resync, Skipped, Subscription
+from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Resync, Righted, Send, Skipped, Subscription
 from tests.venues.binance.depth_frames import ASKS, BIDS, snapshot, update
 
 HEADER = SimpleNamespace(publisher="p")
@@ -100,26 +100,62 @@ def test_a_best_bid_and_ask_of_the_same_update_is_published_and_compared() -> No
 
 
 @pytest.mark.parametrize(
-    "damaged",
-    [wrapped(change(6, 6)).replace(b'"u":6', b'"u":-6'), wrapped(change(6, 6)).replace(b'"BTCUSDT"', b'"ETHUSDT"')],
+    ("damaged", "place"),
+    [
+        (wrapped(change(6, 6)).replace(b'"u":6', b'"u":-6'), "depth BTCUSDT"),
+        (wrapped(change(6, 6)).replace(b'"BTCUSDT"', b'"ETHUSDT"'), "depth BTCUSDT"),
+        (wrapped(change(6, 6))[:-9], "message"),
+        (wrapped(b"[%s1]" % (b"1e9," * 2000)), "message"),
+    ],
 )
-def test_a_message_of_a_live_book_that_can_not_be_read_costs_the_book(damaged: bytes) -> None:
+def test_a_message_of_a_live_book_that_can_not_be_read_costs_the_book(damaged: bytes, place: str) -> None:
     talk = Talk().live().frame(damaged)
     assert (talk.said(), talk.bids) == ([("resyncing", "hole", 4)], "resyncing")
-    assert [each.error.place for each in talk.effects if isinstance(each, Skipped)] == ["depth BTCUSDT"]
+    assert [each.error.place for each in talk.effects if isinstance(each, Skipped)] == [place]
     talk.frame(wrapped(change(7, 8))).take(talk.session.fetched(talk.fetches[-1], snapshot(8, BIDS, ASKS), 0.1))
     assert talk.bids == BIDS
 
 
-def test_what_is_given_up_and_what_ends_with_the_connection_is_said() -> None:
+@pytest.mark.parametrize("torn", [b'{"stream":"btcu', wrapped(change(6, 6))[12:], b"?"])
+def test_a_message_that_names_no_stream_makes_a_live_book_doubtful_and_the_next_change_proves_it(torn: bytes) -> None:
+    talk = Talk().live().frame(torn)
+    assert (talk.said(), talk.bids, len(talk.fetches)) == ([("resyncing", "hole", 4)], "resyncing", 1)
+    talk.frame(wrapped(change(6, 6)))
+    assert (talk.said(), talk.bids, len(talk.fetches)) == ([("live", "", 4)], BIDS, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        wrapped(b'{"u":', "bookTicker")[:-1],
+        b'{"stream":"ethusdt@depth","data":{"e"',
+        b'{"pong":1}',
+        b'{"result":null,"id":99}',
+    ],
+)
+def test_a_message_that_is_of_another_stream_or_of_none_leaves_a_live_book_as_it_is(other: bytes) -> None:
+    talk = Talk().live().frame(other)
+    assert (talk.said(), talk.bids) == ([], BIDS)
+
+
+def test_a_book_that_its_stream_leaves_behind_has_its_stream_subscribed_anew_and_no_other() -> None:
+    talk = Talk().live()
+    talk.frame(best(9)).take(talk.session.tick(1.0)).take(talk.session.tick(20.0))
+    assert talk.said() == [("gapped", "audit", 4), ("resyncing", "unconfirmed", 4)]
+    effects = [*talk.effects, *(effect for now in (21.0, 22.0) for effect in talk.session.tick(now))]
+    sent = [json.loads(each.data) for each in effects if isinstance(each, Send)]
+    assert [(each["method"], each["params"]) for each in sent if "params" in each] == [
+        ("UNSUBSCRIBE", ["btcusdt@depth"]),
+        ("SUBSCRIBE", ["btcusdt@depth"]),
+    ]
+
+
+def test_what_is_given_up_is_said() -> None:
     talk = Talk().live()
     talk.take(talk.session.unsubscribe(["BTCUSDT"], 1.0))
     assert (talk.said(), talk.bids) == ([("unsubscribed", "unwanted", 4)], "unsubscribed")
     talk.frame(wrapped(change(6, 6)))
-    assert (talk.session.counters()["given_up"], talk.session.ended()) == (1, [])
-    other = Talk().live()
-    other.take(other.session.ended())
-    assert (other.said(), other.bids) == ([("resyncing", "connecting", 4)], "resyncing")
+    assert talk.session.counters()["given_up"] == 1
 
 
 FRAMES = [
@@ -143,3 +179,33 @@ def test_no_frame_and_no_answer_raises_and_the_reader_has_a_book_only_where_the_
         talk.take(talk.session.tick(float(number)))
         counts = talk.session.counters()
         assert isinstance(talk.bids, list) == (counts["books_right"] > counts.get("books_lost", 0))
+
+
+def test_a_book_whose_stream_is_got_anew_is_not_right_until_it_has_begun_again() -> None:
+    talk = Talk().live()
+    subscription = Subscription("depth", "BTCUSDT")
+    talk.take(talk.session.resubscribe([subscription], "silent", 20.0))
+    assert Resync(subscription, "silent") in talk.effects
+    assert (talk.said(), talk.bids) == ([("resyncing", "unconfirmed", 4)], "resyncing")
+    talk.frame(wrapped(change(6, 6)))
+    assert talk.effects == [], "it is of the subscription that is ended"
+    talk.take(talk.session.tick(20.35))
+    talk.take(talk.session.tick(20.70)).frame(ANSWER.replace(b"1}", b"3}"))
+    assert (talk.said(), len(talk.fetches)) == ([("resyncing", "first_picture", 4)], 2)
+    talk.frame(wrapped(change(7, 8))).take(talk.session.fetched(talk.fetches[-1], snapshot(8, BIDS, ASKS), 31.0))
+    assert (talk.bids, talk.said()) == (BIDS, [("live", "", 4)])
+    assert Righted(subscription, 11.0) in talk.effects
+
+
+def test_of_a_best_bid_and_ask_that_is_got_anew_the_book_stays() -> None:
+    talk = Talk().live().frame(best(5))
+    talk.take(talk.session.resubscribe([Subscription("bookTicker", "BTCUSDT")], "silent", 20.0))
+    assert (talk.said(), talk.bids) == ([], BIDS)
+
+
+def test_a_book_whose_stream_the_venue_has_lost_begins_again() -> None:
+    talk = Talk("depth").live()
+    talk.take(talk.session.tick(30.0)).frame(b'{"result":[],"id":2}')
+    assert (talk.said(), talk.bids) == ([("resyncing", "unconfirmed", 4)], "resyncing")
+    talk.take(talk.session.tick(30.35)).frame(ANSWER.replace(b"1}", b"3}"))
+    assert (talk.said(), len(talk.fetches)) == ([("resyncing", "first_picture", 4)], 2)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from feedbus.schema.events import Bar
 from feedbus.venues.moex.candles import BARS_KEPT, Candles, NewestBars
+from feedbus.venues.moex.message_order import StaleMessage
 from feedbus.venues.problems import MAX_PROBLEMS
 from feedbus.venues.sessions import OutOfStep
 
@@ -288,6 +289,16 @@ def test_a_step_back_of_the_seqnum_is_counted() -> None:
     for seqnum in (5, 3, 900, 899):
         made.decode(body("updates", row("10:00"), seqnum=seqnum), 7)
     assert made.seqnum_regressions == 2
+
+
+def test_an_update_that_comes_again_does_not_change_its_bar_back() -> None:
+    made = begun("10:00")
+    old = body("updates", row("10:00", 9.0), seqnum=5).replace(b"%d" % TIME, b"%d" % (TIME - 1))
+    assert made.decode(old, 7)
+    assert made.decode(body("updates", row("10:00", 9.5), seqnum=6), 7)
+    with pytest.raises(StaleMessage):
+        made.decode(old, 7)
+    assert made.decode(body("updates", row("10:00", 9.5), seqnum=7), 7) == []
 
 
 MINUTES = st.integers(0, 9).map(lambda minute: f"10:{minute:02d}")

@@ -10,8 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feedbus.schema.events import Ticker
+from feedbus.venues.moex.message_order import StaleMessage
 from feedbus.venues.moex.securities import OtherTicker, Securities
 from feedbus.venues.moex.tables import MAX_ROWS
+from feedbus.venues.moex.trade_times import TradeTimes
 from feedbus.venues.sessions import OutOfStep
 
 SEQNUM = 569811206658952028
@@ -200,6 +202,25 @@ def test_a_step_back_of_the_seqnum_of_a_row_is_counted() -> None:
     assert decoder.seqnum_regressions == 2
 
 
+def test_an_update_that_comes_again_changes_nothing_and_one_that_was_overtaken_is_missing() -> None:
+    def last(price: float, seqnum: int) -> bytes:
+        properties = f'{{"type":"updates","seqnum":{seqnum},"timestamp":{TIME + seqnum}}}'
+        cells = f'[["MXSE.TQBR.SBER",[{price},2]]]'
+        return f'{{"properties":{properties},"columns":["TICKER","LAST"],"data":{cells}}}'.encode()
+
+    decoder = begun()
+    decoder.decode(last(1.5, 10), 7)
+    decoder.decode(last(2.5, 20), 7)
+    with pytest.raises(StaleMessage, match="the message of number 10 came again after 20"):
+        decoder.decode(last(1.5, 10), 7)
+    ticker = decoder.decode(row("TICKER BID", '["MXSE.TQBR.SBER",[2.25,2]]', seqnum=30), 7)
+    assert ticker is not None
+    assert (ticker.last, ticker.bid) == (2.5, 2.25)
+    decoder.decode(last(2.5, 31), 7)
+    with pytest.raises(OutOfStep, match="the message of number 11 came after 31"):
+        decoder.decode(last(1.5, 11), 7)
+
+
 CELLS = {
     "LAST": st.floats(0, 1e9, exclude_min=True) | st.none(),
     "VOLTODAY": st.integers(0, 10**12) | st.none(),
@@ -244,3 +265,25 @@ def test_what_is_no_price_becomes_none_and_is_counted(column: str, field: str, c
     decoder = begun()
     assert tick(decoder, row(f"TICKER {column}", f'["MXSE.TQBR.SBER",{cell}]')) == {**NUMBERS, field: None}
     assert (decoder.values_left_out, len(decoder.problems)) == (1, told)
+
+
+def test_updates_that_tell_of_a_new_trade_say_how_late_the_data_is() -> None:
+    times = TradeTimes()
+    decoder = Securities("TQBR.SBER", times)
+    at = TIME * 1_000_000  # 12:18:53 in Moscow
+    decoder.decode(SNAPSHOT, at)
+    messages = [
+        ("TICKER LAST NUMTRADES", '["MXSE.TQBR.SBER",[306.1,2],10775]', None),  # no time
+        ("TICKER LAST TIME", '["MXSE.TQBR.SBER",[306.2,2],"12:03:53"]', None),  # no new trade
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",10775,"12:03:53"]', None),
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",10776,"12:03:53"]', 900),
+        ("TICKER TIME NUMTRADES", '["MXSE.TQBR.SBER","12:18:50",10779]', 3),
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",10780,null]', None),
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",null,"12:18:50"]', None),
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",5,"12:18:50"]', None),  # the sums have begun anew
+        ("TICKER NUMTRADES TIME", '["MXSE.TQBR.SBER",6,"12:18:50"]', 3),
+    ]
+    for seqnum, (columns, cells, late) in enumerate(messages, SEQNUM + 1):
+        decoder.decode(row(columns, cells, seqnum=seqnum), at + 789_000_000)
+        told = times.take()
+        assert (told and told // 1_000_000_000) == late, cells

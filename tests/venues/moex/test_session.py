@@ -494,3 +494,21 @@ def test_a_row_of_another_ticker_is_counted_and_asked_for_anew() -> None:
     ]
     assert not any(isinstance(each, Event) for each in effects)
     script.counted(other_instruments=1)
+
+
+def test_one_book_is_got_anew_under_another_id_and_its_neighbour_goes_on() -> None:
+    script = Script("TQBR.SBER", "TQBR.GAZP").live(1, 2).at(1.0)
+    script.resubscribed(
+        [SBER_BOOK], "silent", Resync(SBER_BOOK, "silent"), unsubscribe(1), subscribe(4, SBER_BOOK), WakeAt(11.0)
+    )
+    script.received(message(1, book_body(1.5))).counted(unknown_ids=1).stands(sent=1, live=1)
+    script.received(message(2, book_body(2.5)), book_of("TQBR.GAZP", 2.5))
+    script.received(message(4, book_body(3.5)), Confirmed(SBER_BOOK), book_of("TQBR.SBER", 3.5)).stands(live=2)
+
+
+def test_a_receipt_of_an_id_that_was_ended_before_it_came_is_nobodys_and_nobody_waits_for_it() -> None:
+    script = Script("TQBR.SBER", "TQBR.GAZP").logged_in().at(1.0)
+    script.resubscribed([SBER_BOOK], "moved", Resync(SBER_BOOK, "moved"), unsubscribe(1), subscribe(4, SBER_BOOK))
+    script.received(receipt(1)).counted(unknown_ids=1).stands(sent=2)
+    script.received(receipt(2), Confirmed(Subscription("orderbooks", "TQBR.GAZP")))
+    script.received(receipt(4), Confirmed(SBER_BOOK)).at(30.0).ticked().counted(unanswered=0)

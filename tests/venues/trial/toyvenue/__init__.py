@@ -17,6 +17,7 @@ import msgspec
 
 from feedbus.errors import BadData, ConfigError, VenueError
 from feedbus.schema.events import Trade
+from feedbus.trust.evidence import Evidence
 from feedbus.venues.fields import Amount, Price
 from feedbus.venues.protocol import (
     AccountEffect,
@@ -57,6 +58,9 @@ class Account:
     units: Mapping[str, str] = {"trades": "lots"}
     kinds: Mapping[str, Sequence[str]] = {CHANNEL: ("trade",)}
     bar_periods: Mapping[str, int] = {}
+    continuous_statuses: Collection[str] = frozenset()
+    evidence: Mapping[str, Evidence] = {}
+    time_resolution_ns: Mapping[str, int] = {}
     channels: Sequence[str] = (CHANNEL,)
 
     def __init__(
@@ -72,6 +76,11 @@ class Account:
         if not self._key or not self._key.isprintable():
             raise ConfigError("credentials: key is missing, or holds a control character")
         self.ticket = ""
+
+    @staticmethod
+    def trading_day(time: int) -> int:
+        """They don't matter here."""
+        return 0
 
     def check_symbol(self, symbol: str) -> str | None:
         """Letters and dots."""
