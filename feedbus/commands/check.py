@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from feedbus.commands.thresholds import threshold_units
+from feedbus.commands.rule_notes import rule_notes
 from feedbus.config import Config, FeedConfig, environment, load
 from feedbus.errors import ConfigError
 from feedbus.feed import sharding
@@ -15,8 +15,8 @@ from feedbus.venues import account_class
 
 
 def check(path: str) -> list[str]:
-    """The lines to print: the bus address, the shard plan of each feed, what thresholds count, and where each part runs
-    on its own.
+    """The lines to print: the bus address, the shard plan of each feed, what rules of alerting count and wait for, and
+    where each part runs on its own.
 
     Raises ConfigError for what is wrong in the file.
     """
@@ -27,7 +27,7 @@ def check(path: str) -> list[str]:
         lines += _routes(feed)
     if config.actors:
         lines.append(f"actors: {', '.join(config.actors)}")
-        lines += [f"  {line}" for line in threshold_units(config)]
+        lines += [f"  {line}" for line in rule_notes(config)]
         lines += _own_processes(config)
     return lines
 

@@ -71,7 +71,7 @@ actors:
   alerting:
     rules:
       - {{kind: connection_down, for: 5, severity: critical}}
-      - {{kind: stale, threshold: 15}}
+      - {{kind: not_live, for: 5}}
       - {{kind: wide_spread, threshold: 0.2, for: 2}}
       - {{kind: price_jump, threshold: 0.3, window: 30}}
       - {{kind: large_trade, of: notional, threshold: 1000000, cooldown: 10}}

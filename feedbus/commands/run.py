@@ -6,8 +6,8 @@ import logging
 from collections.abc import Collection
 from pathlib import Path
 
+from feedbus.commands.rule_notes import rule_notes
 from feedbus.commands.signals import run_until_stopped, stop_signal
-from feedbus.commands.thresholds import threshold_units
 from feedbus.config import Config, credentials, environment, load
 from feedbus.mask import Mask
 from feedbus.service.tree import running
@@ -39,7 +39,7 @@ async def serve(config: Config, only: Collection[str] = ()) -> str:
         async with running(config, only) as service:
             if service.publish is not None:
                 log.info("publishing at %s", service.publish)
-            for line in threshold_units(config):
+            for line in rule_notes(config):
                 log.info("%s", line)
             await stop.wait()
             log.info("stopping")

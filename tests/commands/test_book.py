@@ -74,7 +74,7 @@ async def test_it_shows_the_book_until_it_is_stopped_or_once(once: bool) -> None
                     once=once,
                 )
     lines = out.getvalue().splitlines()
-    assert lines[0].startswith("binance BTCUSDT  no status")
+    assert lines[0].startswith("binance BTCUSDT  not said to be live  age")
     assert "─ spread 0.50 49.9 bp  mid 100.250" in lines[4]
     assert "7.0" not in "".join(lines[1:])
 

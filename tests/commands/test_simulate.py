@@ -33,8 +33,14 @@ def test_an_address_for_rest_is_for_a_single_venue() -> None:
 
 def test_what_a_venue_can_not_be_is_bad_usage() -> None:
     assert "rate" in refused("binance", options={"rate": -1.0})
-    wrong = {"binance": {"faults": '{"drop_difs": {"symbol": "*"}}'}}
-    assert "unknown field `drop_difs`" in refused("binance", options={}, own_options=wrong)
+    assert "unknown field `drop_difs`" in refused("binance", options={}, faults='{"drop_difs": {"symbol": "*"}}')
+
+
+def test_faults_of_several_venues_are_given_by_their_names() -> None:
+    wrong = '{"alor": {"drop": {}}, "moex": {"lose": {}}}'
+    assert "unknown field `lose`" in refused("moex", "alor", options={}, faults=wrong)
+    assert "'binance' is none of the simulated venues: moex, alor" in refused("moex", "alor", faults='{"binance": {}}')
+    assert "no faults: " in refused("moex", "alor", faults='[{"drop": {}}]')
 
 
 async def test_it_names_both_urls_of_each_venue_and_ends_with_its_counters() -> None:

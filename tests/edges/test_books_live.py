@@ -47,6 +47,7 @@ class Stage:
         self.books = feedbus.Books()
         self.symbols = list(venue.market.instruments)
         self.said: dict[str, list[str]] = defaultdict(list)
+        self.last_said: dict[str, tuple[str, str, int]] = {}
         self.deltas: Counter[str] = Counter()
         self.compared = True
 
@@ -58,8 +59,13 @@ class Stage:
         header, events = await anext(self.bus.messages())
         self.books.apply(header, events)
         for event in events:
-            if isinstance(event, Status):
-                self.said[event.symbol].append(f"{event.state} {event.reason}".rstrip())
+            if isinstance(event, Status) and event.word == "book":
+                what = event.state, event.reason, event.since
+                # What is said again isn't news, nor is it the first time if it was said before this reader came.
+                is_news = self.last_said.get(event.symbol, ("live", "", event.since)) != what
+                self.last_said[event.symbol] = what
+                if is_news:
+                    self.said[event.symbol].append(f"{event.state} {event.reason}".rstrip())
             elif isinstance(event, BookDelta) and not self.books.why_none("binance", event.symbol):
                 self.deltas[event.symbol] += 1
             if isinstance(event, BookDelta | BookSnapshot):
@@ -177,7 +183,7 @@ async def test_each_fault_costs_one_book_and_is_repaired_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(snapshot_turns, "CALM_AFTER", 0.0)  # so many losses of one book would make it wait
-    monkeypatch.setattr(book_sync, "LINK_WITHIN", 0.5)
+    monkeypatch.setattr(book_sync, "REACHED_WITHIN", 0.5)
     async with stage(tmp_path, 3, BinanceSimOptions(rate=20.0)) as it:
         await it.all_right()
         for fault, said in FAULTS:

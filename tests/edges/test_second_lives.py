@@ -46,13 +46,13 @@ actors:
 """
 
 CHILDREN = [
-    *("service: publishers", "service: bus socket", "service: rounds", "service: loop lag", "service: log"),
-    *("service: telemetry", "service: actors", "service: feeds", "service: watchdog"),
+    *("service: publishers", "service: bus socket", "service: rounds", "service: bus silence", "service: loop lag"),
+    *("service: log", "service: telemetry", "service: actors", "service: feeds", "service: watchdog"),
     *("publishers: moex", "publishers: alor", "publishers: aggregator", "publishers: alerting"),
     *("actors: aggregator", "actors: alerting", "actors: metrics"),
     *("feeds: moex", "feeds: alor"),
-    *("moex: http", "moex: account", "moex: instruments", "moex: moex/0", "moex: moex/1"),
-    *("alor: http", "alor: account", "alor: instruments", "alor: alor/0"),
+    *("moex: http", "moex: account", "moex: instruments", "moex: trust", "moex: moex/0", "moex: moex/1"),
+    *("alor: http", "alor: account", "alor: instruments", "alor: trust", "alor: alor/0"),
 ]
 
 EXPECTED = {

@@ -6,7 +6,7 @@ import pytest
 
 from feedbus.actors.alerting.actor import Options
 from feedbus.alerts import Rule
-from feedbus.commands.thresholds import threshold_units
+from feedbus.commands.rule_notes import rule_notes
 from feedbus.config import BusConfig, Config, FeedConfig
 
 
@@ -14,7 +14,7 @@ def said(rule: Rule, *used: str) -> list[str]:
     feeds = tuple(
         FeedConfig(name=f"{venue}{number}", venue=venue, url="", symbols=()) for number, venue in enumerate(used)
     )
-    return threshold_units(Config("test", BusConfig("inproc://x"), feeds, {"alerting": Options(rules=(rule,))}))
+    return rule_notes(Config("test", BusConfig("inproc://x"), feeds, {"alerting": Options(rules=(rule,))}))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,16 @@ def said(rule: Rule, *used: str) -> list[str]:
         (Rule("large_trade", 5, symbols=("moex:*",)), ["rule large_trade: its threshold 5 counts lots on moex"]),
         (Rule("large_trade", 5, symbols=("binance:*",)), []),
         (Rule("volume_spike", 5), []),
+        (Rule("stale"), ["rule stale: fires while the status of an instrument is stale"]),
+        (
+            Rule("stale", 2.5, name="old"),
+            ["rule old: fires while the status of an instrument is stale, and when one has had no data for 2.5 s"],
+        ),
+        (
+            Rule("not_live"),
+            ["rule not_live: fires while an instrument is unsubscribed, resyncing, gapped or stale"],
+        ),
+        (Rule("not_live", states=("quiet",)), ["rule not_live: fires while an instrument is quiet"]),
     ],
 )
 def test_only_the_venues_that_a_rule_may_be_about_are_named(rule: Rule, expected: list[str]) -> None:
