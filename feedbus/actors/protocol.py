@@ -42,6 +42,9 @@ class ActorContext:
     """The wall clock, in nanoseconds since the epoch."""
     proxies: Proxies = DIRECT
     """Which proxies lead out of this network."""
+    stepped_ns: Callable[[], int] = lambda: 0
+    """By how many nanoseconds the wall clock was set since the process began. It looks at the clocks, so it is asked
+    where a time isn't what it should be, and not for every event."""
 
 
 class Actor(Protocol):

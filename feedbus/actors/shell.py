@@ -50,10 +50,12 @@ class ActorShell:
         publisher: Publisher | None,
         proxies: Proxies = DIRECT,
         wall_ns: Callable[[], int] = time.time_ns,
+        stepped_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         """`options` are the actor's own. `bus` is that of this process, with all publishers of the service. `publisher`
-        is the actor's own one, None if it doesn't publish. `proxies` are those of the environment. Raises ConfigError
-        when there is no actor of this name."""
+        is the actor's own one, None if it doesn't publish. `proxies` are those of the environment. `stepped_ns` returns
+        by how many nanoseconds the wall clock was set since the process began. Raises ConfigError when there is no
+        actor of this name."""
         self.name = name
         self.starts = 0
         self._class = actor_class(name)
@@ -63,6 +65,7 @@ class ActorShell:
         self._publish = publisher.publish if publisher else _refuse_to_publish
         self._proxies = proxies
         self._wall_ns = wall_ns
+        self._stepped_ns = stepped_ns
         self._actor: Actor | None = None
         self._readers: list[EventReader] = []
         self._past_counts: Counter[str] = Counter()  # of all lives before this one
@@ -129,7 +132,7 @@ class ActorShell:
         return counts
 
     def _context(self) -> ActorContext:
-        return ActorContext(self._subscribe, self._publish, self._wall_ns, self._proxies)
+        return ActorContext(self._subscribe, self._publish, self._wall_ns, self._proxies, self._stepped_ns)
 
     @asynccontextmanager
     async def _subscribe(self, topics: str | Iterable[str]) -> AsyncIterator[EventReader]:

@@ -10,6 +10,8 @@ market    the kinds of rules that judge trades, last prices and bars
 spreads   the kinds of rules that judge the best bid and ask
 watched_books  the books that they judge
 presence  the kinds of rules that judge what doesn't come: stale instruments, connections that are down
+not_live  the kind of rule that judges how far an instrument may be trusted
+status_watch  what is said of an instrument, in the words of an alert
 window    the lowest and the highest price of the last seconds
 engine    which rules see which event, and when the timers have to be checked
 """

@@ -6,24 +6,27 @@ only as much as the rules about its own instrument, and the passing of time only
 Time is an argument: nanoseconds that never jump and that only pass while the process runs. An event happens when it is
 given to the engine. Its own `ts_recv` isn't looked at, since it comes from a wall clock, which may be set at any time.
 
-Nothing fires because events were lost, and lost events aren't made up for. But a book is lost by a Gap, and by a Status
-that says so, and isn't judged until it is back: so these two are to be given to the engine, too, in their order. Books
-are kept only where a rule judges them. The module is pure.
+Nothing fires because events were lost, and lost events aren't made up for. But what a Status says may not be used isn't
+judged until it may, and a Gap makes that unknown, or loses a book: so these two are to be given to the engine, too, in
+their order. They choose which handlers an instrument has, so that they cost its events nothing. Books are kept only
+where a rule judges them. The module is pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from feedbus.alerts.market import LargeTrade, PriceJump, VolumeSpike
+from feedbus.alerts.not_live import NotLive
 from feedbus.alerts.presence import ConnectionDown, Stale
 from feedbus.alerts.rules import JUDGE_BOOKS, Rule, check_rules
 from feedbus.alerts.spreads import CrossedBook, WideSpread
 from feedbus.alerts.states import NEVER, CompiledRule, SharedState, Subject, Watch
-from feedbus.alerts.watched_books import BookWatch, WatchedBook
+from feedbus.alerts.status_watch import StatusWatch
+from feedbus.alerts.watched_books import BookWatch, WatchedBook, tells_crossed
 from feedbus.books.book_side import NEAR_LEVELS
-from feedbus.books.books import Books, KeptBook
+from feedbus.books.books import Books
 from feedbus.schema.events import (
     Alert,
     Bar,
@@ -39,12 +42,15 @@ from feedbus.schema.events import (
     Ticker,
     Trade,
 )
+from feedbus.trust import readers_trust
+from feedbus.trust.readers_trust import Trust
 
 MAX_INSTRUMENTS = 20_000
 _NO_ALERTS: Sequence[Alert] = ()
 
 KINDS: dict[str, type[Watch]] = {
     "stale": Stale,
+    "not_live": NotLive,
     "connection_down": ConnectionDown,
     "wide_spread": WideSpread,
     "crossed_book": CrossedBook,
@@ -58,52 +64,66 @@ KINDS: dict[str, type[Watch]] = {
 class _SubjectTable:
     """The subjects that some kinds of events are about, by venue and symbol.
 
-    There are three tables: market data, bars, and connections. A bar has the symbol of its instrument, but it isn't
-    data from the venue: in one table with the instrument it would count as a sign of life.
+    There are three tables: market data with its statuses, bars, and connections. A bar has the symbol of its
+    instrument, but it isn't data from the venue: in one table with the instrument it would count as a sign of life.
     """
 
-    __slots__ = ("by_venue", "kinds", "rules", "unwatched", "watched")
+    __slots__ = ("by_venue", "judges_statuses", "kinds", "rules", "unwatched", "watched")
 
     def __init__(self, kinds: Iterable[type[Event]], rules: Iterable[CompiledRule]) -> None:
         self.kinds = tuple(kinds)
         self.rules = [rule for rule in rules if KINDS[rule.rule.kind].HANDLERS.keys() & set(self.kinds)]
+        self.judges_statuses = any(issubclass(KINDS[rule.rule.kind], StatusWatch) for rule in self.rules)
         self.by_venue: dict[str, dict[str, Subject]] = {}
         self.watched = 0
         # Subjects without a rule are remembered too, so that their symbols aren't matched against all patterns again.
         self.unwatched = 0
 
+    def find(self, venue: str, symbol: str) -> Subject | None:
+        """Returns the subject of this name, None if there is none yet."""
+        symbols = self.by_venue.get(venue)
+        return symbols.get(symbol) if symbols is not None else None
+
+    def subjects(self) -> Iterator[Subject]:
+        """Yields all subjects."""
+        return (subject for symbols in self.by_venue.values() for subject in symbols.values())
+
 
 class AlertEngine:
-    """Judges events by rules. Call `add` with every event, `add_gap` with every Gap, and `tick` at `next_due`.
-
-    `passed_over` counts the events about instruments beyond `max_instruments`, which aren't judged.
-    """
+    """Judges events by rules. Call `add` with every event, `add_gap` with every Gap, and `tick` at `next_due`."""
 
     def __init__(
         self,
         rules: Sequence[Rule],
         *,
         max_instruments: int = MAX_INSTRUMENTS,
-        closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
         units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
     ) -> None:
-        """`closed_statuses` tells, by venue, the values of a Ticker's `status` at which an instrument isn't traded.
-        `units` tells, by venue, the words for what volumes are counted in: of "trades", and of "ticker".
+        """`units` tells, by venue, the words for what volumes are counted in: of "trades", and of "ticker".
 
         Raises ConfigError for rules that contradict themselves or one another.
         """
         check_rules(rules)
-        self.passed_over = 0
+        self._passed_over = 0
         self._max = max_instruments
-        self._shared = SharedState(closed_statuses, units)
-        self._timers = self._shared.timers
-        compiled = [CompiledRule(rule) for rule in rules]
-        groups: list[list[type[Event]]] = [[Trade, Quote, BookSnapshot, BookDelta, Ticker], [Bar], [FeedStatus]]
-        self._tables = [table for table in (_SubjectTable(kinds, compiled) for kinds in groups) if table.rules]
         judges_books = any(rule.kind in JUDGE_BOOKS for rule in rules)
         self._books = Books(max_books=max_instruments, max_levels=NEAR_LEVELS) if judges_books else None
+        most = max(max_instruments, readers_trust.MAX_INSTRUMENTS)
+        self._trust = Trust(max_instruments=most) if self._books is None else self._books.trust
+        self._shared = SharedState(self._trust, units)
+        self._timers = self._shared.timers
+        compiled = [CompiledRule(rule) for rule in rules]
+        data: list[type[Event]] = [Trade, Quote, BookSnapshot, BookDelta, Ticker, Status]
+        tables = [_SubjectTable(kinds, compiled) for kinds in (data, [Bar], [FeedStatus])]
+        self._data, self._bars, self._connections = tables
+        self._tables = [table for table in tables if table.rules]
         self._watched_books: dict[tuple[str, str], WatchedBook] = {}  # by venue and symbol
-        self._by_kind = {kind: (table, number) for table in self._tables for number, kind in enumerate(table.kinds)}
+        self._by_kind = {
+            kind: (table, number)
+            for table in self._tables
+            for number, kind in enumerate(table.kinds)
+            if kind is not Status
+        }
 
     def add(self, event: MarketEvent, now: int, publisher: str = "") -> Sequence[Alert]:
         """Takes in one event of this publisher and returns the alerts that fire or are resolved by it, or by the time
@@ -134,8 +154,27 @@ class AlertEngine:
         return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
     def add_gap(self, gap: Gap, now: int) -> Sequence[Alert]:
-        """Takes in a Gap and returns the alerts that are resolved by it."""
-        return self._tell(self._books.add_gap(gap) if self._books is not None else (), now, 0)
+        """Takes in a Gap and returns the alerts that fire or are resolved by it."""
+        self._run_timers(now)
+        lost = []
+        if self._books is None:
+            self._trust.add_gap(gap, 0)
+        else:
+            lost = self._books.add_gap(gap)
+        word, _, rest = gap.topic.partition(".")
+        venue, _, symbol = rest.partition(".")
+        for kept in lost:
+            if (watched := self._watched_books.get((kept.venue, kept.symbol))) is not None:
+                watched.on_change(now, 0)
+        if not gap.topic:
+            for watched in self._watched_books.values():
+                watched.on_gap(gap, now)
+            self._judge_silence(gap, now)
+        elif word in Books.TOPICS and (watched := self._watched_books.get((venue, symbol))) is not None:
+            watched.on_gap(gap, now)
+        if word == Status.WORD:
+            self._judge_words(venue, symbol, now, None)
+        return self._take_alerts()
 
     def tick(self, now: int) -> Sequence[Alert]:
         """Returns the alerts that fire or are resolved because time has passed."""
@@ -147,6 +186,12 @@ class AlertEngine:
         """Returns when `tick` is to be called next, in nanoseconds; None when nothing is due until an event comes."""
         due = min(self._timers.next, self._shared.connections.next_due)
         return int(due) if due < NEVER else None
+
+    @property
+    def passed_over(self) -> int:
+        """How many events weren't judged, or statuses weren't heeded, because they are about instruments beyond the
+        limit."""
+        return self._passed_over + self._trust.counters.ignored
 
     @property
     def unusable(self) -> int:
@@ -171,26 +216,56 @@ class AlertEngine:
         if key in lots or len(lots) < self._max:
             lots[key] = event.worth()
         else:
-            self.passed_over += 1
+            self._passed_over += 1
 
     def _add_status(self, event: Status, now: int, publisher: str) -> Sequence[Alert]:
-        books = self._books
-        # Of an instrument of which nothing is known no other state matters to what comes later.
-        if books is None or not (event.state == "stale" or books.knows(event.venue, event.symbol)):
-            return _NO_ALERTS
-        changed = books.add_status(publisher, event)
-        return self._tell([] if changed is None else [changed], now, event.ts_event)
+        venue, symbol = event.venue, event.symbol
+        self._run_timers(now)
+        # A status that tells what the data were is as good as they: the instrument is watched from now on.
+        if self._data.judges_statuses or (self._books is not None and tells_crossed(event)):
+            self._shared.publisher = publisher
+            if self._data.find(venue, symbol) is None:
+                self._new_subject(self._data, event, now)
+        before = self._trust.said(venue, symbol, event.word)
+        watched = self._watched_books.get((venue, symbol))
+        if watched is not None:
+            watched.on_status(publisher, event, now)
+        elif self._books is not None:
+            self._books.add_status(publisher, event)
+        else:
+            self._trust.add_status(publisher, event)
+        # What is said again and again changes nothing; but the word "" is of all words.
+        if not event.word or before != self._trust.said(venue, symbol, event.word):
+            self._judge_words(venue, symbol, now, event)
+        return self._take_alerts() if self._shared.alerts else _NO_ALERTS
 
-    def _tell(self, changed: Sequence[KeptBook], now: int, ts_event: int) -> Sequence[Alert]:
-        """Tells the watches which books are lost, or back."""
-        if not changed:
-            return _NO_ALERTS
+    def _judge_words(self, venue: str, symbol: str, now: int, status: Status | None) -> None:
+        """Judges by what is said of an instrument now which of its words are judged, and what is said itself."""
+        if (bars := self._bars.find(venue, symbol)) is not None:
+            bars.judge_words(self._trust)
+        data = self._data.find(venue, symbol)
+        if data is None:
+            return
+        data.judge_words(self._trust)
+        if self._data.judges_statuses and (said := self._trust.said_words(venue, symbol)):
+            for watch in data.watches:
+                if isinstance(watch, StatusWatch):
+                    watch.on_said(said, now, status)
+
+    def _judge_silence(self, gap: Gap, now: int) -> None:
+        """Judges all instruments, and the connections of a publisher that says nothing any more."""
+        for subject in self._bars.subjects():
+            subject.judge_words(self._trust)
+        for subject in self._data.subjects():
+            self._judge_words(subject.venue, subject.symbol, now, None)
+        for subject in self._connections.subjects() if gap.cause == "silent" else ():
+            for watch in subject.watches:
+                if isinstance(watch, ConnectionDown):
+                    watch.on_silence(gap, now)
+
+    def _run_timers(self, now: int) -> None:
         if now >= self._timers.next:
             self._timers.run(now)
-        for kept in changed:
-            if (watched := self._watched_books.get((kept.venue, kept.symbol))) is not None:
-                watched.on_change(now, ts_event)
-        return self._take_alerts()
 
     def _take_alerts(self) -> list[Alert]:
         alerts, self._shared.alerts = self._shared.alerts, []
@@ -207,16 +282,22 @@ class AlertEngine:
                 table.by_venue.setdefault(event.venue, {})[event.symbol] = subject
             return subject
         if table.watched >= self._max:
-            self.passed_over += 1
+            self._passed_over += 1
             return subject
         table.watched += 1
         table.by_venue.setdefault(event.venue, {})[event.symbol] = subject
         subject.watches = [KINDS[rule.rule.kind](rule, subject, self._shared) for rule in rules]
-        subject.handlers = tuple(
-            tuple(getattr(watch, watch.HANDLERS[kind]) for watch in subject.watches if watch.HANDLERS.get(kind))
+        subject.takers = tuple(
+            tuple(
+                (watch.word_of(kind), getattr(watch, watch.HANDLERS[kind]))
+                for watch in subject.watches
+                if watch.HANDLERS.get(kind)
+            )
             for kind in table.kinds
         )
         self._keep_book(table, subject)
+        subject.choose_handlers()
+        subject.judge_words(self._trust)
         return subject
 
     def _keep_book(self, table: _SubjectTable, subject: Subject) -> None:
@@ -226,7 +307,7 @@ class AlertEngine:
             return
         kept = self._books.kept(self._shared.publisher, subject.venue, subject.symbol)
         if kept is None:
-            self.passed_over += 1
+            self._passed_over += 1
             return
         book = WatchedBook(self._books, kept, watches, self._shared)
         self._watched_books[(subject.venue, subject.symbol)] = book
@@ -234,7 +315,7 @@ class AlertEngine:
             BookSnapshot: book.on_picture,
             BookDelta: book.on_delta,
         }
-        subject.handlers = tuple(
-            (takers[kind], *handlers) if kind in takers else handlers
-            for kind, handlers in zip(table.kinds, subject.handlers, strict=True)
+        subject.takers = tuple(
+            (("", takers[kind]), *handlers) if kind in takers else handlers
+            for kind, handlers in zip(table.kinds, subject.takers, strict=True)
         )

@@ -20,7 +20,7 @@ from feedbus.alerts.states import (
     Watch,
 )
 from feedbus.alerts.window import Window
-from feedbus.schema.events import Bar, Ticker, Trade
+from feedbus.schema.events import Bar, Event, Ticker, Trade
 from feedbus.text import plain_decimal
 
 EPSILON = 1e-12
@@ -31,6 +31,7 @@ HISTORY_NS = 60 * SECOND
 SMALLEST, LARGEST = 1e-100, 1e100
 """Prices, sizes and volumes beyond these are garbage. Quotients and products of those between them stay finite, so the
 value of an alert is never NaN or infinite."""
+_SOURCE_WORDS = {"trades": Trade.WORD, "ticker": Ticker.WORD, "venue": Bar.WORD}
 TEXT_DIGITS = 10
 """The significant digits of prices and sizes in texts: what rounding has added to a product isn't shown."""
 
@@ -75,6 +76,10 @@ class LargeTrade(MomentWatch):
             self._trade = event
             self.happened(value, now, event.ts_event)
 
+    def data_word(self) -> str:
+        """Returns that of trades."""
+        return Trade.WORD
+
     def describe_firing(self) -> tuple[float | None, str]:
         """Returns the size, or the notional value."""
         trade = self._trade
@@ -103,16 +108,21 @@ class PriceJump(Watch):
     its day's count of trades has changed.
 
     Prices that are older than the newest one by the window are history, and no observations. Nor is what spans an
-    outage of the venue: the price after it is compared with no price before it.
+    outage of the venue, or a time in which the data wasn't judged: the price after it is compared with no price before
+    it.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Trade: "on_trade", Ticker: "on_ticker"}
+    NEEDS_DATA: ClassVar[bool] = True
 
-    __slots__ = ("_move", "_newest", "_outages", "_quiet_above", "_quiet_below", "_ticker", "_venue", "_window")
+    __slots__ = (
+        "_move", "_newest", "_outages", "_quiet_above", "_quiet_below", "_ticker", "_venue", "_window", "_word",
+    )  # fmt: skip
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._window = Window(rule.window_ns)
+        self._word = ""  # of the price that was judged last
         self._venue = shared.connections.venue(subject.venue)
         self._outages = self._venue.outages  # up to the last price
         self._newest = 0  # the latest `ts_event` of a price
@@ -139,8 +149,7 @@ class PriceJump(Watch):
         """Returns False for an event of the past. Forgets the prices before an outage."""
         if self._outages != self._venue.outages:
             self._outages = self._venue.outages
-            self._ticker = None
-            self._window = Window(self.rule.window_ns)
+            self._forget()
         time = event.ts_event
         if time > self._newest:
             # As in LargeTrade, but without calls: this runs for each trade.
@@ -150,6 +159,15 @@ class PriceJump(Watch):
                 self._newest = event.ts_recv
             return True
         return time > self._newest - self.rule.window_ns or time <= 0  # 0: the venue gives no time
+
+    def on_word_lost(self, _word: str) -> None:
+        """Forgets the prices, since nobody knows what is traded from now on."""
+        self.unknown()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._ticker = None
+        self._window = Window(self.rule.window_ns)
 
     def _on_price(self, price: float, now: int, event: Trade | Ticker | None) -> None:
         window = self._window
@@ -165,7 +183,13 @@ class PriceJump(Watch):
             self._quiet_below = window.low * (1 + reach) * (1 - EPSILON)
             self._quiet_above = window.high * (1 - reach) * (1 + EPSILON)
         if self.state != QUIET or not self._quiet_above < price < self._quiet_below:
+            if event is not None:
+                self._word = event.WORD
             self._judge(now, event.ts_event if event else 0)
+
+    def data_word(self) -> str:
+        """Returns that of the last price that was judged."""
+        return self._word
 
     def _judge(self, now: int, ts_event: int) -> None:
         window = self._window
@@ -181,8 +205,8 @@ class PriceJump(Watch):
 
     def on_timer(self, now: int) -> None:
         """Judges the last price again, since an extreme may have left the window. It stays the last price even when all
-        prices have left the window."""
-        if self.state != QUIET:
+        prices have left the window. There may be none, though."""
+        if self.state != QUIET and self._window.last:
             self._on_price(self._window.last, now, None)
 
     def describe_firing(self) -> tuple[float | None, str]:
@@ -205,21 +229,32 @@ class PriceJump(Watch):
 class VolumeSpike(MomentWatch):
     """Fires when a bar's volume is at least `threshold` times the mean volume of the `bars` final bars before it.
 
-    Only bars of the rule's source and period count. A bar is judged before it is final, too, and fires only once. The
+    Only bars of the rule's source and period count. What they are made of has to be judged: trades, tickers, or the
+    venue's bars. A bar is judged before it is final, too, and fires only once. The
     mean is that of final and complete bars; a later revision of the newest of them replaces it. A bar that had ended
     more than its own length before the venue sent it, or before it came where the venue doesn't say when that was, is
-    history: it counts for the mean, but fires nothing.
+    history: it counts for the mean, but fires nothing. Since the time at which it came is by a clock that may be set,
+    one that follows on a present bar as fast as the time passes is present, too.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {Bar: "on_bar"}
 
-    __slots__ = ("_final_volumes", "_fired_start", "_mean")
+    __slots__ = ("_final_volumes", "_fired_start", "_mean", "_present")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
         self._final_volumes: deque[tuple[int, float]] = deque(maxlen=rule.rule.bars)  # (start, volume)
         self._mean: float | None = None
         self._fired_start = -1  # the start of the bar that fired last
+        self._present = (0, 0)  # the start of the newest bar that was no history, and when it came
+
+    def word_of(self, _kind: type[Event]) -> str:
+        """Returns that of what the bars are made of: who makes bars of other data says nothing of them."""
+        return _SOURCE_WORDS[self.rule.rule.source]
+
+    def data_word(self) -> str:
+        """Returns that of what the bars are made of."""
+        return self.word_of(Bar)
 
     def on_bar(self, event: Bar, now: int) -> None:
         """Judges a bar, or a new revision of it."""
@@ -231,14 +266,22 @@ class VolumeSpike(MomentWatch):
             return
         newest = self._final_volumes[-1][0] if self._final_volumes else -1
         if event.start > newest:
-            is_history = (event.ts_event or event.ts_recv) - event.start > 2 * event.period_s * SECOND
-            if event.start != self._fired_start and not is_history:
-                self._judge(event, volume, now)
+            if self._is_present(event, now):
+                self._present = event.start, now
+                if event.start != self._fired_start:
+                    self._judge(event, volume, now)
             if event.final and event.complete:
                 self._remember(event.start, volume)
         elif event.start == newest and event.final:
             self._final_volumes.pop()
             self._remember(event.start, volume)
+
+    def _is_present(self, event: Bar, now: int) -> bool:
+        recent = 2 * event.period_s * SECOND
+        if (event.ts_event or event.ts_recv) - event.start <= recent:
+            return True
+        start, came = self._present
+        return start > 0 and event.start >= start + now - came - recent
 
     def _judge(self, event: Bar, volume: float, now: int) -> None:
         mean = self._mean

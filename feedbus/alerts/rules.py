@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta
 
 from feedbus.errors import BadAddress, ConfigError
+from feedbus.schema.events import UNUSABLE_STATES, Status
 from feedbus.schema.topics import Topic, topic_of
 
 RuleKind = Literal[
-    "stale", "connection_down", "wide_spread", "crossed_book", "large_trade", "price_jump", "volume_spike"
+    "stale", "not_live", "connection_down", "wide_spread", "crossed_book", "large_trade", "price_jump", "volume_spike"
 ]
+NotLiveState = Literal["unsubscribed", "resyncing", "gapped", "stale", "delayed", "closed", "quiet"]
+"""The states of trust but live, the worst first."""
 Severity = Literal["info", "warning", "critical"]
 RuleSeconds = Annotated[float, Meta(ge=0, le=86400)]
 
@@ -28,6 +31,7 @@ MAX_PATTERNS = 1000
 
 WORDS: dict[str, tuple[str, ...]] = {
     "stale": ("trade", "quote", "book", "ticker"),
+    "not_live": (),
     "connection_down": ("feed",),
     "wide_spread": ("quote", "book", "ticker"),
     "crossed_book": ("book",),
@@ -35,19 +39,27 @@ WORDS: dict[str, tuple[str, ...]] = {
     "price_jump": ("trade", "ticker"),
     "volume_spike": ("bar",),
 }
-"""The topic words of the events that each kind of rule judges."""
+"""The topic words of the events that each kind of rule judges. Rules about instruments read the word `status` besides,
+since what may not be used isn't judged; `stale` without a threshold reads that alone."""
 
 KNOWS_OUTAGES = frozenset({"price_jump"})
 """The kinds of rules that read the word `feed` besides, because they compare nothing over an outage."""
 
 JUDGE_BOOKS = frozenset({"wide_spread", "crossed_book"})
-"""The kinds of rules that read the word `status` besides, because they judge books only while these are right."""
+"""The kinds of rules for which books are kept."""
+
+DEFAULT_STATES = tuple(state for state in get_args(NotLiveState) if state in UNUSABLE_STATES)
+"""The states that not_live is about where its rule names none."""
 
 NO_THRESHOLD: dict[str, str] = {
     "connection_down": "`for` says how many seconds it may take",
     "crossed_book": "a book is crossed or it isn't",
+    "not_live": "`states` says which states it is about, and `for` how many seconds they may last",
 }
 """The kinds of rules that have no threshold, and why."""
+
+MAY_HAVE_THRESHOLD = frozenset({"stale"})
+"""The kinds of rules that do without a threshold as well."""
 
 NOTIONAL = "notional"
 """A rule of this `of` reads the word `instrument` besides, for the lots."""
@@ -59,7 +71,8 @@ _OWN_KEYS: dict[str, tuple[str, ...]] = {
     "bars": ("volume_spike",),
     "period_s": ("volume_spike",),
     "source": ("volume_spike",),
-    "for": ("stale", "connection_down", "wide_spread", "crossed_book", "price_jump"),
+    "states": ("not_live",),
+    "for": ("stale", "not_live", "connection_down", "wide_spread", "crossed_book", "price_jump"),
     "resolve_at": ("wide_spread", "price_jump"),
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -70,8 +83,9 @@ _VENUE = re.compile(r"[a-z][a-z0-9_-]*")
 class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     """One rule of the configuration.
 
-    threshold  in the unit of the kind: seconds (stale), per cent (wide_spread, price_jump), the venue's unit of size or
-               the quote currency (large_trade), a factor (volume_spike); connection_down and crossed_book have none
+    threshold  in the unit of the kind: seconds (stale, where 0 is no bound beside the status), per cent (wide_spread,
+               price_jump), the venue's unit of size or the quote currency (large_trade), a factor (volume_spike);
+               connection_down, crossed_book and not_live have none
     name       what alerts call the rule; the kind when nothing is given
     severity   is passed on to the alerts as it is
     symbols    the instruments that the rule is about, such as `TQBR.SBER`, `moex:TQBR.SBER`, `TQBR.*` or `moex:*`; for
@@ -83,6 +97,7 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     keep_firing_for  seconds for which the condition must have ended before the alert is resolved
     cooldown   seconds after a resolve in which the rule doesn't fire; of large_trade and volume_spike, after which they
                are resolved
+    states     not_live: the states of trust in which it fires
     of         large_trade: whether the size or the notional value (price times size times lot) of a trade is compared
     window     price_jump: how many seconds it looks back
     bars       volume_spike: how many final bars make the mean
@@ -104,6 +119,7 @@ class Rule(msgspec.Struct, frozen=True, rename={"for_": "for"}):
     bars: Annotated[int, Meta(ge=1, le=1000)] = 20
     period_s: Annotated[int, Meta(ge=1, le=86400)] = 60
     source: Literal["trades", "ticker", "venue"] = "trades"
+    states: Annotated[tuple[NotLiveState, ...], Meta(min_length=1, max_length=7)] = DEFAULT_STATES
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -142,6 +158,11 @@ class Pattern:
         return topic_of(word, self.venue, whole + dot)
 
 
+def judged_words(rule: Rule) -> tuple[str, ...]:
+    """Returns the topic words of the events that a rule judges, without statuses."""
+    return () if rule.kind in MAY_HAVE_THRESHOLD and not rule.threshold else WORDS[rule.kind]
+
+
 def topics(rules: Iterable[Rule]) -> list[str]:
     """Returns the topics that these rules need, sorted. Where one rule needs all of a topic word, the narrower topics
     of that word are left out."""
@@ -151,8 +172,8 @@ def topics(rules: Iterable[Rule]) -> list[str]:
 
 
 def _words(rule: Rule) -> tuple[str, ...]:
-    besides = ("feed",) * (rule.kind in KNOWS_OUTAGES) + ("status",) * (rule.kind in JUDGE_BOOKS)
-    return WORDS[rule.kind] + besides + ("instrument",) * (rule.of == NOTIONAL)
+    besides = ("feed",) * (rule.kind in KNOWS_OUTAGES) + (Status.WORD,) * (rule.kind != "connection_down")
+    return judged_words(rule) + besides + ("instrument",) * (rule.of == NOTIONAL)
 
 
 def _topics(rule: Rule, word: str) -> list[str]:
@@ -181,7 +202,7 @@ def _check(rule: Rule) -> None:
     place = f"rule {rule.name}"
     if rule.kind in NO_THRESHOLD and rule.threshold:
         raise ConfigError(f"{place}: {rule.kind} has no threshold; {NO_THRESHOLD[rule.kind]}")
-    if rule.kind not in NO_THRESHOLD and not rule.threshold:
+    if rule.kind not in NO_THRESHOLD and rule.kind not in MAY_HAVE_THRESHOLD and not rule.threshold:
         raise ConfigError(f"{place}: threshold must be more than 0")
     if rule.resolve_at is not None and rule.resolve_at >= rule.threshold:
         raise ConfigError(f"{place}: resolve_at must be below the threshold")
@@ -189,6 +210,8 @@ def _check(rule: Rule) -> None:
         kinds = _OWN_KEYS.get(field.encode_name)
         if kinds and rule.kind not in kinds and getattr(rule, field.name) != field.default:
             raise ConfigError(f"{place}: {field.encode_name} is for {', '.join(kinds)}, not for {rule.kind}")
+    if len(set(rule.states)) < len(rule.states):
+        raise ConfigError(f"{place}: states: one is there twice")
     if len(rule.symbols) > MAX_PATTERNS:
         raise ConfigError(f"{place}: at most {MAX_PATTERNS} symbols")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from feedbus.alerts.market import LARGEST, SMALLEST, TEXT_DIGITS
-from feedbus.alerts.states import FIRING, PENDING, QUIET, CompiledRule, SharedState, Subject
+from feedbus.alerts.states import FIRING, QUIET, CompiledRule, SharedState, Subject
 from feedbus.alerts.watched_books import BookWatch
 from feedbus.books.decimals import difference
 from feedbus.schema.events import BookDelta, BookSnapshot, Quote, Ticker
@@ -16,6 +16,7 @@ from feedbus.text import plain_decimal
 
 # Sources of bid and ask, the better ones with the higher numbers; 0 is none yet.
 _TICKER, _BOOK, _QUOTE = range(1, 4)
+_SOURCES = ("", Ticker.WORD, BookSnapshot.WORD, Quote.WORD)
 
 
 class WideSpread(BookWatch):
@@ -23,8 +24,8 @@ class WideSpread(BookWatch):
 
     Quotes, books and tickers show the same prices at different times and would contradict one another. So only the best
     source that the instrument has had is judged, in that order. While a side is empty nothing is known, and the state
-    stays as it is. The same holds while the book is lost, but for how long the spread has been wide is counted anew
-    then.
+    stays as it is. The same holds while that source isn't judged or the book is lost, but for how long the spread has
+    been wide is counted anew then.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {
@@ -33,6 +34,7 @@ class WideSpread(BookWatch):
         BookDelta: "",
         Ticker: "on_ticker",
     }
+    NEEDS_DATA: ClassVar[bool] = True
 
     __slots__ = ("_ask", "_bid", "_max_share", "_resolved_share", "_source")
 
@@ -61,10 +63,18 @@ class WideSpread(BookWatch):
             ):
                 self._judge(bid, ask, now, ts_event)
 
-    def on_book_lost(self, now: int, ts_event: int) -> None:
+    def on_book_lost(self, _now: int, _ts_event: int) -> None:
         """Forgets since when the spread has been wide: nobody knows it for the time without a book."""
-        if self._source == _BOOK and self.state == PENDING:
-            self.condition_ended(now, ts_event)
+        self.on_word_lost(BookSnapshot.WORD)
+
+    def on_word_lost(self, word: str) -> None:
+        """Does the same for any source, if it is the one that is judged."""
+        if word == self.data_word():
+            self.unknown()
+
+    def data_word(self) -> str:
+        """Returns that of the best source so far."""
+        return _SOURCES[self._source]
 
     def on_ticker(self, event: Ticker, now: int) -> None:
         """Judges a ticker, where there is no better source."""
@@ -102,18 +112,20 @@ class WideSpread(BookWatch):
 
 class CrossedBook(BookWatch):
     """Fires when the best bid of the book isn't below its best ask: the book is crossed, or locked where the two are
-    equal.
+    equal. It also fires when the publisher doesn't show the book and says that it is crossed.
 
     It is resolved when the bid is below the ask again, when a side is empty, and when the book is lost: what isn't
-    known isn't called crossed.
+    known isn't called crossed. While the instrument is closed its book is that of the last session, and isn't judged.
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {BookSnapshot: "", BookDelta: ""}
+    NEEDS_DATA: ClassVar[bool] = True
 
-    __slots__ = ("_ask", "_bid")
+    __slots__ = ("_ask", "_bid", "_is_told")
 
     def __init__(self, rule: CompiledRule, subject: Subject, shared: SharedState) -> None:
         super().__init__(rule, subject, shared)
+        self._is_told = False  # it is known from the publisher's words alone
         self._bid: float | None = None
         self._ask: float | None = None
 
@@ -125,7 +137,7 @@ class CrossedBook(BookWatch):
         if not all(price is None or -LARGEST <= price <= LARGEST for price in (bid, ask)):
             self.shared.unusable += 1
             return
-        self._bid, self._ask, self.lost = bid, ask, ""
+        self._bid, self._ask, self.lost, self._is_told = bid, ask, "", False
         if is_crossed:
             self.condition_holds(now, now, ts_event)
         else:
@@ -133,11 +145,21 @@ class CrossedBook(BookWatch):
 
     def on_book_lost(self, now: int, ts_event: int) -> None:
         """Notes that nothing is known of the book."""
+        self._is_told = False
         if self.state != QUIET:
             self.condition_ended(now, ts_event)
 
+    def data_word(self) -> str:
+        """Returns that of books."""
+        return BookSnapshot.WORD
+
+    def on_told_crossed(self, now: int, ts_event: int) -> None:
+        """Notes that the publisher says that the book is crossed."""
+        self._is_told = True
+        self.condition_holds(now, now, ts_event)
+
     def describe_firing(self) -> tuple[float | None, str]:
-        """Returns by how much the bid is above the ask."""
+        """Returns by how much the bid is above the ask; no value when only the publisher knows."""
         return self._describe()
 
     def describe_resolved(self) -> tuple[float | None, str]:
@@ -146,6 +168,8 @@ class CrossedBook(BookWatch):
 
     def _describe(self) -> tuple[float | None, str]:
         bid, ask = self._bid, self._ask
+        if self._is_told:
+            return None, "crossed: its publisher says so, and doesn't show the book until it is right"
         if self.lost:
             return None, f"the book is lost ({self.lost}), so nobody knows whether it is still crossed"
         if bid is None or ask is None:

@@ -3,6 +3,9 @@
     quiet ──the condition holds──▶ pending ──it has held for `for` seconds──▶ firing ──it has ended──▶ quiet
                                       └──it has ended──▶ quiet
 
+While the data may not be judged, or isn't there, nobody knows whether the condition holds: what is firing stays so, and
+what is pending begins anew.
+
 With `keep_firing_for` a condition counts as ended only when it hasn't held for that many seconds.
 
 A condition that holds without a break makes one alert, and one that has never fired is never resolved: for each rule
@@ -14,21 +17,26 @@ The module is pure. Times are nanoseconds of the engine's clock, which never jum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, ClassVar, Literal
 
 from feedbus.alerts.rules import Pattern, Rule
 from feedbus.schema.connections import Connections
-from feedbus.schema.events import Alert, MarketEvent
+from feedbus.schema.events import Alert, Event, MarketEvent
 from feedbus.text import plain_decimal, replaced, shortened
+from feedbus.trust.readers_trust import UNHEARD, Trust
 
 SECOND = 1_000_000_000
 NEVER = 1 << 63
 """Later than every time."""
 MAX_TEXT = 300
 """Characters of an alert's text; the rest is cut off."""
+IS_DELAYED = " (data is delayed)"
+"""The end of the text of an alert about data that comes late."""
+JUDGED_STATES = frozenset({"live", "quiet", "delayed"})
+"""The states of trust in which the data is judged. In the others it is wrong, not whole, or of the last session."""
 SPARE = 64
 """How many outdated entries the timers may hold in addition to one for each waiting watch."""
 
@@ -84,16 +92,14 @@ class SharedState:
     """What all watches of one engine share."""
 
     __slots__ = (
-        "alerts", "closed_statuses", "connections", "feed_complete_at", "lots", "publisher", "timers", "units",
-        "unpriced", "unusable",
+        "alerts", "connections", "feed_complete_at", "lots", "publisher", "timers", "trust", "units", "unpriced",
+        "unusable",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        closed_statuses: Callable[[str], Collection[str]] = lambda _venue: (),
-        units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
-    ) -> None:
+    def __init__(self, trust: Trust, units: Callable[[str], Mapping[str, str]] = lambda _venue: {}) -> None:
         self.timers = Timers()
+        self.trust = trust
+        """What is said of all words of all instruments."""
         self.unusable = 0
         """How many prices, sizes and volumes weren't judged, because no market has such numbers."""
         self.unpriced = 0
@@ -103,8 +109,6 @@ class SharedState:
         None where it can't be one."""
         self.connections = Connections(second=SECOND)
         """Which venues are up, and how often they weren't."""
-        self.closed_statuses = closed_statuses
-        """The values of a Ticker's `status`, by venue, at which an instrument isn't traded."""
         self.units = units
         """The words for what volumes are counted in, by venue and then by what they are drawn from."""
         self.publisher = ""
@@ -118,7 +122,9 @@ class SharedState:
 class Subject:
     """An instrument or a connection, with all watches about it."""
 
-    __slots__ = ("handlers", "last_event_at", "next_event_handlers", "symbol", "venue", "watches")
+    __slots__ = (
+        "handlers", "last_event_at", "next_event_handlers", "symbol", "takers", "unjudged", "venue", "watches",
+    )  # fmt: skip
 
     def __init__(self, venue: str, symbol: str, now: int) -> None:
         self.venue = venue
@@ -128,12 +134,38 @@ class Subject:
         self.watches: list[Watch] = []
         self.next_event_handlers: list[Callable[[MarketEvent, int], None]] = []
         """These are called with the next event, whatever its kind, and then removed."""
+        self.takers: tuple[tuple[tuple[str, Callable[[Any, int], None]], ...], ...] = ()
+        """The methods that take an event, each with the topic word that has to be judged for it ("": it takes all),
+        indexed by the number of the event's kind. The engine numbers the kinds."""
         self.handlers: tuple[tuple[Callable[[Any, int], None], ...], ...] = ()
-        """The methods that take an event, indexed by the number of its kind. The engine numbers the kinds."""
+        """Those of them that take events now."""
+        self.unjudged: frozenset[str] = frozenset()
+        """The words that aren't judged now."""
 
-    def other_firing_rules(self, watch: Watch) -> Iterator[str]:
-        """Yields the names of the rules that are firing about this subject, without that of `watch`."""
-        return (each.rule.name for each in self.watches if each.state == FIRING and each is not watch)
+    def judge_words(self, trust: Trust) -> None:
+        """Has events taken from now on whose word may be judged by what is said of it, and no others. Where nobody has
+        ever said anything of a word, it is judged: other programs need not publish statuses."""
+        words = {word for takers in self.takers for word, _ in takers if word}
+        found = {word: trust.said(self.venue, self.symbol, word) for word in words}
+        unjudged = frozenset(
+            word for word, said in found.items() if said is not UNHEARD and said.state not in JUDGED_STATES
+        )
+        if unjudged == self.unjudged:
+            return
+        lost, self.unjudged = unjudged - self.unjudged, unjudged
+        self.choose_handlers()
+        for watch in self.watches if lost else ():
+            for word in sorted(lost & watch.words()):
+                watch.on_word_lost(word)
+
+    def choose_handlers(self) -> None:
+        """Has events taken by those methods alone whose word is judged."""
+        unjudged = self.unjudged
+        self.handlers = tuple(tuple(take for word, take in takers if word not in unjudged) for takers in self.takers)
+
+    def firing_for_want_of_data(self) -> Iterator[str]:
+        """Yields the names of the rules that are firing about this subject and that only data can end."""
+        return (each.rule.name for each in self.watches if each.state == FIRING and each.NEEDS_DATA)
 
 
 class CompiledRule:
@@ -178,6 +210,8 @@ class Watch:
     """
 
     HANDLERS: ClassVar[dict[type, str]] = {}
+    NEEDS_DATA: ClassVar[bool] = False
+    """Whether nothing but data ends its condition."""
 
     __slots__ = ("alerted_at", "cooldown_until", "ended_at", "rule", "shared", "since", "state", "subject", "timer_due")
 
@@ -203,6 +237,28 @@ class Watch:
     def describe_resolved(self) -> tuple[float | None, str]:
         """Returns the `value` and the `text` of an alert that is resolved now."""
         raise NotImplementedError
+
+    def word_of(self, kind: type[Event]) -> str:
+        """Returns the topic word that has to be judged for events of this kind to be taken."""
+        return kind.WORD
+
+    def words(self) -> frozenset[str]:
+        """Returns the topic words that have to be judged for this watch."""
+        return frozenset(self.word_of(kind) for kind, handler in self.HANDLERS.items() if handler)
+
+    def data_word(self) -> str:
+        """Returns the topic word of the data that was judged last; "" when it judges no data."""
+        return ""
+
+    def on_word_lost(self, _word: str) -> None:
+        """Notes that this word, of which it takes events, isn't judged any more until events come again."""
+        self.unknown()
+
+    def unknown(self) -> None:
+        """Notes that nobody knows whether the condition holds, until the next call of one of the two below."""
+        self.ended_at = None
+        if self.state == PENDING:
+            self.state = QUIET
 
     def condition_holds(self, since: int, now: int, ts_event: int = 0) -> None:
         """Notes that the condition holds. It began at `since`, unless it was known to hold before. Fires at once or
@@ -250,8 +306,11 @@ class Watch:
     def _alert(self, state: Literal["firing", "resolved"], now: int, ts_event: int) -> None:
         self.alerted_at = now
         value, text = self.describe_firing() if state == "firing" else self.describe_resolved()
-        short_text = shortened(replaced(text, " "), MAX_TEXT)
         rule, subject = self.rule, self.subject
+        word = self.data_word() if state == "firing" or self.NEEDS_DATA else ""
+        is_delayed = word and self.shared.trust.said(subject.venue, subject.symbol, word).state == "delayed"
+        end = IS_DELAYED if is_delayed else ""
+        short_text = shortened(replaced(text, " "), MAX_TEXT - len(end)) + end
         self.shared.alerts.append(
             Alert(
                 subject.venue,
@@ -295,6 +354,9 @@ class MomentWatch(Watch):
         """Returns the value that fired: nothing has changed since, only time has passed."""
         passed = max(self.rule.rule.cooldown, self.rule.rule.keep_firing_for)
         return self.value, f"{plain_decimal(passed)} s have passed since"
+
+    def on_word_lost(self, _word: str) -> None:
+        """Changes nothing: what has happened has happened, and is resolved when its time has passed."""
 
     def on_timer(self, now: int) -> None:
         """Resolves the alert when the cooldown is over, and waits for that otherwise."""

@@ -1,8 +1,8 @@
 """The aggregator's model: events of the bus go in, derived events come out.
 
 `Aggregates` hands each event to the maker that needs it: trades and tickers make bars, for which instruments tell the
-lot; books and quotes make book metrics. It also finds out which instruments a Gap or an outage of a venue concerns,
-since what is derived from incomplete data must say so.
+lot; books and quotes make book metrics. It also finds out which instruments a Gap concerns, and whose data may not be
+used, since what is derived from incomplete data must say so.
 The module is pure: the time is an argument, and nothing is read or published here.
 """
 
@@ -11,15 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from feedbus.analytics.bar_maker import BarMaker, TradingDay
+from feedbus.analytics.bar_maker import OUTAGE_DETECTION_TIME, BarMaker, TradingDay
 from feedbus.analytics.book_metrics_maker import BookMetricsMaker
 from feedbus.analytics.options import AggregateCounters, Options
-from feedbus.schema.connections import Connections
 from feedbus.schema.events import (
     BookDelta,
     BookSnapshot,
     Event,
-    FeedStatus,
     Gap,
     Instrument,
     MarketData,
@@ -28,8 +26,9 @@ from feedbus.schema.events import (
     Ticker,
     Trade,
 )
+from feedbus.trust.readers_trust import UNHEARD, Trust
 
-TOPICS = ("trade", "ticker", "book", "quote", "status", "feed", "instrument")
+TOPICS = ("trade", "ticker", "book", "quote", "status", "instrument")
 """The topic words that the aggregator subscribes to."""
 MAX_SOURCES = 4096
 """How many pairs of publisher and venue are remembered. When this limit is reached, a Gap that names no topic is taken
@@ -53,10 +52,8 @@ class Aggregates:
         """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies,
         and `units` the words for what the venue counts volumes in."""
         self.counters = AggregateCounters()
-        self._connections = Connections()
-        self._bars = BarMaker(
-            options, self.counters, connections=self._connections, trading_day=trading_day, units=units
-        )
+        self._trust = Trust(max_instruments=options.max_instruments)
+        self._bars = BarMaker(options, self.counters, trading_day=trading_day, units=units, is_usable=self._is_usable)
         self._metrics = BookMetricsMaker(options, self.counters)
         self._sources: set[tuple[str, str]] = set()  # (publisher, venue)
         self._handlers: dict[type[Event], Callable[[Any, float], None]] = {
@@ -66,8 +63,7 @@ class Aggregates:
             BookDelta: self._metrics.add_delta,
             Quote: self._metrics.add_quote,
             Instrument: self._bars.add_instrument,
-            Status: self._metrics.add_status,
-            FeedStatus: self._add_feed_status,
+            Status: self._add_status,
             Gap: self._add_gap,
         }
 
@@ -86,35 +82,37 @@ class Aggregates:
 
     def take(self, now: float) -> list[MarketData]:
         """Returns the events that are to be published by `now`, in the order in which they are to be published."""
-        if now >= self._connections.next_due:
-            for venue in self._connections.check(now):
-                self.counters.outages += 1
-                self._bars.mark_outage(venue, now)
         return self._bars.take(now) + self._metrics.take(now)
 
     def next_due(self) -> float:
         """Returns when `take` is to be called next if no message comes before; infinity when nothing is waiting."""
-        return min(self._bars.next_due(), self._metrics.next_due(), self._connections.next_due)
+        return min(self._bars.next_due(), self._metrics.next_due())
 
     def counts(self) -> dict[str, int]:
         """Returns the totals of AggregateCounters by name."""
         self._metrics.count_books()
         return {name: getattr(self.counters, name) for name in self.counters.__struct_fields__}
 
-    def _add_feed_status(self, status: FeedStatus, now: float) -> None:
-        venue = self._connections.venue(status.venue)
-        was_up = venue.is_up
-        if self._connections.add(status, now):
-            self.counters.outages += 1
-            if was_up:  # while a venue is down, all its bars are marked already
-                self._bars.mark_outage(venue, now)
+    def _add_status(self, status: Status, now: float) -> None:
+        self._trust.add_status(self._metrics.publisher, status)
+        detection_time = None if status.state == "stale" else OUTAGE_DETECTION_TIME
+        self._bars.judge(status.venue, status.symbol, now, detection_time)
+        self._metrics.add_status(status, now)
+
+    def _is_usable(self, venue: str, symbol: str, word: str) -> bool:
+        """Whether this data may be used. It may where nobody has said anything of it: the publishers of other programs
+        needn't say statuses."""
+        said = self._trust.said(venue, symbol, word)
+        return said.usable or said is UNHEARD
 
     def _add_gap(self, gap: Gap, now: float) -> None:
         self.counters.gaps += 1
+        self._trust.add_gap(gap, 0)
         if not gap.topic:
             # Anything of this publisher may be missing, so every instrument of its venues is concerned.
             venues = {venue for publisher, venue in self._sources if publisher == gap.publisher}
             concerned = venues if len(self._sources) < MAX_SOURCES else None
+            self._bars.judge_venues(concerned, now)
             self._bars.mark_gap_in_venues(concerned, now)
             self._metrics.add_gap(gap, concerned, now)
             return
@@ -122,5 +120,7 @@ class Aggregates:
         venue, _, symbol = rest.partition(".")
         if word in ("book", "quote", "status"):
             self._metrics.add_gap(gap, (), now)
+            if word == "status":
+                self._bars.judge(venue, symbol, now)
         elif word in ("trade", "ticker"):
             self._bars.mark_gap("trades" if word == "trade" else "ticker", venue, symbol, now)

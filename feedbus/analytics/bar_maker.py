@@ -20,7 +20,6 @@ from feedbus.analytics.day_changes import Change, DayChanges
 from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverage
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
-from feedbus.schema.connections import Connections, VenueState
 from feedbus.schema.events import Indicator, Instrument, MarketData, MarketEvent, Ticker, Trade
 
 MAX_NUMBER = 1e100
@@ -37,7 +36,8 @@ GAP_DETECTION_TIME = 10 * SECOND
 """A Gap is detected within two heartbeats, that is, much faster than this. So nothing is missing from a bar that ended
 longer ago."""
 OUTAGE_DETECTION_TIME = 45 * SECOND
-"""A connection that has fallen silent is noticed by the pong that it owes, by default 40 s later at most."""
+"""A connection that has fallen silent is noticed by the pong that it owes, by default 40 s later at most. What is stale
+was silent for longer, since its newest event."""
 
 ONE = "base units"
 """The unit of sizes whose lot is 1: price times size is an amount of money by itself."""
@@ -66,14 +66,14 @@ class PublishedSeries(BarSeries):
 class InstrumentState:
     """What is known of one instrument. Its bars are made of tickers until its first trade comes."""
 
-    __slots__ = ("day_changes", "lot", "newest_time", "outages", "received_at", "series", "source", "venue")
+    __slots__ = ("day_changes", "is_usable", "lot", "newest_time", "received_at", "series", "source", "venue")
 
-    def __init__(self, venue: VenueState, day_changes: DayChanges, lot: float | None) -> None:
+    def __init__(self, venue: str, day_changes: DayChanges, lot: float | None) -> None:
         self.venue = venue
         self.lot = lot
         """What price times size is multiplied by to be an amount of money; None while that isn't known."""
-        self.outages = venue.outages
-        """The outages of the venue up to the ticker that the next one is compared with."""
+        self.is_usable = True
+        """Whether the statuses say that its trades (its tickers, while bars are made of them) may be used."""
         self.source: Source = "ticker"
         self.series: list[PublishedSeries] = []
         """One for each period."""
@@ -85,11 +85,8 @@ class InstrumentState:
 
     def change(self, ticker: Ticker, event_time: int) -> Change | None:
         """Returns what was traded since the ticker before, or None when no trade can be seen."""
-        if self.outages != self.venue.outages:
-            self.outages = self.venue.outages
-            self.day_changes.restart()
         change = self.day_changes.change(ticker, event_time)
-        if change is None and self.venue.is_up:
+        if change is None and self.is_usable:
             for series in self.series:
                 series.nothing_missing_from(event_time)
         return change
@@ -114,14 +111,16 @@ class BarMaker:
         options: Options,
         counters: AggregateCounters,
         *,
-        connections: Connections | None = None,
         trading_day: TradingDay,
         units: Callable[[str], Mapping[str, str]] = lambda _venue: {},
+        is_usable: Callable[[str, str, str], bool] = lambda _venue, _symbol, _word: True,
     ) -> None:
-        """`connections` tells which venues are up. `trading_day` returns, by venue, the function that tells on which of
-        the venue's trading days a time lies, and `units` the words for what the venue counts volumes in."""
+        """`trading_day` returns, by venue, the function that tells on which of the venue's trading days a time lies,
+        and `units` the words for what the venue counts volumes in. `is_usable` tells whether the data of this venue,
+        symbol and topic word may be used, as far as is known; `judge` has to be called when its answer may have
+        changed."""
         self._options = options
-        self._connections = connections or Connections()
+        self._is_usable = is_usable
         self._trading_day = trading_day
         self._counters = counters
         self._units = units
@@ -149,7 +148,7 @@ class BarMaker:
         if not 0 < event_time < LATEST or event_time - trade.ts_recv > MAX_AHEAD:
             event_time = self._time_of(trade, instrument, now)
         if instrument.source == "ticker":
-            self._switch_to_trades(instrument)
+            self._switch_to_trades(instrument, trade)
         if event_time >= instrument.newest_time:
             instrument.newest_time, instrument.received_at = event_time, now
         for series in instrument.series:
@@ -218,15 +217,35 @@ class BarMaker:
     def mark_gap_in_venues(self, venues: Collection[str] | None, now: float) -> None:
         """Notes that events of any instrument of these venues may be missing; None means of all venues."""
         for instrument in self._instruments.values():
-            if venues is None or instrument.venue.name in venues:
+            if venues is None or instrument.venue in venues:
                 self._taint_instrument(instrument, now, GAP_DETECTION_TIME)
 
-    def mark_outage(self, venue: VenueState, now: float) -> None:
-        """Notes that a venue isn't up any more, so that events of any of its instruments may be missing until it is up
-        again and the instrument has spoken."""
-        for instrument in self._instruments.values():
-            if instrument.venue is venue:
-                self._taint_instrument(instrument, now, OUTAGE_DETECTION_TIME)
+    def judge(self, venue: str, symbol: str, now: float, detection_time: int | None = GAP_DETECTION_TIME) -> None:
+        """Asks whether the data of an instrument may be used now. If it may not any more, trades may be missing since
+        `detection_time` ago (ns; None: since its newest event), until it may be used again and has spoken."""
+        instrument = self._instruments.get((venue, symbol))
+        if instrument is not None:
+            self._judge(symbol, instrument, now, detection_time)
+
+    def judge_venues(self, venues: Collection[str] | None, now: float) -> None:
+        """Asks whether the data of each instrument of these venues may be used now; None means of all venues."""
+        for (venue, symbol), instrument in self._instruments.items():
+            if venues is None or venue in venues:
+                self._judge(symbol, instrument, now, GAP_DETECTION_TIME)
+
+    def _judge(self, symbol: str, instrument: InstrumentState, now: float, detection_time: int | None) -> None:
+        word = Trade.WORD if instrument.source == "trades" else Ticker.WORD
+        is_usable = self._is_usable(instrument.venue, symbol, word)
+        if is_usable is instrument.is_usable:
+            return
+        instrument.is_usable = is_usable
+        if not is_usable:
+            self._counters.outages += 1
+            self._taint_instrument(instrument, now, detection_time)
+        elif instrument.newest_time:
+            # It is said to be usable behind the event that justifies that: from that one on all is there.
+            for series in instrument.series:
+                series.nothing_missing_from(instrument.newest_time)
 
     def take(self, now: float) -> list[MarketData]:
         """Returns the bars and indicators that are to be published by `now`, in order."""
@@ -261,7 +280,8 @@ class BarMaker:
         day_changes = DayChanges(self._trading_day(event.venue))
         key = (event.venue, event.symbol)
         usual = 1.0 if self._units(event.venue).get("trades") == ONE else None
-        instrument = InstrumentState(self._connections.venue(event.venue), day_changes, self._lots.get(key, usual))
+        instrument = InstrumentState(event.venue, day_changes, self._lots.get(key, usual))
+        instrument.is_usable = self._is_usable(event.venue, event.symbol, event.WORD)
         self._instruments[key] = instrument
         return instrument
 
@@ -271,7 +291,7 @@ class BarMaker:
             series.set_lot(lot)
         return made
 
-    def _switch_to_trades(self, instrument: InstrumentState) -> None:
+    def _switch_to_trades(self, instrument: InstrumentState, trade: Trade) -> None:
         """Ends the bars made of tickers, which are incomplete since they end early, and begins new series.
 
         Bars of both sources at once would count everything twice.
@@ -285,6 +305,7 @@ class BarMaker:
                 self._finished.append(series.closed)
             self._publish_finished(series)
         instrument.source = "trades"
+        instrument.is_usable = self._is_usable(trade.venue, trade.symbol, Trade.WORD)
         instrument.series = self._new_series("trades", instrument.lot)
         instrument.newest_time = 0  # tickers may be timed ahead of trades
 
@@ -301,12 +322,18 @@ class BarMaker:
         self._counters.odd_times += event_time != 0
         return receipt if receipt >= expected - MAX_AHEAD else expected
 
-    def _taint_instrument(self, instrument: InstrumentState, now: float, detection_time: int) -> None:
+    def _taint_instrument(self, instrument: InstrumentState, now: float, detection_time: int | None) -> None:
+        """Trades may be missing since so long ago (ns), but not since before the newest event; None: since that."""
         instrument.day_changes.restart()
-        since = instrument.venue_time(now) - detection_time if instrument.series else 0
+        since = instrument.newest_time
+        if instrument.series and detection_time is not None:
+            since = max(since, instrument.venue_time(now) - detection_time)
         for series in instrument.series:
-            if series.taint(since):
-                self._pacer.mark_changed(instrument, now)
+            for bar in series.taint(since):
+                if bar is series.bar or bar is series.closed:
+                    self._pacer.mark_changed(instrument, now)
+                else:
+                    self._publish(series, bar)
 
     # Bars
 
@@ -314,7 +341,7 @@ class BarMaker:
         self, instrument: InstrumentState, series: PublishedSeries, event_time: int, event: MarketEvent
     ) -> BarState | None:
         """Returns the bar of this time, or None when it is too late for it, and publishes what is final by this."""
-        bar = series.find(event_time, event, self._finished, still_missing=not instrument.venue.is_up)
+        bar = series.find(event_time, event, self._finished, still_missing=not instrument.is_usable)
         if self._finished:
             self._publish_finished(series)
         if bar is None:

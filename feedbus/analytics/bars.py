@@ -249,7 +249,7 @@ class BarSeries:
     """
 
     __slots__ = (
-        "bar", "closed", "empty_in_a_row", "lot", "max_empty", "period_ns", "period_s", "source", "tainted",
+        "bar", "closed", "lot", "max_empty", "period_ns", "period_s", "since_trade", "source", "tainted",
         "tainted_until",
     )  # fmt: skip
 
@@ -261,7 +261,8 @@ class BarSeries:
         self.max_empty = max_empty
         self.bar: BarState | None = None
         self.closed: BarState | None = None
-        self.empty_in_a_row = 0  # bars without a trade, counted back from the last closed bar
+        self.since_trade: list[BarState] = []
+        """The closed bars from the last one with a trade on: that one, and at most `max_empty` empty ones."""
         self.lot: float | None = None
         """That of the bars to come; `set_lot` changes it."""
         self.tainted = True
@@ -311,11 +312,10 @@ class BarSeries:
         start = event_time // self.period_ns * self.period_ns
         if self.bar is not None:
             self.close(finished)
-        while self.closed is not None and self.closed.end < start and self.empty_in_a_row < self.max_empty:
+        while self.closed is not None and self.closed.end < start and len(self.since_trade) <= self.max_empty:
             self._add_empty(self.closed, finished)
         if self.closed is not None and event_time < self.closed.end:
             return self._closed_at(event_time)
-        self.empty_in_a_row = 0
         self.bar = BarState(start, start + self.period_ns, event, fill_price=0.0, complete=True, lot=self.lot)
         return self.bar
 
@@ -329,11 +329,10 @@ class BarSeries:
         if self.bar is not None:
             bar, self.bar = self.bar, None
             self._finish(bar, finished)
-        elif self.closed is not None and self.empty_in_a_row < self.max_empty:
+        elif self.closed is not None and len(self.since_trade) <= self.max_empty:
             self._add_empty(self.closed, finished)
 
     def _add_empty(self, before: BarState, finished: list[BarState]) -> None:
-        self.empty_in_a_row = 1 if before.traded else self.empty_in_a_row + 1
         start, end = before.end, before.end + self.period_ns
         complete = not self.tainted or start >= self.tainted_until
         empty = BarState(start, end, before.event, fill_price=before.close, complete=complete, lot=self.lot)
@@ -347,6 +346,10 @@ class BarSeries:
             finished.append(before)
         bar.final = bar.changed = True
         self.closed = bar
+        if bar.traded:
+            self.since_trade = [bar]
+        else:
+            self.since_trade.append(bar)
         finished.append(bar)
 
     def next_end(self) -> int | None:
@@ -354,21 +357,22 @@ class BarSeries:
         made and no empty bar will follow."""
         if self.bar is not None:
             return self.bar.end
-        if self.closed is not None and self.empty_in_a_row < self.max_empty:
+        if self.closed is not None and len(self.since_trade) <= self.max_empty:
             return self.closed.end + self.period_ns
         return None
 
-    def taint(self, since: int) -> bool:
+    def taint(self, since: int) -> list[BarState]:
         """Notes that trades are missing after the last one that was added and before the next one.
 
-        The bars of both are incomplete then. The last one's stays complete if it ended by `since`, the earliest time
-        from which something can be missing. Returns True when a bar has changed by this and is to be published.
+        The bars of both are incomplete then, and so are those between. Those before the next one stay complete if they
+        ended by `since`, the earliest time from which something can be missing. Returns the bars that have changed by
+        this and are to be published, the oldest first.
         """
         self.tainted = True
         self.tainted_until = NEVER
-        bar = self.bar or self.closed
-        if bar is None or not bar.complete or bar.end <= since:
-            return False
-        bar.complete = False
-        bar.changed = True
-        return True
+        touched = self.since_trade if self.bar is None else [self.bar]
+        found = [bar for bar in touched if bar.complete and bar.end > since]
+        for bar in found:
+            bar.complete = False
+            bar.changed = True
+        return found

@@ -2,10 +2,13 @@
 
 Spread, relative spread, mid and microprice are those of feedbus/books/top_of_book.py. Besides:
 
-bid_depth[i]     the sum of the sizes of the first levels[i] bids, or of all bids where there are fewer; ask_depth[i] is
-                 the same of the asks
+levels           the depths asked for, without those that aren't known: a side has fewer levels, and there may be more
+                 beyond them
+bid_depth[i]     the sum of the sizes of the first levels[i] bids, or of all bids where there are no more; ask_depth[i]
+                 is the same of the asks
 imbalance[i]     (bid_depth[i] - ask_depth[i]) / (bid_depth[i] + ask_depth[i]), from -1 (asks only) to 1 (bids only)
-liquidity        the sum of price * size over the first max(levels) levels of both sides
+liquidity        the sum of price * size over as many levels of both sides as the deepest depth asked for; None where
+                 that isn't known
 
 Prices, and so spread, mid and microprice, are in the quote currency; depths are in the venue's unit of size; liquidity
 is in the product of both units. The first four are None when a side is empty and when the book is crossed (bid > ask),
@@ -25,13 +28,20 @@ from feedbus.schema.events import BookMetrics, Level, MarketEvent, Quote
 
 
 def of_book(
-    event: MarketEvent | OrderBook, bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int]
+    event: MarketEvent | OrderBook,
+    bids: Sequence[Level],
+    asks: Sequence[Level],
+    levels: Sequence[int],
+    *,
+    bids_whole: bool,
+    asks_whole: bool,
 ) -> BookMetrics | None:
     """Returns the metrics of a full book, or None when the book holds a number that can't be used: NaN, infinite,
     beyond MAX_NUMBER, or a negative size.
 
-    `bids` and `asks` begin with the best level. `levels` ascend; it says how many levels each depth sums up. `event`
-    gives the metrics their venue, symbol and times.
+    `bids` and `asks` begin with the best level; a side that is whole has no levels besides, and of another one nothing
+    is known beyond them. `levels` ascend; it says how many levels each depth sums up. `event` gives the metrics their
+    venue, symbol and times.
     """
     deepest = levels[-1]
     bid_sums, bid_worth = _sum_up(bids[:deepest])
@@ -42,9 +52,12 @@ def of_book(
         return None
     top = of_best(*bids[0], *asks[0]) if bids and asks else UNDEFINED
     bid_last, ask_last = len(bid_sums) - 1, len(ask_sums) - 1
+    known = min(deepest if bids_whole else bid_last, deepest if asks_whole else ask_last)
+    if known < deepest:
+        levels = [level for level in levels if level <= known]
     bid_depth = [bid_sums[min(level, bid_last)] for level in levels]
     ask_depth = [ask_sums[min(level, ask_last)] for level in levels]
-    return _event(event, top, levels, bid_depth, ask_depth, liquidity)
+    return _event(event, top, levels, bid_depth, ask_depth, liquidity if known >= deepest else None)
 
 
 def of_quote(quote: Quote) -> BookMetrics | None:
@@ -58,7 +71,7 @@ def of_quote(quote: Quote) -> BookMetrics | None:
     if (bid is None or bid_size is not None) and (ask is None or ask_size is not None):
         bids = [] if bid is None or bid_size is None else [(bid, bid_size)]
         asks = [] if ask is None or ask_size is None else [(ask, ask_size)]
-        return of_book(quote, bids, asks, (1,))
+        return of_book(quote, bids, asks, (1,), bids_whole=True, asks_whole=True)
     top = UNDEFINED if bid is None or ask is None else of_best(bid, 0.0, ask, 0.0)
     return _event(quote, top, (), [], [], None)
 

@@ -74,7 +74,7 @@ class BookMetricsMaker:
             self._books_left_out += 1
             return
         self._add_picture(kept, self.publisher, event)
-        if not kept.stale:
+        if not kept.barred:
             # As _show, but without calls: this runs for each book.
             state.newest = event
             state.unknown = False
@@ -108,15 +108,10 @@ class BookMetricsMaker:
     def add_status(self, event: Status, now: float) -> None:
         """Takes in what a publisher says of one instrument: its book may be lost or back by it, and its quotes may not
         be used any more."""
+        changed = self._books.add_status(self.publisher, event)
         state = self._states.get((event.venue, event.symbol))
-        if (state is None or state.kept is None) and event.state == "stale" and event.word in ("", "book"):
-            # No other state matters to a book that comes later, so none takes an instrument's place.
-            state = state or self._new(event)
-            if state is not None:
-                self._keep(state)
         if state is None:
             return
-        changed = self._books.add_status(self.publisher, event) if state.kept is not None else None
         if changed is not None and changed.there:
             self._show(state, event, now)
         elif changed is not None or (
@@ -210,8 +205,13 @@ class BookMetricsMaker:
             return book_metrics.of_quote(state.newest)
         kept = state.kept
         if kept is not None and (picture := kept.picture) is not None:
-            return book_metrics.of_book(picture, picture.bids, picture.asks, self._levels)
+            return book_metrics.of_book(
+                picture, picture.bids, picture.asks, self._levels,
+                bids_whole=picture.bids_whole, asks_whole=picture.asks_whole,
+            )  # fmt: skip
         if kept is None or (book := kept.book) is None:
             return None
-        deepest = self._levels[-1]
-        return book_metrics.of_book(book, book.bids.top(deepest), book.asks.top(deepest), self._levels)
+        deepest, bids, asks = self._levels[-1], book.bids, book.asks
+        return book_metrics.of_book(
+            book, bids.top(deepest), asks.top(deepest), self._levels, bids_whole=bids.whole, asks_whole=asks.whole
+        )

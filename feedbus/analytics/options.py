@@ -78,7 +78,7 @@ class AggregateCounters(msgspec.Struct, gc=False):
     corrected     late trades that changed the last closed bar of their period; counted once for each period
     too_late      late trades that were older than that bar and left out; counted once for each period
     stale         tickers that were older than an earlier one of the same instrument, and left out
-    outages       how often a connection went down, or a feed fell silent
+    outages       how often the data of an instrument could not be used any more, as statuses say it
     ignored       events of instruments beyond `max_instruments`, and left out
     unusable      events that were left out since a number in them is NaN, infinite, absurdly large, or negative where
                   it can't be

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import isfinite
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -17,18 +18,22 @@ from feedbus.schema.events import (
     BookSnapshot,
     FeedState,
     FeedStatus,
+    Gap,
     Indicator,
     MarketEvent,
     Quote,
+    Status,
     Ticker,
     Trade,
+    TrustState,
 )
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 
 ALL_KINDS = [
-    Rule("stale", 10, cooldown=3),
+    Rule("stale", 10, cooldown=3, keep_firing_for=2),
+    Rule("not_live", for_=1, cooldown=1),
     Rule("connection_down", for_=2, cooldown=0),
     Rule("wide_spread", 1, for_=1, cooldown=2),
     Rule("crossed_book", for_=1, cooldown=2),
@@ -123,8 +128,8 @@ def test_timers_are_as_many_as_watches_however_many_events_come() -> None:
 
 
 def test_rules_that_contradict_themselves_are_refused() -> None:
-    with pytest.raises(ConfigError, match="rule stale: threshold"):
-        AlertEngine([Rule("stale")])
+    with pytest.raises(ConfigError, match="rule price_jump: threshold"):
+        AlertEngine([Rule("price_jump")])
 
 
 # Whatever comes
@@ -134,6 +139,17 @@ numbers = st.sampled_from([None, 90.0, 99.0, 100.0, 101.0, 110.0])
 sizes = st.sampled_from([1.0, 60.0])
 states: st.SearchStrategy[FeedState] = st.sampled_from(["online", "waiting", "stopped", "refused"])
 recvs = st.integers(-15, 15).map(lambda seconds: seconds * SECOND)
+
+
+@st.composite
+def said(draw: st.DrawFn, now: int) -> Status | Gap:
+    """Draws a status of an instrument, or a Gap that concerns it."""
+    symbol, recv = draw(symbols), now + draw(recvs)
+    if draw(st.integers(0, 2)):
+        state, word = draw(st.sampled_from(get_args(TrustState))), draw(st.sampled_from(["", "trade", "book", "quote"]))
+        return Status("moex", symbol, 0, recv, state, "hole", recv - draw(st.integers(0, 9)) * SECOND, 1, word)
+    topic = draw(st.sampled_from(["", f"status.moex.{symbol}", f"trade.moex.{symbol}"]))
+    return Gap(topic, "p", 1, None, None, draw(st.sampled_from(["lost", "silent", "restart"])))
 
 
 @st.composite
@@ -162,19 +178,22 @@ def events(draw: st.DrawFn, now: int) -> MarketEvent:
 
 
 @st.composite
-def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | None]]:
+def scripts(draw: st.DrawFn) -> list[tuple[int, MarketEvent | Gap | None]]:
     """Draws steps of (now, event or None)."""
-    now, script = START, list[tuple[int, MarketEvent | None]]()
+    now, script = START, list[tuple[int, MarketEvent | Gap | None]]()
     for _ in range(draw(st.integers(1, 60))):
         now += draw(st.integers(0, 12)) * SECOND
-        script.append((now, draw(st.none() | events(now))))
+        script.append((now, draw(st.none() | events(now) | said(now))))
     return script
 
 
-def alerts_of(script: list[tuple[int, MarketEvent | None]]) -> list[Alert]:
+def alerts_of(script: list[tuple[int, MarketEvent | Gap | None]]) -> list[Alert]:
     engine, alerts = AlertEngine(ALL_KINDS), list[Alert]()
     for now, event in script:
-        alerts += engine.tick(now) if event is None else engine.add(event, now)
+        if isinstance(event, Gap):
+            alerts += engine.add_gap(event, now)
+        else:
+            alerts += engine.tick(now) if event is None else engine.add(event, now, "p")
         due = engine.next_due()
         assert due is None or event is not None or due > now
     return alerts
@@ -182,7 +201,7 @@ def alerts_of(script: list[tuple[int, MarketEvent | None]]) -> list[Alert]:
 
 @given(scripts())
 def test_of_a_rule_and_an_instrument_firing_and_resolved_take_turns_in_time(
-    script: list[tuple[int, MarketEvent | None]],
+    script: list[tuple[int, MarketEvent | Gap | None]],
 ) -> None:
     by_key: dict[tuple[str, str, str], list[Alert]] = {}
     for alert in alerts_of(script):
@@ -195,7 +214,9 @@ def test_of_a_rule_and_an_instrument_firing_and_resolved_take_turns_in_time(
 
 
 @given(scripts())
-def test_the_same_events_at_the_same_times_give_the_same_alerts(script: list[tuple[int, MarketEvent | None]]) -> None:
+def test_the_same_events_at_the_same_times_give_the_same_alerts(
+    script: list[tuple[int, MarketEvent | Gap | None]],
+) -> None:
     assert alerts_of(script) == alerts_of(script)
 
 

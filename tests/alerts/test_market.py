@@ -16,10 +16,13 @@ from feedbus.schema.events import (
     Bar,
     FeedState,
     FeedStatus,
+    Gap,
     Instrument,
     MarketEvent,
+    Status,
     Ticker,
     Trade,
+    TrustState,
 )
 
 SECOND = 1_000_000_000
@@ -333,6 +336,19 @@ def test_a_bar_of_the_past_counts_for_the_mean_alone(times: dict[str, int]) -> N
     assert fired([*snapshot, now]) == [120 / (119 / 3)]
 
 
+@pytest.mark.parametrize("step", [600, -600])
+def test_a_clock_that_was_set_makes_no_history_of_present_bars(step: int) -> None:
+    engine, found = AlertEngine([SPIKE]), list[Alert]()
+    for start, volume in [(1, 10), (2, 10), (3, 10), (4, 30), (5, 10), (6, 90)]:
+        stamped = msgspec.structs.replace(bar(start, volume), ts_recv=at(start * 60 + (step if start > 3 else 0)))
+        found += engine.add(stamped, at(start * 60))
+    assert [alert.value for alert in found if alert.state == "firing"] == [3, 90 / (50 / 3)]
+    for start in range(7, 15):  # eight minutes later the bars of these eight minutes come at once
+        assert not engine.add(msgspec.structs.replace(bar(start, 10), ts_recv=at(14 * 60 + 610)), at(14 * 60))
+    late = msgspec.structs.replace(bar(15, 900), ts_recv=at(40 * 60))
+    assert not engine.add(late, at(40 * 60)), "this one is of the past by any clock"
+
+
 def test_a_spike_says_what_it_is_compared_with() -> None:
     (alert, resolved) = play(SPIKE, [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 45)])
     unit = AlertEngine([SPIKE], units=lambda _: {"trades": "lots"})
@@ -345,3 +361,117 @@ def test_a_spike_says_what_it_is_compared_with() -> None:
 def test_bars_of_another_source_are_left_alone() -> None:
     events = [bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 90)]
     assert fired(events, Rule("volume_spike", 3, bars=3, source="venue")) == []
+
+
+# What may be judged
+
+
+def said(seconds: float, state: TrustState, word: str = "trade") -> Status:
+    return Status("moex", "A", 0, at(seconds), state, "", at(seconds), 1, word)
+
+
+JUDGED: list[TrustState] = ["live", "quiet", "delayed"]
+NOT_JUDGED: list[TrustState] = ["unsubscribed", "resyncing", "gapped", "stale", "closed"]
+
+
+@pytest.mark.parametrize("state", [*JUDGED, *NOT_JUDGED])
+@pytest.mark.parametrize("word", ["trade", "", "quote"])
+def test_a_trade_is_judged_by_what_is_said_of_trades(state: TrustState, word: str) -> None:
+    is_judged = state in JUDGED or word == "quote"
+    found = play(Rule("large_trade", 50), [trade(0, 10, 1), said(1, state, word), trade(2, 10, 50)])
+    assert told(found) == [("firing", 2)] * is_judged
+    is_delayed = state == "delayed" and word != "quote"
+    assert [alert.text.endswith(" at 10 (data is delayed)") for alert in found] == [is_delayed] * is_judged
+    first = play(Rule("large_trade", 50), [said(1, state, word), trade(2, 10, 50)])
+    assert [alert.text for alert in first] == [alert.text for alert in found], "the instrument's first event too"
+
+
+def test_a_moment_is_over_when_its_time_has_passed_whatever_is_said() -> None:
+    found = play(Rule("large_trade", 50, cooldown=30), [trade(0, 10, 50), said(1, "resyncing")], 100)
+    assert told(found) == [("firing", 0), ("resolved", 30)]
+    delayed = play(Rule("large_trade", 50, cooldown=30), [said(0, "delayed"), trade(0, 10, 50)], 100)
+    assert delayed[1].text == "30 s have passed since"
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [("trades", "trade"), ("ticker", "ticker"), ("venue", "bar")],
+)
+def test_a_bar_is_judged_by_what_is_said_of_what_it_is_made_of(
+    source: Literal["trades", "ticker", "venue"], word: str
+) -> None:
+    rule = Rule("volume_spike", 3, bars=3, cooldown=0, source=source)
+    bars = [msgspec.structs.replace(each, source=source) for each in (bar(1, 10), bar(2, 10), bar(3, 10), bar(4, 45))]
+    for each in ("trade", "ticker", "bar"):
+        found = play(rule, [*bars[:3], said(190, "gapped", each), bars[3]])
+        assert told(found)[:1] == [("firing", 240)] * (each != word)
+    found = play(rule, [said(1, "delayed", word), *bars])
+    assert found[0].text.endswith("of 60 s (data is delayed)")
+
+
+@pytest.mark.parametrize("state", NOT_JUDGED)
+def test_a_price_is_not_compared_with_one_before_a_time_that_was_not_judged(state: TrustState) -> None:
+    rule = Rule("price_jump", 10, window=16)
+    events = [trade(0, 100), said(1, state), trade(2, 200), said(3, "live"), trade(4, 150), trade(5, 170)]
+    assert told(play(rule, events)) == [("firing", 5)]
+
+
+def test_a_jump_goes_on_firing_until_a_price_may_be_judged_again() -> None:
+    rule = Rule("price_jump", 10, window=16, cooldown=0)
+    before = [trade(0, 100), trade(1, 120), said(2, "resyncing")]
+    assert told(play(rule, [*before, trade(3, 100)], 1000)) == [("firing", 1)]
+    found = play(rule, [*before, said(500, "live"), trade(501, 100)])
+    assert told(found) == [("firing", 1), ("resolved", 501)]
+
+
+def test_a_jump_that_waits_for_its_time_begins_anew_after_what_was_not_judged() -> None:
+    rule = Rule("price_jump", 10, window=16, for_=5)
+    events = [trade(0, 100), trade(1, 120), said(2, "gapped"), said(4, "live")]
+    assert told(play(rule, events, 100)) == []
+
+
+def test_the_text_tells_of_the_delay_of_the_price_that_was_judged() -> None:
+    rule = Rule("price_jump", 10, window=16)
+    said_of_both = [said(0, "live"), said(0, "delayed", "ticker")]
+    (found,) = play(rule, [*said_of_both, trade(1, 100), trade(2, 120)])
+    assert not found.text.endswith("(data is delayed)")
+    tickers = [Ticker("moex", "A", 1, at(second), last=last) for second, last in ((1, 100.0), (2, 101.0), (3, 120.0))]
+    (found,) = play(rule, [*said_of_both, *tickers])
+    assert found.text.endswith("(data is delayed)")
+
+
+def test_a_publisher_whose_words_may_be_lost_is_judged_when_it_has_said_them_again() -> None:
+    engine, large = AlertEngine([Rule("large_trade", 50, cooldown=0)]), trade(0, 10, 50)
+    engine.add(said(0, "live"), 0, "p")
+    engine.add_gap(Gap("", "q", 1, None, None, "restart"), 1)
+    assert engine.add(large, 2, "p")
+    engine.add_gap(Gap("", "p", 1, None, None, "restart"), 3)
+    assert not engine.add(large, 4, "p")
+    engine.add(said(0, "live"), 5, "p")
+    assert engine.add(large, 6, "p")
+    engine.add_gap(Gap("status.moex.A", "p", 1, 1, 1, "lost"), 7)
+    assert not engine.add(large, 8, "p")
+
+
+def test_a_jump_that_is_almost_over_goes_on_while_nobody_knows() -> None:
+    rule = Rule("price_jump", 10, window=16, cooldown=0, keep_firing_for=5)
+    events = [trade(0, 100), trade(1, 120), trade(2, 109), said(3, "resyncing")]
+    assert told(play(rule, events, 1000)) == [("firing", 1)]
+
+
+def test_bars_of_lost_trades_are_not_judged_whoever_makes_them() -> None:
+    engine = AlertEngine([Rule("volume_spike", 3, bars=3)])
+    engine.add(said(0, "live"), 0, "feed")
+    for start in (1, 2, 3):
+        engine.add(bar(start, 10), start, "aggregator")
+    engine.add_gap(Gap("", "feed", 1, None, None, "silent"), 4)
+    assert not engine.add(bar(4, 90), 5, "aggregator")
+    engine.add(said(0, "live"), 6, "feed")
+    assert engine.add(bar(4, 90, revision=1), 7, "aggregator")
+
+
+def test_what_is_said_of_all_words_replaces_what_was_said_of_one() -> None:
+    live = said(0, "live", "")
+    statuses = [trade(0, 10), live, said(1, "gapped"), msgspec.structs.replace(live, ts_recv=at(2))]
+    assert told(play(Rule("large_trade", 50), [*statuses, trade(3, 10, 50)])) == [("firing", 3)]
+    assert not play(Rule("large_trade", 50), [*statuses[:3], trade(3, 10, 50)])

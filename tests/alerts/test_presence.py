@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
+from typing import Literal
 
 import pytest
 
@@ -13,12 +14,17 @@ from feedbus.schema.events import (
     BookSnapshot,
     FeedState,
     FeedStatus,
+    Gap,
     Indicator,
     MarketEvent,
     Quote,
+    Status,
     Ticker,
     Trade,
+    TrustState,
 )
+
+GapCause = Literal["lost", "heartbeat", "restart", "silent"]
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -31,8 +37,8 @@ def at(seconds: float) -> int:
 class Told:
     """Collects the alerts as (state, seconds, symbol) while time passes from timer to timer."""
 
-    def __init__(self, *rules: Rule, closed_statuses: Callable[[str], Collection[str]] = lambda _venue: ()) -> None:
-        self.engine = AlertEngine(rules, closed_statuses=closed_statuses)
+    def __init__(self, *rules: Rule) -> None:
+        self.engine = AlertEngine(rules)
         self.alerts: list[tuple[str, float, str]] = []
         self.texts: list[str] = []
         self.values: list[float | None] = []
@@ -42,10 +48,15 @@ class Told:
         while (due := self.engine.next_due()) is not None and due <= at(seconds):
             self._take(self.engine.tick(due))
 
-    def add(self, event: MarketEvent) -> None:
-        """Takes in an event at its `ts_recv`."""
+    def add(self, event: MarketEvent, publisher: str = "p") -> None:
+        """Takes in an event of this publisher at its `ts_recv`."""
         self.until((event.ts_recv - START) / SECOND)
-        self._take(self.engine.add(event, event.ts_recv))
+        self._take(self.engine.add(event, event.ts_recv, publisher))
+
+    def lose(self, seconds: float, cause: GapCause, publisher: str = "p", topic: str = "") -> None:
+        """Takes in a Gap."""
+        self.until(seconds)
+        self._take(self.engine.add_gap(Gap(topic, publisher, 1, None, None, cause), at(seconds)))
 
     def _take(self, alerts: Iterable[object]) -> None:
         for alert in alerts:
@@ -66,21 +77,136 @@ def status(
     return FeedStatus("moex", symbol, 0, at(seconds), state, reason, up, wanted, {}, 0.0, None, 1)
 
 
-# stale
+def said(
+    seconds: float, state: TrustState, reason: str = "", *, word: str = "trade", symbol: str = "A", ago: float = 0
+) -> Status:
+    """A status that has held for `ago` seconds."""
+    return Status("moex", symbol, 0, at(seconds), state, reason, at(seconds - ago), 1, word)
 
 
-def test_an_instrument_that_the_venue_calls_closed_may_be_silent() -> None:
-    told = Told(Rule("stale", 60), closed_statuses=lambda venue: {"N"} if venue == "moex" else ())
-    for second, status in ((0, "T"), (30, "N")):
-        told.add(Ticker("moex", "A", 1, at(second), last=1.0, status=status))
-        told.add(Ticker("other", "A", 1, at(second), last=1.0, status=status))
-    told.until(3600 * 10)
-    assert told.alerts == [("firing", 90, "A")]  # the other venue's
-    told.add(Ticker("moex", "A", 1, at(36000), last=1.0, status="T"))
+# stale, by what is said
+
+
+def test_stale_is_what_the_status_says_and_says_why_and_since_when() -> None:
+    told = Told(Rule("stale", cooldown=0))
+    told.add(said(0, "live"))
+    told.add(ticker(1))
+    told.until(5000)
+    assert told.alerts == [], "without a threshold a silence alone is nothing"
+    told.add(said(5000, "stale", "silent", ago=3))
+    told.add(said(5001, "stale", "silent", word="book"))
+    assert told.alerts == [("firing", 5000, "A")]
+    since = "2023-11-14T23:36:37Z"
+    assert (told.values, told.texts) == (
+        [3.0],
+        [f"trade: stale silent (nothing has come for longer than usual) since {since}"],
+    )
+    told.add(said(5010, "live"))
+    assert len(told.alerts) == 1, "the book is still"
+    told.add(said(5020, "live", word="book"))
+    assert told.alerts[1:] == [("resolved", 5020, "A")]
+    assert (told.values[1], told.texts[1]) == (23.0, "live after 23.0 s")
+
+
+@pytest.mark.parametrize(
+    ("after", "ends"),
+    [
+        (("resyncing", "unconfirmed"), False),
+        (("gapped", "hole"), True),
+        (("closed", "closed"), True),
+        (("unsubscribed", "unwanted"), True),
+        (("delayed", "late"), True),
+    ],
+)
+def test_stale_goes_on_while_the_instrument_is_subscribed_anew_and_ends_when_more_is_known(
+    after: tuple[TrustState, str], ends: bool
+) -> None:
+    told = Told(Rule("stale", cooldown=0))
+    told.add(said(0, "stale", "silent"))
+    told.add(said(10, *after))
+    assert told.alerts[1:] == [("resolved", 10, "A")] * ends
+    told.add(said(20, "live"))
+    assert told.alerts[1:] == [("resolved", 10 if ends else 20, "A")]
+
+
+def test_what_was_stale_before_the_actor_began_has_lasted_as_long_as_it_has() -> None:
+    told = Told(Rule("stale", for_=60, cooldown=0))
+    told.add(said(0, "stale", "silent", symbol="A", ago=600))
+    told.add(said(0, "stale", "silent", symbol="B", ago=20))
+    told.until(100)
+    assert told.alerts == [("firing", 0, "A"), ("firing", 40, "B")]
+
+
+def test_what_is_subscribed_anew_counts_as_stale_until_data_comes() -> None:
+    told = Told(Rule("stale", for_=10, cooldown=0))
+    told.add(said(0, "stale", "silent"))
+    told.add(said(0.1, "resyncing", "first_picture"))
+    told.add(said(0.1, "live", word="book"))
+    told.until(100)
+    assert told.alerts == [("firing", 10, "A")]
+    since = "2023-11-14T22:13:20Z"
+    text = f"was stale, and now trade: resyncing first_picture (its first data hasn't come yet) since {since}"
+    assert (told.values, told.texts) == ([10.0], [text])
+    told.lose(100, "silent")
+    told.until(200)
+    assert len(told.alerts) == 1, "nobody knows that it isn't any more"
+    told.add(said(200, "live", word="book"))
+    told.add(said(201, "live"))
+    assert told.alerts[1:] == [("resolved", 201, "A")]
+    told.add(said(300, "resyncing", "connecting"))
+    told.until(400)
+    assert len(told.alerts) == 2, "it wasn't stale before"
+
+
+# stale, by a threshold
+
+
+def test_an_instrument_that_is_said_to_be_closed_may_be_silent() -> None:
+    told = Told(Rule("stale", 60))
+    for symbol in "AB":
+        told.add(ticker(0, symbol))
+    told.add(said(30, "closed", "closed"))
+    told.until(36000)
+    assert told.alerts == [("firing", 60, "B")]
+    told.add(said(36000, "live"))
     told.until(36059)
     assert len(told.alerts) == 1
     told.until(36060)
     assert told.alerts[1:] == [("firing", 36060, "A")]
+    told.add(said(36100, "closed", "closed"))
+    assert told.alerts[2:] == [("resolved", 36100, "A")]
+    told.add(said(36200, "live"))
+    told.add(ticker(36250))
+    told.until(36309)
+    assert len(told.alerts) == 3
+
+
+def test_the_time_before_trading_began_again_is_no_silence() -> None:
+    told = Told(Rule("stale", 60, for_=10, cooldown=0))
+    told.add(ticker(0))
+    told.add(said(30, "closed", "closed"))
+    told.add(said(1000, "live"))
+    told.add(said(1005, "stale", "silent", word="book"))
+    told.until(1016)
+    told.add(said(1017, "live", word="book"))
+    assert told.alerts == [("firing", 1015, "A"), ("resolved", 1017, "A")]
+
+
+def test_a_threshold_holds_beside_the_status_and_either_alone_is_enough() -> None:
+    told = Told(Rule("stale", 60, cooldown=0))
+    told.add(said(0, "live"))
+    told.until(1000)
+    assert told.alerts == [], "it has had no data yet"
+    told.add(ticker(1000))
+    told.add(said(1030, "stale", "silent", ago=1))
+    told.until(1200)
+    assert told.alerts == [("firing", 1030, "A")]
+    told.add(ticker(1200))  # of another word
+    told.add(said(1210, "live"))
+    assert told.alerts[1:] == [("resolved", 1210, "A")]
+    told.until(1300)
+    assert told.alerts[2:] == [("firing", 1260, "A")]
+    assert told.texts[2] == "no data for 60.0 s"
 
 
 def test_data_that_comes_and_goes_is_one_alert_with_keep_firing_for() -> None:
@@ -212,6 +338,21 @@ def test_a_connection_that_falls_silent_is_down_15_s_after_its_last_word() -> No
     assert told.texts == ["silent for 20 s, then online"]
     told.add(status(201, "online"))
     assert told.alerts[1:] == [("resolved", 201, "moex/0")]
+
+
+def test_a_publisher_that_is_known_to_be_silent_takes_its_own_connections_down_at_once() -> None:
+    told = Told(Rule("connection_down", for_=5, cooldown=0))
+    told.add(status(0, "online", symbol="moex/0"), "moex/0")
+    told.add(status(1, "online", symbol="moex/1"), "moex/1")
+    told.add(status(2, "stopped", symbol="moex/2"), "moex/0")
+    told.lose(4, "silent", "moex/0")
+    told.lose(4, "restart", "moex/1")
+    told.until(14)
+    assert told.alerts == [("firing", 9, "moex/0")], "what has stopped on purpose has 15 s to begin anew"
+    assert (told.values, told.texts) == ([5.0], ["its publisher moex/0 says nothing any more, and said online"])
+    told.add(status(14, "online", symbol="moex/0"), "moex/0")
+    assert told.alerts[1:] == [("resolved", 14, "moex/0")]
+    assert told.texts[1] == "online after 10.0 s"
 
 
 def test_a_publisher_that_dies_takes_all_its_connections_down() -> None:

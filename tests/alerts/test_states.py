@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from feedbus.alerts.rules import Rule
 from feedbus.alerts.states import NEVER, SECOND, SPARE, CompiledRule, MomentWatch, SharedState, Subject, Watch
+from feedbus.trust.readers_trust import Trust
 
 
 class Told(Watch):
@@ -28,7 +29,7 @@ class ToldMoment(MomentWatch):
 
 
 def at(rule: Rule) -> tuple[SharedState, Told]:
-    shared = SharedState()
+    shared = SharedState(Trust())
     return shared, Told(CompiledRule(rule), Subject("moex", "A", 0), shared)
 
 
@@ -90,7 +91,7 @@ def test_fires_and_resolves(for_: float, cooldown: float, steps: list[Step], exp
 def test_a_moment_resolves_by_itself_when_its_cooldown_is_over(
     cooldown: float, happens: list[float], until: float, expected: list[tuple[str, float]]
 ) -> None:
-    shared = SharedState()
+    shared = SharedState(Trust())
     watch = ToldMoment(CompiledRule(Rule("large_trade", 1, cooldown=cooldown)), Subject("moex", "A", 0), shared)
     for seconds in happens:
         while shared.timers.next <= seconds * SECOND:

@@ -21,7 +21,6 @@ from feedbus.schema.events import (
     BookDelta,
     BookMetrics,
     BookSnapshot,
-    FeedState,
     FeedStatus,
     Gap,
     MarketData,
@@ -29,6 +28,7 @@ from feedbus.schema.events import (
     Status,
     Ticker,
     Trade,
+    TrustState,
 )
 from feedbus.testing.strategies import events, examples, plain
 
@@ -110,7 +110,10 @@ def with_two_of_each() -> Aggregates:
         (gap("trade.fake.B.C"), [("fake", "B.C")]),
         (gap("book.other.A"), [("other", "A")]),
         (gap("status.other.A"), [("other", "A")]),
-        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1), [("fake", "A")]),
+        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1, "book"), [("fake", "A")]),
+        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1, "trade"), [("fake", "A")]),
+        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1, "ticker"), []),
+        (Status("fake", "A", 1, 2, "gapped", "hole", 1, 1), [("fake", "A")] * 2),
         (gap("ticker.fake.A"), []),
         (gap("quote.fake.A"), []),
         (gap("heartbeat.fake"), []),
@@ -143,6 +146,7 @@ class Outages:
     def __init__(self) -> None:
         self.model = Aggregates(Options(periods=(60,), indicators=(), empty=True), venues.trading_day)
         self.bars: dict[int, Bar] = {}  # the newest version, by the number of its minute
+        self.published: list[Bar] = []
 
     def at(self, now: float, *events: MarketData) -> None:
         self.model.add("fake", events, now)
@@ -151,10 +155,16 @@ class Outages:
     def take(self, now: float) -> None:
         for event in self.model.take(now):
             assert isinstance(event, Bar)
+            self.published.append(event)
             if event.venue == "other":
                 assert event.complete or not event.final or event.start == START
                 continue
             self.bars[(event.start - START) // SECOND // 60] = event
+
+    def of(self, symbol: str) -> list[Bar]:
+        """The newest versions of the final bars of this instrument from START on, in order."""
+        found = {bar.start: bar for bar in self.published if bar.symbol == symbol and bar.final and bar.start >= START}
+        return [found[start] for start in sorted(found)]
 
     def volumes(self) -> dict[int, float]:
         """The volumes of the minutes in which something was traded."""
@@ -165,8 +175,9 @@ class Outages:
         return [minute for minute, bar in sorted(self.bars.items()) if bar.final and bar.complete]
 
 
-def status(state: FeedState, up: int, wanted: int = 1, name: str = "fake/0", generation: int = 1) -> FeedStatus:
-    return FeedStatus("fake", name, 0, START, state, "", up, wanted, {}, 0.0, None, generation)
+def said(state: TrustState, word: str = "trade", symbol: str = "A") -> Status:
+    reason = "" if state == "live" else "connecting"
+    return Status("fake", symbol, 0, START, state, reason, START, 1, word)
 
 
 def minute_ticker(minute: int, volume: float, last: float = 10.0) -> Ticker:
@@ -174,89 +185,102 @@ def minute_ticker(minute: int, volume: float, last: float = 10.0) -> Ticker:
     return Ticker("fake", "A", ts, ts, last=last, volume=volume)
 
 
-def test_no_bar_that_an_outage_touches_is_complete() -> None:
+UNUSABLE: tuple[TrustState, ...] = ("unsubscribed", "resyncing", "gapped", "stale")
+
+
+@pytest.mark.parametrize("state", UNUSABLE)
+def test_no_bar_in_whose_time_the_data_could_not_be_used_is_complete(state: TrustState) -> None:
     rig = Outages()
     for at in (-70, -5, 5):
         rig.at(at, trade(at))
-    rig.at(20, status("waiting", 0))
-    rig.at(150, status("online", 1))
-    rig.at(160, trade(160))
+    rig.at(20, said(state))
+    rig.at(155, trade(155), said("live"))
     rig.at(185, trade(185))
-    rig.at(250, status("online", 1))
     rig.take(250)
     assert rig.complete() == [-1, 3]
     assert rig.model.counters.outages == 1
 
 
-def test_a_bar_that_ended_just_before_the_outage_was_noticed_is_published_again() -> None:
+@pytest.mark.parametrize("state", ["delayed", "closed", "quiet", "live"])
+def test_what_is_late_closed_or_quiet_is_complete(state: TrustState) -> None:
+    rig = Outages()
+    for at in (-70, -5, 5):
+        rig.at(at, trade(at))
+    rig.at(20, said(state))
+    rig.at(185, trade(185))
+    rig.take(250)
+    assert rig.complete() == [-1, 0, 1, 2, 3]
+    assert rig.model.counters.outages == 0
+
+
+def test_a_trade_that_comes_while_the_data_may_not_be_used_ends_nothing() -> None:
+    rig = Outages()
+    for at in (-70, -5, 5):
+        rig.at(at, trade(at))
+    rig.at(20, said("gapped"))
+    for at in (65, 125, 185):
+        rig.at(at, trade(at))
+    rig.at(186, said("live"))
+    for at in (245, 305):
+        rig.at(at, trade(at))
+    assert rig.complete() == [-1, 4]
+
+
+def test_bars_that_had_ended_before_it_was_known_are_published_again_all_that_it_concerns() -> None:
     rig = Outages()
     for at in (-5, 30):
         rig.at(at, trade(at))
-    rig.take(65)
-    assert rig.complete() == [0]
-    rig.at(100, status("waiting", 0))
-    assert rig.complete() == []
+    for at in (65, 125, 185, 245):
+        rig.take(at)
+    assert rig.complete() == [0, 1, 2, 3]
+    late = Outages()
+    late.model, late.bars = rig.model, dict(rig.bars)
+    late.at(250, said("resyncing"))  # a connection is seen to be gone within 45 s
+    assert late.complete() == [0, 1, 2]
+    assert late.bars[3].revision == 1
+    other = Outages()
+    for at in (-5, 30):
+        other.at(at, trade(at))
+    for at in (65, 125, 185, 245):
+        other.take(at)
+    other.at(250, said("stale"))  # nobody knows since when it is mute
+    assert other.complete() == []
 
 
-def test_while_any_connection_is_down_no_bar_of_the_venue_is_complete() -> None:
-    rig = Outages()
-    rig.at(0, status("online", 2, 2), status("online", 2, 2, "fake/1"))
-    for minute in range(8):
-        if minute == 2:
-            rig.at(110, status("waiting", 1, 2, "fake/1"))
-        if minute == 5:
-            rig.at(290, status("online", 2, 2, "fake/1", 2))
-        at = minute * 60 + 5
-        rig.at(at, status("online", 1 if 110 <= at < 290 else 2, 2), trade(at), trade(at, "other", "B"))
-    assert rig.complete() == [6]
-
-
-def test_an_instrument_that_hasnt_spoken_since_the_outage_is_incomplete() -> None:
+def test_the_other_words_and_instruments_concern_nobody_else() -> None:
     rig = Outages()
     for at in (-5, 5):
-        rig.at(at, trade(at))
-    rig.at(20, status("waiting", 0))
-    rig.at(30, status("online", 1))
-    for at in range(60, 400, 10):
-        rig.at(at, status("online", 1))
-    assert len(rig.bars) > 5
-    assert rig.complete() == []
+        rig.at(at, trade(at), trade(at, symbol="B"))
+    rig.at(20, said("resyncing", "ticker"), said("resyncing", "book"), said("stale", symbol="B"))
+    rig.at(65, trade(65))
+    rig.take(130)
+    assert rig.model.counters.outages == 1
+    assert [bar.complete for bar in rig.of("A")] == [True, True]
+    assert not any(bar.complete for bar in rig.of("B"))
 
 
-def test_what_was_traded_during_an_outage_is_in_no_bar_of_tickers() -> None:
+def test_what_was_traded_while_tickers_could_not_be_used_is_in_no_bar() -> None:
     rig = Outages()
     for minute in range(3):
         rig.at(minute * 60, minute_ticker(minute, 100.0 + 10 * minute, 10.0 + minute))
-    rig.at(130, status("waiting", 0))
-    rig.at(31 * 60, status("online", 1), minute_ticker(31, 3100.0, 20.0))  # a snapshot
+    rig.at(130, said("resyncing", "ticker"))
+    rig.at(31 * 60, minute_ticker(31, 3100.0, 20.0), said("live", "ticker"))  # a snapshot
     for minute in range(32, 36):
-        rig.at(minute * 60, status("online", 1), minute_ticker(minute, 3100.0 + 10 * (minute - 31)))
+        rig.at(minute * 60, minute_ticker(minute, 3100.0 + 10 * (minute - 31)))
     assert rig.volumes() == dict.fromkeys((1, 2, 32, 33, 34, 35), 10.0)
     assert rig.complete() == [31, 32, 33, 34]
 
 
-def test_what_a_second_connection_misses_while_another_is_down_is_in_no_bar_either() -> None:
+def test_a_publisher_that_falls_silent_makes_bars_incomplete_until_its_statuses_are_said_again() -> None:
     rig = Outages()
-    rig.at(0, status("waiting", 1, 2, "fake/1"), minute_ticker(0, 100.0))
-    rig.at(60, minute_ticker(1, 110.0))  # while the other connection is down, this one counts on
-    rig.at(70, status("waiting", 0, 2))
-    rig.at(600, status("online", 1, 2, "fake/0", 2), minute_ticker(10, 5000.0))
-    rig.at(660, minute_ticker(11, 5010.0))
-    assert rig.volumes() == {1: 10.0, 11: 10.0}
-
-
-def test_a_feed_that_falls_silent_is_an_outage_like_any_other() -> None:
-    rig = Outages()
-    for at in (-70, 5):
-        rig.at(at, trade(at))
-    rig.at(10, status("online", 1))
-    assert rig.model.next_due() <= 25.0
-    for at in (25, 61, 130):
+    rig.at(-70, trade(-70), said("live"))
+    rig.at(5, trade(5))
+    rig.model.add("fake", [Gap("", "fake", 1, None, None, "silent")], 10)
+    for at in (61, 130):
         rig.take(at)
-    rig.at(140, status("connecting", 0, generation=2))
-    rig.at(141, status("online", 1, generation=2), trade(141))
+    rig.at(141, trade(141))
+    rig.at(145, said("live"))
     rig.at(190, trade(190))
-    rig.take(200)
     rig.at(250, trade(250))
     assert rig.complete() == [-1, 3]
 
@@ -291,7 +315,7 @@ ANY_INPUT = st.one_of(
     st.builds(Quote, VENUES, SYMBOLS, TIMES, TIMES, SIZES, SIZES, SIZES, SIZES, st.none()),
     st.builds(gap, st.sampled_from(["", "trade.fake.A", "book.fake.A", "ticker.fake.B", "quote", "trade."])),
     events(Gap),
-    st.builds(status, st.sampled_from(["online", "waiting", "stopped"]), st.integers(0, 2)),
+    st.builds(said, st.sampled_from(["live", "quiet", "stale", "resyncing"]), st.sampled_from(["trade", "ticker", ""])),
     events(FeedStatus),
     events(Trade),
     events(Ticker),

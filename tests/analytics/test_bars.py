@@ -218,8 +218,8 @@ def test_the_first_bar_is_incomplete_and_those_that_follow_are_not() -> None:
 def test_a_gap_makes_the_bars_on_both_its_sides_incomplete() -> None:
     series = BarSeries(60, "trades", max_empty=0)
     finished, _ = add(series, [trade(1), trade(61)])
-    assert series.taint(0)
-    assert not series.taint(0)  # nothing new
+    assert series.taint(0) == [series.bar]
+    assert series.taint(0) == []  # nothing new
     more, _ = add(series, [trade(130), trade(190), trade(250)])
     assert [bar.complete for bar in finished + more] == [False, False, False, True]
 
@@ -238,7 +238,7 @@ def test_a_gap_reaches_the_bar_that_was_just_closed_unless_it_ended_long_ago(sin
     finished, _ = add(series, [trade(1), trade(61)])
     series.close(finished)
     assert not finished[1].publish(60, "trades").revision
-    assert series.taint(START + since * SECOND) == changed
+    assert series.taint(START + since * SECOND) == [finished[1]] * changed
     assert finished[1].complete != changed
     more, _ = add(series, [trade(301), trade(361)])
     assert more[:-1] == ([finished[1]] if changed else [])  # to be published again
@@ -252,6 +252,17 @@ def test_empty_bars_in_a_gap_are_incomplete() -> None:
     series.close(finished)
     series.close(finished)
     assert [bar.complete for bar in finished] == [False, False, False]
+
+
+def test_a_gap_that_is_found_late_reaches_the_bar_of_the_last_trade_and_all_empty_ones_after_it() -> None:
+    series = BarSeries(60, "trades", max_empty=3)
+    finished, _ = add(series, [trade(1), trade(61), trade(121)])
+    for _ in range(5):
+        series.close(finished)
+    assert [bar.complete for bar in finished] == [False, True, True, True, True, True]
+    assert series.taint(START + 240 * SECOND) == finished[4:]
+    assert series.taint(START + 130 * SECOND) == finished[2:4]
+    assert [bar.complete for bar in finished] == [False, True, False, False, False, False]
 
 
 def test_a_late_trade_does_not_say_that_the_gap_is_over() -> None:

@@ -18,8 +18,20 @@ from feedbus.testing.strategies import examples
 LEVELS = (1, 2, 5)
 
 
-def metrics(bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int] = LEVELS) -> BookMetrics:
-    found = of_book(BookSnapshot("fake", "A", 1, 2, list(bids), list(asks), None), bids, asks, levels)
+def of_picture(
+    bids: Sequence[Level], asks: Sequence[Level], levels: Sequence[int], whole: tuple[bool, bool] = (True, True)
+) -> BookMetrics | None:
+    event = BookSnapshot("fake", "A", 1, 2, list(bids), list(asks), None, *whole)
+    return of_book(event, bids, asks, levels, bids_whole=whole[0], asks_whole=whole[1])
+
+
+def metrics(
+    bids: Sequence[Level],
+    asks: Sequence[Level],
+    levels: Sequence[int] = LEVELS,
+    whole: tuple[bool, bool] = (True, True),
+) -> BookMetrics:
+    found = of_picture(bids, asks, levels, whole)
     assert found is not None
     return found
 
@@ -45,6 +57,25 @@ def test_every_value_of_a_book() -> None:
 
 def test_liquidity_is_of_the_deepest_level_asked_for() -> None:
     assert metrics([(10.0, 1.0), (9.0, 1.0)], [(11.0, 2.0), (12.0, 1.0)], (1,)).liquidity == 32.0
+
+
+@pytest.mark.parametrize(
+    ("whole", "levels", "bid_depth", "ask_depth"),
+    [
+        ((True, True), [1, 2, 5], [1.0, 1.0, 1.0], [3.0, 8.0, 8.0]),
+        ((False, True), [1], [1.0], [3.0]),
+        ((True, False), [1, 2], [1.0, 1.0], [3.0, 8.0]),
+        ((False, False), [1], [1.0], [3.0]),
+    ],
+)
+def test_depths_that_are_not_known_are_left_out(
+    whole: tuple[bool, bool], levels: list[int], bid_depth: list[float], ask_depth: list[float]
+) -> None:
+    found = metrics([(99.0, 1.0)], [(101.0, 3.0), (102.0, 5.0)], whole=whole)
+    assert (found.levels, found.bid_depth, found.ask_depth) == (levels, bid_depth, ask_depth)
+    assert found.liquidity == (99.0 + 303.0 + 510.0 if levels[-1] == 5 else None)
+    assert (found.spread, found.mid) == (2.0, 100.0)
+    assert len(found.imbalance) == len(levels)
 
 
 BEST = ("spread", "relative_spread", "mid", "microprice")
@@ -99,14 +130,14 @@ def test_a_book_with_numbers_that_are_none_has_no_metrics(bad: Level, at: int) -
     asks: list[Level] = [(101.0, 1.0), (102.0, 1.0)]
     for side in (bids, asks):
         kept, side[at] = side[at], bad
-        assert of_book(BookSnapshot("fake", "A", 1, 2, bids, asks, None), bids, asks, LEVELS) is None
+        assert of_picture(bids, asks, LEVELS) is None
         side[at] = kept
     assert metrics(bids, asks).mid == 100.5
 
 
 def test_sizes_whose_sum_would_be_infinite_are_garbage_too() -> None:
     bids: list[Level] = [(0.0, 1e308)] * 2
-    assert of_book(BookSnapshot("fake", "A", 1, 2, bids, [], None), bids, [], LEVELS) is None
+    assert of_picture(bids, [], LEVELS) is None
 
 
 @pytest.mark.parametrize(
@@ -154,10 +185,15 @@ SIDE = st.lists(st.tuples(PRICE, st.floats(0, 1e90) | st.floats(0, 10)), max_siz
 ANY_LEVELS = st.sets(st.integers(1, 9), min_size=1, max_size=4).map(sorted)
 
 
-@given(ANY_SIDE | SIDE, ANY_SIDE | SIDE, ANY_LEVELS)
+WHOLE = st.tuples(st.booleans(), st.booleans())
+
+
+@given(ANY_SIDE | SIDE, ANY_SIDE | SIDE, ANY_LEVELS, WHOLE)
 @examples(300)
-def test_whatever_the_book_no_value_is_infinite_or_nan(bids: list[Level], asks: list[Level], levels: list[int]) -> None:
-    found = of_book(BookSnapshot("fake", "A", 1, 2, bids, asks, None), bids, asks, levels)
+def test_whatever_the_book_no_value_is_infinite_or_nan(
+    bids: list[Level], asks: list[Level], levels: list[int], whole: tuple[bool, bool]
+) -> None:
+    found = of_picture(bids, asks, levels, whole)
     if found is None:
         return
     numbers = [found.spread, found.relative_spread, found.mid, found.microprice, found.liquidity]
@@ -165,13 +201,21 @@ def test_whatever_the_book_no_value_is_infinite_or_nan(bids: list[Level], asks: 
     assert all(number is None or isfinite(number) for number in numbers)
 
 
-@given(SIDE, SIDE, ANY_LEVELS)
+@given(SIDE, SIDE, ANY_LEVELS, WHOLE)
 @examples(200)
-def test_what_holds_of_all_books(bids: list[Level], asks: list[Level], levels: list[int]) -> None:
-    found = metrics(bids, asks, levels)
-    assert found.levels == levels
+def test_what_holds_of_all_books(
+    bids: list[Level], asks: list[Level], levels: list[int], whole: tuple[bool, bool]
+) -> None:
+    found = metrics(bids, asks, levels, whole)
+    known = [
+        level
+        for level in levels
+        if all(each or level <= len(side) for side, each in zip((bids, asks), whole, strict=True))
+    ]
+    assert found.levels == known
+    assert (found.liquidity is not None) == (known == levels)
     for sizes, depth in ((bids, found.bid_depth), (asks, found.ask_depth)):
-        assert depth == [pytest.approx(sum(size for _, size in sizes[:level])) for level in levels]
+        assert depth == [pytest.approx(sum(size for _, size in sizes[:level])) for level in known]
         assert depth == sorted(depth)
     assert all(value is None or -1 <= value <= 1 for value in found.imbalance)
     if found.spread is not None:

@@ -4,6 +4,7 @@ metrics are those of the book as a naive reader has it, or unknown."""
 from __future__ import annotations
 
 from math import inf, nan
+from random import Random
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from feedbus.analytics import book_metrics
 from feedbus.analytics.book_metrics_maker import BookMetricsMaker
 from feedbus.analytics.options import AggregateCounters, Options
+from feedbus.books.books import Books
+from feedbus.books.order_book import OrderBook
 from feedbus.schema.events import (
     UNUSABLE_STATES,
     BookDelta,
@@ -27,6 +30,7 @@ from feedbus.schema.events import (
 )
 from feedbus.testing.strategies import examples
 from tests.naive_books import BOOK_EVENTS, NaiveBook
+from tests.numbered_books import Venue
 
 
 def book(bid: float, symbol: str = "A", venue: str = "fake", sequence: int | None = 10) -> BookSnapshot:
@@ -195,9 +199,9 @@ def test_a_stale_book_is_back_as_it_has_become_when_it_is_live() -> None:
 
 def test_a_status_that_came_before_the_book_counts() -> None:
     rig = Rig()
-    assert rig.add(0.0, status("stale"), status("resyncing", symbol="B"), book(5.0), book(6.0, "B")) == [7.0]
-    assert rig.add(1.0, status("live")) == [6.0]
-    assert rig.add(2.0, status("stale", symbol="C"), status("gapped", symbol="C"), book(5.0, "C")) == [6.0]
+    assert rig.add(0.0, status("stale"), status("resyncing", symbol="B"), book(5.0), book(6.0, "B")) == []
+    assert rig.add(1.0, status("live"), status("quiet", symbol="B")) == [6.0, 7.0]
+    assert rig.add(2.0, status("stale", symbol="C"), status("live", symbol="C"), book(5.0, "C")) == [6.0]
     assert len(rig.maker) == 3
 
 
@@ -261,7 +265,58 @@ def test_metrics_are_those_of_the_naive_book_or_unknown(
             shown = found if found.levels else None
         if not every or number == len(steps):
             known = naive.levels()
-            assert shown == (known and book_metrics.of_book(book(0.0), *known, levels))
+            assert shown == (
+                known and book_metrics.of_book(book(0.0), *known, levels, bids_whole=True, asks_whole=True)
+            )
+
+
+SAID: tuple[TrustState, ...] = ("gapped", "live")
+FIGURES = ("spread", "relative_spread", "mid", "microprice", "liquidity")
+
+
+@examples(300)
+@given(st.integers(0, 2**32).map(Random))
+def test_a_late_reader_says_the_same_as_an_early_one_or_less(random: Random) -> None:
+    """The early one has the whole picture, the late one the best levels that are published again."""
+    venue, books, levels, join = Venue(random), Books(), (1, 3, 6), random.randint(1, 20)
+    early, late = (Rig(Options(levels=levels, book_every=0.0)) for _ in range(2))
+    for number in range(30):
+        delta = venue.change()
+        events: list[MarketData] = [delta]
+        if not number or random.random() < 0.1:
+            wrong, right = (Status("v", "S", 7, 8, state, "", 0, 1, "book") for state in SAID)
+            events = [delta, wrong, venue.picture(20), right]
+        elif random.random() < 0.5:
+            events = [delta, venue.picture(random.choice([1, 2, 4]))]
+        for event in events:
+            books.add("p", event)
+            found = early.publish(1.0, event)
+            if number >= join:
+                for less in late.publish(1.0, event):
+                    _says_less(less, found[-1])
+            if found and (ours := books.get("v", "S")) is not None:
+                _is_of(found[-1], ours, levels)
+
+
+def _is_of(metrics: MarketData, book: OrderBook, levels: tuple[int, ...]) -> None:
+    assert isinstance(metrics, BookMetrics)
+    volumes = {level: (book.bids.volume(level), book.asks.volume(level)) for level in levels}
+    known = {level: both for level, both in volumes.items() if None not in both}
+    depths = zip(metrics.bid_depth, metrics.ask_depth, strict=True)
+    assert dict(zip(metrics.levels, depths, strict=True)) == known
+    assert metrics.imbalance == [book.imbalance(level) for level in known]
+
+
+def _says_less(less: MarketData, more: MarketData) -> None:
+    assert isinstance(less, BookMetrics)
+    assert isinstance(more, BookMetrics)
+    for name in FIGURES:
+        assert getattr(less, name) in (None, getattr(more, name))
+    of_less, of_more = (
+        dict(zip(each.levels, zip(each.bid_depth, each.ask_depth, each.imbalance, strict=True), strict=True))
+        for each in (less, more)
+    )
+    assert of_less.items() <= of_more.items()
 
 
 # Limits

@@ -72,7 +72,6 @@ class Actor:
         self.engine = AlertEngine(
             options.rules,
             max_instruments=options.max_instruments,
-            closed_statuses=venues.closed_statuses,
             units=venues.units,
         )
         self.webhook = Webhook(options.webhook, proxies=context.proxies) if options.webhook else None

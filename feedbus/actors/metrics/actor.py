@@ -41,6 +41,8 @@ TOPICS = [""]
 """The empty prefix: every topic."""
 WORDS = frozenset(event_type.WORD for event_type in EVENT_TYPES if event_type.WORD)
 """All topic words that exist."""
+MOVED = 10_000_000
+"""Nanoseconds by which the wall clock may move against trio's before it is looked whether it was set."""
 
 log = logging.getLogger("feedbus.metrics")
 
@@ -67,6 +69,7 @@ class Actor:
         self._host, self._port = _address(options)
         self._context = context
         self._figures = BusFigures(round(options.window * SECOND))
+        self._apart = self._stepped = 0
         self.registry: CollectorRegistry | None = None
         """The series that are served; None before the actor runs."""
         self._server: Server | None = None
@@ -84,8 +87,19 @@ class Actor:
             host, port = await nursery.start(self._server.serve)
             log.info("the bus in figures at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
             task_status.started()
+            self._stepped = self._context.stepped_ns()
             async for header, events in reader.messages():
-                self._figures.add(header.publisher, header.epoch, events, _now_ns(), self._context.wall_ns())
+                now_ns, wall_ns = _now_ns(), self._context.wall_ns()
+                if not -MOVED < wall_ns - now_ns - self._apart < MOVED:
+                    self._look_at_clock(now_ns, wall_ns)
+                self._figures.add(header.publisher, header.epoch, events, now_ns, wall_ns)
+
+    def _look_at_clock(self, now_ns: int, wall_ns: int) -> None:
+        """The two clocks have moved against each other. Either the wall clock was set, or this process stood still."""
+        self._apart = wall_ns - now_ns
+        stepped, self._stepped = self._stepped, self._context.stepped_ns()
+        if stepped != self._stepped:
+            self._figures.clock_was_set(now_ns)
 
     def overdue(self, now: float) -> str | None:  # noqa: ARG002 (others have deadlines)
         """Returns None: the actor handles each message at once, so nothing can be late."""
@@ -214,7 +228,7 @@ STREAM: Sequence[MetricSeries[_StreamAt]] = (
 FEED: Sequence[MetricSeries[_At]] = (
     MetricSeries(
         "feedbus_bus_gaps_total",
-        "Gaps in the sequence numbers of what was received, by cause.",
+        "Gaps in what was received, by cause.",
         lambda it: it.feed.gaps,
         by="cause",
     ),

@@ -33,6 +33,8 @@ MAX_FIRING = 10_000
 """The most firing alerts that are remembered."""
 SILENT_AFTER = 15 * SECOND
 """A feed's connections send a status every 5 s, so three are missing then."""
+UNAGED_FOR = 2 * SECOND
+"""After the clock was set, for so long no ages are counted: events of before and after it are under way together."""
 SLICES = 6
 """How many slices a window has. The oldest slice is dropped when a new one begins, so the window moves by a sixth."""
 QUANTILES = (0.5, 0.9, 0.99)
@@ -73,20 +75,22 @@ class KindFigures:
     buckets for ages and as many for delays in each slice."""
 
     __slots__ = (
-        "_age_sum", "_began", "_current", "_delay_count", "_delay_sum", "_slice_ns", "_slices", "events", "kind",
+        "_age_count", "_age_sum", "_began", "_current", "_delay_count", "_delay_sum", "_slice_ns", "_slices", "events",
+        "kind",
     )  # fmt: skip
 
     def __init__(self, kind: str, slice_ns: int, now_ns: int) -> None:
         self.kind = kind
         self.events = 0
-        self._age_sum = self._delay_sum = self._delay_count = 0
+        self._age_count = self._age_sum = self._delay_sum = self._delay_count = 0
         self._slice_ns = slice_ns
         self._began = now_ns
         self._current = _WindowSlice(now_ns // slice_ns)
         self._slices = deque([self._current], maxlen=SLICES)
 
-    def add(self, event: MarketEvent, count: int, now_ns: int, wall_ns: int) -> None:
-        """Counts `count` events that came in one message. The age and delay of `event` count for all of them."""
+    def add(self, event: MarketEvent, count: int, now_ns: int, wall_ns: int | None) -> None:
+        """Counts `count` events that came in one message. The age and delay of `event` count for all of them, the age
+        only if there is a `wall_ns`."""
         number = now_ns // self._slice_ns
         now = self._current
         if number != now.number:
@@ -95,10 +99,12 @@ class KindFigures:
         self.events += count
         now.events += count
         at = event.ts_recv
-        age = wall_ns - at
-        self._age_sum += age * count
-        bucket = bucket_of(age)
-        now.ages[bucket] = now.ages.get(bucket, 0) + count
+        if wall_ns is not None:
+            age = wall_ns - at
+            self._age_sum += age * count
+            self._age_count += count
+            bucket = bucket_of(age)
+            now.ages[bucket] = now.ages.get(bucket, 0) + count
         if event.ts_event:
             delay = at - event.ts_event
             self._delay_sum += delay * count
@@ -117,7 +123,7 @@ class KindFigures:
     def ages(self, now_ns: int) -> Distribution:
         """Returns the ages of events: our clock when they were received here, minus `ts_recv`."""
         recent = (each.ages for each in self._recent(now_ns))
-        return Distribution(self.events, self._age_sum, quantiles(recent))
+        return Distribution(self._age_count, self._age_sum, quantiles(recent))
 
     def delays(self, now_ns: int) -> Distribution | None:
         """Returns the delays of events at the venue: `ts_recv` minus `ts_event`, which is negative where the clocks
@@ -180,6 +186,7 @@ class BusFigures:
         self.fired: Counter[tuple[str, str]] = Counter()
         """How many alerts began to fire, by rule and severity."""
         self._slice_ns = window_ns // SLICES
+        self._aged_from = 0
         self._feeds: dict[str, PublisherFigures] = {}
         self._firing: dict[tuple[str, str, str, str], tuple[str, str]] = {}
 
@@ -192,7 +199,8 @@ class BusFigures:
         """Takes in the events of one message of this publisher, Gaps included. `events` must not be empty."""
         self.messages += 1
         feed = self._feeds.get(publisher) or self._new_publisher(publisher, epoch)
-        feed.heard_at = wall_ns
+        if not _is_silence(events[0]):
+            feed.heard_at = wall_ns
         if feed.epoch != epoch and feed.epoch is not None:
             self._begin_epoch(feed, epoch)
         kind = type(events[0])
@@ -201,6 +209,10 @@ class BusFigures:
             return
         for kind in kinds:
             self._add(feed, kind, [event for event in events if type(event) is kind], now_ns, wall_ns)
+
+    def clock_was_set(self, now_ns: int) -> None:
+        """The wall clock was set just now: for UNAGED_FOR no ages are counted."""
+        self._aged_from = now_ns + UNAGED_FOR
 
     def firing(self) -> dict[tuple[str, str], int]:
         """Returns how many alerts are firing now, by rule and severity. Pairs of which an alert has ever fired are
@@ -227,7 +239,8 @@ class BusFigures:
             read(self, feed, events)
         if kind is not Gap:
             stream = feed.streams.get(kind) or self._new_stream(feed, kind, now_ns)
-            stream.add(cast(MarketEvent, events[0]), len(events), now_ns, wall_ns)
+            aged = wall_ns if now_ns >= self._aged_from else None
+            stream.add(cast(MarketEvent, events[0]), len(events), now_ns, aged)
 
     def _new_publisher(self, publisher: str, epoch: int) -> PublisherFigures:
         named = len(self._feeds) < MAX_FEEDS and is_label(publisher)
@@ -277,6 +290,11 @@ _READERS: dict[type[Event], Callable[[BusFigures, PublisherFigures, Any], None]]
     Alert: BusFigures._read_alerts,
 }
 """How the kinds of events are read whose content matters. Of the others only the number and the times count."""
+
+
+def _is_silence(event: Event) -> bool:
+    """Whether this says that nothing has come from its publisher."""
+    return isinstance(event, Gap) and event.cause == "silent"
 
 
 def is_label(text: str) -> bool:

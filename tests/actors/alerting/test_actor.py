@@ -30,6 +30,7 @@ from feedbus.schema.events import (
     Status,
     Ticker,
     Trade,
+    TrustState,
 )
 from feedbus.telemetry.log_limits import OWN_LIMIT
 from feedbus.testing.determinism import EPOCH_NS, wall_ns
@@ -155,7 +156,7 @@ async def test_a_book_that_is_lost_on_the_bus_or_by_a_status_is_not_called_cross
         assert "the book is lost (gap)" in bench.alerts[1].text
         await bench.put(picture(11, 4), Status("moex", "A", 1, wall_ns(), "gapped", "hole", 1, 1))
         assert [alert.state for alert in bench.alerts] == ["firing", "resolved"] * 2
-        await bench.put(picture(11, 5))
+        await bench.put(picture(11, 5), Status("moex", "A", 1, wall_ns(), "live", "", 1, 1))
         bench.publisher.begin_epoch()
         await bench.put(Quote("moex", "B", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None), delta(11, 5))
         assert [alert.state for alert in bench.alerts] == ["firing", "resolved"] * 3
@@ -171,6 +172,72 @@ async def test_a_new_life_knows_nothing_of_the_old_one(autojump_clock: trio.test
         async with running(Rule("wide_spread", 1)) as bench:
             await bench.put(Quote("moex", "A", 1, wall_ns(), 1.0, 1.0, 2.0, 1.0, None))
             assert [alert.state for alert in bench.alerts] == ["firing"]
+
+
+# What is said of the instruments
+
+
+def said(state: TrustState, reason: str = "", symbol: str = "A", word: str = "trade") -> Status:
+    return Status("moex", symbol, 0, wall_ns(), state, reason, wall_ns(), 1, word)
+
+
+async def test_a_publisher_that_is_killed_makes_its_instruments_not_live_and_its_connections_down(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    rules = (Rule("not_live", for_=2, cooldown=0), Rule("connection_down", for_=2, cooldown=0), LARGE)
+    async with running(*rules) as bench, trio.open_nursery() as nursery:
+        await nursery.start(bench.bus.watch)
+        bench.publisher.publish([said("live"), status("online")])
+        await trio.sleep(30)  # it doesn't speak any more
+        texts = sorted((alert.rule, alert.text) for alert in bench.alerts)
+        assert texts == [
+            ("connection_down", "its publisher moex says nothing any more, and said online"),
+            ("not_live", "trade: resyncing publisher_silent (its publisher says nothing any more)"),
+        ]
+        assert all(4 <= seconds <= 6 for _, _, seconds in bench.told())
+        await bench.put(trade())
+        assert len(bench.alerts) == 2, "what it says of its trades may be old"
+        bench.publisher.begin_epoch()  # the supervisor has started it anew
+        await bench.put(said("resyncing", "connecting"), status("connecting"))
+        await trio.sleep(1)
+        assert len(bench.alerts) == 2
+        await bench.put(trade(size=1), said("live"), trade(), status("online"))
+        found = [(alert.rule, alert.state) for alert in bench.alerts[2:]]
+        assert sorted(found) == [("connection_down", "resolved"), ("large_trade", "firing"), ("not_live", "resolved")]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_new_life_learns_from_what_is_said_again_what_holds_still(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    bad = said("stale", "silent")
+    for life in range(2):
+        async with running(Rule("not_live", for_=60), Rule("stale")) as bench:
+            await bench.put(said("live", symbol="B"))
+            await trio.sleep(100)
+            again = msgspec.structs.replace(bad, ts_recv=wall_ns())
+            await bench.put(again)  # as publishers say all of it again and again
+            await bench.put(again)
+            assert sorted((alert.rule, alert.symbol) for alert in bench.alerts) == [("not_live", "A"), ("stale", "A")]
+            assert {alert.value for alert in bench.alerts} == {100 * (life + 1)}
+
+
+async def test_what_two_publishers_say_of_one_instrument_counts_whatever_the_order() -> None:
+    jump = Rule("price_jump", 10, cooldown=0)
+    async with running(jump, Rule("not_live", cooldown=0)) as bench:
+        other = Publisher("other", bench.bus, linger=0, wall_ns=wall_ns)
+        await bench.put(said("live", word="ticker"))
+        other.publish([said("gapped", "hole")])
+        await bench.put(Ticker("moex", "A", 1, wall_ns(), last=1.0), trade())
+        await bench.put(said("live", word="ticker"))  # of its own word; the trades are gapped all the same
+        await bench.put(*(Ticker("moex", "A", 1, wall_ns(), last=last) for last in (2.0, 3.0)))
+        assert [(alert.rule, alert.state) for alert in bench.alerts] == [
+            ("not_live", "firing"),
+            ("price_jump", "firing"),
+        ]
+        other.publish([said("live")])
+        await trio.testing.wait_all_tasks_blocked()
+        assert [(alert.rule, alert.state) for alert in bench.alerts[2:]] == [("not_live", "resolved")]
 
 
 # Clocks
@@ -291,7 +358,7 @@ def test_it_is_an_actor_with_defaults_for_everything() -> None:
     ("options", "complaint"),
     [
         (Options(rules=()), "rules: there are none"),
-        (Options(rules=(Rule("stale"),)), "rule stale: threshold"),
+        (Options(rules=(Rule("price_jump"),)), "rule price_jump: threshold"),
         (Options(webhook=WebhookOptions("nonsense")), "webhook.url: must be"),
     ],
 )

@@ -43,11 +43,16 @@ class Scene:
     def __init__(self, *, stalled_bytes: int = STALLED_BYTES, listen: str = "127.0.0.1:0") -> None:
         self.bus = MemoryBus(stalled_bytes=stalled_bytes)
         self.began = trio.current_time()
-        given = ActorContext(self.bus.subscribe, self.never, self.wall_ns)
+        self.set_by = self.looked = 0
+        given = ActorContext(self.bus.subscribe, self.never, self.wall_ns, stepped_ns=self.stepped_ns)
         self.actor = Actor(Actor.Options(listen=listen), given)
 
     def wall_ns(self) -> int:
-        return START + round((trio.current_time() - self.began) * SECOND)
+        return START + round((trio.current_time() - self.began) * SECOND) + self.set_by
+
+    def stepped_ns(self) -> int:
+        self.looked += 1
+        return self.set_by
 
     def never(self, events: Sequence[MarketData]) -> None:
         raise AssertionError("it publishes nothing")
@@ -84,6 +89,24 @@ def test_it_is_found_by_its_name_and_publishes_nothing() -> None:
     found: object = subscribers.actor_class("metrics")
     assert found is Actor
     assert not Actor.publishes
+
+
+@pytest.mark.parametrize("step", [900, -900])
+async def test_ages_dont_jump_when_the_clock_is_set(mock_clock: MockClock, step: int) -> None:
+    scene = Scene()
+    async with running(scene):
+        moex = scene.publisher("moex")
+        for second in range(20):
+            mock_clock.jump(1)
+            event = trade(scene.wall_ns() - SECOND // 1000)
+            scene.set_by += step * SECOND if second == 10 else 0  # while the event is under way
+            moex.publish([event])
+            await wait_all_tasks_blocked()
+        found = scene.scrape()
+    assert scene.looked == 3, "at the beginning, at the first event, and at the step"
+    assert of(found, "feedbus_bus_events_total", feed="moex", kind="trade") == 20
+    assert of(found, "feedbus_bus_age_seconds_count", feed="moex", kind="trade") == 18
+    assert of(found, "feedbus_bus_age_seconds_sum", feed="moex", kind="trade") == pytest.approx(0.018)
 
 
 async def test_what_is_on_the_bus_is_said_by_feed_and_kind(mock_clock: MockClock) -> None:

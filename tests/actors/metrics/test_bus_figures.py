@@ -129,6 +129,19 @@ def test_a_wall_clock_that_is_set_changes_ages_but_nothing_that_lasts(hours: int
     assert trades.ages(110 * SECOND).quantiles[0.99] == 0
 
 
+def test_no_age_is_counted_while_events_from_before_and_after_a_step_are_under_way() -> None:
+    made = BusFigures(60 * SECOND)
+    made.add("moex", 1, [trade(age=MS)], 100 * SECOND, NOW)
+    made.clock_was_set(101 * SECOND)
+    for wall in (NOW + 900 * SECOND, NOW - 900 * SECOND):
+        made.add("moex", 1, [trade(age=MS)], 102 * SECOND, wall)
+    made.add("moex", 1, [trade(age=MS)], 103 * SECOND, NOW)
+    trades = feed(made).streams[Trade]
+    ages = trades.ages(104 * SECOND)
+    assert (trades.events, ages.count, ages.sum) == (4, 2, 2 * MS)
+    assert ages.quantiles[0.99] == pytest.approx(MS, rel=0.032)
+
+
 def test_a_rate_is_over_the_window_or_since_the_first_event() -> None:
     made = figures(*[trade()] * 30)
     trades = feed(made).streams[Trade]
@@ -175,7 +188,7 @@ def test_gaps_are_counted_by_cause_with_what_is_known_to_be_lost() -> None:
         Gap("book.moex.B", "moex", 1, None, 9, "lost"),
         Gap("", "moex", 1, None, None, "heartbeat"),
     )
-    assert (dict(feed(made).gaps), feed(made).lost) == ({"lost": 2, "heartbeat": 1, "restart": 0}, 3)
+    assert (dict(feed(made).gaps), feed(made).lost) == ({"lost": 2, "heartbeat": 1, "restart": 0, "silent": 0}, 3)
     assert counts(feed(made)) == {}
 
 
@@ -213,6 +226,16 @@ def test_connections_are_as_the_newest_word_says_and_0_once_it_is_old() -> None:
     made.add("moex", 1, [status(0, NOW + 2, "stopped")], NOW, NOW)
     assert (found.connections_up(NOW + 60 * SECOND), found.silent_s(NOW + 60 * SECOND)) == (0, None)
     assert feed(figures(trade())).connections_up(NOW) is None
+
+
+def test_that_nothing_comes_is_counted_and_is_no_word_of_the_publisher() -> None:
+    made = figures(trade())
+    heard_at = feed(made).heard_at
+    later = NOW + 60 * SECOND
+    made.add("moex", 1, [Gap("", "moex", 1, None, None, "silent")], later, later)
+    assert (feed(made).gaps["silent"], feed(made).heard_at, feed(made).restarts) == (1, heard_at, 0)
+    made.add("moex", 1, [Gap("", "moex", 1, None, None, "heartbeat")], later, later)
+    assert feed(made).heard_at == later
 
 
 def test_it_is_ready_when_something_came_and_no_feed_is_silent() -> None:
