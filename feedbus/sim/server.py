@@ -17,6 +17,7 @@ import trio
 import trio_websocket
 from wsproto.utilities import ProtocolError
 
+from feedbus.sim.client_controls import ClientControls
 from feedbus.sim.clock import now_ns
 from feedbus.sim.seam import Conversation, Frame, MarketClock, ServerCounters
 from feedbus.telemetry.listening import PatientListener
@@ -145,8 +146,9 @@ class _WebSocketServer:
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(HANDSHAKE_S):
                     limit = self._settings.max_message
-                    request = await trio_websocket.wrap_server_stream(nursery, stream, max_message_size=limit)
-                await self._answer(request)
+                    watched = _WatchedStream(stream)
+                    request = await trio_websocket.wrap_server_stream(nursery, watched, max_message_size=limit)
+                await self._answer(request, watched)
                 nursery.cancel_scope.cancel()
         except* (
             trio_websocket.ConnectionClosed,
@@ -160,7 +162,7 @@ class _WebSocketServer:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _answer(self, request: trio_websocket.WebSocketRequest) -> None:
+    async def _answer(self, request: trio_websocket.WebSocketRequest, watched: _WatchedStream) -> None:
         conversation = self._begin(request.path, now_ns())
         if conversation is None or isinstance(conversation, int):
             await request.reject(conversation or 404)
@@ -169,16 +171,19 @@ class _WebSocketServer:
         socket = None
         try:
             self.handled()
+            watched.control = conversation.control
             offered = request.proposed_subprotocols
             chosen = next((name for name in offered if name in self._settings.subprotocols), None)
             with trio.fail_after(HANDSHAKE_S):
                 socket = await request.accept(subprotocol=chosen)
         finally:
             self._counters.connections_open -= socket is None
-        await self._converse(socket, conversation)
-
-    async def _converse(self, socket: trio_websocket.WebSocketConnection, conversation: Conversation) -> None:
         client = _ClientConnection(self, socket, conversation, self._settings, self._counters)
+        watched.control = client.control
+        await self._converse(socket, client)
+
+    async def _converse(self, socket: trio_websocket.WebSocketConnection, client: _ClientConnection) -> None:
+        conversation = client.conversation
         self._connections.add(client)
         try:
             await client.run()
@@ -207,6 +212,31 @@ class _WebSocketServer:
             for client in self._connections:
                 client.stop()
             await self._empty.wait()
+
+
+class _WatchedStream(trio.abc.Stream):
+    """The stream of one client. `control` is told of each ping and pong that comes on it; None before the handshake."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.control: Callable[[int], None] | None = None
+        self._stream = stream
+        self._frames = ClientControls()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._stream.receive_some(max_bytes)
+        if self.control is not None:
+            for _ in range(self._frames.feed(data)):
+                self.control(now_ns())
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _ClientConnection:
@@ -244,6 +274,11 @@ class _ClientConnection:
 
     def stop(self) -> None:
         self._scope.cancel()
+
+    def control(self, now_ns: int) -> None:
+        """The client sent a ping or a pong, which may be one message too many."""
+        self.conversation.control(now_ns)
+        self._put(())
 
     def step(self) -> None:
         """Put what the market's newest step brings into the outbox. When there is no room the step is left out; the

@@ -56,6 +56,7 @@ class FakeAccount(OpenAccount):
     limits = Limits()
     units: Mapping[str, str] = {"trades": "lots"}
     channels: Sequence[str] = (CHANNEL,)
+    kinds: Mapping[str, Sequence[str]] = {CHANNEL: (Trade.WORD,)}
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class Market:
         self.opened = False
         self.step = 0
         self.step_ns = 10_000_000
+        self.controls: list[int] = []
 
     def advance(self) -> None:
         self.step += 1
@@ -60,6 +61,9 @@ class Talk:
         assert not self.ending
         self.ending = self._late
         return [f"step {self._market.step}"] if self._told or self._late else []
+
+    def control(self, now_ns: int) -> None:
+        self._market.controls.append(now_ns)
 
     def goodbye(self) -> list[Frame]:
         return ["goodbye", b"all"]

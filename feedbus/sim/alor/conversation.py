@@ -22,6 +22,7 @@ and a depth out of range means the nearest one. Of the errors' texts only "Inval
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -30,6 +31,7 @@ import msgspec
 from feedbus.sim.alor import wire
 from feedbus.sim.alor.candles import DAY_S, WEEK_S, can_be
 from feedbus.sim.alor.market import AlorListing
+from feedbus.sim.alor.spoiling import changed
 from feedbus.sim.alor.streams import (
     AlorBarStream,
     AlorBookStream,
@@ -40,6 +42,8 @@ from feedbus.sim.alor.streams import (
     interval_steps,
 )
 from feedbus.sim.alor.venue import AlorVenue
+from feedbus.sim.limits import LimitedConversation
+from feedbus.sim.message_faults import SentMessages
 from feedbus.sim.seam import Ending, Frame
 
 MAX_GUID = 256
@@ -50,9 +54,14 @@ MAX_TRADES = 5000
 INITIALIZED = "The connection has been initialized."
 
 _FEEDS = {
-    "OrderBookGetAndSubscribe", "AllTradesGetAndSubscribe", "AllTradesSubscribe", "QuotesSubscribe",
-    "BarsGetAndSubscribe", "InstrumentsGetAndSubscribeV2",
-}  # fmt: skip
+    "OrderBookGetAndSubscribe": "orderbook",
+    "AllTradesGetAndSubscribe": "alltrades",
+    "AllTradesSubscribe": "alltrades",
+    "QuotesSubscribe": "quotes",
+    "BarsGetAndSubscribe": "bars",
+    "InstrumentsGetAndSubscribeV2": "instruments",
+}
+"""What is subscribed, by opcode, as faults name it."""
 FORMS: dict[str, wire.WireFormat] = {"simple": "simple", "slim": "slim", "heavy": "heavy"}
 
 _NAMED = {"D": DAY_S, "W": WEEK_S}
@@ -69,20 +78,23 @@ class AlorRefusal(Exception):
 
 
 class _AlorSubscription:
-    __slots__ = ("guid", "left", "stream")
+    __slots__ = ("code", "guid", "left", "name", "sent", "stream")
 
-    def __init__(self, guid: str, stream: AlorStream) -> None:
+    def __init__(self, guid: str, name: str, code: str, stream: AlorStream) -> None:
         self.guid = guid
+        self.name = name
+        self.code = code
         self.stream = stream
+        self.sent = SentMessages()
         self.left: int | None = None
         """How many messages are still sent after the unsubscribe; None while subscribed."""
 
 
-class AlorConversation:
+class AlorConversation(LimitedConversation):
     """One connection to /ws."""
 
     def __init__(self, venue: AlorVenue, ending: Ending = "") -> None:
-        self.ending: Ending = ending
+        super().__init__(venue.limits, ending)
         self._venue = venue
         self._counters = venue.counters
         self._subscriptions: dict[str, _AlorSubscription] = {}
@@ -90,6 +102,8 @@ class AlorConversation:
     def receive(self, data: Frame, now_ns: int) -> list[Frame]:
         """The answers to a message of the client."""
         self._counters.frames_received += 1
+        if self._is_over(now_ns):
+            return []
         guid = '""'
         try:
             request = decoded(data)
@@ -104,6 +118,8 @@ class AlorConversation:
 
     def due(self) -> list[Frame]:
         """The data of all subscriptions that the market's newest step brings."""
+        if self._is_banned():
+            return []
         frames: list[Frame] = []
         ended = []
         for key, subscription in self._subscriptions.items():
@@ -113,10 +129,16 @@ class AlorConversation:
                 subscription.left -= len(objects)
                 if not subscription.left:
                     ended.append(key)
-            frames += self._enveloped(subscription, objects)
+            frames += self._enveloped(subscription, self._spoiled(subscription, objects))
         for key in ended:
             del self._subscriptions[key]
         return frames
+
+    def _spoiled(self, subscription: _AlorSubscription, objects: list[str]) -> list[str]:
+        """The next objects of a subscription, or what faults make of them."""
+        name, code, sent = subscription.name, subscription.code, subscription.sent
+        change = partial(changed, name, code)
+        return [text for each in objects for text in self._venue.faults.spoiled(name, code, sent, each, change)]
 
     def goodbye(self) -> list[Frame]:
         """Nothing, as ALOR closes without a last message."""
@@ -125,11 +147,13 @@ class AlorConversation:
     def _answer(self, request: AlorRequest, guid: str, now_ns: int) -> list[Frame]:
         opcode = request.get("opcode")
         if opcode == "unsubscribe":
-            return self._unsubscribe(guid)
+            return self._unsubscribe(guid) if self._may_subscribe(now_ns) else []
         if opcode == "ping":
             return [wire.acknowledgement(guid)] if request.get("confirm") is True else []
         if not isinstance(opcode, str) or opcode not in _FEEDS:
             raise AlorRefusal(f"Bad request: no such opcode as {str(opcode)[:40]}")
+        if not self._may_subscribe(now_ns):
+            return []
         return self._subscribe(opcode, request, guid, now_ns)
 
     def _subscribe(self, opcode: str, request: AlorRequest, guid: str, now_ns: int) -> list[Frame]:
@@ -140,9 +164,13 @@ class AlorConversation:
             raise AlorRefusal("Bad request: too many subscriptions")
         stream = self._stream(opcode, request, listing)
         self._venue.market.open(now_ns)
-        subscription = self._subscriptions[guid] = _AlorSubscription(guid, stream)
+        subscription = self._subscriptions[guid] = _AlorSubscription(
+            guid, _FEEDS[opcode], listing.security.secid, stream
+        )
         self._counters.subscriptions += 1
-        data = self._enveloped(subscription, stream.first())
+        first = stream.first()
+        subscription.sent.last = first[-1] if first else None
+        data = self._enveloped(subscription, first)
         return [wire.acknowledgement(guid), *data] if self._ack_first(guid) else [*data, wire.acknowledgement(guid)]
 
     def _stream(self, opcode: str, request: AlorRequest, listing: AlorListing) -> AlorStream:
@@ -186,11 +214,11 @@ class AlorConversation:
         return [wire.enveloped(each, subscription.guid, spacing) for each in objects]
 
 
-class AlorCommandConversation:
+class AlorCommandConversation(LimitedConversation):
     """One connection to /cws."""
 
     def __init__(self, venue: AlorVenue, ending: Ending = "") -> None:
-        self.ending: Ending = ending
+        super().__init__(venue.limits, ending)
         self._venue = venue
         self._counters = venue.counters
         self._token: object = None
@@ -198,6 +226,8 @@ class AlorCommandConversation:
     def receive(self, data: Frame, now_ns: int) -> list[Frame]:
         """The answers to a message of the client."""
         self._counters.frames_received += 1
+        if self._is_over(now_ns):
+            return []
         guid = '""'
         try:
             request = decoded(data)
@@ -219,6 +249,7 @@ class AlorCommandConversation:
 
     def due(self) -> list[Frame]:
         """Nothing, as there are no subscriptions on /cws."""
+        self._is_banned()
         return []
 
     def goodbye(self) -> list[Frame]:

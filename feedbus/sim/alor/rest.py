@@ -10,6 +10,7 @@
     GET /md/v2/Securities/MOEX:SBER,MOEX:GAZP/quotes
     GET /md/v2/orderbooks/MOEX/SBER[?depth=...]                                                                (token)
     GET /md/v2/history?exchange=MOEX&symbol=SBER&tf=60&from=...&to=...
+    GET, POST /sim/faults                     the simulator's own: what goes wrong on purpose (message_faults.py)
 
 The names of resources in a path may be in upper or lower case. Each takes `format`. Those with (token) are refused
 without an access token; the others are answered without one (by ALOR with data 15 minutes old, here with the newest),
@@ -31,6 +32,7 @@ from feedbus.sim.alor.cards import card, cfi_code, market_of
 from feedbus.sim.alor.conversation import DEPTH, FORMS, MAX_DEPTH, AlorRefusal, seconds_of
 from feedbus.sim.alor.market import EXCHANGE, AlorListing
 from feedbus.sim.alor.venue import AlorVenue
+from feedbus.sim.message_faults import FAULTS_PATH, faults_answer
 from feedbus.sim.seam import JSON, SimRequest, SimResponse
 
 LIMIT, MAX_LIMIT = 25, 1000
@@ -49,6 +51,8 @@ class AlorRest:
 
     def __call__(self, request: SimRequest) -> SimResponse:
         """Answer a request."""
+        if request.target == FAULTS_PATH:
+            return faults_answer(self._venue.faults, request)
         path, query = _split(request.target)
         self._venue.market.await_opening(request.now_ns)
         try:

@@ -52,12 +52,14 @@ async def serve(
     )
 
 
-def _converse(venue: AlorVenue, target: str, _now_ns: int) -> AlorConversation | AlorCommandConversation | int | None:
+def _converse(venue: AlorVenue, target: str, now_ns: int) -> AlorConversation | AlorCommandConversation | int | None:
     """The conversation with a new client. A client beyond the limit gets an HTTP status, or a conversation that ends
     at once."""
     conversation = _CONVERSATIONS.get(target.partition("?")[0])
     if conversation is None:
         return None
+    if (refused := venue.limits.connect(now_ns)) is not None:
+        return refused
     if venue.counters.connections_open < venue.options.max_connections:
         return conversation(venue)
     venue.counters.connections_refused += 1

@@ -7,7 +7,10 @@ from typing import Literal
 
 from feedbus.sim.alor import wire
 from feedbus.sim.alor.market import EXCHANGE, FILLS, AlorListing, futures
+from feedbus.sim.alor.spoiling import FAULTY_STREAMS
 from feedbus.sim.alor.tokens import TokenIssuer
+from feedbus.sim.limits import ClientLimits
+from feedbus.sim.message_faults import ArmedFaults, parse_faults
 from feedbus.sim.moex import catalogue
 from feedbus.sim.moex.catalogue import Security
 from feedbus.sim.moex.market import MoexMarket
@@ -57,6 +60,8 @@ class AlorSimOptions(SimOptions, frozen=True, kw_only=True):
     client that takes some misses books and quotes, but no trades."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
+    faults: str | None = None
+    """The faults that are armed from the start: JSON, as /sim/faults takes it. Symbols are codes."""
 
 
 class AlorCounters(ServerCounters):
@@ -80,14 +85,20 @@ class AlorVenue:
     ) -> None:
         self.options = options
         self.counters = counters or AlorCounters()
+        self.limits = ClientLimits(options, self.counters)
         self.tokens = TokenIssuer(f"alor/{options.seed}", options.token_s)
         listed = [*catalogue.securities(), *futures()] if securities is None else securities
         step_ns = round(1_000_000_000 / options.rate)
-        self.market = MoexMarket(options.seed, options.start_ns, step_ns, listed, fills=FILLS)
+        self.market = MoexMarket(
+            options.seed, options.start_ns, step_ns, listed, fills=FILLS, acts_every=options.acts_every
+        )
         self.listings: dict[str, list[AlorListing]] = {}
         for instrument in self.market.instruments.values():
             listing = AlorListing(instrument, self.market, options)
             self.listings.setdefault(instrument.security.secid, []).append(listing)
+        self.faults = ArmedFaults(FAULTY_STREAMS, self.listings)
+        for request in parse_faults(options.faults) if options.faults is not None else ():
+            self.faults.arm(request)
 
     def find(self, exchange: object, code: object, board: object = None) -> AlorListing | None:
         """The listing of this code on this board; None when there is none. Without a board it is the listing on the

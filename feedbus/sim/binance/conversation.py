@@ -8,13 +8,13 @@ is so slow that events are lost to it is disconnected, as at the venue.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from feedbus.sim.binance import control, wire
 from feedbus.sim.binance.streams import BinanceStream
 from feedbus.sim.binance.venue import BinanceVenue
-from feedbus.sim.seam import Ending, Frame
+from feedbus.sim.limits import LimitedConversation
+from feedbus.sim.seam import Frame
 
 SECOND_NS = 1_000_000_000
 
@@ -29,11 +29,11 @@ class _BinanceSubscription:
         """How many of the stream's payloads were sent to this connection, or left out."""
 
 
-class BinanceConversation:
+class BinanceConversation(LimitedConversation):
     """One connection."""
 
     def __init__(self, venue: BinanceVenue, *, combined: bool, unit: int) -> None:
-        self.ending: Ending = ""
+        super().__init__(venue.limits)
         self._venue = venue
         self._counters = venue.counters
         self._combined = combined
@@ -41,19 +41,13 @@ class BinanceConversation:
         self._cuts = venue.cuts
         self._subscribed_at: int | None = None
         """The step of the first subscription, from which the connection's age counts; None before it."""
-        self._received_at: deque[int] = deque(maxlen=venue.options.max_messages)
-        """When the newest messages came, in ns by feedbus.sim.clock."""
         self._subscriptions: dict[str, _BinanceSubscription] = {}
 
     def receive(self, data: Frame, now_ns: int) -> list[str]:
         """The frames that answer a message of the client."""
         self._counters.frames_received += 1
-        if self._is_cut():
+        if self._is_cut() or self._is_over(now_ns):
             return []
-        if len(self._received_at) == self._received_at.maxlen and now_ns - self._received_at[0] < SECOND_NS:
-            self._over_limit()
-            return []
-        self._received_at.append(now_ns)
         try:
             text = data if isinstance(data, str) else data.decode("utf-8", "replace")
             return self._answer(control.parse(text), now_ns)
@@ -94,13 +88,16 @@ class BinanceConversation:
             if name in self._subscriptions or (found := self._venue.stream(name, self._unit)) is None:
                 continue
             if len(self._subscriptions) >= self._venue.options.max_streams:
-                self._over_limit()
+                self._counters.clients_over_limit += 1
+                self.ending = "refuse"
                 return
             self._subscriptions[name] = _BinanceSubscription(name, found)
             self._counters.subscriptions += 1
 
     def _answer(self, request: control.ControlRequest, now_ns: int) -> list[str]:
         value: object = None
+        if request.method in ("SUBSCRIBE", "UNSUBSCRIBE") and not self._may_subscribe(now_ns):
+            return []
         match request.method:
             case "SUBSCRIBE":
                 self.subscribe(control.stream_names(request), now_ns)
@@ -123,10 +120,6 @@ class BinanceConversation:
             return False
         self.ending = self._venue.cut_ending
         return True
-
-    def _over_limit(self) -> None:
-        self._counters.clients_over_limit += 1
-        self.ending = "refuse"
 
     def _wrapped(self, subscription: _BinanceSubscription, payloads: Sequence[str]) -> Sequence[str]:
         if not self._combined:

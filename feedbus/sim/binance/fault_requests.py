@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from feedbus.sim.message_faults import MessageFaults
+
 EVERY = "*"
 MAX_REQUESTS = 100  # of one body
 DEFAULT_LEVEL = 70
@@ -76,11 +78,10 @@ class RestartedIds(_Fault, frozen=True):
     symbol: _Symbol
 
 
-class FaultRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What to do from now on. Each diff takes one fault of its pair: of those armed, the one that was armed first."""
+class FaultRequest(MessageFaults, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What to do from now on, besides to messages of any stream. `clear` lets every pair trade, too. Each diff takes
+    one fault of its pair: of those armed, the one that was armed first."""
 
-    clear: bool = False
-    """Before anything else: disarm everything, and let every pair trade."""
     drop_diffs: CountedFault | None = None
     duplicate_diffs: CountedFault | None = None
     jump_back_diffs: CountedFault | None = None

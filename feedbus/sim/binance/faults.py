@@ -7,7 +7,6 @@ sends nothing and uses up nothing.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +23,8 @@ from feedbus.sim.binance.fault_requests import (
     SlowAnswers,
 )
 from feedbus.sim.binance.market import BinanceBookSide, BinanceInstrument
+from feedbus.sim.binance.streams import STREAMS
+from feedbus.sim.message_faults import KINDS, ArmedFaults, SentMessages
 
 _CHANNELS = {"depth": DIFFS, "depth@100ms": DIFFS, "bookTicker": QUOTES}
 
@@ -65,7 +66,8 @@ class BinanceFaults:
     """All faults of one venue."""
 
     def __init__(self, instruments: Mapping[str, BinanceInstrument]) -> None:
-        self.done: Counter[str] = Counter()
+        self.messages = ArmedFaults(STREAMS, instruments)
+        self.done = self.messages.done
         self._instruments = instruments
         self._armed = {symbol: _Armed() for symbol in instruments}
         self._old: dict[str, OldBook] = {}
@@ -74,8 +76,11 @@ class BinanceFaults:
         self._left = {"refuse_rest": 0, "delay_rest": 0}
 
     def check(self, request: FaultRequest) -> None:
-        """Raises ValueError for a pair that isn't listed."""
+        """Raises ValueError for a pair that isn't listed, and for a stream that there isn't."""
+        self.messages.check(request)
         for kind in request.__struct_fields__:
+            if kind in KINDS:
+                continue
             symbol = getattr(getattr(request, kind), "symbol", EVERY)
             if symbol != EVERY and symbol not in self._instruments:
                 raise ValueError(f"no faults: {kind}: no pair {symbol!r} is listed")
@@ -86,12 +91,14 @@ class BinanceFaults:
 
     def clear(self) -> None:
         """Disarm everything."""
+        self.messages.clear()
         self._armed = {symbol: _Armed() for symbol in self._instruments}
         self._old.clear()
         self._left = dict.fromkeys(self._left, 0)
 
     def arm(self, request: FaultRequest) -> None:
         """Arm the faults of messages and answers that a request names."""
+        self.messages.arm(request)
         for kind in (*DIFFS, *QUOTES, *ANSWERS):
             if (asked := getattr(request, kind)) is None:
                 continue
@@ -110,6 +117,7 @@ class BinanceFaults:
     def armed(self) -> dict[str, Any]:
         """What is still to be done: how often, by kind, and by symbol where it is a pair's. None: for ever."""
         found: dict[str, Any] = {kind: left for kind, left in self._left.items() if left}
+        found |= self.messages.armed()
         for symbol, armed in self._armed.items():
             for kind, left in armed.left.items():
                 found.setdefault(kind, {})[symbol] = left
@@ -117,9 +125,17 @@ class BinanceFaults:
 
     def spoiler(self, stream: str) -> Callable[[str], Sequence[str]] | None:
         """What each payload of the stream of this name goes through; None when no fault is about such streams."""
-        symbol, _, channel = stream.partition("@")
-        kinds = _CHANNELS.get(channel)
-        return None if kinds is None else partial(self._spoil, symbol.upper(), kinds)
+        name, _, channel = stream.partition("@")
+        if channel not in STREAMS or not name:
+            return None
+        symbol, kinds, sent = name.upper(), _CHANNELS.get(channel, ()), SentMessages()
+        change = partial(spoiling.changed, channel, symbol)
+
+        def spoil(payload: str) -> Sequence[str]:
+            payloads = self.messages.spoiled(channel, symbol, sent, payload, change)
+            return [each for one in payloads for each in self._spoil(symbol, kinds, one)] if kinds else payloads
+
+        return spoil
 
     def _spoil(self, symbol: str, kinds: Sequence[str], payload: str) -> Sequence[str]:
         armed = self._armed[symbol]

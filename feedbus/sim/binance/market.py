@@ -101,7 +101,15 @@ class BinanceInstrument:
         "windows",
     )  # fmt: skip
 
-    def __init__(self, pair: Pair, seed: int, start_ns: int, quiet: int, levels: int = LEVELS) -> None:
+    def __init__(
+        self,
+        pair: Pair,
+        seed: int,
+        start_ns: int,
+        quiet: int,
+        levels: int = LEVELS,
+        acts_every: float | None = None,
+    ) -> None:
         self._levels = levels
         self._rng = rng = Random(f"{seed}/{pair.symbol}")
         self.pair = pair
@@ -112,6 +120,8 @@ class BinanceInstrument:
         value = _LEVEL_VALUE.get(pair.quote, _USUAL_VALUE)
         self._size = max(8, value * SCALE * SCALE // pair.price // pair.lot)
         self._chance, self._acts = _CHANCE[pair.tier], _ACTS[pair.tier]
+        if acts_every is not None:
+            self._chance, self._acts, quiet = 1 / acts_every, 1, round(2 * acts_every)
         self._quiet = quiet
         self._reference = pair.price + rng.randrange(-8, 9) * pair.tick
         self._band = max(20, pair.price // pair.tick // 50) * pair.tick
@@ -295,13 +305,22 @@ def _positive(price: int) -> bool:
 
 
 class BinanceMarket:
-    """All pairs, which advance together. Step 0 is at `start_ns`, or without it at the time of `open`."""
+    """All pairs, which advance together. Step 0 is at `start_ns`, or without it at the time of `open`. They act every
+    `acts_every` steps or so, and at a tempo of their own where that is None."""
 
     def __init__(
-        self, seed: int, start_ns: int | None, step_ns: int, pairs: Iterable[Pair], levels: int = LEVELS
+        self,
+        seed: int,
+        start_ns: int | None,
+        step_ns: int,
+        pairs: Iterable[Pair],
+        levels: int = LEVELS,
+        acts_every: float | None = None,
     ) -> None:
         quiet = max(1, 900_000_000 // step_ns)
-        self.instruments = {pair.symbol: BinanceInstrument(pair, seed, start_ns or 0, quiet, levels) for pair in pairs}
+        self.instruments = {
+            pair.symbol: BinanceInstrument(pair, seed, start_ns or 0, quiet, levels, acts_every) for pair in pairs
+        }
         self.start_ns = start_ns
         self.step_ns = step_ns
         self.step = 0

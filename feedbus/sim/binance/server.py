@@ -49,11 +49,13 @@ async def serve(
 
 
 def admit(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversation | int | None:
-    """`converse`, or the HTTP status of the refusal while the address of the clients is banned."""
+    """`converse`, or the HTTP status of the refusal: 418 while the address of the clients is banned, and 429 for an
+    attempt to connect too many."""
+    refused = venue.limits.connect(now_ns)
     if (banned := venue.weights.banned(now_ns)) is not None:
-        venue.counters.handshakes_refused += 1
+        venue.counters.handshakes_refused += refused is None
         return banned.status
-    return converse(venue, target, now_ns)
+    return refused or converse(venue, target, now_ns)
 
 
 def converse(venue: BinanceVenue, target: str, now_ns: int) -> BinanceConversation | None:

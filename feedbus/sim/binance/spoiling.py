@@ -18,6 +18,11 @@ from feedbus.sim.binance.wire import number
 JUMP = 1000
 """By how much update ids jump back."""
 
+OTHERS = ("BTCUSDT", "ETHUSDT")
+"""Pairs that a payload may name in place of its own."""
+PICTURES = tuple(f"depth{levels}{speed}" for levels in (5, 10, 20) for speed in ("", "@100ms"))
+"""The channels of full pictures of a book."""
+
 Payload = dict[str, Any]
 Spoil = Callable[[Payload, BinanceInstrument, int], None]
 """(payload, the pair as it is, a level of its book)."""
@@ -32,6 +37,16 @@ def spoiled(kind: str, text: str, instrument: BinanceInstrument, level: int) -> 
     payload = msgspec.json.decode(text)
     _SPOIL[kind](payload, instrument, level)
     return (msgspec.json.encode(payload).decode(),)
+
+
+def changed(channel: str, symbol: str, kind: str, payload: str) -> str | None:
+    """A payload of any channel with a fault of this kind; None where it can't have it."""
+    if kind == "other_ticker" and f'"s":"{symbol}"' in payload:
+        other = next(each for each in OTHERS if each != symbol)
+        return payload.replace(f'"s":"{symbol}"', f'"s":"{other}"')
+    if kind == "cross" and channel in PICTURES:
+        return payload.replace('"bids"', '"?"').replace('"asks"', '"bids"').replace('"?"', '"asks"')
+    return None
 
 
 def _jump_back(diff: Payload, _instrument: BinanceInstrument, _level: int) -> None:

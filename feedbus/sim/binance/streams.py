@@ -214,6 +214,13 @@ _PLAIN: dict[str, Callable[[BinanceInstrument, BinanceMarket, int], BinanceStrea
     **{f"ticker_{window}": partial(_statistics, _rolling(window)) for window in WINDOWS},
     "avgPrice": partial(_statistics, _average_price),
 }
+STREAMS = frozenset((
+    *_PLAIN,
+    *(f"kline_{interval}" for interval in INTERVALS),
+    *(f"kline_{interval}" for interval in EASTERN),
+    *(f"depth{levels}{speed}" for levels in ("", 5, 10, 20) for speed in ("", "@100ms")),
+))  # fmt: skip
+"""The names of the streams of a pair, without the pair."""
 _OF_ALL: dict[str, Render] = {
     "!miniTicker@arr": wire.mini_ticker,
     **{f"!ticker_{window}@arr": _rolling(window) for window in WINDOWS},

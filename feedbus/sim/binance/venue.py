@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -13,6 +14,7 @@ from feedbus.sim.binance.faults import BinanceFaults
 from feedbus.sim.binance.market import LEVELS, MAX_LEVELS, TRADING, BinanceMarket
 from feedbus.sim.binance.streams import BinanceStream, stream_named
 from feedbus.sim.binance.weights import UsedWeight
+from feedbus.sim.limits import ClientLimits
 from feedbus.sim.seam import Ending, ServerCounters, SimOptions
 
 
@@ -23,9 +25,10 @@ class BinanceSimOptions(SimOptions, frozen=True, kw_only=True):
     rate: float = 10.0
     levels: int = LEVELS
     """How many levels a book has on each side at most, 1 to 5000. A cheap pair may have fewer bids."""
-    max_messages: int = 5
-    """How many messages a client may send in a second; one more, and it is disconnected. Pings and pongs, which the
-    venue counts too, aren't counted here."""
+    max_messages: int | None = 5
+    """How many messages, pings and pongs a client may send in a second; one more, and it is disconnected."""
+    max_connects: int | None = 300
+    connects_s: float = 300.0
     max_streams: int = 1024
     """How many streams a connection may have; a client that asks for more is disconnected."""
     max_age_s: float = 86_400.0
@@ -34,8 +37,6 @@ class BinanceSimOptions(SimOptions, frozen=True, kw_only=True):
     """Seconds between the server's pings; None: it sends none."""
     weight_limit: int = 6000
     """Request weight a minute over REST; beyond it the answer is HTTP 429."""
-    ban_s: float = 120.0
-    """Seconds for which an address is banned that goes on asking beyond the limit."""
     max_frame: int = 64 * 1024
     """The largest message taken from a client, in bytes."""
     faults: str | None = None
@@ -43,12 +44,10 @@ class BinanceSimOptions(SimOptions, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.max_messages, self.max_streams, self.weight_limit) < 1:
-            raise ValueError("max_messages, max_streams, weight_limit: 1 or more")
+        if min(self.max_streams, self.weight_limit) < 1:
+            raise ValueError("max_streams, weight_limit: 1 or more")
         if not 1 <= self.levels <= MAX_LEVELS:
             raise ValueError(f"levels: from 1 to {MAX_LEVELS}")
-        if not self.ban_s > 0:
-            raise ValueError("ban_s: more than 0")
 
 
 class BinanceCounters(ServerCounters):
@@ -56,12 +55,7 @@ class BinanceCounters(ServerCounters):
 
     def __init__(self) -> None:
         super().__init__()
-        self.clients_over_limit = 0
         self.clients_too_slow = 0
-        self.clients_banned = 0
-        """How often the address of the clients was banned."""
-        self.handshakes_refused = 0
-        """WebSockets that weren't accepted, because of a ban."""
         self.heaviest_minute = 0
         """The greatest request weight of any minute."""
 
@@ -75,9 +69,12 @@ class BinanceVenue:
         self.options = options
         self.counters = counters or BinanceCounters()
         step_ns = round(1_000_000_000 / options.rate)
-        self.market = BinanceMarket(options.seed, options.start_ns, step_ns, listed or pairs(), options.levels)
+        self.market = BinanceMarket(
+            options.seed, options.start_ns, step_ns, listed or pairs(), options.levels, options.acts_every
+        )
         self.faults = BinanceFaults(self.market.instruments)
         self.weights = UsedWeight(options.weight_limit, options.ban_s, self._banned)
+        self.limits = ClientLimits(options, self.counters, partial(self.weights.ban, options.ban_s))
         self.cuts = 0
         """How often all connections were ended at once, and how it was done the last time."""
         self.cut_ending: Ending = ""

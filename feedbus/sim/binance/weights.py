@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-MINUTE_NS, SECOND_NS = 60_000_000_000, 1_000_000_000
+MINUTE_NS, SECOND_NS, MILLISECOND_NS = 60_000_000_000, 1_000_000_000, 1_000_000
 REFUSED_BEFORE_BAN = 5
 """How many requests of one minute are refused with 429. The next one is a ban."""
 
@@ -74,7 +74,7 @@ class UsedWeight:
         if left_ns <= 0:
             return None
         text = (
-            f"Way too much request weight used; IP banned until {self._banned_until // 1_000_000}. "
+            f"Way too much request weight used; IP banned until {-(-self._banned_until // MILLISECOND_NS)}. "
             "Please use WebSocket Streams for live updates to avoid bans."
         )
         return OverWeight(418, text, -(-left_ns // SECOND_NS))

@@ -12,14 +12,17 @@ Anything else is answered with an ERROR whose `message` begins with the gateway'
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from feedbus.errors import BadData
+from feedbus.sim.limits import LimitedConversation
+from feedbus.sim.message_faults import SentMessages
 from feedbus.sim.moex import catalogue, structure, wire
 from feedbus.sim.moex.candles import MINUTES
+from feedbus.sim.moex.spoiling import changed
 from feedbus.sim.moex.streams import MoexBookStream, MoexCandleStream, MoexSecuritiesStream, MoexStream
 from feedbus.sim.moex.venue import MoexVenue
-from feedbus.sim.seam import Ending
 from feedbus.venues.moex import stomp
 
 MAX_ID = 256
@@ -45,11 +48,14 @@ class MoexRefusal(Exception):
 
 
 class _MoexSubscription:
-    __slots__ = ("destination", "id", "left", "step", "stream")
+    __slots__ = ("destination", "id", "left", "name", "sent", "step", "stream", "ticker")
 
-    def __init__(self, subscription_id: str, destination: str, stream: MoexStream, step: int) -> None:
+    def __init__(self, subscription_id: str, destination: str, ticker: str, stream: MoexStream, step: int) -> None:
         self.id = subscription_id
         self.destination = destination
+        self.name = destination.partition(".")[2]
+        self.ticker = ticker
+        self.sent = SentMessages()
         self.stream = stream
         self.step = step
         """The step of the last message."""
@@ -57,11 +63,11 @@ class _MoexSubscription:
         """How many MESSAGEs are still sent after the UNSUBSCRIBE; None while subscribed."""
 
 
-class MoexConversation:
+class MoexConversation(LimitedConversation):
     """One connection, from CONNECT to DISCONNECT."""
 
     def __init__(self, venue: MoexVenue) -> None:
-        self.ending: Ending = ""
+        super().__init__(venue.limits)
         self._venue = venue
         self._market = venue.market
         self._counters = venue.counters
@@ -79,6 +85,8 @@ class MoexConversation:
     def receive(self, data: bytes | str, now_ns: int) -> list[bytes]:
         """The frames that answer a message of the client, which may hold several frames."""
         self._now_ns = now_ns
+        if self._is_over(now_ns):
+            return []
         raw = data.encode("utf-8", "replace") if isinstance(data, str) else data
         if self._venue.options.crlf == "disconnect" and b"\r\n" in raw:
             self.ending = "abort"
@@ -95,13 +103,15 @@ class MoexConversation:
 
     def due(self) -> list[bytes]:
         """A MESSAGE for each subscription that changed since its last one. Steps that were left out are conflated."""
+        if self._is_banned():
+            return []
         frames = []
         ended = []
         for subscription in self._subscriptions.values():
             if subscription.stream.changed_at <= subscription.step:
                 continue
             subscription.step = self._market.step
-            frames.append(self._message(subscription, subscription.stream.next()))
+            frames += [self._message(subscription, body) for body in self._bodies(subscription)]
             if subscription.left is not None:
                 subscription.left -= 1
                 if subscription.left <= 0:
@@ -109,6 +119,13 @@ class MoexConversation:
         for subscription_id in ended:
             del self._subscriptions[subscription_id]
         return frames
+
+    def _bodies(self, subscription: _MoexSubscription) -> Sequence[bytes]:
+        """The next body of a subscription, or what a fault makes of it."""
+        change = partial(changed, subscription.name, subscription.ticker)
+        symbol = self._venue.bodies[subscription.ticker].instrument.security.symbol
+        body = subscription.stream.next()
+        return self._venue.faults.spoiled(subscription.name, symbol, subscription.sent, body, change)
 
     def goodbye(self) -> list[bytes]:
         """Nothing, as the exchange closes without a last message."""
@@ -123,6 +140,8 @@ class MoexConversation:
                 raise MoexRefusal("notimplemented", f"unknown command {frame.command[:20]}")
             if not self._connected and frame.command not in ("CONNECT", "DISCONNECT"):
                 raise MoexRefusal("not-connected", f"{frame.command} before CONNECT")
+            if frame.command in ("SUBSCRIBE", "UNSUBSCRIBE") and not self._may_subscribe(self._now_ns):
+                return []
             return command(frame.headers)
         except MoexRefusal as refusal:
             return [self._error(_addressee(frame), refusal)]
@@ -155,9 +174,11 @@ class MoexConversation:
         stream = self._stream(destination, parameters)
         self._market.open(self._now_ns)
         self._counters.subscriptions += 1
-        subscription = _MoexSubscription(subscription_id, destination, stream, self._market.step)
+        ticker = parameters["TICKER"]
+        subscription = _MoexSubscription(subscription_id, destination, ticker, stream, self._market.step)
         self._subscriptions[subscription_id] = subscription
-        return [*self._receipt(headers), self._message(subscription, stream.first())]
+        first = subscription.sent.last = stream.first()
+        return [*self._receipt(headers), self._message(subscription, first)]
 
     def _stream(self, destination: str, parameters: Mapping[str, str]) -> MoexStream:
         ticker = parameters.get("TICKER", "")

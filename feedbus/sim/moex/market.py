@@ -106,13 +106,17 @@ class MoexInstrument:
         "volume",
     )  # fmt: skip
 
-    def __init__(self, security: Security, index: int, seed: int, pace: Pace, fills: int = 0) -> None:
+    def __init__(
+        self, security: Security, index: int, seed: int, pace: Pace, fills: int = 0, acts_every: float | None = None
+    ) -> None:
         self._rng = rng = Random(f"{seed}/{security.symbol}")
         self.security = security
         self.index = index
         self._pace = pace
         self._quiet = pace.quiet
         self._act_chance = _CHANCE[security.tier]
+        if acts_every is not None:
+            self._quiet, self._act_chance = round(2 * acts_every), 1 / acts_every
         self._trade_share = _TRADES[security.tier]
         self._lots = _LOTS[security.tier]
         self._tick = security.tick
@@ -249,14 +253,23 @@ class MoexInstrument:
 
 class MoexMarket:
     """All instruments, which advance together. Step 0 is at `start_ns`, or without it at the time of `open`. Each
-    instrument keeps this many of its newest `fills`."""
+    instrument keeps this many of its newest `fills`. They act every `acts_every` steps or so, and at a tempo of their
+    own where that is None."""
 
     def __init__(
-        self, seed: int, start_ns: int | None, step_ns: int, securities: Iterable[Security], *, fills: int = 0
+        self,
+        seed: int,
+        start_ns: int | None,
+        step_ns: int,
+        securities: Iterable[Security],
+        *,
+        fills: int = 0,
+        acts_every: float | None = None,
     ) -> None:
         pace = Pace(1_000_000_000 / step_ns)
         self.instruments = {
-            each.symbol: MoexInstrument(each, index, seed, pace, fills) for index, each in enumerate(securities)
+            each.symbol: MoexInstrument(each, index, seed, pace, fills, acts_every)
+            for index, each in enumerate(securities)
         }
         self._all = tuple(self.instruments.values())
         self.start_ns = start_ns or 0

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from feedbus.sim.message_faults import FAULTS_PATH, ArmedFaults, faults_answer
 from feedbus.sim.moex.catalogue import Security, securities
 from feedbus.sim.seam import HTML, JSON, SimRequest, SimResponse
 
@@ -55,14 +56,20 @@ _FAILURE_PAGE = """<!DOCTYPE html>
 
 class MoexRest:
     """The REST interface, a Handler. `start_ns` decides the market's day; without it that is the day of the request.
-    With `failure` "html" every answer is HTTP 200 and a page, which is how the exchange answers an expired token."""
+    With `failure` "html" every answer is HTTP 200 and a page, which is how the exchange answers an expired token. With
+    `faults` these can be armed at /sim/faults."""
 
-    def __init__(self, start_ns: int | None = None, failure: RestFailure = "none") -> None:
+    def __init__(
+        self, start_ns: int | None = None, failure: RestFailure = "none", faults: ArmedFaults | None = None
+    ) -> None:
         self._start_ns = start_ns
         self._failure = failure
+        self._faults = faults
 
     def __call__(self, request: SimRequest) -> SimResponse:
         """Answer a request."""
+        if self._faults is not None and request.target == FAULTS_PATH:
+            return faults_answer(self._faults, request)
         return self.answer(request.target, request.now_ns) if request.method == "GET" else SimResponse(405, HTML, b"")
 
     def answer(self, target: str, now_ns: int = 0) -> SimResponse:

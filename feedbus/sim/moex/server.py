@@ -21,13 +21,19 @@ async def serve(
     port: int,
     *,
     counters: ServerCounters | None = None,
+    venue: MoexVenue | None = None,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to."""
-    venue = MoexVenue(options, counters)
+    """Serve until cancelled, and then close every connection within a second. Starts with the URL to connect to.
 
-    def converse(target: str, _now_ns: int) -> MoexConversation | None:
-        return MoexConversation(venue) if target.partition("?")[0] == PATH else None
+    A `venue` that is given has options and counters of its own, and those arguments are not used.
+    """
+    venue = venue or MoexVenue(options, counters)
+
+    def converse(target: str, now_ns: int) -> MoexConversation | int | None:
+        if target.partition("?")[0] != PATH:
+            return None
+        return venue.limits.connect(now_ns) or MoexConversation(venue)
 
     settings = server.WebSocketSettings(path=PATH, subprotocols=SUBPROTOCOLS, max_message=options.max_frame)
     await server.serve(venue.market, converse, settings, host, port, counters=venue.counters, task_status=task_status)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from feedbus.sim.limits import ClientLimits
+from feedbus.sim.message_faults import ArmedFaults, parse_faults
 from feedbus.sim.moex import catalogue, wire
 from feedbus.sim.moex.market import MoexMarket
 from feedbus.sim.moex.rest import RestFailure
+from feedbus.sim.moex.spoiling import FAULTY_STREAMS
 from feedbus.sim.seam import ServerCounters, SimOptions
 
 
@@ -32,6 +35,8 @@ class MoexSimOptions(SimOptions, frozen=True, kw_only=True):
     """The largest message taken from a client, in bytes."""
     max_subscriptions: int = 4096
     """The most subscriptions of one connection."""
+    faults: str | None = None
+    """The faults that are armed from the start: JSON, as /sim/faults takes it."""
 
 
 class MoexVenue:
@@ -45,13 +50,23 @@ class MoexVenue:
     ) -> None:
         self.options = options
         self.counters = counters or ServerCounters()
+        self.limits = ClientLimits(options, self.counters)
         self.step_ns = round(1_000_000_000 / options.rate)
-        self.market = MoexMarket(options.seed, options.start_ns, self.step_ns, securities or catalogue.securities())
+        self.market = MoexMarket(
+            options.seed,
+            options.start_ns,
+            self.step_ns,
+            securities or catalogue.securities(),
+            acts_every=options.acts_every,
+        )
         self.sequencer = wire.Sequencer(self.market)
         self.bodies = {
             instrument.security.ticker: wire.InstrumentBodies(instrument, self.market, self.sequencer)
             for instrument in self.market.instruments.values()
         }
+        self.faults = ArmedFaults(FAULTY_STREAMS, self.market.instruments)
+        for request in parse_faults(options.faults) if options.faults is not None else ():
+            self.faults.arm(request)
         self._candle_bodies: dict[str, wire.CandleBodies] = {}
 
     def candle_bodies(self, ticker: str) -> wire.CandleBodies:

@@ -257,7 +257,7 @@ def test_the_resource_arms_and_tells() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b'[{"drop_diffs": {"symbol": "BTCUSDT"}}, {"drop": 1}]', "unknown field `drop`"),
+        (b'[{"drop_diffs": {"symbol": "BTCUSDT"}}, {"drop_all": 1}]', "unknown field `drop_all`"),
         (b'[{"cut_connections": true}, {"drop_diffs": {"symbol": "NOPE"}}]', "drop_diffs: no pair 'NOPE' is listed"),
         (b'[{"foreign_weight": 5}, {"status": {"symbol": "btcusdt", "status": "BREAK"}}]', "no pair 'btcusdt'"),
     ],
@@ -275,3 +275,55 @@ def test_faults_may_be_armed_from_the_start() -> None:
     assert it.faults_told()["armed"] == {"drop_diffs": {"BTCUSDT": 5}}
     with pytest.raises(ValueError, match="no pair 'NOPE'"):
         venue(faults='{"drop_diffs": {"symbol": "NOPE"}}')
+
+
+def payloads(it: BinanceVenue, stream: str, steps: int = 40) -> list[Any]:
+    """The payloads of one stream from the steps that follow."""
+    conversation = converse(it, f"/stream?streams={stream}", START_NS)
+    assert conversation is not None
+    found = []
+    for _ in range(steps):
+        it.advance()
+        found += [json.loads(frame)["data"] for frame in conversation.due()]
+    return found
+
+
+@pytest.mark.parametrize("channel", ["trade", "aggTrade", "bookTicker", "depth5@100ms", "miniTicker", "kline_1s"])
+def test_messages_of_any_stream_are_dropped_doubled_swapped_and_replayed(channel: str) -> None:
+    stream = f"btcusdt@{channel}"
+    right = payloads(venue(), stream)
+    assert len(right) > 2
+    for faults, expected in (
+        ({"drop": {"stream": channel, "count": 2}}, right[2:]),
+        ({"drop": {"symbol": "ETHUSDT", "count": 2}}, right),
+        ({"duplicate": {"symbol": "BTCUSDT"}}, [right[0], *right]),
+        ({"swap": {}}, [right[1], right[0], *right[2:]]),
+        ({"replay": {}}, [*right[:2], right[0], *right[2:]]),
+    ):
+        it = venue()
+        arm(it, **faults)
+        assert payloads(it, stream) == expected
+
+
+def test_payloads_of_another_pair_name_it_and_pictures_may_be_crossed() -> None:
+    it = venue()
+    arm(it, other_ticker={"count": 2}, cross={})
+    assert [each["s"] for each in payloads(it, "btcusdt@trade")[:3]] == ["ETHUSDT", "ETHUSDT", "BTCUSDT"]
+    books = payloads(it, "btcusdt@depth5@100ms")
+    assert [float(each["bids"][0][0]) >= float(each["asks"][0][0]) for each in books[:2]] == [True, False]
+    assert it.faults_told()["done"] == {"cross": 1, "other_ticker": 2}
+    assert it.faults_told()["armed"] == {"other_ticker": {"*": {"*": 2}}, "cross": {"*": {"*": 1}}}
+
+
+def test_a_diff_may_have_a_fault_of_its_own_besides() -> None:
+    it, spared = venue(), venue()
+    arm(it, drop={"stream": "depth@100ms", "symbol": "BTCUSDT"}, drop_diffs={"symbol": "BTCUSDT"})
+    assert diffs(it)["BTCUSDT"] == diffs(spared)["BTCUSDT"][2:]
+    assert it.faults_told()["done"] == {"drop": 1, "drop_diffs": 1}
+
+
+def test_of_a_stream_that_there_is_not_nothing_is_armed() -> None:
+    it = venue()
+    with pytest.raises(ValueError, match="no stream 'trades'"):
+        arm(it, drop={"stream": "trades"})
+    assert it.faults_told()["armed"] == {}

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import trio
 import trio_websocket
 
 from feedbus.sim import rest
@@ -89,6 +90,29 @@ async def test_a_hasty_client_is_disconnected() -> None:
             await socket.send_message('{"method":"LIST_SUBSCRIPTIONS","id":1}')
         frames, code = await closed_with(socket)
         assert (code, len(frames), counters.clients_over_limit) == (1008, 2, 1)
+
+
+async def test_pings_and_pongs_of_a_client_count_as_messages() -> None:
+    async with (
+        venue(BinanceSimOptions(max_messages=4, ping_every=None)) as (url, _, counters),
+        websocket(url) as socket,
+    ):
+        for _ in range(3):
+            await socket.ping()
+        await socket.pong(b"unasked")
+        await socket.send_message('{"method":"LIST_SUBSCRIPTIONS","id":1}')
+        frames, code = await closed_with(socket)
+        assert (code, frames, counters.clients_over_limit, counters.most_messages) == (1008, [], 1, 5)
+
+
+async def test_one_ping_too_many_ends_a_connection_on_which_nothing_else_happens() -> None:
+    async with (
+        venue(BinanceSimOptions(max_messages=2, ping_every=0.01)) as (url, _, counters),
+        websocket(url) as socket,
+    ):
+        with trio.fail_after(5):
+            assert (await closed_with(socket))[1] == 1008
+        assert (counters.clients_over_limit, counters.most_messages) == (1, 3)
 
 
 async def test_the_venue_pings_its_clients() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedbus.sim.binance.weights import MINUTE_NS, REFUSED_BEFORE_BAN, SECOND_NS, UsedWeight
+from feedbus.sim.binance.weights import MILLISECOND_NS, MINUTE_NS, REFUSED_BEFORE_BAN, SECOND_NS, UsedWeight
 
 NOW = 3 * MINUTE_NS + 14_500_000_000
 
@@ -49,6 +51,19 @@ def test_who_goes_on_asking_is_banned_for_a_time() -> None:
     assert str((NOW + 90 * SECOND_NS) // 1_000_000) in banned.text
     assert it.banned(NOW + 90 * SECOND_NS - 1) is not None
     assert it.spend(1, NOW + 90 * SECOND_NS) is None
+
+
+@given(ban_ns=st.integers(1, 5 * SECOND_NS), asked_ns=st.integers(0, 5 * SECOND_NS))
+def test_who_comes_back_when_it_was_told_to_is_let_in(ban_ns: int, asked_ns: int) -> None:
+    it, _ = budget()
+    it.ban(ban_ns / SECOND_NS, NOW)
+    if (banned := it.banned(NOW + asked_ns)) is None:
+        return
+    told = re.search(r"IP banned until (\d+)\.", banned.text)
+    assert told
+    for back in (NOW + asked_ns + banned.retry_after_s * SECOND_NS, int(told[1]) * MILLISECOND_NS):
+        assert it.spend(1, back) is None
+        assert it.banned(back - SECOND_NS) is not None or back - SECOND_NS < NOW
 
 
 def test_patience_in_each_minute_is_no_ban() -> None:
