@@ -15,7 +15,7 @@ PEERS_STAMP := $(PEERS)/.installed
 CRYPTOFEED3_STAMP := $(PEERS)-cryptofeed3/.installed
 PEERS_313_STAMPS := $(CRYPTOFEED3_STAMP) $(PEERS)-nautilus/.installed
 
-.PHONY: demo install test test-edges bench bench-parts bench-parse bench-books bench-peers fuzz soak check format clean autobahn
+.PHONY: demo install test test-edges bench bench-parts bench-parse bench-depth bench-books bench-peers fuzz fuzz-truth soak check format clean autobahn
 
 demo: $(STAMP)          ## show the live table over a simulated exchange; q quits
 	$(BIN)/feedbus demo
@@ -28,12 +28,16 @@ test: $(STAMP)          ## run all tests that need nothing but what pip installs
 test-edges: $(STAMP)    ## run the tests with real processes, and with the venues' own clients (in environments of their own) against the simulators
 	$(BIN)/python -m pytest -n auto --dist loadfile -m edge tests/edges
 
-fuzz: $(STAMP)          ## run the property tests with fresh examples for FUZZ_SECONDS, in rounds of FUZZ_EXAMPLES examples
+fuzz: $(STAMP)          ## run the property tests for FUZZ_SECONDS, in rounds of FUZZ_EXAMPLES fresh examples, and then the simulation of the truth
 	@end=$$(( $$(date +%s) + $${FUZZ_SECONDS:-300} )); while \
 		FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=fuzz \
 			tests/properties tests/venues tests/schema tests/analytics tests/alerts tests/actors tests/table \
 			tests/test_config.py tests/transport/test_contract_fuzz.py tests/transport/test_watch.py || exit 1; \
 		[ $$(date +%s) -lt $$end ]; do :; done
+	$(BIN)/python -m tests.fuzz.truth --seconds $${FUZZ_SECONDS:-300}
+
+fuzz-truth: $(STAMP)    ## run the simulation of the truth with fresh seeds for FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz.truth --seconds $${FUZZ_SECONDS:-300}
 
 soak: $(STAMP)          ## run a service for SOAK_SECONDS, cut and stall its connections again and again, and judge memory, recovery and losses
 	$(BIN)/python -m tests.soak.soak
@@ -41,13 +45,17 @@ soak: $(STAMP)          ## run a service for SOAK_SECONDS, cut and stall its con
 bench: $(STAMP) $(BENCH_STAMP)  ## measure what an event costs, in turns with the hand-written rivals (docs/benchmarks.md)
 	$(BIN)/feedbus bench --compare
 
-bench-parts: $(STAMP)   ## measure what bars and book metrics cost, and what killing one process does to the others
+bench-parts: $(STAMP)   ## measure what bars, book metrics and rules of alerting cost, and what killing one process does to the others
 	$(BIN)/python -m tests.bench.analytics
+	$(BIN)/python -m tests.bench.alerting
 	$(BIN)/python -m tests.bench.killed
 
 bench-parse: $(STAMP) $(PARSE_STAMP) $(CRYPTOFEED3_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with two cryptofeeds' handlers; needs a Python 3.13 (PYTHON313=)
 	$(BIN)/python -m tests.bench.parse_binance $(CAPTURE) --rival $(PARSE)/bin/python \
 		--rival $(dir $(CRYPTOFEED3_STAMP))bin/python
+
+bench-depth: $(STAMP)   ## measure what the changes of Binance's books in CAPTURE=FILE.gz cost in the whole service, part by part
+	$(BIN)/python -m tests.bench.depth_service $(CAPTURE)
 
 bench-books: $(STAMP) $(BOOKS_STAMP) $(PARSE_STAMP)  ## measure structures of order books on the changes in CAPTURE=FILE.gz (docs/books.md)
 	$(BIN)/python -m tests.bench.book_structures $(CAPTURE) --others $(BOOKS)/bin/python --cryptofeed $(PARSE)/bin/python

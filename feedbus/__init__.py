@@ -7,7 +7,8 @@ A program subscribes to a running feedbus like this:
             ...
 
 The events are of the types that are named here: Trade, Quote, BookSnapshot, …, and Gap where something was missed.
-Books keeps the order books of what comes, and answers with an OrderBook.
+Books keeps the order books of what comes, and answers with an OrderBook. Trust keeps how far what comes may be trusted,
+and answers with a Trusted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Ticker,
         Trade,
     )
+    from feedbus.trust.readers_trust import Trust, Trusted
 
 __version__ = "0.1.0"
 __all__ = [
@@ -59,6 +61,8 @@ __all__ = [
     "SyncSubscription",
     "Ticker",
     "Trade",
+    "Trust",
+    "Trusted",
     "__version__",
     "subscribe",
     "subscribe_sync",
@@ -66,6 +70,7 @@ __all__ = [
 
 _SUBSCRIBING = {"BusSubscription", "SyncSubscription", "subscribe", "subscribe_sync"}
 _ERRORS = {"BadAddress", "BusError", "FeedbusError"}
+_TRUST = {"Trust", "Trusted"}
 
 if not TYPE_CHECKING:  # a type checker that saw this function would take any name for one of ours
 
@@ -81,6 +86,8 @@ if not TYPE_CHECKING:  # a type checker that saw this function would take any na
             from feedbus.books import books as module
         elif name == "OrderBook":
             from feedbus.books import order_book as module
+        elif name in _TRUST:
+            from feedbus.trust import readers_trust as module
         else:
             from feedbus.schema import events as module
         return globals().setdefault(name, getattr(module, name))

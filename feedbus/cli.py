@@ -30,7 +30,7 @@ MAX_LADDER = 1000
 SIMULATED = sim.names()
 OWN_OPTIONS = {
     "moex": ("unsubscribe_reply", "late_messages", "connect_headers", "crlf", "rest_failure"),
-    "binance": ("levels", "faults"),
+    "binance": ("levels",),
 }
 """The arguments of `feedbus sim` that only one simulated venue takes."""
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         debug = arguments.debug
-        arguments.command(arguments)
+        status = arguments.command(arguments)
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 0
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(first)
     finally:
         standard_streams.finish()
-    return 0
+    return status or 0
 
 
 def _first(error: BaseException) -> BaseException:
@@ -121,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     _log_argument(run)
     check = command("check", _check, "validate a configuration and print the shard plan")
     check.add_argument("config", metavar="CONFIG", help="a YAML file")
+    _doctor_arguments(
+        command("doctor", _doctor, "go through what must hold before a configuration is trusted, and say what to do")
+    )
     _sim_arguments(command("sim", _sim, "run simulated venues, and nothing else"))
     tail = command("tail", _tail, "print the events on the bus as JSON lines")
     tail.add_argument(
@@ -141,6 +144,28 @@ def _bus_arguments(command: argparse.ArgumentParser) -> None:
     where = command.add_mutually_exclusive_group()
     where.add_argument("--bus", action="append", metavar="ADDR", help="the address of a publisher (repeatable)")
     where.add_argument("--config", metavar="FILE", help="follow all publishers of this configuration")
+
+
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument("config", metavar="CONFIG", help="a YAML file")
+    doctor.add_argument(
+        "--only", action="append", metavar="NAME", help="look at this feed only (repeatable); by default at all of them"
+    )
+    doctor.add_argument(
+        "--wait",
+        type=_seconds,
+        default=15.0,
+        metavar="SECONDS",
+        help="how long data may take to come after its subscription (default 15)",
+    )
+    doctor.add_argument(
+        "--ntp",
+        type=_time_server,
+        default="pool.ntp.org",
+        metavar="HOST[:PORT]",
+        help="the time server that the clock is compared with (default pool.ntp.org); none asks nobody",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
 
 def _book_arguments(book: argparse.ArgumentParser) -> None:
@@ -213,7 +238,7 @@ def _sim_arguments(command: argparse.ArgumentParser) -> None:
         "--faults",
         type=_text_of_file,
         metavar="FILE",
-        help="binance: what goes wrong from the start; JSON as POST /sim/faults takes it",
+        help="what goes wrong from the start; JSON as POST /sim/faults takes it, of several venues by their names",
     )
     _log_argument(command)
 
@@ -284,6 +309,15 @@ def _check(arguments: argparse.Namespace) -> None:
     print("\n".join(check(arguments.config)))
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from feedbus.commands.doctor import doctor
+    from feedbus.doctor.examination import Wishes
+    from feedbus.doctor.patience import Patience
+
+    wishes = Wishes(arguments.only or (), arguments.ntp, Patience(data=arguments.wait))
+    return doctor(arguments.config, wishes, as_json=arguments.json, out=lambda text: print(text, flush=True))
+
+
 def _sim(arguments: argparse.Namespace) -> None:
     from feedbus.commands.simulate import simulate
 
@@ -297,6 +331,7 @@ def _sim(arguments: argparse.Namespace) -> None:
             listen=arguments.listen,
             rest=arguments.rest,
             options={"seed": arguments.seed, "start_ns": arguments.start, "rate": arguments.rate},
+            faults=arguments.faults,
             own_options={
                 venue: {name: getattr(arguments, name) for name in names} for venue, names in OWN_OPTIONS.items()
             },
@@ -417,6 +452,15 @@ def _host_port(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def _time_server(text: str) -> str:
+    """HOST, HOST:PORT or [ADDRESS]:PORT, or `none`."""
+    from feedbus.doctor.clock import place_of
+
+    if text != "none":
+        place_of(text)
+    return text
+
+
 def _text_of_file(path: str) -> str:
     """The text of a small file."""
     try:
@@ -447,6 +491,7 @@ for _checked, _name in (
     (_rate, "number, 0 or more"),
     (_host_port, "HOST:PORT"),
     (_time, "ISO 8601 time"),
+    (_time_server, "HOST or HOST:PORT"),
     (_text_of_file, "readable file"),
 ):
     _checked.__name__ = _name

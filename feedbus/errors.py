@@ -88,6 +88,12 @@ class TimedOut(VenueError):
     cause = "timed_out"
 
 
+class Mute(VenueError):
+    """A connection is open and answers, but most of what it carries has fallen silent."""
+
+    cause = "mute"
+
+
 class BadData(VenueError):
     """Data that breaks the venue's protocol. `place` says where: a channel and symbol, a header, a column."""
 
@@ -112,13 +118,14 @@ class ClosedByPeer(VenueError):
 
 class RateLimited(VenueError):
     """The venue asks for fewer connections or messages. `retry_after` is the number of seconds to wait, None when the
-    venue doesn't say."""
+    venue doesn't say. `banned` is whether it shuts us out because we asked too much, which lasts longer."""
 
     cause = "rate_limited"
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None, *, banned: bool = False) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.banned = banned
 
 
 class LoginRefused(VenueError):

@@ -1,4 +1,5 @@
-"""Hypothesis for all tests, what a test that ran out of time was waiting for, and the commands run in this process.
+"""Hypothesis for all tests, what a test that ran out of time was waiting for, how a worker process died, and the
+commands run in this process.
 
 Hypothesis takes the same examples in every run, and gives no verdict on how long one takes. `make fuzz` takes the other
 profile: fresh examples, FUZZ_EXAMPLES for each property that has 60 otherwise, and how to repeat a failure.
@@ -11,6 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -21,6 +23,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.free_port import free_port
 from tests.in_process import Command, untouched
+from tests.worker_deaths import pytest_testnodedown
+
+__all__ = ["pytest_testnodedown"]  # pytest finds its hooks here
 
 settings.register_profile("feedbus", deadline=None, derandomize=True, max_examples=50)
 settings.register_profile(
@@ -36,30 +41,76 @@ settings.load_profile("feedbus")
 
 
 CLEAN_UP_WITHIN = 5.0  # seconds
+SOON = 0.05  # seconds
+MAY_FAIL = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _may_fail(item))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _may_fail(item))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from _may_fail(item))
+
+
+def _may_fail(item: pytest.Item) -> Generator[None, object, object]:
+    """While the code of the test and of its fixtures runs, an exception is a failure of the test."""
+    item.stash[MAY_FAIL] = True
+    try:
+        return (yield)
+    finally:
+        item.stash[MAY_FAIL] = False
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_timeout_set_timer(item: pytest.Item) -> Generator[None, object, object]:
-    """A test that runs out of time while trio waits for the system has none of its tasks on the stack, and an exception
-    there breaks trio for every later test. Say where each task of ours waits, and fail inside trio instead."""
+    """A test that runs out of time while trio is at work, or waits for the system, has none of its tasks on the stack,
+    and an exception there breaks trio. Say where each task of ours waits, and fail inside trio instead.
+
+    The time goes on between the parts of a test, while pytest writes its report. An exception there ends the whole run,
+    and cuts off the message that a worker process of pytest-xdist is sending, so it waits for the next part.
+    """
     made = yield
     fail = signal.getsignal(signal.SIGALRM)
     if not callable(fail):
         return made
 
     def out_of_time(number: int, frame: FrameType | None) -> None:
-        if trio.lowlevel.in_trio_task() or not trio.lowlevel.in_trio_run() or told.is_set():
+        if not item.stash.get(MAY_FAIL, False):
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
+        if told.is_set() or not trio.lowlevel.in_trio_run() or _in_code_of_a_task():
+            item.stash[MAY_FAIL] = False
             fail(number, frame)
+        root = trio.lowlevel.current_root_task()
+        if root is None:  # trio just begins
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
         told.set()
         signal.setitimer(signal.ITIMER_REAL, CLEAN_UP_WITHIN)
-        root = trio.lowlevel.current_root_task()
-        assert root is not None
         item.add_report_section("call", "trio", f"The test ran out of time. Its tasks wait here:\n{_waiting(root)}")
-        trio.lowlevel.current_trio_token().run_sync_soon(_fail_within, root)
+        _fail_soon(root)
 
     told = threading.Event()
     signal.signal(signal.SIGALRM, out_of_time)
     return made
+
+
+def _in_code_of_a_task() -> bool:
+    """Whether the code of a task was interrupted, and not trio's own, where trio doesn't let Ctrl-C in, either."""
+    return trio.lowlevel.in_trio_task() and not trio.lowlevel.currently_ki_protected()
+
+
+def _fail_soon(root: trio.lowlevel.Task) -> None:
+    with suppress(trio.RunFinishedError):
+        trio.lowlevel.current_trio_token().run_sync_soon(_fail_within, root)
 
 
 def _fail_within(root: trio.lowlevel.Task) -> None:
@@ -68,7 +119,13 @@ def _fail_within(root: trio.lowlevel.Task) -> None:
     def give_up() -> NoReturn:
         pytest.fail("The test ran out of time.")
 
-    (main,) = root.child_nurseries[-1].child_tasks
+    tasks = root.child_nurseries[-1].child_tasks if root.child_nurseries else ()
+    if len(tasks) != 1:
+        return  # it has ended
+    (main,) = tasks
+    if main._abort_func is None:  # its turn comes just now, and it doesn't wait
+        _fail_soon(root)
+        return
     main._attempt_abort(give_up)
 
 

@@ -167,7 +167,8 @@ def commands() -> list[Any]:
         text = line.partition(" #")[0]
         for part in re.split(r"&&|\|", text):
             words = re.match(
-                r"(?:\w+=\S+ )*(?:\S*/)?feedbus ((?:demo|run|check|sim|tail|monitor|book|bench)\b.*)", part.strip()
+                r"(?:\w+=\S+ )*(?:\S*/)?feedbus ((?:demo|run|check|doctor|sim|tail|monitor|book|bench)\b.*)",
+                part.strip(),
             )
             if words and not set("[…]") & set(part):
                 found.add((where.partition(":")[0], words[1].strip(" ,")))

@@ -1,4 +1,4 @@
-"""The page about books is held to the code: the reasons of a status, why there is no book, and what is counted."""
+"""The page about books is held to the code: why there is no book, and what is counted."""
 
 from __future__ import annotations
 
@@ -9,17 +9,10 @@ from typing import get_args
 import msgspec
 
 from feedbus.books.books import Books, NoBook
-from feedbus.schema.events import TRUST_REASONS, TrustState
 from tests.places import DOCS, ROOT
 
 PAGE = (DOCS / "books.md").read_text()
 BINANCE = ROOT / "feedbus" / "venues" / "binance"
-
-
-def test_every_reason_of_a_status_stands_on_the_page_with_a_state_that_there_is() -> None:
-    rows = re.findall(r"^\| `(\w+)` \|(?: `(\w+)`)? \| ", PAGE, re.MULTILINE)
-    assert {reason for _, reason in rows} == set(TRUST_REASONS)
-    assert {state for state, _ in rows} <= set(get_args(TrustState))
 
 
 def test_every_reason_for_no_book_stands_on_the_page() -> None:
@@ -28,7 +21,7 @@ def test_every_reason_for_no_book_stands_on_the_page() -> None:
 
 
 def test_what_is_counted_is_what_the_page_says() -> None:
-    source = "".join((BINANCE / name).read_text() for name in ("book_sync.py", "kept_books.py"))
+    source = "".join((BINANCE / name).read_text() for name in ("book_sync.py", "book_audit.py", "kept_books.py"))
     counted = set(re.findall(r'"((?:depth|snapshots|audits|quotes|books)(?:_[a-z_]+)?)"', source)) - {"depth"}
     table = PAGE.partition("| occurrence | counts |")[2]
     assert set(re.findall(r"`([a-z_]+)`", table)) == counted

@@ -29,7 +29,8 @@ SEAM_NAMES = {"Account", "Session", "Options", "Actor"}
 
 TYPE_NAME = re.compile(r"[A-Z]\w*[a-z]")  # as of a class, but given to Literal[...], Callable[...], tuple[...]
 PURE_PACKAGES = {
-    "alerts", "analytics", "books", "errors", "mask", "proxies", "schema", "table", "text", "ticks", "urls", "venues"
+    "alerts", "analytics", "books", "errors", "mask", "proxies", "schema", "table", "text", "ticks", "trust", "urls",
+    "venues",
 }  # fmt: skip
 SCREEN = {f"table/{name}.py" for name in ("ladder_screen", "monitor", "screen", "terminal")}  # the shells there
 SAYS_PURE = re.compile(r"\bPure\b|\b(?:module|It) is pure\b")
@@ -182,7 +183,7 @@ def test_an_import_that_is_not_pure_is_found(source: str, line: str, found: str)
         ("actors/shell.py", "from feedbus.actors.metrics import actor", "nobody else imports an actor's package"),
         ("sim/moex/market.py", "from feedbus.sim.binance import market", "no simulated venue imports another"),
         ("sim/moex/some_new_file.py", "from feedbus.table import keys", "the simulators know nothing of the feeds"),
-        ("service/some_new_file.py", "from feedbus.testing import memory_bus", "what tests alone need"),
+        ("cli.py", "from feedbus.testing import memory_bus", "what tests alone need"),
         ("table/some_new_file.py", "import time", "the live table, sharding and back-off are pure"),
         ("table/keys.py", "from feedbus.table import terminal", "the live table's screen and keys"),
         ("feed/sharding.py", "import random", "the live table, sharding and back-off are pure"),

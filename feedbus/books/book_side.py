@@ -14,8 +14,8 @@ one of them says nothing of those around it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable, Iterator, Sequence
-from math import inf, isfinite
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import inf, isfinite, nextafter
 
 import msgspec
 
@@ -23,6 +23,8 @@ from feedbus.schema.events import Level
 
 MAX_LEVELS = 10_000
 """The most levels that a side keeps unless it is told otherwise."""
+LARGEST = nextafter(inf, 0.0)
+"""The largest double that is a number."""
 IN_ORDER = 64
 """How many of the best prices are put in order, to begin with. The list is too long when three times as many have come
 besides."""
@@ -49,7 +51,9 @@ class BookSide:
     there are from the best one down to a certain price. It is empty only if the side is.
     """
 
-    __slots__ = ("_first", "_last", "_max", "_more", "_reach", "high", "is_bid", "low", "near", "sizes")
+    __slots__ = (
+        "_first", "_highest", "_last", "_lowest", "_max", "_more", "_reach", "high", "is_bid", "low", "near", "sizes"
+    )  # fmt: skip
 
     def __init__(self, *, is_bid: bool, max_levels: int = MAX_LEVELS, in_order: int = IN_ORDER) -> None:
         """A side of which nothing is known. When there are more than `max_levels` levels, the worst ones are forgotten,
@@ -58,7 +62,8 @@ class BookSide:
         self._max = max_levels
         self._reach = in_order  # how many prices are in `near` when it is made
         self._more = 3 * in_order  # how many more may come before it is made anew
-        # self._first and self._last are the range of prices in which `near` has every level that is known.
+        # self._first and self._last are the range of prices in which `near` has every level that is known, self._lowest
+        # and self._highest that of the numbers from `low` to `high`: infinity is none, and costs no test of its own.
         self.forget()
 
     def __len__(self) -> int:
@@ -99,8 +104,9 @@ class BookSide:
 
     def update(self, levels: Iterable[Level]) -> None:
         """Takes the new sizes of some levels. A size of 0 removes the level; a level beyond the known range is passed
-        over, and so is the removal of one that isn't there."""
-        sizes, near, low, high, first, last = self.sizes, self.near, self.low, self.high, self._first, self._last
+        over, and so are one whose price isn't a finite number and the removal of one that isn't there."""
+        sizes, near, first, last = self.sizes, self.near, self._first, self._last
+        low, high = self._lowest, self._highest
         for price, size in levels:
             if price in sizes:
                 if size:
@@ -116,6 +122,15 @@ class BookSide:
         most = self._max + (self._max >> 3)  # the worst levels aren't forgotten one by one: it means to sort them all
         if not 0 < len(near) <= self._reach + self._more or len(sizes) > most:
             self._arrange(most)
+
+    def widen(self, levels: Collection[Level], *, whole: bool) -> bool:
+        """Takes a full picture of the same moment if more is known by it than here, and returns whether it is."""
+        other = BookSide(is_bid=self.is_bid, max_levels=self._max)
+        other.replace(levels, whole=whole)
+        if other.low >= self.low and other.high <= self.high:
+            return False
+        self.replace(levels, whole=whole)
+        return True
 
     def forget(self) -> None:
         """Nothing is known of the side any more."""
@@ -186,6 +201,7 @@ class BookSide:
                 del self.sizes[price]
             self.low, self.high = (kept[0], inf) if self.is_bid else (-inf, kept[-1])
             prices = kept
+        self._lowest, self._highest = max(self.low, -LARGEST), min(self.high, LARGEST)
         self._first, self._last = -inf, inf
         if len(prices) > self._reach:
             prices = prices[-self._reach :] if self.is_bid else prices[: self._reach]

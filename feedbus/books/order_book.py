@@ -23,6 +23,9 @@ from feedbus.books.book_side import MAX_LEVELS, BookSide
 from feedbus.books.top_of_book import UNDEFINED, TopOfBook, of_best
 from feedbus.schema.events import BookSnapshot, Level, Side
 
+ROUNDING = 2.0**-50
+"""A part of a volume that is smaller is none: it comes from rounding. 0.1 and 0.7 are less than 0.8 in doubles."""
+
 BookCondition = Literal["normal", "locked", "crossed", "incomplete"]
 """locked: the best bid equals the best ask; crossed: it is above it; incomplete: one of the two isn't there, or isn't
 known."""
@@ -122,17 +125,28 @@ class OrderBook:
         a finite number above 0."""
         if not 0 < volume < inf:
             raise ValueError(f"a volume must be a finite number above 0, not {volume!r}")
-        taken = self.asks if side == "buy" else self.bids
-        left, cost, worst = volume, 0.0, None
-        for price, offered in taken.best_first():
+        levels = (self.asks if side == "buy" else self.bids).best_first()
+        # `filled` + `lost` is the sum of the sizes as if it weren't rounded (Neumaier): many small ones count, too.
+        filled = lost = cost = 0.0
+        best = worst = None
+        left = volume
+        for price, offered in levels:
             size = min(left, offered)
-            left -= size
+            total = filled + size
+            lost += (filled - total) + size if filled >= size else (size - total) + filled
+            filled = total
             cost += price * size
             worst = price
-            if left <= 0:
+            best = price if best is None else best
+            left = volume - filled - lost
+            if left <= volume * ROUNDING:
                 break
-        filled = volume - left
-        return Fill(filled, cost / filled if filled > 0 else None, worst, left)
+        if best is None or worst is None:
+            return Fill(0.0, None, None, volume)
+        filled += lost
+        # A mean lies between its prices; rounding may carry it over, and the products of tiny numbers are none.
+        average = min(max(cost / filled if filled > 0 else best, min(best, worst)), max(best, worst))
+        return Fill(filled, average, worst, left) if left > volume * ROUNDING else Fill(volume, average, worst, 0.0)
 
     def imbalance(self, count: int = 1) -> float | None:
         """(bids - asks) / (bids + asks) of the volumes of the best `count` levels, from -1 to 1; None when one of them
@@ -165,16 +179,11 @@ class OrderBook:
         other.take_picture(event)
         return _agree(self.bids, other.bids) and _agree(self.asks, other.asks)
 
-    def widen(self, event: BookSnapshot) -> None:
-        """Takes over those sides of a picture of the same moment that are known further than here."""
-        for side, levels, whole in (
-            (self.bids, event.bids, event.bids_whole),
-            (self.asks, event.asks, event.asks_whole),
-        ):
-            other = BookSide(is_bid=side.is_bid, max_levels=max(1, len(levels)))
-            other.replace(levels, whole=whole)
-            if other.low < side.low or other.high > side.high:
-                side.replace(levels, whole=whole)
+    def widen(self, event: BookSnapshot) -> bool:
+        """Takes over those sides of a picture of the same moment that are known further there than here, and returns
+        whether there are any."""
+        wider_bids = self.bids.widen(event.bids, whole=event.bids_whole)
+        return self.asks.widen(event.asks, whole=event.asks_whole) or wider_bids
 
 
 def _agree(one: BookSide, other: BookSide) -> bool:

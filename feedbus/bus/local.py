@@ -7,6 +7,8 @@ shared as well, so nobody may change them.
 
 Each reader has a queue of its own, which is bounded. When it is full the oldest message is dropped, and the hole in the
 numbers becomes a Gap. A reader may have a socket besides, for the publishers of other processes.
+
+Who has fallen silent is looked for by the bus itself, in `watch`, so that it costs the readers nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from feedbus.bus.hearing import LOOK_EVERY, Hearing
 from feedbus.bus.nng import DRAIN, STALLED_BYTES
 from feedbus.bus.receiver import Batch, Receiver
 from feedbus.bus.sub_socket import SubSocket
@@ -40,6 +43,7 @@ class LocalReader(EventReader):
         self._most_queued = stalled_bytes // EXPANSION
         self._others = others
         self._batches: deque[Batch] = deque()
+        self._hearing = Hearing()
         self._closed = False
         self._parked = trio.lowlevel.ParkingLot()  # the task that waits, if there is no socket
         if others is not None:
@@ -75,6 +79,19 @@ class LocalReader(EventReader):
             self._receive()
         self._taken += 1
         return self._batches.popleft()
+
+    def look(self, now: float) -> None:
+        """Give the reader a Gap for each publisher that has fallen silent by `now` (monotonic seconds). While there is
+        something to read nobody is judged."""
+        self._hearing.read(self._receiver.heard, now)
+        self._receiver.heard.clear()
+        if self._queue or (self._others is not None and self._others.has_messages()):
+            return
+        self._hearing.nothing_unread(now)
+        fallen = self._hearing.fallen_silent()
+        if fallen:
+            self._batches.extend(map(self._receiver.silent, fallen))
+            self._wake()
 
     def close(self) -> None:
         """Forget what waits, close the socket, and wake the task that waits."""
@@ -132,6 +149,15 @@ class LocalBus:
         change the lists in `groups` or in its events afterwards."""
         for reader in self._readers:
             reader.offer(header, groups, size)
+
+    async def watch(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Tell the readers by a Gap of each publisher that says nothing any more, here or elsewhere, until cancelled.
+        Without it they aren't told."""
+        task_status.started()
+        while True:
+            await trio.sleep(LOOK_EVERY / 2)
+            for reader in self._readers:
+                reader.look(trio.current_time())
 
     @asynccontextmanager
     async def subscribe(self, topics: str | Iterable[str] = "") -> AsyncIterator[LocalReader]:

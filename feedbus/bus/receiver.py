@@ -28,7 +28,8 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     word, venue  the first two parts of the topics of all its events
     publisher    the name of the publisher
     epoch        when the publisher began its sequence numbers, in nanoseconds since the Unix epoch
-    published    when the message was sent, in nanoseconds since the Unix epoch; 0 for gaps found by a heartbeat
+    published    when the message was sent, in nanoseconds since the Unix epoch; 0 for gaps found by a heartbeat, or by
+                 silence
     runs         (first sequence number, count) for each run of events with consecutive numbers, in the order of the
                  events; a Gap is a run of its own, with None for its number
     """
@@ -91,7 +92,8 @@ class Stats(msgspec.Struct):
 
 
 class Receiver:
-    """Takes bus messages and returns batches of the wanted events."""
+    """Takes bus messages and returns batches of the wanted events. `heard` are the publishers whose messages were
+    received, until it is cleared."""
 
     def __init__(self, topics: Iterable[str]) -> None:
         """Want these topics, as feedbus.schema.topics describes them. Raises BadAddress for a malformed one."""
@@ -99,6 +101,7 @@ class Receiver:
         self._sequences = Sequences(self._filter.matches)
         self._delivered: Counter[str] = Counter()
         self._heads: deque[list[tuple[str, int]]] = deque(maxlen=HEARTBEATS_KEPT)
+        self.heard: set[str] = set()
         self.messages = 0
         self.bytes = 0
         self.unreadable = 0
@@ -142,6 +145,11 @@ class Receiver:
             self.unreadable += 1
             return None
 
+    def silent(self, publisher: str) -> Batch:
+        """Return the Gap that says that this publisher, which was heard, says nothing any more."""
+        gap = self._sequences.silent(publisher)
+        return Header(HEARTBEAT, publisher, publisher, gap.epoch, 0, [(None, 1)]), [gap]
+
     def wants(self, word: str, venue: str) -> bool:
         """Return True when a message of this word and venue may hold something wanted. The receiving socket
         decides alike by `wire_prefixes`."""
@@ -181,6 +189,7 @@ class Receiver:
         gaps: list[MarketData | Gap] = []
         for beat in beats:
             gaps += self._sequences.heartbeat(beat)
+            self.heard.add(beat.publisher)
             if not any(self._delivered.values()):
                 self._heads.append(beat.heads)
         if not gaps:
@@ -214,6 +223,7 @@ class Receiver:
         runs: list[tuple[int | None, int]] = []
         word_venue = f"{header.word}.{header.venue}"
         next_of, gap = self._sequences.streams(header.publisher, header.epoch, word_venue)
+        self.heard.add(header.publisher)
         if next_of is None:
             return None  # the message is of an older epoch
         if gap is not None:

@@ -42,13 +42,10 @@ def why_silent(
     `publishers` are the names of those whose heartbeats have come, `topics` what was subscribed, and `spoken` topics on
     which there have been events lately.
     """
-    unreachable = [address for address in addresses if address not in connected]
-    parts = [_unreachable(address) for address in unreachable[:MOST_NAMED]]
-    if len(unreachable) > MOST_NAMED:
-        parts.append(f"{len(unreachable) - MOST_NAMED} more addresses aren't connected either")
+    parts = _not_connected(addresses, connected)
     if publishers and connected:
-        asked = "yet" if "" in topics else f"on {_listed(topics)}"
-        parts.append(f"connected to {_listed(publishers)}, where nothing has been published {asked}")
+        asked = "yet" if "" in topics else f"on {_listed(topics)} so far"
+        parts.append(f"connected to {_listed(publishers)}, where nothing has come {asked}")
     elif connected:
         parts.append(f"connected to {_listed(connected)}, where no publisher has said anything, not even a heartbeat")
     else:
@@ -56,6 +53,20 @@ def why_silent(
     if not addresses:
         parts.append("no address is subscribed")
     return "; ".join([*parts, *_corrections(topics, spoken)])
+
+
+def why_away(addresses: Iterable[str], connected: Collection[str]) -> str:
+    """Why there is no connection to those of the addresses that aren't connected; "" when all of them are."""
+    return "; ".join(_not_connected(addresses, connected))
+
+
+def _not_connected(addresses: Iterable[str], connected: Collection[str]) -> list[str]:
+    """Why each of these addresses that isn't connected isn't."""
+    away = [address for address in addresses if address not in connected]
+    parts = [_unreachable(address) for address in away[:MOST_NAMED]]
+    if len(away) > MOST_NAMED:
+        parts.append(f"{len(away) - MOST_NAMED} more addresses aren't connected either")
+    return parts
 
 
 def _listed(names: Collection[str]) -> str:
@@ -115,7 +126,8 @@ def _corrections(topics: Iterable[str], spoken: Iterable[str]) -> Iterator[str]:
         elif topic.venue and heard and topic.venue not in heard:
             yield f"nobody publishes the venue {_meant(topic.venue, heard)}"
         elif topic.venue and heard and topic.word not in heard[topic.venue]:
-            yield f"{topic.venue} has published no {topic.word} lately, but {_listed(sorted(heard[topic.venue]))}"
+            others = _listed(sorted(heard[topic.venue]))
+            yield f"there have been no {topic.word} events of {topic.venue} lately, only {others}"
         elif topic.exact and heard and topic.symbol not in heard[topic.venue][topic.word]:
             near = _nearest(topic.symbol, heard[topic.venue][topic.word])
             if near is not None:

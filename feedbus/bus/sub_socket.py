@@ -12,16 +12,19 @@ from collections.abc import Iterable
 
 from feedbus.bus.ipc_pipe import SCHEME, IpcPipe
 from feedbus.bus.nng import RECV_MAX_SIZE, REDIAL_MS, STALLED_BYTES, NngSubscriber
-from feedbus.bus.redial_timer import RedialTimer
+from feedbus.bus.timer_fd import TimerFd
 from feedbus.errors import BusError
+
+REDIAL_EVERY = REDIAL_MS / 1000
 
 
 class SubSocket:
     """Receives the messages that begin with one of its prefixes, from any number of publishers.
 
-    fd         is readable when a message waits, when a missing publisher has to be dialled again, and after `wake`.
-               Whoever waits for it calls `drain` then
+    fd         is readable when a message waits, when a missing publisher has to be dialled again, at the time of `ring`
+               and after `wake`. Whoever waits for it calls `drain` then
     addresses  those that it dials
+    rang       whether the time of the last `ring` had come at a `drain` since then
     closed     whether it has been closed
     """
 
@@ -39,8 +42,11 @@ class SubSocket:
         self._open: dict[int, IpcPipe] = {}  # by descriptor
         self._epoll = select.epoll()
         self.fd = self._epoll.fileno()
-        self._timer = RedialTimer(REDIAL_MS)
-        self._epoll.register(self._timer.fd, select.EPOLLIN)
+        self._redial = TimerFd()
+        self._alarm = TimerFd()
+        self.rang = False
+        for timer in (self._redial, self._alarm):
+            self._epoll.register(timer.fd, select.EPOLLIN)
         self._bell: int | None = None  # the descriptor that `wake` makes readable, once that has been called
         try:
             for address in self.addresses:
@@ -74,9 +80,12 @@ class SubSocket:
             pipe = self._open.get(fd)
             if pipe is not None:
                 messages += self._read(fd, pipe)
-            elif fd == self._timer.fd:
-                self._timer.clear()
+            elif fd == self._redial.fd:
+                self._redial.clear()
                 self._dial_missing()
+            elif fd == self._alarm.fd:
+                self._alarm.clear()
+                self.rang = True
             elif fd == self._bell:
                 os.eventfd_read(fd)
         return messages
@@ -88,9 +97,15 @@ class SubSocket:
             self._epoll.register(self._bell, select.EPOLLIN)
         os.eventfd_write(self._bell, 1)
 
+    def ring(self, seconds: float) -> None:
+        """Make `fd` readable in so many seconds, once, and not at the time that was set before."""
+        self.rang = False
+        self._alarm.once(seconds)
+
     def has_messages(self) -> bool:
         """Return True when a message waits here, or the end of a connection. A closed socket has none."""
-        return not self.closed and any(fd not in (self._timer.fd, self._bell) for fd, _ in self._epoll.poll(0))
+        others = (self._redial.fd, self._alarm.fd, self._bell)
+        return not self.closed and any(fd not in others for fd, _ in self._epoll.poll(0))
 
     def close(self) -> None:
         """Close the socket. The number `fd` may belong to another file from now on."""
@@ -101,7 +116,8 @@ class SubSocket:
             pipe.close()
         if self._nng is not None:
             self._nng.close()
-        self._timer.close()
+        self._redial.close()
+        self._alarm.close()
         if self._bell is not None:
             os.close(self._bell)
         self._epoll.close()
@@ -121,7 +137,7 @@ class SubSocket:
         pipe.close()
         del self._open[fd]
         self._missing.append(pipe)
-        self._timer.switch(True)
+        self._redial.every(REDIAL_EVERY)
         return []
 
     def _dial_missing(self) -> None:
@@ -134,4 +150,7 @@ class SubSocket:
                     continue
                 self._missing.remove(pipe)
                 self._open[pipe.fd] = pipe
-        self._timer.switch(bool(self._missing))
+        if self._missing:
+            self._redial.every(REDIAL_EVERY)
+        else:
+            self._redial.stop()

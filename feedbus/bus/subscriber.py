@@ -1,7 +1,7 @@
 """Subscribing to the bus: `feedbus.subscribe` for trio programs, `feedbus.subscribe_sync` for plain ones.
 
 Both wait until the socket is readable, take what has arrived, and hand it to a Receiver. When nothing comes at first,
-they log a warning that says why (silence.py).
+they log a warning that says why (silence.py). When a publisher falls silent later, a Gap says so (hearing.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Self
 
 import trio
 
+from feedbus.bus.hearing import LOOK_EVERY, Hearing
 from feedbus.bus.nng import STALLED_BYTES
 from feedbus.bus.receiver import Batch, Header, Receiver, Stats
-from feedbus.bus.silence import why_silent
+from feedbus.bus.silence import why_away, why_silent
 from feedbus.bus.sub_socket import SubSocket
 from feedbus.errors import BusError
 from feedbus.schema.events import Gap, MarketData
@@ -142,6 +143,7 @@ class BusSubscription(EventReader):
     def __init__(self, socket: SubSocket, receiver: Receiver, warn_after: float | None = None) -> None:
         super().__init__(receiver)
         self._socket = socket
+        self._hearing = Hearing()
         self._batches: deque[Batch] = deque()
         self._warn_after = warn_after
         self._warn_at = math.inf
@@ -166,6 +168,9 @@ class BusSubscription(EventReader):
             if self._socket.closed:
                 continue  # another task has closed it since it became readable
             _receive(self._socket.drain(), self._receiver, self._batches)
+            _note_heard(self._receiver, self._hearing, trio.current_time())
+            if self._socket.rang:
+                _look(self._socket, self._receiver, self._hearing, self._batches, trio.current_time())
         self._warn_after = None
         self._taken += 1
         return self._batches.popleft()
@@ -191,6 +196,22 @@ class BusSubscription(EventReader):
         """
         return _why_silent(self._socket, self._receiver, topics)
 
+    def why_away(self) -> str:
+        """Return why there is no connection to those of the addresses that aren't connected, for people; "" when all
+        of them are."""
+        return why_away(self._socket.addresses, self._socket.connected())
+
+    def silent_for(self, publisher: str) -> float | None:
+        """Return for how many seconds nothing at all has come from the publisher of this name; None when nothing ever
+        has.
+
+        Publishers send heartbeats every second, and after SILENT_AFTER seconds (feedbus/bus/hearing.py) one counts as
+        silent. It has to be asked again and again, at least once a second: longer times in which nobody asks and
+        nothing comes are not counted in full, because this program may have stood still. What has come and isn't read
+        yet ends no silence, but the silence doesn't grow either.
+        """
+        return _silent_for(publisher, self._socket, self._hearing, trio.current_time())
+
 
 class SyncSubscription:
     """An open subscription of a program without trio. Iterating yields events and Gaps, and waits for them.
@@ -202,6 +223,7 @@ class SyncSubscription:
     def __init__(self, socket: SubSocket, receiver: Receiver, warn_after: float | None = None) -> None:
         self._socket = socket
         self._receiver = receiver
+        self._hearing = Hearing()
         self._warn_after = warn_after
         self._warn_at = math.inf
         self._batches: deque[Batch] = deque()
@@ -227,6 +249,9 @@ class SyncSubscription:
             # so the wait is bounded.
             wait = WAIT if self._warn_after is None else self._first_wait(self._warn_after)
             _receive(self._socket.drain(wait), self._receiver, self._batches)
+            _note_heard(self._receiver, self._hearing, time.monotonic())
+            if self._socket.rang:
+                _look(self._socket, self._receiver, self._hearing, self._batches, time.monotonic())
         self._warn_after = None
         return self._batches.popleft()
 
@@ -244,6 +269,14 @@ class SyncSubscription:
     def why_silent(self, topics: Sequence[str] | None = None) -> str:
         """Return why nothing has come, as BusSubscription.why_silent does."""
         return _why_silent(self._socket, self._receiver, topics)
+
+    def why_away(self) -> str:
+        """Return why addresses aren't connected, as BusSubscription.why_away does."""
+        return why_away(self._socket.addresses, self._socket.connected())
+
+    def silent_for(self, publisher: str) -> float | None:
+        """Return for how long a publisher has said nothing, as BusSubscription.silent_for does."""
+        return _silent_for(publisher, self._socket, self._hearing, time.monotonic())
 
     def __iter__(self) -> Self:
         return self
@@ -273,6 +306,27 @@ def _receive(messages: Iterable[bytes], receiver: Receiver, batches: deque[Batch
             batches.append(batch)
 
 
+def _note_heard(receiver: Receiver, hearing: Hearing, now: float) -> None:
+    hearing.read(receiver.heard, now)
+    receiver.heard.clear()
+
+
+def _look(socket: SubSocket, receiver: Receiver, hearing: Hearing, batches: deque[Batch], now: float) -> None:
+    """Add a Gap for each publisher that has fallen silent. While there is more to read nobody is judged, and it is
+    looked again when that has been read."""
+    if socket.has_messages():
+        return
+    hearing.nothing_unread(now)
+    batches.extend(map(receiver.silent, hearing.fallen_silent()))
+    socket.ring(hearing.next_look())
+
+
+def _silent_for(publisher: str, socket: SubSocket, hearing: Hearing, now: float) -> float | None:
+    if not socket.has_messages():
+        hearing.nothing_unread(now)
+    return hearing.silent_for(publisher)
+
+
 def _why_silent(socket: SubSocket, receiver: Receiver, topics: Sequence[str] | None = None) -> str:
     return why_silent(
         socket.addresses,
@@ -290,7 +344,9 @@ def _open(
     if addresses is None:
         addresses = usual_bus(os.environ)
     listed = [addresses] if isinstance(addresses, str) else list(addresses)
-    return SubSocket(listed, receiver.wire_prefixes, stalled_bytes), receiver
+    socket = SubSocket(listed, receiver.wire_prefixes, stalled_bytes)
+    socket.ring(LOOK_EVERY)
+    return socket, receiver
 
 
 @asynccontextmanager
@@ -310,8 +366,11 @@ async def subscribe(
 
     What a program leaves unread waits at the publisher, bounded by its `bus.stalled_bytes`, when the address is an
     ipc:// one, and here otherwise, bounded by `stalled_bytes`. When that is exceeded, the oldest messages are dropped
-    and a Gap tells of it. Raises BadAddress for a malformed address or topic. A task that iterates while another one
-    leaves the context gets trio.ClosedResourceError.
+    and a Gap tells of it. A Gap with the cause "silent" says that nothing at all, not even a heartbeat, has come from a
+    publisher for SILENT_AFTER seconds (feedbus/bus/hearing.py).
+
+    Raises BadAddress for a malformed address or topic. A task that iterates while another one leaves the context gets
+    trio.ClosedResourceError.
     """
     socket, receiver = _open(addresses, topics, stalled_bytes)
     try:

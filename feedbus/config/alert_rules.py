@@ -10,7 +10,7 @@ import difflib
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from feedbus.alerts.rules import WORDS, Pattern, Rule
+from feedbus.alerts.rules import WORDS, Pattern, Rule, judged_words
 from feedbus.analytics.options import Options as AggregatorOptions
 from feedbus.config.model import Config, FeedConfig
 from feedbus.config.yaml_text import MAX_QUOTED, Node, place_of, quote
@@ -110,7 +110,7 @@ def _never(config: Config, rule: Rule, sources: list[_Source]) -> str | None:
     """Why a rule never fires about anything that it is about, or None when it may."""
     patterns = [Pattern(text) for text in rule.symbols]
     about = [source for source in sources if not patterns or any(source.has(rule, pattern) for pattern in patterns)]
-    if rule.kind == "connection_down":
+    if rule.kind == "connection_down" or not judged_words(rule):
         return None
     if rule.kind == "volume_spike":
         return _no_bars(config, rule, about)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from feedbus.config.alert_rules import refuse_unmet_rules
-from feedbus.config.model import Config, FeedConfig
+from feedbus.config.model import USUAL_CAP, Config, FeedConfig
 from feedbus.config.yaml_text import Node, place_of
 from feedbus.text import plain_decimal
 from feedbus.urls import Endpoint, collide, endpoint
@@ -38,6 +38,10 @@ def _within_feed(feed: FeedConfig, document: Node) -> None:
     if backoff.first > backoff.cap:
         reason = f"first ({plain_decimal(backoff.first)} s) is above cap ({plain_decimal(backoff.cap)} s)"
         raise place_of(document, *at, "backoff").error(reason)
+    if feed.stale_after > feed.stale_cap:
+        key = "stale_after" if feed.stale_cap == USUAL_CAP else "stale_cap"
+        after, cap = plain_decimal(feed.stale_after), plain_decimal(feed.stale_cap)
+        raise place_of(document, *at, key).error(f"stale_after ({after} s) is above stale_cap ({cap} s)")
     if feed.compression and feed.transport == "trio-websocket":
         raise place_of(document, *at, "compression").error("transport trio-websocket has no compression: use sansio")
     asked = [feed.rest or "", feed.auth or ""]

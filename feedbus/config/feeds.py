@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from feedbus import venues
-from feedbus.config import addresses, credentials, symbols
+from feedbus.config import addresses, credentials, symbols, venue_options
 from feedbus.config.files import reason_of
+from feedbus.config.judged import refuse_each, unsubstituted
 from feedbus.config.model import FeedConfig, ShardingConfig
-from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, quote, unknown
+from feedbus.config.yaml_text import Node, YamlReader, YamlScalar, unknown
 from feedbus.errors import ConfigError
 from feedbus.proxies import DIRECT, Proxies
-from feedbus.text import HINT, hinted, mistaken
+from feedbus.text import mistaken
+from feedbus.urls import is_loopback
 from feedbus.venues.listings import Lists
 from feedbus.venues.protocol import Account
+from feedbus.venues.turns import LEAST_MESSAGES
 
 MAX_FEEDS = 100
 
@@ -61,10 +64,35 @@ def _feed(reader: YamlReader, name: str, node: Node, directory: Path, proxies: P
         raise reader.table(node)["url"].place.error(reason)
     _check_limits(account, values.get("sharding", ShardingConfig()), reader.table(node).get("sharding", node))
     _check_wanted(account, wanted, reader.table(node)["symbols"])
+    if (options := reader.table(node).get("options")) is not None and "options" in values:
+        venue_options.refuse_idle(reader, options, account, wanted)
     made = {"name": name, "symbols": tuple(wanted.symbols), "selection": wanted.selection, "channels": tuple(channels)}
     feed = FeedConfig(**{"proxies": proxies} | values | made)
     _check_routes(feed, account, node)
+    _check_requests(feed, account, reader.table(node))
     return feed
+
+
+def _check_requests(feed: FeedConfig, account: Account, entries: dict[str, Node]) -> None:
+    """Raises ConfigError when the channels need requests over HTTP that can't be made, or would be of another venue,
+    and when a connection may send so little that it can't subscribe."""
+    heaviest: int = getattr(account, "heaviest", 0)
+    if heaviest and feed.rest is None and is_loopback(urlsplit(feed.url).hostname or ""):
+        raise entries["channels"].place.error(
+            "needs snapshots over HTTP, and url is of this machine: name the same server's HTTP address by rest"
+        )
+    messages = feed.budgets.messages
+    if messages is not None and messages.count < LEAST_MESSAGES:
+        raise entries["budgets"].place.error(
+            f"messages allows {messages.count}, and our pings and the answers to the venue's count besides requests: "
+            f"allow {LEAST_MESSAGES} or more"
+        )
+    allowed = feed.budgets.rest_weight
+    if allowed is not None and allowed.count < heaviest:
+        raise entries["budgets"].place.error(
+            f"rest_weight allows {allowed.count}, and one snapshot of a book costs {heaviest}: allow more, or ask for "
+            "fewer snapshot_levels"
+        )
 
 
 def _check_routes(feed: FeedConfig, account: Account, node: Node) -> None:
@@ -96,7 +124,7 @@ def _account(entries: dict[str, Node], values: dict[str, Any], channels: dict[st
             reason = str(error).removeprefix("channels: ")
             if read := mistaken(scalar.text):
                 reason = f"{read[1]}; {reason}"
-            raise scalar.place.error(_unsubstituted(reason, channel, scalar)) from None
+            raise scalar.place.error(unsubstituted(reason, channel, scalar)) from None
     try:
         cls(known, tuple(channels))
     except ConfigError as error:
@@ -123,39 +151,14 @@ def _check_limits(account: Account, sharding: ShardingConfig, node: Node) -> Non
 def _check_wanted(account: Account, wanted: symbols.Wanted, node: Node) -> None:
     """Raises ConfigError for a symbol, board, pattern or selection that the venue doesn't accept."""
     if wanted.selection is None:
-        _check_each(account.check_symbol, wanted.symbols, "symbol")
+        refuse_each(account.check_symbol, wanted.symbols, "symbol")
         return
     if not isinstance(account, Lists):
         raise node.place.error(f"venue {account.venue} lists no symbols: they have to be named")
-    _check_each(account.check_board, wanted.boards, "board")
-    _check_each(account.check_pattern, wanted.patterns, "pattern")
+    refuse_each(account.check_board, wanted.boards, "board")
+    refuse_each(account.check_pattern, wanted.patterns, "pattern")
     if (reason := account.check_selection(wanted.selection)) is not None:
         raise node.place.error(reason)
-
-
-def _check_each(check: Callable[[str], str | None], written: dict[str, YamlScalar], what: str) -> None:
-    for text, scalar in written.items():
-        if (reason := _seen(scalar, check) or check(text)) is not None:
-            raise scalar.place.error(f"{what} {quote(scalar.text)}: {_unsubstituted(reason, text, scalar)}")
-
-
-def _seen(scalar: YamlScalar, check: Callable[[str], str | None]) -> str | None:
-    """Why a symbol, board or pattern that holds look-alikes of Latin letters is refused, or None for any other."""
-    read = mistaken(scalar.text)
-    if read is None:
-        return None
-    latin, odd = read
-    reason = check(latin)
-    return f"{odd}; {reason}" if reason else hinted(odd, latin)
-
-
-def _unsubstituted(reason: str, value: str, scalar: YamlScalar) -> str:
-    """A venue's reason, in which a value is written as the file has it. A variable's content may be a secret, so what
-    the venue proposes instead of it is left out, too.
-    """
-    if value == scalar.text:
-        return reason
-    return reason.partition(HINT)[0].replace(value, scalar.text)
 
 
 def _options(reader: YamlReader, feed: Node, node: Node) -> msgspec.Struct:

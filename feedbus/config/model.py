@@ -15,6 +15,9 @@ MIB = 1024 * KIB
 MAX_CONNECTIONS = 1000
 MAX_PER_CONNECTION = 5000
 
+USUAL_CAP = 14_400.0
+"""Seconds. So long, an instrument may be silent at most, as long as it hasn't been silent for longer itself."""
+
 # The lower bounds keep a number in the wrong unit from causing a flood of connects, pings or logins at the venue.
 Seconds = Annotated[float, Meta(ge=0.1, le=3600)]
 LongSeconds = Annotated[float, Meta(ge=1, le=86400)]
@@ -108,11 +111,14 @@ class BudgetsConfig(msgspec.Struct, frozen=True):
     """How often a feed may ask its venue for what; None where the venue's own limit, or our default, holds.
 
     `connects` are attempts to connect, of all connections together and failed ones included. `rest_weight` is the
-    weight of requests over HTTP, where the venue counts one.
+    weight of requests over HTTP, where the venue counts one. `subscribes` are requests to subscribe and to unsubscribe,
+    of all connections together, and `messages` all that one connection sends, pings and pongs included.
     """
 
     connects: BudgetConfig | None = None
     rest_weight: BudgetConfig | None = None
+    subscribes: BudgetConfig | None = None
+    messages: BudgetConfig | None = None
 
 
 class FeedConfig(msgspec.Struct, frozen=True):
@@ -122,7 +128,8 @@ class FeedConfig(msgspec.Struct, frozen=True):
     they are chosen from what the venue lists at the start. `options` is the venue's own struct, None for its defaults.
     `rest` and `auth` are the base URLs of the venue's HTTP services of these names, None for the usual ones. `proxies`
     says through which proxy each address is reached; the key in the file is `proxy`. `login_retry` is the pause after
-    the venue refused the credentials.
+    the venue refused the credentials. `stale_after` is how long an instrument of which nothing is known may be silent,
+    and `stale_cap` the most that one may be whatever was learnt of it; see feedbus.trust.tempo.
     """
 
     name: str
@@ -141,6 +148,8 @@ class FeedConfig(msgspec.Struct, frozen=True):
     backoff: BackoffConfig = BackoffConfig()
     budgets: BudgetsConfig = BudgetsConfig()
     login_retry: LongSeconds = 900.0
+    stale_after: LongSeconds = 60.0
+    stale_cap: LongSeconds = USUAL_CAP
     compression: bool = False
     selection: Selection | None = None
     rest: str | None = None

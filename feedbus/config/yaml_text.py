@@ -21,7 +21,7 @@ import yaml
 from feedbus.config.files import reason_of
 from feedbus.config.yaml_mistakes import Progress, explained, not_a_mapping, odd_indentation
 from feedbus.errors import ConfigError
-from feedbus.text import escaped, mistaken, plain_decimal
+from feedbus.text import escaped, hinted, mistaken, plain_decimal
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 16
@@ -331,8 +331,12 @@ class YamlReader:
                 return msgspec.convert(_BOOLEANS.get(text) if kind is bool else text, kind, strict=False)
         except msgspec.ValidationError:
             pass
-        read = mistaken(node.text) if isinstance(node, YamlScalar) else None
-        raise node.place.error(f"must be {_wanted(kind)}, not {_shown(node)}{f': {read[1]}' if read else ''}")
+        reason, near = f"must be {_wanted(kind)}, not {_shown(node)}", ""
+        if isinstance(node, YamlScalar):
+            read = mistaken(node.text)
+            reason += f": {read[1]}" if read else ""
+            near = _nearest(kind, read[0] if read else node.text)
+        raise node.place.error(hinted(reason, near))
 
     def _several(self, kind: Any, item: Any, node: Node) -> Any:
         """A tuple of values. Its type may limit their number."""
@@ -410,6 +414,14 @@ def _wanted(kind: Any) -> str:
             return f"one of {', '.join(str(value) for value in info.values)}"
         case _:
             return "text"
+
+
+def _nearest(kind: Any, text: str) -> str:
+    """The one of a choice of words that is nearest to a text; "" where there is none, or it is no choice."""
+    info = msgspec.inspect.type_info(kind)
+    words = [str(value) for value in info.values] if isinstance(info, msgspec.inspect.LiteralType) else []
+    near = difflib.get_close_matches(text[:MAX_QUOTED].lower(), words, 1)
+    return near[0] if near else ""
 
 
 def _length(kind: Any) -> str:

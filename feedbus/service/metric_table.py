@@ -18,6 +18,7 @@ from feedbus.bus.publisher import Publisher
 from feedbus.feed.connector import Connector
 from feedbus.feed.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.runtime.wall_clock import WallClock
 from feedbus.schema.connections import UP_STATES
 from feedbus.schema.events import FeedState
 from feedbus.telemetry.loop_lag import LoopLag
@@ -40,21 +41,23 @@ CAUSES = tuple(
 
 
 class ProcessFigures:
-    """What the whole process has one of: the timer that measures the event loop, the watchdog and the log."""
+    """What the whole process has one of: the timer that measures the event loop, the machine's clock, the watchdog and
+    the log."""
 
     def __init__(
         self,
         lag: LoopLag,
+        clock: WallClock,
         watchdog: Watchdog,
         log_lines: Callable[[], Mapping[str, int]],
         log_lines_left_out: Callable[[], Mapping[str, int]],
-        version: str,
     ) -> None:
         self.lag = lag
+        self.clock = clock
         self.watchdog = watchdog
         self.log_lines = log_lines
         self.log_lines_left_out = log_lines_left_out
-        self.version = version
+        self.version = feedbus.__version__
 
 
 def registry(
@@ -62,14 +65,9 @@ def registry(
     publishers: Sequence[Publisher],
     actors: Sequence[ActorShell],
     supervisors: Callable[[], Iterable[Supervisor]],
-    *,
-    lag: LoopLag,
-    watchdog: Watchdog,
-    log_lines: Callable[[], Mapping[str, int]],
-    log_lines_left_out: Callable[[], Mapping[str, int]],
+    process: ProcessFigures,
 ) -> CollectorRegistry:
     """A registry with every series of a service. Everything is read anew at each scrape, so the parts may change."""
-    process = ProcessFigures(lag, watchdog, log_lines, log_lines_left_out, feedbus.__version__)
 
     def connections() -> Iterable[tuple[tuple[str, str], Connector]]:
         return (((feed.name, each.name), each) for feed in feeds for each in feed.connectors)
@@ -116,6 +114,29 @@ FEED: Sequence[MetricSeries[Feed]] = (
         "feedbus_feed_symbols_wanted",
         "Symbols that the configuration asks for.",
         lambda feed: sum(len(each.symbols) for each in feed.connectors),
+    ),
+    MetricSeries(
+        "feedbus_feed_instruments",
+        "Instruments by how far their data may be trusted, each as its worst kind of data.",
+        lambda feed: {str(state): count for state, count in feed.trust.judge.states().items()},
+        by="state",
+    ),
+    MetricSeries(
+        "feedbus_feed_findings_total",
+        "What the data itself has shown of losses: holes in numbers, replays, sums that went back, and so on.",
+        lambda feed: feed.trust.judge.checkers.counts.totals() if feed.trust.judge.checkers else {},
+        by="finding",
+    ),
+    MetricSeries(
+        "feedbus_feed_repairs_total",
+        "Repairs that were ordered, by the rung of the ladder.",
+        lambda feed: dict(feed.repairs.ladder.counts),
+        by="rung",
+    ),
+    MetricSeries(
+        "feedbus_feed_repairs_held_back_total",
+        "Times that a repair was left for later, because the limit of its rung was reached.",
+        lambda feed: feed.repairs.ladder.held_back,
     ),
     MetricSeries(
         "feedbus_feed_symbols_priced",
@@ -193,6 +214,28 @@ FEED: Sequence[MetricSeries[Feed]] = (
         "Pauses between two attempts to connect that were cut short because another connection was back.",
         lambda feed: feed.pauses.shortened,
     ),
+    MetricSeries(
+        "feedbus_feed_clock_offset_seconds",
+        "How far this machine's clock is ahead of the venue's by the times of events, the fastest way included; "
+        "negative when it is behind, absent while it isn't known.",
+        lambda feed: feed.delays.offset_s,
+    ),
+    MetricSeries(
+        "feedbus_feed_clock_drift_ppm",
+        "How many microseconds a second that offset grows; absent until the last hour shows it to within 50.",
+        lambda feed: feed.delays.drift_ppm,
+    ),
+    MetricSeries(
+        "feedbus_feed_clock_shifts_total",
+        "Times that all delays moved by more than a tenth of a second and stayed there, though this machine's clock "
+        "was not set.",
+        lambda feed: feed.delays.shifts,
+    ),
+    MetricSeries(
+        "feedbus_feed_negative_delays_total",
+        "Reads whose last event was received before the time that it bears, which can't be: a clock is wrong.",
+        lambda feed: feed.delays.negative,
+    ),
 )
 
 CONNECTION: Sequence[MetricSeries[Connector]] = (
@@ -252,8 +295,9 @@ CONNECTION: Sequence[MetricSeries[Connector]] = (
     ),
     MetricSeries(
         "feedbus_connection_delay_seconds",
-        "The least recent time from an event at the venue to its receipt, by two clocks; absent while it isn't known.",
-        lambda it: it.delay,
+        "The least recent time from an event at the venue to its receipt, by two clocks, without the steps of this "
+        "machine's; absent while it isn't known.",
+        lambda it: None if it.delay.delay_ns is None else it.delay.delay_ns / 1e9,
     ),
 )
 
@@ -344,6 +388,16 @@ PROCESS: Sequence[MetricSeries[ProcessFigures]] = (
         "feedbus_process_paused_seconds_total",
         "Seconds for which the whole process stood still; no deadline counts them.",
         lambda it: it.lag.paused,
+    ),
+    MetricSeries(
+        "feedbus_process_clock_steps_total",
+        "Times that this machine's clock was set while the process ran.",
+        lambda it: it.clock.steps,
+    ),
+    MetricSeries(
+        "feedbus_process_clock_stepped_seconds",
+        "By how much it was set in all, forward being positive.",
+        lambda it: it.clock.stepped / 1e9,
     ),
     MetricSeries("feedbus_log_lines_total", "Log lines written, by level.", lambda it: it.log_lines(), by="level"),
     MetricSeries(

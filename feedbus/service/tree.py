@@ -4,7 +4,7 @@
     ├── publishers   one for each feed or actor that publishes, on one bus socket; they drain it when stopped
     ├── bus socket   binds the bus again when its file was deleted
     ├── rounds       wakes the connections whose sockets have something to read all at once, while that pays
-    ├── loop lag, log, telemetry
+    ├── bus silence, loop lag, log, telemetry
     ├── actors       the actors, each independent of the others
     ├── feeds        each is a supervisor of its account and its connectors
     └── watchdog     tells systemd how the service is
@@ -35,9 +35,11 @@ from feedbus.bus.publisher import Publisher
 from feedbus.bus.socket_guard import SocketGuard
 from feedbus.config import Config
 from feedbus.feed.feed import Feed
+from feedbus.feed.neighbours import Neighbours
 from feedbus.runtime.child import Child
 from feedbus.runtime.running_clock import stood_still
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.runtime.wall_clock import WallClock
 from feedbus.schema.events import UPDATES, kind_of
 from feedbus.service import processes
 from feedbus.service.processes import Process
@@ -67,13 +69,16 @@ class Service:
         fed = [feed for feed in config.feeds if feed.name in process.names]
         by_name = _publishers(config, process, sink, bus, rounds if fed else None)
         self.publishers = list(by_name.values())
+        self._clock = WallClock()
+        neighbours = Neighbours(self._clock)
         self.feeds = [
             Feed(
                 feed,
                 by_name[feed.name],
-                _dial(feed.transport),
-                _transport_options(feed, rounds),
+                dial_of(feed.transport),
+                transport_options(feed, rounds),
                 cache_dir=config.cache_dir,
+                neighbours=neighbours,
             )
             for feed in fed
         ]
@@ -84,12 +89,13 @@ class Service:
                 bus=bus,
                 publisher=by_name.get(name),
                 proxies=config.proxies,
+                stepped_ns=self._clock.check,
             )
             for name, options in config.actors.items()
             if name in process.names
         ]
         self.started = trio.current_time()
-        self._lag = LoopLag(stood_still)
+        self._lag = LoopLag(stood_still, self._clock.check)
         self._guards = [SocketGuard(sink)] if sink is not None else []
         self._rounds = [rounds] if rounds is not None else []
         self._watchdog = Watchdog(notifier, self._parts, self._status, self._first_attempts)
@@ -103,6 +109,7 @@ class Service:
             *_child_of(groups["publishers"]),
             *(Child("bus socket", each.run) for each in self._guards),
             *([Child("rounds", partial(_started, rounds.run))] if rounds else []),
+            *([Child("bus silence", bus.watch)] if self.actors else []),
             Child("loop lag", self._lag.run),
             Child("log", logs.run),
             *([Child("telemetry", partial(self._serve, telemetry))] if telemetry else []),
@@ -126,10 +133,7 @@ class Service:
             self.publishers,
             self.actors,
             self._supervisors,
-            lag=self._lag,
-            watchdog=self._watchdog,
-            log_lines=logs.counts,
-            log_lines_left_out=logs.left_out,
+            metric_table.ProcessFigures(self._lag, self._clock, self._watchdog, logs.counts, logs.left_out),
         )
         server = Server(telemetry.host, telemetry.port, registry, self._not_up, self._watchdog.overdue)
         async with trio.open_nursery() as nursery:
@@ -265,7 +269,7 @@ async def _publish(publisher: Publisher, *, task_status: trio.TaskStatus[None]) 
         raise
 
 
-def _dial(transport: str) -> Dial:
+def dial_of(transport: str) -> Dial:
     """The Dial of a feed's `transport`. The library of the one that nobody chose isn't imported."""
     if transport == "trio-websocket":
         from feedbus.transport import trio_ws
@@ -274,7 +278,7 @@ def _dial(transport: str) -> Dial:
     return websocket.dial
 
 
-def _transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) -> DialOptions:
+def transport_options(feed: configuration.FeedConfig, rounds: Rounds | None) -> DialOptions:
     """How the feed's connections are made. Raises ConfigError when its `ca_file` can't be used."""
     account = venues.account_class(feed.venue)
     return DialOptions(

@@ -37,13 +37,15 @@ def set_best(row: HasBest, bid: float | None, ask: float | None, at: int, source
 
 
 class BookPrices:
-    """The books of the rows of a table. Set `publisher` to the publisher of an event before the event is read."""
+    """The books of the rows of a table. Set `publisher` to the publisher of an event before the event is read. `trust`
+    is what is said of all words of all instruments, as far as `add_status` and `add_gap` were told."""
 
     def __init__(self, rows: Mapping[tuple[str, str], HasBest], max_books: int) -> None:
         """`rows` are the table's, by venue and symbol."""
         self.publisher = ""
         self._rows = rows
         self._books = Books(max_books=max_books, max_levels=NEAR_LEVELS)
+        self.trust = self._books.trust
         self._add_picture = self._books.add_picture
 
     def read_book(self, row: HasBest, event: BookSnapshot, at: int) -> None:
@@ -54,7 +56,9 @@ class BookPrices:
             if kept is None:
                 return
         self._add_picture(kept, self.publisher, event)
-        if not kept.stale and at >= row.best_at:
+        if kept.picture is not event:  # it was compared with the book that is there
+            self._changed(row, kept, at)
+        elif not kept.barred and at >= row.best_at:
             # As set_best, but without a call: this runs for each book.
             bids, asks = event.bids, event.asks
             row.bid = bids[0][0] if bids else None
@@ -71,15 +75,13 @@ class BookPrices:
 
     def add_status(self, event: Status) -> None:
         """Takes in what the publisher says of an instrument."""
-        # Of an instrument of which nothing is known no other state matters to what comes later.
-        if event.state == "stale" or self._books.knows(event.venue, event.symbol):
-            kept = self._books.add_status(self.publisher, event)
-            if kept is not None and (row := self._rows.get((kept.venue, kept.symbol))) is not None:
-                self._changed(row, kept, event.ts_recv)
+        kept = self._books.add_status(self.publisher, event)
+        if kept is not None and (row := self._rows.get((kept.venue, kept.symbol))) is not None:
+            self._changed(row, kept, event.ts_recv)
 
-    def add_gap(self, gap: Gap) -> None:
-        """Takes in a Gap."""
-        for kept in self._books.add_gap(gap):
+    def add_gap(self, gap: Gap, now: int) -> None:
+        """Takes in a Gap that came at `now`."""
+        for kept in self._books.add_gap(gap, now):
             if (row := self._rows.get((kept.venue, kept.symbol))) is not None:
                 self._changed(row, kept, row.best_at)
 

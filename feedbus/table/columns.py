@@ -4,7 +4,7 @@ for the time zone: times of day are local ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
@@ -16,10 +16,13 @@ from feedbus.table.connection_table import SECOND
 from feedbus.table.market_table import RowView, Sort
 from feedbus.table.price_decimals import MAX_DECIMALS
 from feedbus.text import plain_decimal, replaced
+from feedbus.trust.readers_trust import Trusted
 
 NOTHING = "-"
 MAX_WRITTEN_OUT = 20
 """Characters of a number that isn't shortened by an exponent."""
+MOST_NAMED = 3
+"""How many publishers that are silent are named."""
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -95,6 +98,14 @@ def span_text(seconds: float) -> str:
     return f"{int(seconds // 86400)} d"
 
 
+def silence_text(publishers: Mapping[str, float]) -> str:
+    """That nothing has come from these publishers, each for so many seconds, MOST_NAMED of them by name."""
+    spans = [(name, f"{int(span)} s" if span < 60 else span_text(span)) for name, span in sorted(publishers.items())]
+    named = ", ".join(f"{replaced(name)} for {span}" for name, span in spans[:MOST_NAMED])
+    more = f" and {len(spans) - MOST_NAMED:,} more" if len(spans) > MOST_NAMED else ""
+    return f"nothing has come from the publisher{'s' if len(spans) > 1 else ''} {named}{more}"
+
+
 def percent_text(share: float | None, decimals: int = 3) -> str:
     """A ratio in percent, with so many decimals: 0.00123 is 0.123."""
     if share is None:
@@ -132,7 +143,13 @@ def clock_text(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC).astimezone():%H:%M:%S}.{rest // 1_000_000:03}"
 
 
+def trust_text(trusted: Trusted) -> str:
+    """The state of an instrument, and the reason for it."""
+    return f"{trusted.state} {replaced(trusted.reason).replace('_', ' ')}".rstrip()
+
+
 VENUE = Column("Venue", 6, 5, lambda row: replaced(row.venue), "left", 12)
+TRUST = Column("Trust", 1, 9, lambda row: trust_text(row.trusted), "left", 26, field="doubted")
 AGE = Column("Age", 2, 6, lambda row: span_text(row.age_ns / SECOND), sort="age")
 CLOCK = Column("Updated", 2, 12, lambda row: clock_text(row.updated_at), sort="age")
 LAST = Column("Last", 1, 8, lambda row: price_text(row.last, row.decimals), sort="last")
@@ -152,6 +169,7 @@ COLUMNS = (
     Column("Volume", 5, 7, lambda row: short_volume_text(row.volume), sort="volume"),
     Column("Updates", 7, 8, lambda row: f"{row.updates:,}", sort="updates"),
     AGE,
+    TRUST,
     Column(
         "Status",
         13,

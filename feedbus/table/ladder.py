@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from math import inf
-from typing import Literal, get_args
 
 import msgspec
 
 from feedbus import venues
 from feedbus.books.book_side import BookSide
-from feedbus.books.books import Books, FromPublisher, NoBook
+from feedbus.books.books import Books, NoBook
 from feedbus.books.order_book import BookCondition, OrderBook
 from feedbus.books.top_of_book import UNDEFINED, TopOfBook
 from feedbus.schema.events import (
+    DELAYED_AFTER,
     OLD_PICTURE,
     BookDelta,
     BookSnapshot,
@@ -35,20 +35,15 @@ from feedbus.schema.events import (
     TrustState,
 )
 from feedbus.table.connection_table import SECOND, ConnectionTable, ConnectionView, FeedView
-from feedbus.table.market_table import DELAYED_AFTER
 from feedbus.table.price_decimals import MAX_DECIMALS, decimals
+from feedbus.trust.readers_trust import FromPublisher
 
 MAX_TRADES = 500
 """The newest trades that are kept for the tape."""
 
-Trouble = Literal[NoBook, "no connection", "feed silent", "feed was away"]
-"""Why a book isn't right: what the books say, or that no connection of the feed is up, that the feed says nothing, or
-that nothing of the book has come since then. It is "" when nothing speaks against the book."""
 LadderLevel = tuple[float, float, float, float]
 """(price, size, sum of the sizes up to here, sum of prices times sizes up to here)"""
 
-TRUST: tuple[TrustState, ...] = get_args(TrustState)
-"""From the worst state to the best one."""
 FULL_PERCENT = 100.0
 
 
@@ -81,21 +76,26 @@ class LadderSide(msgspec.Struct, frozen=True):
 class LadderPicture(msgspec.Struct, frozen=True):
     """The ladder at one moment.
 
-    `trouble` says why the levels aren't right; they are those that were last right then. `state` and `reason` are the
-    publisher's own word, "" when it hasn't spoken. `age_ns` is the time since the book last changed, None before the
-    first one. `decimals` and `size_decimals` are how many the prices and the sizes need. `lot` is what price times size
-    is multiplied by to be an amount of money, None when that isn't known. `delay_s` is how late the data is (0.0 when
-    it is late, and nobody says how much; None when it isn't). `imbalance` is that of the volumes of the best
-    `imbalance_of` levels a side, or of all that are within the range (`imbalance_of` is None). `up` and `wanted` are
-    the feed's connections. `trades` are the newest ones, the last one first. `why` is what else there is to say where
-    there is no book.
+    `trouble` says why the levels aren't right; they are those that were last right then. `state` and `reason` are
+    how far the book may be trusted by what is said of it, and `since` is since when that is so (ns since the epoch;
+    0: that isn't known). `publisher` is who sends the book, "" before anything of it has come, and `silent_s` for
+    how many seconds nothing at all has come from there (None: that isn't known). `age_ns` is the time since the
+    book last changed, None before the first one. `decimals` and `size_decimals` are how many the prices and the
+    sizes need. `lot` is what price times size is multiplied by to be an amount of money, None when that isn't
+    known. `delay_s` is how late the data is (0.0 when it is late, and nobody says how much; None when it isn't).
+    `imbalance` is that of the volumes of the best `imbalance_of` levels a side, or of all that are within the range
+    (`imbalance_of` is None). `up` and `wanted` are the feed's connections. `trades` are the newest ones, the last
+    one first. `why` is what else there is to say where there is no book.
     """
 
     venue: str
     symbol: str
-    trouble: Trouble
-    state: TrustState | Literal[""]
+    trouble: NoBook
+    state: TrustState
     reason: str
+    since: int
+    publisher: str
+    silent_s: float | None
     age_ns: int | None
     sequence: int | None
     decimals: int
@@ -118,20 +118,19 @@ class LadderPicture(msgspec.Struct, frozen=True):
 
 
 class Ladder:
-    """Follows one instrument. `gaps` counts the losses of messages that were told of."""
+    """Follows one instrument. `gaps` counts the losses of messages that were told of. `publisher` is the name of who
+    sent the last word of the book, "" before any came."""
 
     def __init__(self, venue: str, symbol: str) -> None:
         self.venue = venue
         self.symbol = symbol
         self.gaps = 0
+        self.publisher = ""
         self._books = Books(max_books=1)
         self._held = OrderBook(venue, symbol)
         self._trades: deque[TapeRow] = deque(maxlen=MAX_TRADES)
         self._connections = ConnectionTable()
-        self._statuses: dict[str, Status] = {}
         self._changed_at: int | None = None
-        self._book_at = 0
-        self._away_at = -1
         self._reached: int | None = None
         self._lag = 0
         self._decimals = 0
@@ -149,19 +148,19 @@ class Ladder:
 
     def apply(self, header: FromPublisher, events: Sequence[MarketData | Gap], now_ns: int, wall_ns: int) -> None:
         """Take in a message that came at `now_ns` by the clock of `picture`, and at `wall_ns` since the epoch."""
-        self._books.apply(header, events)
+        self._books.apply(header, events, wall_ns)
         for event in events:
             match event:
                 case Trade():
                     self._trades.append(TapeRow(event.ts_event or event.ts_recv, event.side, event.price, event.size))
                 case BookSnapshot() | BookDelta():
+                    self.publisher = header.publisher
                     self._note_change(event, now_ns, wall_ns)
                 case FeedStatus():
                     # What is old is judged by when it came: the wall clock may have been set meanwhile.
-                    self._connections.add(msgspec.structs.replace(event, ts_recv=now_ns))
-                    self.trouble(now_ns)  # connections may be away for less than the time between two pictures
+                    self._connections.add(msgspec.structs.replace(event, ts_recv=now_ns), header.publisher)
                 case Status(word="" | "book"):
-                    self._statuses[event.word] = event
+                    self.publisher = header.publisher
                 case Instrument():
                     self._learn(event)
                 case Gap():
@@ -170,7 +169,6 @@ class Ladder:
     def _note_change(self, event: BookSnapshot | BookDelta, now_ns: int, wall_ns: int) -> None:
         """The first picture may be an old one, which is repeated for those who come late. A later one of the same
         number is no change."""
-        self._book_at = now_ns
         number = event.venue_sequence if isinstance(event, BookSnapshot) else event.last_venue_sequence
         if self._changed_at is None:
             self._changed_at = now_ns - max(0, wall_ns - event.ts_recv)
@@ -203,44 +201,41 @@ class Ladder:
         """Whether nothing of the book has ever come: no picture, and no change of one."""
         return self._changed_at is None
 
-    def trouble(self, now_ns: int) -> Trouble:
-        """Why there is no book that is right at this time; "" when there is one."""
-        return self._trouble(self._connections.view(now_ns), now_ns)
-
-    def _trouble(self, feed: FeedView, now_ns: int) -> Trouble:
-        why = self._books.why_none(self.venue, self.symbol)
-        if why not in ("", "no picture yet"):
-            return why
-        if feed.connections and not feed.up:
-            self._away_at = now_ns
-            return "feed silent" if feed.up is None else "no connection"
-        return why or ("feed was away" if self._book_at <= self._away_at else "")
-
     @property
-    def said(self) -> Status | None:
-        """What the publisher said last of the book; the worse one where it spoke of the instrument and of the book."""
-        return min(self._statuses.values(), key=lambda status: TRUST.index(status.state), default=None)
+    def trouble(self) -> NoBook:
+        """Why there is no book that is right; "" when there is one."""
+        return self._books.why_none(self.venue, self.symbol)
 
-    def picture(self, now_ns: int, count: int, percent: float | None = None, trades: int = MAX_TRADES) -> LadderPicture:
+    def picture(
+        self,
+        now_ns: int,
+        count: int,
+        percent: float | None = None,
+        trades: int = MAX_TRADES,
+        silent_s: float | None = None,
+    ) -> LadderPicture:
         """What is to be shown: at most `count` levels a side and only those within `percent` of the mid, and as many
-        trades."""
+        trades. `silent_s` is for how long nothing at all has come from the publisher."""
         book = self._books.get(self.venue, self.symbol)
         if book is not None:
             self._held = book
         book = self._held
-        feed = self._connections.view(now_ns)
-        trouble = self._trouble(feed, now_ns)
+        trouble = self.trouble
+        feed = self._connections.view(now_ns, silent=(self.publisher,) if trouble == "publisher silent" else ())
         bids, asks = (_shown(side, count, _limit(book, side, percent)) for side in (book.bids, book.asks))
         rows = list(islice(reversed(self._trades), max(0, trades)))
         self._widen(bids.levels, asks.levels, rows)
         imbalance, of = _imbalance(book, bids, asks, percent)
-        said = self.said
+        said = self._books.trust.trust(self.venue, self.symbol, "book")
         return LadderPicture(
             venue=self.venue,
             symbol=self.symbol,
             trouble=trouble,
-            state="" if said is None else said.state,
-            reason="" if said is None else said.reason,
+            state=said.state,
+            reason=said.reason,
+            since=said.since,
+            publisher=self.publisher,
+            silent_s=silent_s,
             age_ns=None if self._changed_at is None else max(0, now_ns - self._changed_at),
             sequence=book.sequence,
             decimals=self._decimals,
@@ -254,18 +249,20 @@ class Ladder:
             imbalance=imbalance,
             imbalance_of=of,
             percent=percent,
-            delay_s=self._delay(feed.delays),
+            delay_s=self._delay(feed),
             up=feed.up,
             wanted=feed.wanted,
             gaps=self.gaps,
             trades=rows,
-            why=_of_connection(feed.connections) if trouble in ("no connection", "feed silent") else "",
+            why=_of_connection(feed.connections) if trouble == "resyncing" and feed.connections and not feed.up else "",
         )
 
-    def _delay(self, delays: dict[str, float | None]) -> float | None:
+    def _delay(self, feed: FeedView) -> float | None:
         """As the feed says it; where it says nothing, how late the last change of the book was."""
-        if self.venue in delays:
-            return delays[self.venue] or 0.0
+        if self.venue in feed.delays:
+            return feed.delays[self.venue] or 0.0
+        if self.venue in feed.on_time:
+            return None
         return self._lag / SECOND if DELAYED_AFTER < self._lag < OLD_PICTURE else None
 
     def _widen(self, bids: Iterable[LadderLevel], asks: Iterable[LadderLevel], rows: Iterable[TapeRow]) -> None:

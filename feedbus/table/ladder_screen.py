@@ -7,7 +7,7 @@ grow (screen.py has the tasks). When the output isn't a terminal, a plain pictur
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
@@ -69,10 +69,10 @@ async def run_ladder(
     cancelled. `keys` is whether keys are read from standard input."""
     fd = keyboard() if keys else None
     changed = Wakeup()
-    why = _reason(subscription, ladder)
+    source = _LadderSource(subscription, ladder)
     await run_shown(
         partial(_take_in, subscription, ladder, changed),
-        partial(_shown_on, ladder, asked, console, "Ctrl-C quits" if fd is None else "q quits", why),
+        partial(_shown_on, source, asked, console, "Ctrl-C quits" if fd is None else "q quits"),
         partial(_redraw, changed),
         console=console,
         keys=None if fd is None else (fd, QuitKey()),
@@ -84,15 +84,16 @@ async def run_ladder(
 async def show_once(subscription: Messages, ladder: Ladder, asked: Asked, *, console: Console) -> None:
     """Print one picture of the ladder as soon as there is a book. Raises BusError, which says why, when there is none
     within BOOK_WITHIN seconds."""
+    source = _LadderSource(subscription, ladder)
     with trio.move_on_after(BOOK_WITHIN):
         async for header, events in subscription.messages():
             ladder.apply(header, events, time.monotonic_ns(), time.time_ns())
-            if not ladder.trouble(time.monotonic_ns()):
+            if not ladder.trouble:
                 break
-    shown = _picture(ladder, asked, console)
+    shown = _picture(source, asked, console)
     if shown.trouble:
-        said = ": ".join(text for text in (trouble_text(shown), shown.why) if text)
-        why = _reason(subscription, ladder)() or said
+        said = ": ".join(text for text in (trouble_text(shown), source.why(shown) or shown.why) if text)
+        why = source.never() or said
         raise BusError(f"no book of {ladder.venue} {ladder.symbol} within {BOOK_WITHIN:.0f} s: {why}")
     lines = picture_lines(shown, console.width, LadderWidths())
     if console.is_terminal:
@@ -101,23 +102,35 @@ async def show_once(subscription: Messages, ladder: Ladder, asked: Asked, *, con
         PlainOutput(console).write([line.plain.rstrip() for line in lines])
 
 
-def _picture(ladder: Ladder, asked: Asked, console: Console) -> LadderPicture:
+def _picture(source: _LadderSource, asked: Asked, console: Console) -> LadderPicture:
     """A single picture, with as many levels a side as were asked for, or usual ones."""
     levels = asked.levels
     if levels is None:
         levels = max(1, room_for_levels(console.height)) if console.is_terminal else PLAIN_LEVELS
-    return ladder.picture(time.monotonic_ns(), levels, asked.percent, 2 * levels + FRAME)
+    return source.picture(levels, asked.percent, 2 * levels + FRAME)
 
 
-def _reason(subscription: Messages, ladder: Ladder) -> Callable[[], str]:
-    """Says why nothing of the book has come; "" when something has."""
-    topic = Ladder.topics(ladder.venue, ladder.symbol)[0]
+class _LadderSource:
+    """A ladder with the subscription that feeds it, which knows more of why nothing comes."""
 
-    def why() -> str:
-        never = ladder.silent and ladder.trouble(time.monotonic_ns()) == "no picture yet"
-        return subscription.why_silent([topic]) if never else ""
+    def __init__(self, subscription: Messages, ladder: Ladder) -> None:
+        self._subscription = subscription
+        self._ladder = ladder
+        self._topic = Ladder.topics(ladder.venue, ladder.symbol)[0]
 
-    return why
+    def picture(self, count: int, percent: float | None, trades: int) -> LadderPicture:
+        """What is to be shown now."""
+        silent_s = self._subscription.silent_for(self._ladder.publisher)
+        return self._ladder.picture(time.monotonic_ns(), count, percent, trades, silent_s)
+
+    def never(self) -> str:
+        """Why nothing of the book has ever come; "" when something has."""
+        never = self._ladder.silent and self._ladder.trouble == "no picture yet"
+        return self._subscription.why_silent([self._topic]) if never else ""
+
+    def why(self, shown: LadderPicture) -> str:
+        """Why the publisher of this picture is silent, as far as that is known; "" when it isn't silent."""
+        return self._subscription.why_away() if shown.trouble == "publisher silent" else ""
 
 
 async def _take_in(subscription: Messages, ladder: Ladder, changed: Wakeup) -> None:
@@ -138,13 +151,13 @@ async def _redraw(changed: Wakeup, display: LadderDisplay) -> None:
 
 @contextmanager
 def _shown_on(
-    ladder: Ladder, asked: Asked, console: Console, hint: str, why: Callable[[], str], terminal: Foreground
+    source: _LadderSource, asked: Asked, console: Console, hint: str, terminal: Foreground
 ) -> Iterator[LadderDisplay]:
     """The whole screen of a terminal; for other outputs plain pictures."""
     if not console.is_terminal:
-        yield PlainLadder(ladder, asked, console, why, terminal)
+        yield PlainLadder(source, asked, console, terminal)
         return
-    screen = LadderScreen(ladder, asked, console, hint, why, terminal)
+    screen = LadderScreen(source, asked, console, hint, terminal)
     try:
         yield screen
     finally:
@@ -154,15 +167,17 @@ def _shown_on(
 class _Silence:
     """The reason why nothing of the book comes, once there has been time for it to come."""
 
-    def __init__(self, why: Callable[[], str]) -> None:
-        self._why = why
+    def __init__(self, source: _LadderSource) -> None:
+        self._source = source
         self._from = trio.current_time() + SILENT_FOR
 
     def put_in(self, shown: LadderPicture) -> LadderPicture:
         """The picture with the reason, where it has no book and there is one."""
+        if shown.trouble == "publisher silent":
+            return msgspec.structs.replace(shown, why=self._source.why(shown))
         if shown.trouble != "no picture yet" or trio.current_time() < self._from:
             return shown
-        return msgspec.structs.replace(shown, why=self._why())
+        return msgspec.structs.replace(shown, why=self._source.never())
 
 
 class LadderScreen:
@@ -170,14 +185,12 @@ class LadderScreen:
 
     pause = LEAST_PAUSE
 
-    def __init__(
-        self, ladder: Ladder, asked: Asked, console: Console, hint: str, why: Callable[[], str], terminal: Foreground
-    ) -> None:
-        self._ladder = ladder
+    def __init__(self, source: _LadderSource, asked: Asked, console: Console, hint: str, terminal: Foreground) -> None:
+        self._source = source
         self._asked = asked
         self._whole = WholeScreen(console)
         self._foot = "  ".join(text for text in (hint, asked.title) if text)
-        self._silence = _Silence(why)
+        self._silence = _Silence(source)
         self._terminal = terminal
         self._kept = LadderWidths()
 
@@ -192,7 +205,7 @@ class LadderScreen:
         width, height = self._whole.size
         room = room_for_levels(height)
         count = room if self._asked.levels is None else min(room, self._asked.levels)
-        shown = self._ladder.picture(time.monotonic_ns(), count, self._asked.percent, height)
+        shown = self._source.picture(count, self._asked.percent, height)
         self._whole.show(render(self._silence.put_in(shown), width, height, self._kept, self._foot))
 
 
@@ -200,14 +213,12 @@ class PlainLadder:
     """Plain pictures for a file or a pipe, with an empty line after each. The first one is written as soon as there is
     a book, or a reason why there is none."""
 
-    def __init__(
-        self, ladder: Ladder, asked: Asked, console: Console, why: Callable[[], str], terminal: Foreground
-    ) -> None:
-        self._ladder = ladder
+    def __init__(self, source: _LadderSource, asked: Asked, console: Console, terminal: Foreground) -> None:
+        self._source = source
         self._asked = asked
         self._console = console
         self._output = PlainOutput(console)
-        self._silence = _Silence(why)
+        self._silence = _Silence(source)
         self._terminal = terminal
         self._kept = LadderWidths()
         self.pause = LEAST_PAUSE
@@ -215,7 +226,7 @@ class PlainLadder:
     def draw(self) -> None:
         """Write the ladder as it is now."""
         self._terminal.here()  # the keys are ours again after `bg` and `fg`
-        shown = self._silence.put_in(_picture(self._ladder, self._asked, self._console))
+        shown = self._silence.put_in(_picture(self._source, self._asked, self._console))
         if shown.trouble == "no picture yet" and not shown.why:
             return
         self.pause = MOST_PAUSE

@@ -8,58 +8,63 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from feedbus.table.columns import price_text, span_text
+from feedbus.books.books import NoBook
+from feedbus.bus.hearing import SILENT_AFTER
+from feedbus.schema.events import TRUST_REASONS, TrustState
+from feedbus.table.columns import clock_text, price_text, silence_text, span_text
 from feedbus.table.connection_table import SECOND
-from feedbus.table.ladder import FULL_PERCENT, LadderPicture, LadderSide, Trouble
+from feedbus.table.ladder import FULL_PERCENT, LadderPicture, LadderSide
 from feedbus.table.price_decimals import MAX_DECIMALS
 from feedbus.text import plain_decimal, replaced
 
 StyledPart = tuple[str, str]
 """A text and its style."""
 
-TROUBLES: Mapping[Trouble, str] = {
+TROUBLES: Mapping[NoBook, str] = {
     "no picture yet": "no full picture of the book has come yet",
-    "gap": "messages were lost on the bus; the next full picture is waited for",
+    "gap": "messages were lost on the bus; the next full picture or word is waited for",
     "hole": "a change is missing; the next full picture is waited for",
     "resyncing": "the publisher is getting the book anew",
     "gapped": "the book isn't right",
     "stale": "the book has been silent for longer than it ever is",
     "unsubscribed": "nobody gets this book from the venue",
     "too many books": "there are more books than are kept",
-    "no connection": "no connection to the venue is up",
-    "feed silent": "the feed doesn't say anything any more",
-    "feed was away": "the feed was away, and nothing of the book has come since",
+    "publisher silent": "its publisher said nothing for too long, and hasn't said yet how the book is",
 }
-REASONS = {
-    "connecting": "its connection is away",
-    "first_picture": "its first full picture hasn't come yet",
-    "hole": "updates are missing",
-    "overflow": "more came than could be kept",
-    "audit": "the venue says something else in another place",
-    "crossed": "the best bid isn't below the best ask",
-    "exhausted": "the price has left the levels that are known",
-    "refused": "the venue refuses it",
-    "unwanted": "nobody asks for it",
+SAID: Mapping[NoBook, str] = {
+    "resyncing": "it is getting the book anew",
+    "gapped": TROUBLES["gapped"],
+    "stale": TROUBLES["stale"],
+    "unsubscribed": TROUBLES["unsubscribed"],
 }
-"""What the reasons of a status mean. One that isn't here is written as it is."""
-STATE_STYLES = {"live": "bold green", "quiet": "green", "closed": "yellow", "delayed": "bold black on yellow"}
-"""Of the states in which a book may be used."""
+"""What a publisher says with the states in which there is no right book."""
+OUR_OWN = frozenset({"unheard", "lost", "publisher_silent"})
+"""The reasons that no publisher says."""
 WARNING = "bold black on yellow"
 ALARM = "bold red"
+STATE_STYLES: Mapping[TrustState, str] = {
+    "live": "bold green",
+    "quiet": "green",
+    "closed": "yellow",
+    "delayed": WARNING,
+}
+"""Of the states in which a book may be used."""
+UNSAID = "not said to be live"
+"""Of a book against which nothing speaks, and of which nobody has said how it is."""
 BASIS_POINTS = 10_000
 IN_PERCENT_FROM = 0.01
 """A relative spread from here on is written in percent, and a smaller one in basis points."""
 
 
-def reason_text(trouble: Trouble, reason: str = "") -> str:
-    """Why a book isn't right, for people."""
-    text = TROUBLES.get(trouble, trouble)
-    return f"{text}: {REASONS.get(reason, replaced(reason))}" if reason else text
-
-
 def trouble_text(shown: LadderPicture) -> str:
     """Why this book isn't right."""
-    return reason_text(shown.trouble, shown.reason if shown.trouble == shown.state else "")
+    if shown.trouble == "publisher silent" and shown.silent_s is not None and shown.silent_s >= SILENT_AFTER:
+        return silence_text({shown.publisher: shown.silent_s})
+    if shown.trouble != shown.state or shown.trouble not in SAID or shown.reason in OUR_OWN:
+        return TROUBLES.get(shown.trouble, shown.trouble)
+    since = f" since {clock_text(shown.since).partition('.')[0]}" if shown.since > 0 else ""
+    reason = f": {TRUST_REASONS.get(shown.reason, replaced(shown.reason))}" if shown.reason else ""
+    return f"the publisher has said{since} that {SAID[shown.trouble]}{reason}"
 
 
 def age_text(shown: LadderPicture) -> str:
@@ -72,10 +77,10 @@ def header(shown: LadderPicture) -> list[StyledPart]:
     parts = [(f"{replaced(shown.venue)} {replaced(shown.symbol)}", "bold")]
     if shown.trouble:
         parts.append(("NOT LIVE" if shown.bids.known or shown.asks.known else "NO BOOK", "bold white on red"))
-    elif shown.state:
-        parts.append((shown.state, STATE_STYLES.get(shown.state, ALARM)))
+    elif shown.state in STATE_STYLES:
+        parts.append((shown.state, STATE_STYLES[shown.state]))
     else:
-        parts.append(("no status", "dim"))
+        parts.append((UNSAID, "yellow"))
     if shown.delay_s is not None:
         late = f" {span_text(shown.delay_s)}" if shown.delay_s else ""
         parts.append((f"DELAYED{late}", WARNING))

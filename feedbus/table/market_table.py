@@ -17,7 +17,9 @@ import msgspec
 from feedbus import venues
 from feedbus.books.books import KeptBook
 from feedbus.schema.events import (
+    DELAYED_AFTER,
     OLD_PICTURE,
+    UPDATES,
     Alert,
     Bar,
     BookDelta,
@@ -26,6 +28,7 @@ from feedbus.schema.events import (
     FeedStatus,
     Gap,
     Instrument,
+    MarketData,
     MarketEvent,
     Quote,
     Status,
@@ -38,12 +41,11 @@ from feedbus.table.book_prices import BestFrom, BookPrices, set_best
 from feedbus.table.connection_table import SECOND, ConnectionTable, FeedView
 from feedbus.table.price_decimals import InstrumentDecimals, needed
 from feedbus.table.run_totals import DayTotals, Total, TradeTotals, sums_of
+from feedbus.trust.readers_trust import UNHEARD, Trusted
 
 MAX_INSTRUMENTS = 20_000
 RATE_WINDOW = 5 * SECOND
 """The rate of updates is the average over this long (ns)."""
-DELAYED_AFTER = 60 * SECOND
-"""A venue whose events arrive more than this (ns) after their time at the venue is shown as delayed."""
 LAG_IS_KNOWN_FOR = 10 * SECOND
 """The lag of a venue's events is shown for this long (ns) after the interval in which it was seen."""
 
@@ -74,6 +76,8 @@ class InstrumentRow(msgspec.Struct, gc=False):
     words: str = ""
     """The text that a filter searches: symbol and venue, case folded, on a line each."""
     trades: TradeTotals | None = None
+    newest: Trade | None = None
+    """The newest trade: those that come late precede it."""
     day: DayTotals | None = None
     book: KeptBook | None = None
     """None until there has been a full book."""
@@ -104,7 +108,8 @@ class RowView(msgspec.Struct, frozen=True):
     `change` is last / previous close - 1, None when the venue doesn't say the previous close. `high`, `low` and
     `volume` are of the day, or of the time over which the venue counts them. `spread` is (ask - bid) / mid price.
     `age_ns` is the time since the instrument's last market data came, and `updated_at` the ts_recv of that. `bar` is
-    the newest bar; bars count neither as updates nor for the age.
+    the newest bar; bars count neither as updates nor for the age. `trusted` is how far the instrument as a whole may be
+    trusted, and `doubted` is True unless it is live.
     """
 
     venue: str
@@ -123,6 +128,11 @@ class RowView(msgspec.Struct, frozen=True):
     updated_at: int
     spread: float | None
     bar: BarView
+    trusted: Trusted = UNHEARD
+
+    @property
+    def doubted(self) -> bool | None:
+        return None if self.trusted.state == "live" else True
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -132,7 +142,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     events that were dropped because a limit of the table was reached. `delays` is by venue, in seconds (None: not
     known). `matching` is the number of instruments that pass the filter, and `rows` are as many of them as were asked
     for, after the `above` first ones. `seen` are the OPTIONAL fields that any row that was asked for has ever had.
-    `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come.
+    `live` is how many instruments with data are live, and `unusable` of how many it is said that their prices may not
+    be used. `alerts` are those that are firing. `bars` and `alerts` are None when no such event has ever come. `silent`
+    are the publishers that say nothing any more, each with the seconds for which it has.
     """
 
     uptime_s: int
@@ -151,6 +163,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     alerts: list[AlertView] | None
     seen: frozenset[str]
     above: int
+    live: int = 0
+    unusable: int = 0
+    silent: Mapping[str, float] = {}
 
     @property
     def anything(self) -> bool:
@@ -159,8 +174,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 ORDER = Order()
-OPTIONAL = frozenset({"change", "high", "low", "status"})
-"""The fields of a RowView that some venues never have."""
+OPTIONAL = frozenset({"change", "high", "low", "status", "doubted"})
+"""The fields of a RowView that some venues never have, and that of a doubt about a row."""
 
 
 class MarketTable:
@@ -174,6 +189,8 @@ class MarketTable:
         self._started_ns = started_ns
         self._rows: dict[tuple[str, str], InstrumentRow] = {}
         self._books = BookPrices(self._rows, MAX_INSTRUMENTS)
+        self._trust = self._books.trust
+        self._trust.reads.update(kind.WORD for kind in UPDATES)
         self._readers: dict[type[Event], Callable[[InstrumentRow, Any, int], None]] = {
             **READERS,
             BookSnapshot: self._books.read_book,
@@ -187,6 +204,7 @@ class MarketTable:
         self._seen: frozenset[str] = frozenset()
         self._least_lag: dict[str, int] = {}
         self._lag: dict[str, tuple[int, int]] = {}
+        self._silent: Mapping[str, float] = {}
 
     def add(self, event: Event, publisher: str = "", now_ns: int | None = None) -> None:
         """Take in one event of this publisher. Kinds that the table doesn't show are ignored.
@@ -205,7 +223,7 @@ class MarketTable:
         if isinstance(event, Bar):
             self._bars.add(event)
         elif isinstance(event, FeedStatus):
-            self._connections.add(event)
+            self._connections.add(event, publisher)
         elif isinstance(event, Alert):
             self._alerts.add(event, publisher)
         elif isinstance(event, Instrument):
@@ -214,7 +232,7 @@ class MarketTable:
             self._books.add_status(event)
         elif isinstance(event, Gap):
             self.gaps += 1
-            self._books.add_gap(event)
+            self._books.add_gap(event, now_ns or 0)
             if event.cause == "restart":
                 self._alerts.restarted(event.publisher)
 
@@ -222,6 +240,8 @@ class MarketTable:
         self, event: MarketEvent, read: Callable[[InstrumentRow, Any, int], None], now_ns: int | None
     ) -> None:
         self.updates += 1
+        if self._trust.awaits_data:
+            self._trust.add_data(cast(MarketData, event))
         key = (event.venue, event.symbol)
         row = self._rows.get(key)
         if row is None:
@@ -240,8 +260,12 @@ class MarketTable:
                 self._least_lag[event.venue] = lag
         read(row, event, at)
 
-    def tick(self, now_ns: int) -> None:
-        """End an interval: the rate of updates and the lag of each venue are worked out of what has come in it."""
+    def tick(self, now_ns: int, silent: Mapping[str, float] | None = None) -> None:
+        """End an interval: the rate of updates and the lag of each venue are worked out of what has come in it.
+
+        `silent` are the publishers that say nothing at all by now, each with the seconds for which it has.
+        """
+        self._silent = silent or {}
         self._marks.append((now_ns, self.updates))
         while len(self._marks) > 2 and self._marks[1][0] <= now_ns - RATE_WINDOW:
             self._marks.popleft()
@@ -252,18 +276,26 @@ class MarketTable:
         """The table at this time, with the first `rows` instruments of this order after the `above` first ones; by
         default, those with most updates.
         """
-        feed = self._connections.view(now_ns)
+        silent = self._silent
+        feed = self._connections.view(now_ns, silent)
         matching: Collection[InstrumentRow] = self._rows.values()
         if order.text:
             text = order.text.casefold()
             matching = [row for row in matching if text in row.words]
         shown = [
-            _view(row, now_ns, self._bars.of(row.venue, row.symbol, now_ns), self._widened(row))
+            _view(
+                row,
+                now_ns,
+                self._bars.of(row.venue, row.symbol, now_ns),
+                self._widened(row),
+                self._trust.trust(row.venue, row.symbol),
+            )
             for row in _first(above + rows, matching, order)[above:]
         ]
         for field in OPTIONAL - self._seen:
             if any(getattr(row, field) is not None for row in shown):
                 self._seen |= {field}
+        answers = [self._trust.trust(venue, symbol) for venue, symbol in self._rows]
         return Snapshot(
             uptime_s=max(0, now_ns - self._started_ns) // SECOND,
             updates=self.updates,
@@ -281,6 +313,9 @@ class MarketTable:
             alerts=self._alerts.view(),
             seen=self._seen,
             above=above,
+            live=sum(answer.state == "live" for answer in answers),
+            unusable=sum(not answer.usable and answer is not UNHEARD for answer in answers),
+            silent=silent,
         )
 
     def totals(self, count: int) -> list[Total]:
@@ -305,11 +340,14 @@ class MarketTable:
     def _delays(self, feed: FeedView, now_ns: int) -> dict[str, float | None]:
         """The delay of each delayed venue in seconds, as its connections report it.
 
-        Where they report none, it is the least lag of the events of the last seconds, when that is a long one.
+        Where no connection says whether it is delayed, or how much, it is the least lag of the events of the last
+        seconds, when that is a long one. Otherwise their word counts: they know when their clock was set.
         """
         delays = dict(feed.delays)
+        on_time = feed.on_time - delays.keys()
         for venue, (lag, at) in self._lag.items():
-            if lag > DELAYED_AFTER and now_ns - at <= LAG_IS_KNOWN_FOR and delays.get(venue) is None:
+            is_known = delays.get(venue) is not None or venue in on_time
+            if lag > DELAYED_AFTER and now_ns - at <= LAG_IS_KNOWN_FOR and not is_known:
                 delays[venue] = lag / SECOND
         return delays
 
@@ -319,8 +357,8 @@ def _read_quote(row: InstrumentRow, quote: Quote, at: int) -> None:
 
 
 def _read_trade(row: InstrumentRow, trade: Trade, at: int) -> None:
-    if at >= row.last_at:
-        row.last, row.last_at, row.last_from = trade.price, at, "trade"
+    if at >= row.last_at and (row.newest is None or not trade.precedes(row.newest)):
+        row.last, row.last_at, row.last_from, row.newest = trade.price, at, "trade", trade
     trades = row.trades
     if trades is None:
         trades = row.trades = TradeTotals()
@@ -398,7 +436,7 @@ def _name(row: InstrumentRow) -> tuple[str, str]:
 NO_TICKER = Ticker("", "", 0, 0)
 
 
-def _view(row: InstrumentRow, now_ns: int, bar: BarView, decimals: int) -> RowView:
+def _view(row: InstrumentRow, now_ns: int, bar: BarView, decimals: int, trusted: Trusted) -> RowView:
     ticker = row.ticker or NO_TICKER
     return RowView(
         venue=row.venue,
@@ -417,6 +455,7 @@ def _view(row: InstrumentRow, now_ns: int, bar: BarView, decimals: int) -> RowVi
         updated_at=row.updated_at,
         spread=spread(row.bid, row.ask),
         bar=bar,
+        trusted=trusted,
     )
 
 

@@ -7,7 +7,7 @@ change, nothing wraps, and it takes about a third of the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from textwrap import wrap
 from typing import Literal
 
@@ -17,17 +17,21 @@ from rich.text import Text
 
 from feedbus import venues
 from feedbus.schema.connections import UP_STATES
+from feedbus.schema.events import TrustState
 from feedbus.table.alert_table import CRITICAL, AlertView
 from feedbus.table.bar_table import BarsSeen
 from feedbus.table.columns import (
     COLUMNS,
     NOTHING,
     OF_THE_DAY,
+    TRUST,
     VENUE,
     Column,
     columns_of,
     price_text,
+    silence_text,
     span_text,
+    trust_text,
     volume_text,
     vwap_decimals,
 )
@@ -36,6 +40,7 @@ from feedbus.table.keys import View, hint
 from feedbus.table.market_table import Order, RowView, Snapshot
 from feedbus.table.run_totals import Total
 from feedbus.text import replaced
+from feedbus.trust.readers_trust import UNHEARD
 
 YELLOW_FROM = 5 * SECOND
 RED_FROM = 30 * SECOND
@@ -59,18 +64,44 @@ def age_style(age_ns: int) -> str:
     return "yellow" if age_ns < RED_FROM else "red"
 
 
+STATE_STYLES: Mapping[TrustState, tuple[str, str]] = {
+    "delayed": ("yellow", "black on yellow"),
+    "closed": ("dim", "yellow"),
+    "quiet": ("", "cyan"),
+    "live": ("", "green"),
+}
+"""The colours of a row, and of its word of trust, in the states in which its prices may be used; the colour of its age
+is that of the row where that has one."""
+UNUSABLE_STYLE = ("dim", "red")
+UNHEARD_STYLE = ("dim", "dim")
+
+
+def row_styles(row: RowView) -> tuple[str, str, str]:
+    """The colours of a row, of its word of trust and of its age. One whose prices may not be used, or of which nobody
+    has said that they may, has none but for that word."""
+    usual = UNHEARD_STYLE if row.trusted is UNHEARD else STATE_STYLES.get(row.trusted.state, UNUSABLE_STYLE)
+    return *usual, usual[0] or age_style(row.age_ns)
+
+
 FORWARDS, BACKWARDS = "▼", "▲"
 
 
 def render(
-    snapshot: Snapshot, width: int, height: int, foot: str = "", view: View | None = None, why: str = ""
+    snapshot: Snapshot,
+    width: int,
+    height: int,
+    foot: str = "",
+    view: View | None = None,
+    why: str = "",
+    away: str = "",
 ) -> Group:
     """The table for a screen of `height` lines and `width` cells.
 
     The last line says which rows are shown, what the keys do, and `foot`. `view` is the one whose order the snapshot
-    was taken with; None when there are no keys. `why` is shown where nothing has come: the reason.
+    was taken with; None when there are no keys. `why` is shown where nothing has come: the reason. `away` is shown
+    where a publisher has fallen silent: what is known of the reason.
     """
-    above = _above(snapshot, width)
+    above = _above(snapshot, width, away)
     room = height - len(above) - TITLES - BELOW_THE_ROWS
     rows = snapshot.rows[: max(0, room)]
     table = _table(snapshot, rows, width, view or View()) if room > 0 else []
@@ -87,10 +118,18 @@ def room_for_rows(snapshot: Snapshot, width: int, height: int) -> int:
     return max(0, height - len(_above(snapshot, width)) - TITLES - BELOW_THE_ROWS)
 
 
-def _above(snapshot: Snapshot, width: int) -> list[Text]:
+def _above(snapshot: Snapshot, width: int, away: str = "") -> list[Text]:
     """The lines above the titles."""
-    above = [_line(_counts(snapshot)), _line(_totals(snapshot)), *connection_lines(snapshot.feed, width)]
-    return above + alert_lines(snapshot.alerts, width)
+    above = [_line(_counts(snapshot)), *silence_lines(snapshot, away), _line(_totals(snapshot))]
+    return above + connection_lines(snapshot.feed, width) + alert_lines(snapshot.alerts, width)
+
+
+def silence_lines(snapshot: Snapshot, away: str = "") -> list[Text]:
+    """One line with the publishers that say nothing any more, and what is known of the reason; no line when all of them
+    speak."""
+    if not snapshot.silent:
+        return []
+    return [_line([(": ".join(text for text in (silence_text(snapshot.silent), replaced(away)) if text), "red")])]
 
 
 def _line(parts: Sequence[tuple[str, str]]) -> Text:
@@ -102,12 +141,14 @@ def _line(parts: Sequence[tuple[str, str]]) -> Text:
 
 
 def _counts(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """The first line of the header. It begins with a warning when data is delayed, because that must not be missed."""
+    """The first line of the header. It begins with a warning when a publisher is silent or data is delayed, because
+    that must not be missed."""
     up = snapshot.feed.up
     all_up = up is not None and up >= snapshot.feed.wanted
     delayed = [(delayed_text(snapshot), "bold black on yellow")] if snapshot.delays else []
     return [
         ("feedbus", "bold"),
+        *([("NOT LIVE", "bold white on red")] if snapshot.silent else []),
         *delayed,
         (f"connections {'?' if up is None else up}/{snapshot.feed.wanted}", "" if all_up else "red"),
         (f"updates {snapshot.updates:,}", ""),
@@ -127,8 +168,10 @@ def delayed_text(snapshot: Snapshot) -> str:
 def _totals(snapshot: Snapshot) -> list[tuple[str, str]]:
     """The second line of the header."""
     hours, seconds = divmod(snapshot.uptime_s, 3600)
+    all_live = snapshot.live == snapshot.with_data
     parts = [
         (instruments_text(snapshot), ""),
+        *([] if all_live else [(f"live {snapshot.live:,}", "red" if snapshot.unusable else "")]),
         (f"uptime {hours}:{seconds // 60:02}:{seconds % 60:02}", ""),
         (f"bus gaps {snapshot.gaps:,}", "red" if snapshot.gaps else ""),
     ]
@@ -243,11 +286,12 @@ def _table(snapshot: Snapshot, rows: Sequence[RowView], width: int, view: View) 
     lines = [Text(set_cell_size(titles, width), "bold reverse")]
     for row in rows:
         line = Text()
+        usual, trust, age = row_styles(row)
         for column, wide in columns:
             if line:
                 line.append(" " * gap)
-            style = age_style(row.age_ns) if column.sort == "age" else None
-            line.append(_cell(column.text(row), wide, column.align), style)
+            style = trust if column is TRUST else age if column.sort == "age" else usual
+            line.append(_cell(column.text(row), wide, column.align), style or None)
         lines.append(line)
     if not rows:
         nothing = "nothing matches the filter" if snapshot.with_data and not snapshot.matching else "no market data yet"
@@ -275,6 +319,8 @@ def _columns(snapshot: Snapshot, rows: Sequence[RowView], width: int, gap: int, 
             continue
         widest = max((cell_len(column.text(row)) for row in rows), default=0)
         wide = max(column.width, cell_len(_title(column, view)), min(widest, column.max_width))
+        if column is TRUST:
+            wide = max(column.width, min(wide, left - gap))  # the state alone says more than no word at all
         if wide + gap <= left:
             left -= wide + gap
             widths[column.title] = wide
@@ -305,14 +351,21 @@ def _foot(snapshot: Snapshot, shown: int, foot: str, view: View | None) -> Text:
     return _line(parts)
 
 
-def plain_lines(snapshot: Snapshot, rows: int) -> list[str]:
-    """The table for a file or a pipe: the header in one line, the connections that aren't online, and the first
-    rows.
+def plain_lines(snapshot: Snapshot, rows: int, away: str = "") -> list[str]:
+    """The table for a file or a pipe: the header in one line, the publishers that have fallen silent, the connections
+    that aren't online, and the first rows. `away` is what is known of why publishers are silent.
     """
     parts = [text for text, _ in (*_counts(snapshot), *_totals(snapshot))]
-    away = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
+    silence = [line.plain for line in silence_lines(snapshot, away)]
+    offline = connection_lines(snapshot.feed, PLAIN_WIDTH)[1].plain
     alerts = [line.plain for line in alert_lines(snapshot.alerts, PLAIN_WIDTH)]
-    return ["  ".join(parts), away, *alerts, *(plain_row(row, snapshot.bars) for row in snapshot.rows[:rows])]
+    return [
+        "  ".join(parts),
+        *silence,
+        offline,
+        *alerts,
+        *(plain_row(row, snapshot.bars) for row in snapshot.rows[:rows]),
+    ]
 
 
 def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
@@ -321,8 +374,9 @@ def plain_row(row: RowView, bars: BarsSeen | None = None) -> str:
     shown += [column for column in OF_THE_DAY if column.text(row) != NOTHING]
     more = "".join(f"  {column.title} {column.text(row)}" for column in shown)
     bid, ask, last = (price_text(price, row.decimals) for price in (row.bid, row.ask, row.last))
+    state = f"  {'' if row.trusted.usable else 'NOT LIVE '}{trust_text(row.trusted)}" if row.doubted else ""
     return (
-        f"  {replaced(row.venue)} {replaced(row.symbol)}  bid {bid}  ask {ask}  last {last}{more}"
+        f"  {replaced(row.venue)} {replaced(row.symbol)}{state}  bid {bid}  ask {ask}  last {last}{more}"
         f"  volume {volume_text(row.volume)}  updates {row.updates:,}  age {span_text(row.age_ns / SECOND)}"
     )
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import trio
 from rich.console import Console
 
+from feedbus.bus.hearing import SILENT_AFTER
 from feedbus.table.keys import Keys, View
 from feedbus.table.market_table import MarketTable, Snapshot
 from feedbus.table.market_view import plain_lines, render, room_for_rows
@@ -62,9 +63,10 @@ async def run_monitor(
     fd = keyboard() if keys else None
     typed = None if fd is None else Keys()
     key = Wakeup()
+    source = _TableSource(subscription)
     await run_shown(
-        partial(_read, subscription, table),
-        partial(_display, table, console, typed, _foot(title, last_log), subscription.why_silent),
+        partial(_read, source, table),
+        partial(_display, table, console, typed, _foot(title, last_log), source),
         lambda display: _redraw(display, interval, key),
         console=console,
         keys=None if fd is None or typed is None else (fd, typed),
@@ -74,9 +76,23 @@ async def run_monitor(
     return table
 
 
-async def _read(subscription: Messages, table: MarketTable) -> None:
-    async for header, events in subscription.messages():
+class _TableSource:
+    """A subscription, and the names of the `publishers` from which something came that the table may show."""
+
+    def __init__(self, subscription: Messages) -> None:
+        self.subscription = subscription
+        self.publishers: set[str] = set()
+
+    def silent(self) -> dict[str, float]:
+        """Those of the publishers that say nothing any more, each with the seconds for which it has."""
+        spans = {name: self.subscription.silent_for(name) for name in self.publishers}
+        return {name: span for name, span in spans.items() if span is not None and span > SILENT_AFTER}
+
+
+async def _read(source: _TableSource, table: MarketTable) -> None:
+    async for header, events in source.subscription.messages():
         publisher, now = header.publisher, time.monotonic_ns()
+        source.publishers.add(publisher)
         for event in events:
             table.add(event, publisher, now)
 
@@ -107,17 +123,17 @@ def _display(
     console: Console,
     typed: Keys | None,
     foot: Callable[[], str],
-    why_silent: Callable[[], str],
+    source: _TableSource,
     terminal: Foreground,
 ) -> Iterator[Display]:
     """The whole screen of a terminal; for other outputs plain lines, with a last summary on leaving."""
     if not console.is_terminal:
-        plain = PlainLog(table, console, terminal)
+        plain = PlainLog(table, console, source, terminal)
         yield plain
         with suppress(OSError):
             plain.write()
         return
-    screen = Screen(table, console, typed, foot, why_silent, terminal)
+    screen = Screen(table, console, typed, foot, source, terminal)
     try:
         yield screen
     finally:
@@ -133,14 +149,14 @@ class Screen:
         console: Console,
         typed: Keys | None,
         foot: Callable[[], str],
-        why_silent: Callable[[], str],
+        source: _TableSource,
         terminal: Foreground,
     ) -> None:
         self._table = table
         self._whole = WholeScreen(console)
         self._typed = typed
         self._foot = foot
-        self._why_silent = why_silent
+        self._source = source
         self._terminal = terminal
 
     def close(self) -> None:
@@ -149,7 +165,7 @@ class Screen:
 
     def draw(self) -> None:
         """End an interval, and show the table after it."""
-        self._table.tick(time.monotonic_ns())
+        self._table.tick(time.monotonic_ns(), self._source.silent())
         self.look()
 
     def look(self) -> None:
@@ -161,8 +177,9 @@ class Screen:
         width, height = self._whole.size
         snapshot, view = self._snapshot(width, height)
         silent = not snapshot.anything and snapshot.uptime_s >= SILENT_FOR
-        why = self._why_silent() if silent else ""
-        self._whole.show(render(snapshot, width, height, self._foot(), view, why))
+        why = self._source.subscription.why_silent() if silent else ""
+        away = self._source.subscription.why_away() if snapshot.silent else ""
+        self._whole.show(render(snapshot, width, height, self._foot(), view, why, away))
 
     def _snapshot(self, width: int, height: int) -> tuple[Snapshot, View | None]:
         """The rows that the keys ask for, and the view that they are of."""
@@ -183,8 +200,9 @@ class PlainLog:
     intervals.
     """
 
-    def __init__(self, table: MarketTable, console: Console, terminal: Foreground) -> None:
+    def __init__(self, table: MarketTable, console: Console, source: _TableSource, terminal: Foreground) -> None:
         self._table = table
+        self._source = source
         self._output = PlainOutput(console)
         self._terminal = terminal
         self._calls = 0
@@ -194,7 +212,7 @@ class PlainLog:
         """End an interval, and write a summary when it is time for one."""
         self._terminal.here()  # the keys are ours again after `bg` and `fg`
         now = time.monotonic_ns()
-        self._table.tick(now)
+        self._table.tick(now, self._source.silent())
         self._calls += 1
         first_price = not self._priced and self._table.snapshot(now, 0).with_price > 0
         if first_price or self._calls % PLAIN_EVERY == 0:
@@ -206,4 +224,6 @@ class PlainLog:
 
     def write(self) -> None:
         """Write a summary."""
-        self._output.write(plain_lines(self._table.snapshot(time.monotonic_ns(), PLAIN_ROWS), PLAIN_ROWS))
+        snapshot = self._table.snapshot(time.monotonic_ns(), PLAIN_ROWS)
+        away = self._source.subscription.why_away() if snapshot.silent else ""
+        self._output.write(plain_lines(snapshot, PLAIN_ROWS, away))

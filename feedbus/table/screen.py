@@ -38,6 +38,13 @@ class Messages(Protocol):
     def why_silent(self, topics: Sequence[str] | None = None) -> str:
         """Why nothing has come yet on these topics, or on all that were subscribed, for people."""
 
+    def why_away(self) -> str:
+        """Why addresses aren't connected, for people; "" when all of them are."""
+
+    def silent_for(self, publisher: str) -> float | None:
+        """For how many seconds nothing at all has come from this publisher; None when nothing ever has. It has to be
+        asked at least once a second."""
+
 
 class Typed(Protocol):
     """What is made of the keys."""

@@ -25,11 +25,17 @@ class LoopLag:
     `pauses` counts how often the process stood still, and `paused` is for how many seconds in all.
     """
 
-    def __init__(self, stood_still: Callable[[], float] = lambda: 0.0) -> None:
-        """`stood_still` returns for how many seconds, left out by trio's clock, the process has stood still so far."""
+    def __init__(
+        self, stood_still: Callable[[], float] = lambda: 0.0, each_second: Callable[[], object] = lambda: None
+    ) -> None:
+        """`stood_still` returns for how many seconds, left out by trio's clock, the process has stood still so far.
+        `each_second` is called at each tick: it is for what has to be looked at about once a second, such as whether
+        the machine's clock was set.
+        """
         self.pauses = 0
         self.paused = 0.0
         self._stood_still = stood_still
+        self._each_second = each_second
         self.ticks = 0
         self.seconds = 0.0
         self._kept: deque[float] = deque(maxlen=KEPT)
@@ -44,6 +50,7 @@ class LoopLag:
             self.ticks += 1
             self.seconds += late
             self._kept.append(late)
+            self._each_second()
 
     def _new_pause(self) -> float:
         """Note a pause since the last tick, and return its length in seconds."""

@@ -8,7 +8,7 @@ exception of a library leaves a transport, so that a connector treats all transp
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -16,6 +16,10 @@ import msgspec
 
 from feedbus.proxies import Proxy
 from feedbus.transport.rounds import Rounds
+
+
+def _uncounted() -> None:
+    """Nobody counts pings and pongs."""
 
 
 class DialOptions(msgspec.Struct, frozen=True):
@@ -34,6 +38,7 @@ class DialOptions(msgspec.Struct, frozen=True):
                       can't do it raises ConfigError. It saves bandwidth and costs CPU time and memory: see
                       docs/transports.md
     rounds            when given, the sockets of all connections that share it are read together, in rounds
+    control_sent      called for each ping of ours and each pong, because some venues count them; it must not raise
     """
 
     subprotocols: tuple[str, ...] = ()
@@ -46,6 +51,7 @@ class DialOptions(msgspec.Struct, frozen=True):
     max_message_size: int = 4 * 1024 * 1024
     compression: bool = False
     rounds: Rounds | None = None
+    control_sent: Callable[[], None] = _uncounted
 
 
 class Connection(Protocol):

@@ -19,7 +19,7 @@ from websockets.frames import CloseCode
 from feedbus import ticks
 from feedbus.errors import ClosedByPeer, TimedOut, VenueError
 from feedbus.transport import DialOptions
-from feedbus.transport.frames import ABNORMAL, FrameReader, Message
+from feedbus.transport.frames import ABNORMAL, PING_OR_PONG, FrameReader, Message
 from feedbus.transport.reasons import why
 from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
@@ -174,7 +174,10 @@ class WebSocketConnection:
     def _answer(self, frames: Iterable[bytes]) -> None:
         """Have these frames written by a background task, so that the caller needn't wait for the peer to read."""
         for frame in filter(None, frames):
-            self.pongs_skipped += len(self._answers) == MAX_ANSWERS
+            if len(self._answers) == MAX_ANSWERS:
+                self.pongs_skipped += 1
+            elif frame[0] in PING_OR_PONG:
+                self._options.control_sent()
             self._answers.append(frame)
         if self._answers and not self._answering:
             self._answering = True

@@ -50,6 +50,9 @@ PLAIN = frozenset({0x80 | Opcode.BINARY, TEXT})
 
 CLOSE = 0x80 | Opcode.CLOSE
 
+PING_OR_PONG = frozenset({0x80 | Opcode.PING, 0x80 | Opcode.PONG})
+"""The first bytes of pings and pongs, which are never in fragments."""
+
 HEADER_SIZE = bytes([2] * 126 + [4, 10] + [2] * 128)
 """The bytes of a frame's header, by its second byte. The upper half is masked frames, which no server may send."""
 

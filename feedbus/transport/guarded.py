@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
 
 from feedbus.errors import BadData, ClosedByPeer, ConnectFailed, VenueError
 from feedbus.text import one_line
-from feedbus.transport.frames import ABNORMAL, PLACE
+from feedbus.transport.frames import ABNORMAL, PING_OR_PONG, PLACE
 from feedbus.transport.reasons import why
 from feedbus.transport.streams import STREAM_ERRORS, abandon
 from feedbus.transport.tcp import READ_SIZE
@@ -57,10 +58,18 @@ class GuardedStream(trio.abc.Stream):
     write_failure   why nothing can be written any more, None while writing is possible
     """
 
-    def __init__(self, stream: trio.abc.Stream, place: str, max_message_size: int) -> None:
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        place: str,
+        max_message_size: int,
+        control_sent: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`control_sent` is called for each ping and each pong that the library writes."""
         self.bytes_received = 0
         self.times: deque[int] = deque()
         self.write_failure: VenueError | None = None
+        self._control_sent = control_sent
         self._stream = stream
         self._place = place
         self._head: HeadWatch | None = HeadWatch(place)
@@ -151,6 +160,8 @@ class GuardedStream(trio.abc.Stream):
         if self._holder is trio.lowlevel.current_task():
             self._held.append(bytes(data))
             return
+        if data and data[0] in PING_OR_PONG:  # the library writes each of its frames by itself
+            self._control_sent()
         async with self._write_lock:
             await self._write(bytes(data))
 

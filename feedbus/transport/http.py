@@ -11,14 +11,23 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 
 import httpx
 import msgspec
 import trio
 
-from feedbus.errors import BadData, ClosedByPeer, ConfigError, ConnectFailed, ProxyFailed, TimedOut, VenueError
+from feedbus.errors import (
+    BadData,
+    ClosedByPeer,
+    ConfigError,
+    ConnectFailed,
+    ProxyFailed,
+    RateLimited,
+    TimedOut,
+    VenueError,
+)
 from feedbus.proxies import Proxy
 from feedbus.text import one_line
 from feedbus.transport.reasons import why
@@ -35,12 +44,18 @@ for _name in ("httpx", "httpcore"):
 
 
 class HttpResponse(msgspec.Struct, frozen=True):
-    """A response: the HTTP status, the whole body, and those headers that the client was made to keep, by their names
-    in lower case."""
+    """A response: the HTTP status and the whole body."""
 
     status: int
     body: bytes
-    headers: dict[str, str] = {}
+
+
+Heard = Callable[[int, Mapping[str, str]], object]
+"""Is called with the status and the headers of a response, whose names are found in any case."""
+
+
+def _unheard(_: int, __: Mapping[str, str]) -> None:
+    pass
 
 
 class HttpClient:
@@ -54,23 +69,28 @@ class HttpClient:
         answer_within: float,
         max_size: int,
         show_paths: bool,
-        headers: Sequence[str],
     ) -> None:
         self._http = http
         self._base = base.rstrip("/")
         self._answer_within = answer_within
         self._max_size = max_size
         self._show_paths = show_paths
-        self._headers = headers
 
     async def get(self, path: str) -> HttpResponse:
         """Return the response to a GET of `path`, which includes the query. Raises what `request` raises."""
         return await self.request("GET", path)
 
     async def request(
-        self, method: str, path: str, body: bytes = b"", *, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        *,
+        content_type: str = "application/json",
+        heard: Heard = _unheard,
     ) -> HttpResponse:
         """Return the response to one request of `path`, which includes the query. `content_type` is that of `body`.
+        `heard` is called with the status and the headers as soon as they have come, also when an error follows.
 
         Raises ConnectFailed, TimedOut, ClosedByPeer (the connection broke), RateLimited (HTTP 429, 418, or 503 with a
         Retry-After) or BadData (the response isn't HTTP or is larger than `max_size` bytes). The texts of these errors
@@ -84,8 +104,12 @@ class HttpClient:
                 request = self._http.build_request(method, self._base + path, content=body or None, headers=headers)
                 request.stream = _Body(body)
                 async with aclosing(await self._http.send(request, stream=True)) as response:
-                    kept = {name: response.headers[name] for name in self._headers if name in response.headers}
-                    answer = HttpResponse(response.status_code, await self._body(response, place), kept)
+                    heard(response.status_code, response.headers)
+                    # The head says that we have to go, whatever becomes of the body.
+                    limited = _limited(response, place)
+                    if limited is not None:
+                        raise limited
+                    answer = HttpResponse(response.status_code, await self._body(response, place))
             except httpx.TimeoutException:
                 raise TimedOut(self._late(place)) from None
             except ProxyFailed as error:
@@ -98,10 +122,6 @@ class HttpClient:
                 raise BadData(place, "a host name that can't be written") from None
             except httpx.InvalidURL as error:
                 raise ConfigError(f"{place}: {one_line(str(error)) if self._show_paths else 'not a URL'}") from None
-            headers_of = response.headers.get
-            limited = rate_limited(place, answer.status, headers_of("retry-after", ""), headers_of("date", ""))
-            if limited is not None:
-                raise limited
             return answer
         raise TimedOut(self._late(place))
 
@@ -164,14 +184,12 @@ async def client(
     answer_within: float = 10.0,
     max_size: int = MAX_SIZE,
     show_paths: bool = True,
-    headers: Sequence[str] = (),
 ) -> AsyncIterator[HttpClient]:
     """Open an HttpClient for `base`, which begins with http:// or https://.
 
     A whole response may take `answer_within` seconds and have `max_size` bytes. Errors don't contain the path when
-    `show_paths` is False, because a path may be a secret, as that of a webhook is. `headers` are the names, in lower
-    case, of the headers that a response keeps. `tls` is for https:// only; None trusts the system's certificate
-    authorities. With `proxy`, all connections are made through it, and it has half of
+    `show_paths` is False, because a path may be a secret, as that of a webhook is. `tls` is for https:// only; None
+    trusts the system's certificate authorities. With `proxy`, all connections are made through it, and it has half of
     the time for each. Raises ConfigError for any other URL.
     """
     secure = base.startswith("https://")
@@ -194,9 +212,12 @@ async def client(
         trust_env=False,
         transport=transport,
     ) as http:
-        yield HttpClient(
-            http, base, answer_within=answer_within, max_size=max_size, show_paths=show_paths, headers=headers
-        )
+        yield HttpClient(http, base, answer_within=answer_within, max_size=max_size, show_paths=show_paths)
+
+
+def _limited(response: httpx.Response, place: str) -> RateLimited | None:
+    of = response.headers.get
+    return rate_limited(place, response.status_code, of("retry-after", ""), of("date", ""))
 
 
 def _venue_error(error: httpx.HTTPError, place: str, *, quote: bool) -> VenueError:

@@ -12,9 +12,12 @@ from email.utils import parsedate_to_datetime
 from feedbus.errors import ConnectFailed, RateLimited, VenueError
 from feedbus.text import time_span
 
-TOO_MANY = frozenset({418, 429})
-"""The statuses that say that we ask too much: 429 is Too Many Requests (RFC 6585, section 4), and with 418 Binance bans
-an address that went on after 429 (https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits)."""
+BANNED = 418
+"""With it Binance bans an address that went on after TOO_MANY
+(https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits)."""
+
+TOO_MANY = 429
+"""Too Many Requests (RFC 6585, section 4)."""
 
 UNAVAILABLE = 503
 """The service is overloaded or being worked on (RFC 9110, section 15.6.4). When it says until when, that is obeyed."""
@@ -31,10 +34,11 @@ def rate_limited(place: str, status: int, retry_after: str, date: str) -> RateLi
     `retry_after` and `date` are the headers Retry-After and Date, "" where the answer hasn't got them.
     """
     wait = seconds_of(retry_after, date)
-    if status not in TOO_MANY and (status != UNAVAILABLE or wait is None):
+    if status not in (BANNED, TOO_MANY) and (status != UNAVAILABLE or wait is None):
         return None
     asked = "" if wait is None else f", to be asked again in {time_span(wait)}"
-    return RateLimited(f"{place}: HTTP {status}{asked}", wait)
+    ban = ", a ban" if status == BANNED else ""
+    return RateLimited(f"{place}: HTTP {status}{ban}{asked}", wait, banned=status == BANNED)
 
 
 def seconds_of(retry_after: str, date: str) -> float | None:

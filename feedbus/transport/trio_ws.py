@@ -79,7 +79,7 @@ class TrioWebSocket:
 
     def __init__(self, stream: trio.abc.Stream, address: Address, options: DialOptions) -> None:
         self.messages_received = 0
-        self._stream = GuardedStream(stream, address.place, options.max_message_size)
+        self._stream = GuardedStream(stream, address.place, options.max_message_size, options.control_sent)
         self._raw = stream
         self._address = address
         self._options = options

@@ -7,7 +7,7 @@ another one, which the capture doesn't have. That answer is made of all levels t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from time import process_time_ns
 from typing import NamedTuple
@@ -27,6 +27,8 @@ LEVELS = 1000
 MOST_ANSWERS = 20
 
 Levels = list[tuple[str, str]]
+Reader = Callable[[BookDelta | BookSnapshot | Status], object]
+"""What is called with each event of the book, in order."""
 
 
 class Message(NamedTuple):
@@ -83,20 +85,28 @@ class Capture:
             self.answers[asked + LATER] = self._snapshot(asked + LATER)
 
     def _snapshot(self, place: int) -> bytes:
-        """The best levels of all that were shown in the first `place` messages."""
-        first = msgspec.json.decode(self.answers[self._place], type=_Snapshot)
-        update, sides = first.update, (dict(first.bids), dict(first.asks))
-        for message in self.messages[:place]:
-            changes = msgspec.json.decode(message.raw, type=_Frame).data
-            if changes.last > first.update:
+        messages = [message.raw for message in self.messages[:place]]
+        return next(snapshots(self.answers[self._place], messages, [place]))[1]
+
+
+def snapshots(first: bytes, messages: Sequence[bytes], places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Places, in rising order, and the snapshots there: the best levels of all that were shown in so many messages and
+    in the first snapshot."""
+    begin = msgspec.json.decode(first, type=_Snapshot)
+    update, sides, done = begin.update, (dict(begin.bids), dict(begin.asks)), 0
+    for place in places:
+        for message in messages[done:place]:
+            changes = msgspec.json.decode(message, type=_Frame).data
+            if changes.last > begin.update:
                 update = changes.last
                 for side, levels in zip(sides, (changes.bids, changes.asks), strict=True):
                     side.update(levels)
+        done = place
         bids, asks = (
             sorted(((price, size) for price, size in side.items() if float(size)), key=_price, reverse=descending)
             for side, descending in zip(sides, (True, False), strict=True)
         )
-        return msgspec.json.encode(_Snapshot(update, bids[:LEVELS], asks[:LEVELS]))
+        yield place, msgspec.json.encode(_Snapshot(update, bids[:LEVELS], asks[:LEVELS]))
 
 
 def _price(level: tuple[str, str]) -> float:
@@ -106,12 +116,12 @@ def _price(level: tuple[str, str]) -> float:
 def best_at_end(capture: Capture) -> tuple[float, float] | None:
     """The best bid and ask that a reader of the bus has at the end."""
     books = Books()
-    replay(capture, books)
+    replay(capture, lambda event: books.add("", event))
     bid, ask = books.best("binance", capture.symbol) or (None, None)
     return None if bid is None or ask is None else (bid[0], ask[0])
 
 
-def replay(capture: Capture, reader: Books | None = None) -> Played:
+def replay(capture: Capture, reader: Reader | None = None) -> Played:
     """Plays a capture to a new Session, with the calls that the shell around it would make. Nothing is kept of what is
     published, unless there is a reader."""
     session = Account({}, (CHANNEL,)).session([capture.symbol])
@@ -134,7 +144,7 @@ def replay(capture: Capture, reader: Books | None = None) -> Played:
 class _Shell:
     """What the shell around a Session would do with its effects."""
 
-    def __init__(self, reader: Books | None) -> None:
+    def __init__(self, reader: Reader | None) -> None:
         self.reader = reader
         self.changes = 0
         self.wake_at = inf
@@ -150,4 +160,4 @@ class _Shell:
             elif isinstance(effect, Fetch):
                 self.asked, self.asked_at = effect, number
             if self.reader is not None and isinstance(effect, BookDelta | BookSnapshot | Status):
-                self.reader.add("", effect)
+                self.reader(effect)

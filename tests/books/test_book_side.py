@@ -83,6 +83,7 @@ def test_a_side_equals_a_naive_one_and_never_answers_from_beyond_what_is_known(
         naive.update(levels)
         ranked = naive.ranked()
         assert (side.top(), (side.low, side.high)) == (ranked, naive.known)
+        assert side.whole == (naive.known == (-inf, inf))
         assert side.near == sorted(price for price, _ in ranked[: len(side.near)])
         assert side.best == (ranked[0] if ranked else None)
         assert list(side.best_first()) == ranked
@@ -135,8 +136,51 @@ def test_a_whole_side_that_is_empty_is_known_to_be_empty(is_bid: bool) -> None:
     assert (side.best, len(side), side.volume(3), side.between(-5.0, 5.0)) == (None, 0, 0.0, RangeDepth(0, 0.0, True))
 
 
-def test_a_price_that_is_no_number_is_no_level() -> None:
-    side = BookSide(is_bid=True)
-    side.replace([(nan, 1.0), (2.0, 1.0), (nan, 2.0), (1.0, 3.0), (inf, 1.0)], whole=True)
-    side.update([(2.0, 0.0), (nan, 1.0), (1.5, 1.0)])
-    assert side.top() == [(1.5, 1.0), (1.0, 3.0)]
+@pytest.mark.parametrize("is_bid", [True, False])
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("bad", [nan, inf, -inf])
+def test_a_price_that_is_no_number_is_no_level(is_bid: bool, whole: bool, bad: float) -> None:
+    side = BookSide(is_bid=is_bid, in_order=1)
+    side.update([(bad, 1.0)])
+    assert (side.best, len(side)) == (None, 0)
+    side.replace([(bad, 1.0), (2.0, 1.0), (bad, 2.0), (1.0, 3.0), (-bad, 1.0)], whole=whole)
+    side.update([(2.0, 0.0), (bad, 1.0), (1.5, 1.0), (bad, 0.0)])
+    assert side.top() == ([(1.5, 1.0), (1.0, 3.0)] if is_bid else [(1.0, 3.0), (1.5, 1.0)])
+
+
+@pytest.mark.parametrize("is_bid", [True, False])
+def test_a_side_takes_a_picture_of_the_same_moment_only_if_it_is_wider_than_what_it_may_keep(is_bid: bool) -> None:
+    levels = [(100.0 + (-number if is_bid else number), 1.0) for number in range(9)]
+    side = BookSide(is_bid=is_bid, max_levels=4)
+    for shown, whole, wider, known in (
+        (2, False, True, 2),
+        (1, True, True, 1),
+        (3, False, False, 1),
+        (9, True, False, 1),
+    ):
+        assert (side.widen(levels[:shown], whole=whole), len(side)) == (wider, known)
+    side.forget()
+    for shown, whole, wider, known in (
+        (3, False, True, 3),
+        (9, False, True, 4),
+        (9, True, False, 4),
+        (2, False, False, 4),
+    ):
+        assert (side.widen(levels[:shown], whole=whole), len(side)) == (wider, known)
+
+
+@pytest.mark.parametrize("is_bid", [True, False])
+def test_a_whole_side_that_outgrows_its_bound_is_not_whole_any_more(is_bid: bool) -> None:
+    outward = -1.0 if is_bid else 1.0
+    side = BookSide(is_bid=is_bid, max_levels=8)
+    side.replace([(100.0, 1.0)], whole=True)
+    for number in range(1, 9):
+        side.update([(100.0 + outward * number, 1.0)])
+        assert (side.whole, side.volume(50)) == (True, number + 1.0)
+    side.update([(100.0 + outward * 9, 1.0)])
+    worst = 100.0 + outward * 7
+    assert (side.whole, len(side), side.volume(50), side.volume(8)) == (False, 8, None, 8.0)
+    assert (side.low, side.high) == ((worst, inf) if is_bid else (-inf, worst))
+    assert (side.knows(worst, worst), side.knows(worst + outward, worst + outward)) == (True, False)
+    side.update([(100.0 + outward * 8, 5.0), (100.0, 0.0)])  # what was forgotten comes no more
+    assert (side.whole, len(side), side.volume(8), side.volume(7)) == (False, 7, None, 7.0)

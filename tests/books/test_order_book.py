@@ -44,6 +44,65 @@ def test_the_price_to_fill_a_volume(side: Side, volume: float, fill: Fill) -> No
     assert made().fill(side, volume) == fill
 
 
+@pytest.mark.parametrize(
+    ("side", "volume", "fill"),
+    [
+        ("sell", 0.8, Fill(0.8, (99.0 * 0.1 + 98.0 * 0.7) / 0.8, 98.0, 0.0)),
+        ("buy", 0.8, Fill(0.8, (100.0 * 0.1 + 101.0 * 0.7) / 0.8, 101.0, 0.0)),
+        ("buy", 1e15, Fill(0.8, (100.0 * 0.1 + 101.0 * 0.7) / 0.8, 101.0, 1e15 - 0.8)),
+        ("buy", 5e-324, Fill(5e-324, 100.0, 100.0, 0.0)),
+    ],
+)
+def test_the_price_to_fill_a_volume_is_not_wrong_by_rounding(side: Side, volume: float, fill: Fill) -> None:
+    book = made([(99.0, 0.1), (98.0, 0.7), (97.0, 5.0)], [(100.0, 0.1), (101.0, 0.7)], whole=True)
+    found = book.fill(side, volume)
+    assert (found.worst, found.unfilled) == (fill.worst, fill.unfilled)
+    assert found.filled == (volume if not fill.unfilled else pytest.approx(fill.filled, rel=1e-15))
+    assert found.average == pytest.approx(fill.average, rel=1e-15)
+
+
+@pytest.mark.parametrize(("volume", "unfilled"), [(999.9, 0.0), (1000.0, 0.0), (1000.1, 0.1)])
+def test_the_rounding_of_many_small_sizes_does_not_add_up(volume: float, unfilled: float) -> None:
+    book = made(asks=[(float(price), 0.1) for price in range(1, 10001)], whole=True)
+    found = book.fill("buy", volume)
+    assert found.worst == min(10000.0, round(volume * 10))
+    assert found.unfilled == pytest.approx(unfilled, abs=1e-12 if unfilled else 0)
+    assert found.filled == pytest.approx(volume - unfilled, rel=1e-15)
+
+
+@examples(300)
+@given(
+    side=st.sampled_from(["buy", "sell"]),
+    sizes=st.lists(st.integers(1, 10**9), max_size=12),
+    exactly=st.integers(0, 12),
+    more=st.integers(0, 3) | st.integers(0, 10**24),
+    decimals=st.integers(0, 9),
+)
+def test_a_fill_is_that_of_the_decimal_numbers(
+    side: Side, sizes: list[int], exactly: int, more: int, decimals: int
+) -> None:
+    """The sizes and the volume are whole numbers of the smallest step, so the fill is known without any rounding."""
+    steps = max(1, sum(sizes[:exactly]) + more)
+    unit = 10**decimals
+    prices = [1000 + number if side == "buy" else 1000 - number for number in range(len(sizes))]
+    levels = [(float(price), size / unit) for price, size in zip(prices, sizes, strict=True)]
+    book = made([] if side == "buy" else levels, levels if side == "buy" else [], whole=True)
+    found = book.fill(side, steps / unit)
+    left, taken = steps, []
+    for price, size in zip(prices, sizes, strict=True):
+        if left:
+            taken.append((price, min(size, left)))
+            left -= taken[-1][1]
+    filled = steps - left
+    assert found.worst == (taken[-1][0] if taken else None)
+    assert (found.unfilled == 0) == (left == 0)
+    assert found.filled == (steps / unit if not left else pytest.approx(filled / unit, rel=1e-15))
+    assert found.unfilled == pytest.approx(left / unit, rel=1e-15, abs=steps / unit * 1e-15)
+    if found.average is not None:
+        assert found.average == pytest.approx(sum(price * size for price, size in taken) / filled, rel=1e-14)
+        assert min(prices[0], taken[-1][0]) <= found.average <= max(prices[0], taken[-1][0])
+
+
 @pytest.mark.parametrize("volume", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_volume_is_refused(volume: float) -> None:
     with pytest.raises(ValueError, match="finite number above 0"):

@@ -173,3 +173,9 @@ def test_balance_sheet_adds_up() -> None:
     stats = receiver.stats()
     assert (stats.published, stats.delivered, stats.lost) == ({"trade": 10}, {"trade": 3}, {"trade": 7})
     assert (stats.gaps, stats.messages, stats.bytes) == (2, 3, sum(map(len, messages)))
+
+
+def test_who_was_heard_is_known_by_messages_and_heartbeats_alike() -> None:
+    receiver = Receiver(["trade.moex.A"])
+    received(receiver, heartbeat(1, []), message(trades(1, symbol="B"), publisher="other"), b"nonsense")
+    assert receiver.heard == {"moex", "other"}

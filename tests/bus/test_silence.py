@@ -45,7 +45,7 @@ def own_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("zz\x1b", f"; no topic begins with 'zz': there are {', '.join(WORDS)}"),
         ("trade.allor.SBER", "; nobody publishes the venue 'allor': did you mean alor?"),
         ("trade.nyse.", "; nobody publishes the venue 'nyse': there are alor, moex"),
-        ("quote.alor.", "; alor has published no quote lately, but ticker, trade"),
+        ("quote.alor.", "; there have been no quote events of alor lately, only ticker, trade"),
         ("book.moex.tqbr.sbre", "; did you mean book.moex.TQBR.SBER?"),
         ("book.moex.SBER", "; did you mean book.moex.TQBR.SBER?"),
         ("book.moex.ZZZZZ", ""),
@@ -56,7 +56,7 @@ def own_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_topic_without_events_is_told_what_may_have_been_meant(topic: str, said: str) -> None:
     found = why_silent(["ipc:///x"], ["ipc:///x"], publishers=["alor"], topics=[topic], spoken=SPOKEN)
     shown = topic.replace("\x1b", "")
-    assert found == f"connected to alor, where nothing has been published on {shown}{said}"
+    assert found == f"connected to alor, where nothing has come on {shown} so far{said}"
 
 
 def test_what_is_said_is_bounded() -> None:
@@ -157,7 +157,7 @@ async def test_other_topics_and_heartbeats_end_no_silence_and_show_what_was_mean
                     await anext(subscription)
     (message,) = caplog.messages
     assert message == (
-        "nothing has come for 0.5 s: connected to alor, where nothing has been published on trade.alor.sber; "
+        "nothing has come for 0.5 s: connected to alor, where nothing has come on trade.alor.sber so far; "
         "did you mean trade.alor.SBER?"
     )
 

@@ -202,7 +202,7 @@ def test_the_end_of_a_publisher_is_seen_once_though_a_forked_process_has_a_copy_
             assert copies
         try:
             assert subscriber.drain(PATIENCE) == []  # the end
-            subscriber._timer.switch(False)
+            subscriber._redial.stop()
             assert not select.select([subscriber.fd], [], [], 0.05)[0]
         finally:
             for copy in copies:

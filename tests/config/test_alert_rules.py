@@ -38,6 +38,8 @@ def read(rule: str, channels: str = "securities, candles.M1", feeds: int = 3, ag
         ("kind: connection_down, symbols: [moex/0, 'moex:moex/0', bin/1, 'bin/*', 'alor:*']", {}),
         ("kind: stale, threshold: 9, symbols: [TQTF.LQDT, 'TQTF.*']", {"feeds": 4}),
         ("kind: wide_spread, threshold: 1, symbols: [BTCUSDT]", {}),
+        ("kind: not_live, states: [delayed], symbols: [TQBR.SBER]", {"feeds": 1, "channels": "candles.M1"}),
+        ("kind: stale", {"feeds": 1, "channels": "candles.M1"}),
         ("kind: crossed_book, symbols: ['moex:*']", {"channels": "orderbooks"}),
         (f"{VOLUME}, source: ticker", {"aggregator": "  aggregator:"}),
         (f"{VOLUME}, source: ticker, period_s: 7000", {"aggregator": "  aggregator: {periods: [60, 7000]}"}),
@@ -62,6 +64,12 @@ def test_a_rule_that_can_be_met_is_taken(rule: str, changes: dict[str, object]) 
         (f"{JUMP}, symbols: [tqtf.lqdt]", {"feeds": 4}, "no feed has the symbol 'tqtf.lqdt'"),
         ("kind: connection_down, symbols: [moex/1]", {}, "no feed has the connection 'moex/1': did you mean moex/0?"),
         ("kind: connection_down, symbols: [TQBR.SBER]", {}, "no feed has the connection 'TQBR.SBER'"),
+        ("kind: not_live, symbols: [TQBR.SBRE]", {}, "no feed has the symbol 'TQBR.SBRE': did you mean TQBR.SBER?"),
+        (
+            "kind: stale, threshold: 9",
+            {"feeds": 1, "channels": "candles.M1"},
+            "stale is judged by trade or quote or book or ticker, and no feed that it is about has a channel",
+        ),
         ("kind: large_trade, threshold: 9", {}, "large_trade is judged by trade, and no feed that it is about has a"),
         (
             "kind: wide_spread, threshold: 1",

@@ -31,7 +31,11 @@ from feedbus.errors import ConfigError
 from feedbus.venues.protocol import Limits, OpenAccount
 class Account(OpenAccount):
     class Options(Struct):
+        ABOUT_CHANNELS = dict(levels=("books", "orderbooks"), first=("books",))
+        NAMES_SYMBOLS = ("levels", "first")
         depth: int = 10
+        levels: int | dict[str, int] = 5
+        first: tuple[str, ...] = ()
     venue = {name!r}
     services = dict()
     limits = Limits(connections=99, subscriptions=999)

@@ -39,6 +39,8 @@ SYMBOLIC = {
     "budgets",
     "connects",
     "rest_weight",
+    "subscribes",
+    "messages",
     "actors",
     "telemetry",
     "boards",

@@ -1,5 +1,6 @@
-"""Binance's subscriptions against a venue that loses requests and answers, and refuses some: once it is in order again,
-it sends what is wanted and nothing else, and at no time was it asked more often than it allows."""
+"""Binance's subscriptions against a venue that loses requests and answers, refuses some, forgets streams and has others
+that nobody asked for: once it is in order again, it sends what is wanted and nothing else, and at no time was it asked
+more often than it allows."""
 
 from __future__ import annotations
 
@@ -88,13 +89,19 @@ pauses = st.sampled_from([0.0, 0.1, 0.4, 3.0, 9.9, 30.0, 1000.0])
 turns = st.lists(st.tuples(pauses, st.sampled_from(SYMBOLS)), max_size=16)
 
 
+strangers = st.sets(st.sampled_from([f"{symbol.lower()}@trade" for symbol in [*SYMBOLS, "XUSDT"]]))
+
+
 @examples(300)
-@given(turns, st.lists(st.sampled_from(FATES), max_size=12))
-def test_in_the_end_the_venue_sends_what_is_wanted(changes: list[tuple[float, str]], fates: list[str]) -> None:
+@given(turns, st.lists(st.sampled_from(FATES), max_size=12), strangers)
+def test_in_the_end_the_venue_sends_what_is_wanted(
+    changes: list[tuple[float, str]], fates: list[str], changed: set[str]
+) -> None:
     talk = Talk(SYMBOLS[:2], fates)
     for seconds, symbol in changes:
         talk.pass_time(seconds)
         talk.turn(symbol)
+    talk.venue.streams ^= changed
     talk.fates = []
     talk.pass_time(5000.0)
     assert not talk.closed

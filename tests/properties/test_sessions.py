@@ -15,7 +15,7 @@ from feedbus import venues
 from feedbus.errors import BadData, TimedOut, VenueError
 from feedbus.schema.events import MarketEvent
 from feedbus.testing.strategies import conversations, examples, mutated
-from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Ready
+from feedbus.venues.protocol import Effect, Fetch, FetchResponse, Ready, Resync, Subscription
 from tests.properties.talks import Talk, answering, body_of, samples, with_body
 
 VENUES = venues.names()
@@ -98,6 +98,29 @@ def test_what_was_given_up_is_not_heard_of_again_and_may_be_taken_up_again(name:
         talk.frame(frame)
     talk.sound(talk.session.unsubscribe(sample.SYMBOLS, talk.now))
     assert talk.session.instruments() == {}
+
+
+@pytest.mark.parametrize("name", VENUES)
+@examples(15)
+@given(data=st.data())
+def test_what_is_got_anew_touches_no_other_and_all_of_it_is_wanted_still(name: str, data: st.DataObject) -> None:
+    sample = samples(name)
+    talk = Talk(name)
+    for frame in data.draw(conversations(sample.FRAMES, tail=0)):
+        talk.frame(frame)
+    before = talk.session.instruments()
+    symbol = data.draw(st.sampled_from(sample.SYMBOLS))
+    chosen = [Subscription(channel, symbol) for channel in data.draw(st.sets(st.sampled_from(sample.CHANNELS)))]
+    effects = talk.sound(talk.session.resubscribe(chosen, "silent", talk.now))
+    anew = [effect for effect in effects if isinstance(effect, Resync)]
+    assert len(anew) == len(set(anew))
+    assert {effect.subscription for effect in anew} <= set(chosen)
+    after = talk.session.instruments()
+    assert sum(max(0, before[state] - after.get(state, 0)) for state in before) <= (1 if anew else 0)
+    for frame in data.draw(conversations(sample.FRAMES, sample.OTHERS)):
+        talk.frame(frame)
+    talk.pause(data.draw(PAUSES))
+    assert sum(talk.session.instruments().values()) == len(talk.wanted)
 
 
 @pytest.mark.parametrize("name", VENUES)

@@ -17,6 +17,7 @@ from feedbus.config import FeedConfig, ShardingConfig
 from feedbus.errors import ClosedByPeer, ConnectFailed
 from feedbus.feed.feed import Feed
 from feedbus.runtime.supervisor import Supervisor
+from feedbus.runtime.wall_clock import WallClock
 from feedbus.service import metric_table as metrics
 from feedbus.telemetry.loop_lag import LoopLag
 from feedbus.telemetry.series import CollectorRegistry
@@ -64,10 +65,9 @@ class Scene:
             [self.publisher],
             [self.actor],
             lambda: [self.supervisor],
-            lag=self.lag,
-            watchdog=self.watchdog,
-            log_lines=lambda: {"warning": 3},
-            log_lines_left_out=lambda: {"warning": 4},
+            metrics.ProcessFigures(
+                self.lag, WallClock(), self.watchdog, lambda: {"warning": 3}, lambda: {"warning": 4}
+            ),
         )
 
     def value(self, name: str, **labels: str) -> float | None:
@@ -153,7 +153,7 @@ async def test_bytes_and_the_sessions_own_counts_outlive_their_connection(
 
 async def test_the_delay_is_that_of_the_last_status(scene: Scene, autojump_clock: MockClock) -> None:
     assert scene.of_connection("delay_seconds", 0) is None
-    scene.feed.connectors[0].least_delay = 1_500_000_000
+    scene.feed.connectors[0].delay.least = 1_500_000_000
     await trio.sleep(5)
     assert scene.of_connection("delay_seconds", 0) == 1.5
 
@@ -250,7 +250,9 @@ async def test_the_documentation_has_exactly_these_series(scene: Scene, autojump
     scene.supervisor.crashes["moex"] = scene.supervisor.restarts["moex"] = 1
     server = Server("127.0.0.1", 0, scene.registry, list, list)
     server.answers["200"] = 1
-    scene.feed.connectors[0].delay = 1.5
+    scene.feed.connectors[0].delay.delay_ns = 1_500_000_000
+    for minute in range(60):
+        scene.feed.delays._figures.model.add(20_000_000, 1_000_000, 60.0 * minute)
     scene.actor._past_counts["trades"] = 1
     rows = []
     for name, family in families(scene.registry).items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedbus.schema.events import BookSnapshot, Level, Side, Trade
+from feedbus.schema.events import BookSnapshot, Level, Side, Status, Trade
 from feedbus.table.connection_table import SECOND
 from feedbus.table.ladder import MAX_TRADES, Ladder, LadderPicture
 
@@ -30,12 +30,13 @@ def pictured(
     percent: float | None = None,
     sequence: int | None = None,
 ) -> LadderPicture:
-    """The ladder of this book and these trades, which came a second apart."""
+    """The ladder of this book, which is live, and these trades, which came a second apart."""
     made = Ladder(venue, "BTCUSDT")
     tape = [
         Trade(venue, "BTCUSDT", NOW + at * SECOND, NOW, price, size, side, None)
         for at, (price, size, side) in enumerate(trades)
     ]
     book = BookSnapshot(venue, "BTCUSDT", NOW, NOW, bids, asks, sequence, whole, whole)
-    made.apply(Header(), [book, *tape], NOW, NOW)
+    live = Status(venue, "BTCUSDT", 0, NOW, "live", "", 0, 1, "book")
+    made.apply(Header(), [book, live, *tape], NOW, NOW)
     return made.picture(NOW, count, percent, MAX_TRADES)

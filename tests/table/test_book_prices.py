@@ -86,7 +86,8 @@ QUOTE = Quote(VENUE, SYMBOL, 1, 2, 8.0, 1.0, 9.0, 1.0, None)
         ([picture(), status("stale"), delta(6, (10.5, 1.0)), status("live")], (10.5, 11.0)),
         ([picture(), status("stale"), QUOTE, status("live")], (10.0, 11.0)),
         ([status("stale"), picture()], NONE),
-        ([status("stale"), status("resyncing"), picture()], (10.0, 11.0)),
+        ([status("stale"), status("resyncing"), picture()], NONE),
+        ([status("resyncing"), picture(), status("live")], (10.0, 11.0)),
         ([status("stale", "B"), gap(), picture()], (10.0, 11.0)),
     ],
 )
@@ -109,15 +110,19 @@ def test_a_status_is_no_update_and_makes_no_row() -> None:
     assert (snapshot.updates, snapshot.gaps, [(row.updates, row.age_ns) for row in snapshot.rows]) == (3, 1, [(3, 95)])
 
 
-@pytest.mark.parametrize(("state", "best"), [("live", (10.0, 11.0)), ("stale", NONE)])
-def test_only_a_state_that_matters_takes_a_place(
-    state: TrustState, best: tuple[float | None, float | None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_status_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedbus.table.market_table.MAX_INSTRUMENTS", 1)
     table = MarketTable(0)
-    for event in (status(state, "B"), picture(), delta(6)):
+    for event in (status("stale", "B"), picture(), delta(6)):
         table.add(event, PUBLISHER, 1)
-    assert best_of(table) == best
+    assert best_of(table) == (10.0, 11.0)
+
+
+def test_a_picture_that_shows_less_of_the_same_book_takes_no_price_away() -> None:
+    table = MarketTable(0)
+    table.add(picture(), PUBLISHER, 1)
+    table.add(BookSnapshot(VENUE, SYMBOL, 1, 2, [], [], 5), PUBLISHER, 2)
+    assert best_of(table) == (10.0, 11.0)
 
 
 def test_a_book_of_another_publisher_is_lost_by_its_gap() -> None:
@@ -126,8 +131,12 @@ def test_a_book_of_another_publisher_is_lost_by_its_gap() -> None:
     table.add(picture(10.5), "q", 2)
     table.add(gap(), PUBLISHER, 3)
     assert best_of(table) == (10.5, 11.0)
-    table.add(delta(6), PUBLISHER, 4)
-    table.add(gap("", "q"), "q", 4)
-    assert best_of(table) == (10.5, 11.0)  # the newest of it was another publisher's
-    table.add(gap(f"book.{VENUE}.{SYMBOL}"), "q", 5)
+    table.add(delta(5), PUBLISHER, 4)
+    table.add(gap(), PUBLISHER, 4)
+    assert best_of(table) == (10.5, 11.0)  # it said nothing new
+    table.add(delta(6), PUBLISHER, 5)
+    table.add(gap(), PUBLISHER, 5)
+    assert best_of(table) == NONE  # it has changed the book
+    table.add(picture(10.5), "q", 6)
+    table.add(gap(f"book.{VENUE}.{SYMBOL}"), "q", 7)
     assert best_of(table) == NONE

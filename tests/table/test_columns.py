@@ -17,6 +17,7 @@ from feedbus.table.columns import (
     price_text,
     share_text,
     short_volume_text,
+    silence_text,
     span_text,
     volume_text,
     vwap_decimals,
@@ -153,3 +154,9 @@ def test_what_bars_have_said_has_its_column_after_those_of_the_day() -> None:
 def test_every_sort_has_its_column() -> None:
     for clock in (False, True):
         assert {column.sort for column in columns_of(None, clock=clock)} - {None} == set(SORTS.values())
+
+
+def test_silent_publishers_are_named_and_many_are_counted() -> None:
+    assert silence_text({"moex": 61.0}) == "nothing has come from the publisher moex for 1 min"
+    many = {f"p{number}": 3.5 for number in range(5)}
+    assert silence_text(many) == "nothing has come from the publishers p0 for 3 s, p1 for 3 s, p2 for 3 s and 2 more"

@@ -159,3 +159,14 @@ def test_folded_ranges_say_exactly_the_numbers_that_were_given(numbers: set[int]
         first, _, last = text.removeprefix("moex/").partition("-")
         told.extend(range(int(first), int(last or first) + 1))
     assert told == sorted(numbers)
+
+
+def test_connections_of_a_publisher_that_says_nothing_are_silent_at_once() -> None:
+    made = ConnectionTable()
+    made.add(status("moex/0", at=NOW - SECOND), "moex")
+    made.add(status("alor/0", at=NOW - SECOND, up=1, wanted=3), "alor")
+    view = made.view(NOW, {"moex": 3.0})
+    assert (view.up, view.wanted) == (1, 5)
+    assert [connection.silent_s for connection in view.connections] == [1, None]
+    assert made.view(NOW, {"moex", "alor"}).up is None
+    assert made.view(NOW).up == 3

@@ -20,7 +20,7 @@ from feedbus.schema.events import (
     Trade,
     TrustState,
 )
-from feedbus.table.connection_table import SECOND, SILENT_AFTER
+from feedbus.table.connection_table import SECOND
 from feedbus.table.ladder import MAX_TRADES, Ladder, LadderPicture, LadderSide, TapeRow
 
 NOW = 1_000_000 * SECOND
@@ -70,6 +70,9 @@ def trade(price: float, size: float = 1.0, at: int = WALL) -> Trade:
 
 def lost(topic: str = "") -> Gap:
     return Gap(topic, "binance", 1, 1, 2, "lost")
+
+
+SILENT = Gap("", "binance", 1, None, None, "silent")
 
 
 def picture(of: Ladder, now: int = NOW, count: int = 10, percent: float | None = None) -> LadderPicture:
@@ -162,32 +165,22 @@ def test_shown_and_further_levels_are_all_that_are_known(
         ([book(), lost()], "gap"),
         ([book(), lost("trade.binance.BTCUSDT")], ""),
         ([book(), lost(), book()], ""),
+        ([book(), status("live"), lost(), book()], "gap"),
+        ([book(), status("live"), lost(), book(), status("live")], ""),
+        ([book(), SILENT], "publisher silent"),
+        ([book(), status("live"), SILENT, book()], "publisher silent"),
+        ([book(), status("live"), SILENT, status("quiet")], ""),
+        ([status("resyncing"), SILENT], "publisher silent"),
         ([book(), delta(9, 9, (99.0, 1.0))], "hole"),
         ([book(), status("resyncing")], "resyncing"),
         ([book(), status("stale")], "stale"),
         ([book(), status("stale"), status("live")], ""),
         ([book(), status("gapped", "trade")], ""),
-        ([feed("waiting", up=0)], "no connection"),
-        ([book(), feed()], ""),
-        ([book(), feed("waiting", up=0)], "no connection"),
-        ([book(), feed("waiting", up=0), feed()], "feed was away"),
-        ([book(), feed("waiting", up=0), status("gapped")], "gapped"),
+        ([book(), feed("waiting", up=0)], ""),
     ],
 )
 def test_a_book_is_right_only_while_nothing_speaks_against_it(events: list[MarketData | Gap], trouble: str) -> None:
     assert picture(ladder(*events)).trouble == trouble
-
-
-def test_a_book_whose_feed_was_away_or_silent_is_right_again_with_its_next_picture() -> None:
-    followed = ladder(book(), feed())
-    assert followed.trouble(NOW + SILENT_AFTER) == ""
-    after = NOW + SILENT_AFTER + SECOND
-    assert picture(followed, after).trouble == "feed silent"
-    assert picture(followed, after).why == "binance/0: no word for 16 s"
-    ladder(feed(), of=followed, now=after + SECOND)
-    assert picture(followed, after + SECOND).trouble == "feed was away"
-    ladder(book(), of=followed, now=after + 2 * SECOND)
-    assert picture(followed, after + 2 * SECOND).trouble == ""
 
 
 def test_what_was_lost_is_still_shown_but_without_a_mid() -> None:
@@ -200,15 +193,18 @@ def test_what_was_lost_is_still_shown_but_without_a_mid() -> None:
     assert after.gaps == 1
 
 
-def test_the_worse_word_of_two_is_shown() -> None:
-    shown = picture(ladder(book(), status("delayed", "", "late"), status("live")))
+def test_what_is_said_of_the_book_is_shown() -> None:
+    shown = picture(ladder(book(), status("live", ""), status("delayed", reason="late"), status("gapped", "trade")))
     assert (shown.state, shown.reason, shown.trouble) == ("delayed", "late", "")
-    assert picture(ladder(book())).state == ""
+    shown = picture(ladder(book()))
+    assert (shown.state, shown.reason, shown.since, shown.trouble) == ("resyncing", "unheard", 0, "")
 
 
-def test_the_connections_that_are_away_say_why() -> None:
-    shown = picture(ladder(book(), feed("waiting", up=0)))
+def test_the_connections_that_are_away_say_why_a_book_is_got_anew() -> None:
+    shown = picture(ladder(book(), status("resyncing", reason="connecting"), feed("waiting", up=0)))
     assert (shown.up, shown.wanted, shown.why) == (0, 1, "binance/0 waiting: no route")
+    shown = picture(ladder(book(), status("gapped"), feed("waiting", up=0)))
+    assert (shown.up, shown.why) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -220,6 +216,8 @@ def test_the_connections_that_are_away_say_why() -> None:
         ([book(lag=3_600 * SECOND)], None),
         ([book(lag=61 * SECOND), feed("delayed", delay=900.0)], 900.0),
         ([book(), feed("delayed")], 0.0),
+        ([book(lag=61 * SECOND), feed()], 61.0),
+        ([book(lag=61 * SECOND), feed(delay=1.0)], None),  # it knows that its clock was set
     ],
 )
 def test_late_data_is_said_to_be_late(events: list[MarketData], delay: float | None) -> None:
@@ -301,3 +299,26 @@ def test_what_a_size_stands_for_is_known_where_it_is_in_base_units_or_the_lot_is
     assert (shown.lot, shown.currency) == (10.0, "RUB")
     bond = msgspec.structs.replace(instrument(lot=1.0), currency=None)
     assert picture(ladder(bond, of=Ladder("moex", "TQBR.SBER"))).lot is None, "a price in per cent isn't money"
+
+
+def test_a_silent_publisher_is_the_first_reason_and_its_connections_do_not_count_as_up() -> None:
+    made = ladder(book(), status("resyncing", reason="connecting"), feed())
+    shown = made.picture(NOW, 10, silent_s=2.4)
+    assert (shown.trouble, shown.up, shown.wanted) == ("resyncing", 1, 1)
+    ladder(SILENT, of=made)
+    shown = made.picture(NOW, 10, silent_s=2.6)
+    assert (shown.trouble, shown.publisher, shown.silent_s) == ("publisher silent", "binance", 2.6)
+    assert (shown.up, shown.wanted) == (None, 1)
+    assert shown.top == (None, None, None, None)
+    assert (shown.state, shown.reason, shown.since) == ("resyncing", "publisher_silent", WALL)
+
+
+def test_the_publisher_of_a_book_is_who_says_something_of_the_book() -> None:
+    assert ladder(trade(1.0), feed()).publisher == ""
+    for event in (book(), delta(1, 2), status("resyncing")):
+        assert ladder(event).publisher == "binance"
+
+
+def test_since_when_a_state_is_said_to_be_is_in_the_picture() -> None:
+    made = ladder(Status(V, S, 0, WALL, "gapped", "audit", 42, 1, "book"))
+    assert (picture(made).since, picture(ladder()).since) == (42, 0)

@@ -22,6 +22,7 @@ from tests.table.ladders import Header
 
 V, S = "binance", "BTCUSDT"
 Message = tuple[float, list[MarketData | Gap]]
+SILENT = Gap("", Header.publisher, 1, None, None, "silent")
 
 
 class FakeMessages:
@@ -30,6 +31,7 @@ class FakeMessages:
     def __init__(self, *messages: Message) -> None:
         self._messages = iter(messages)
         self._start = 0.0
+        self.silent_from = self.speaks_from = math.inf
         self.asked: list[Sequence[str] | None] = []
 
     def messages(self) -> FakeMessages:
@@ -47,6 +49,16 @@ class FakeMessages:
     def why_silent(self, topics: Sequence[str] | None = None) -> str:
         self.asked.append(topics)
         return "nobody listens at ipc:///x"
+
+    def why_away(self) -> str:
+        return "nobody listens at ipc:///y"
+
+    def silent_for(self, publisher: str) -> float | None:
+        """It says nothing while `silent_from` lies behind and `speaks_from` ahead."""
+        now = trio.current_time() - self._start
+        if publisher != Header.publisher:
+            return None
+        return max(0.0, now - self.silent_from) if now < self.speaks_from else 0.0
 
 
 def book(levels: int = 1, best: float = 100.0) -> BookSnapshot:
@@ -113,6 +125,39 @@ async def test_a_screen_on_which_nothing_of_the_book_comes_says_why(autojump_clo
     assert subscription.asked == [["book.binance.BTCUSDT"]]
 
 
+@pytest.mark.parametrize("console", [pipe(), screen()], ids=["pipe", "terminal"])
+async def test_a_book_whose_publisher_is_silent_is_not_live_until_it_speaks_again(
+    autojump_clock: MockClock, console: Console
+) -> None:
+    live = Status(V, S, 0, 1, "live", "", 0, 1, "book")
+    subscription = FakeMessages((0.5, [book(), live]), (3.5, [SILENT]), (7.0, [live]))
+    subscription.silent_from, subscription.speaks_from = 1.0, 7.0
+    drawings = await shown(subscription, console, 7.9)
+    wrong = ["NOT LIVE" in drawing for drawing in drawings]
+    first, last = wrong.index(True), len(wrong) - wrong[::-1].index(True)
+    assert all(wrong[first:last])
+    assert last - first in (3, 4, 5), "once a second from 3.5 s to 7 s"
+    assert last < len(wrong)
+    for at, drawing in enumerate(drawings):
+        for words in ("nothing has come from the publisher binance", "nobody listens at ipc:///y"):
+            assert (words in drawing) == wrong[at]
+    assert "binance for 5 s" in drawings[last - 1]
+
+
+async def test_what_a_silent_publisher_said_last_is_not_the_reason(autojump_clock: MockClock) -> None:
+    status = Status(V, S, 0, 1, "resyncing", "connecting", 0, 1, "book")
+    subscription = FakeMessages((0.5, [book(), status]), (3.5, [SILENT]))
+    subscription.silent_from = 1.0
+    drawings = await shown(subscription, screen(), 5.5)
+    assert "getting the book anew" in drawings[2]
+    assert "getting the book anew" not in drawings[-1]
+    assert "nothing has come from the publisher binance" in drawings[-1]
+    subscription = FakeMessages((0.5, [status]), (3.5, [SILENT]))
+    subscription.silent_from = 1.0
+    with pytest.raises(BusError, match="within 10 s: nothing has come from the publisher binance for 9 s: nobody li"):
+        await show_once(subscription, Ladder(V, S), Asked(), console=pipe())
+
+
 async def test_without_a_terminal_a_picture_comes_each_second_once_there_is_a_book(autojump_clock: MockClock) -> None:
     console = pipe()
     drawings = await shown(FakeMessages((0.5, [book(50)]), (2.5, [Gap("", "binance", 1, 1, 1, "lost")])), console, 3.5)
@@ -121,7 +166,7 @@ async def test_without_a_terminal_a_picture_comes_each_second_once_there_is_a_bo
     assert drawings[0].endswith("\n\n")
     assert drawings[2].splitlines() == [
         "NOT LIVE  age  0.0 s  bus gaps 1",
-        "messages were lost on the bus; the next full picture is waited for",
+        "messages were lost on the bus; the next full picture or word is waited for",
         "",
     ]
     assert "\x1b" not in output(console)
@@ -148,7 +193,7 @@ async def test_a_single_picture_is_printed_as_soon_as_there_is_a_book(
     await show_once(FakeMessages((0.5, [trade()]), (4.0, [book()])), Ladder(V, S), Asked(), console=console)
     assert trio.current_time() - began == 4.0
     lines = output(console).splitlines()
-    assert lines[0].startswith("binance BTCUSDT  no status  age")
+    assert lines[0].startswith("binance BTCUSDT  not said to be live  age")
     assert lines[-1].startswith("no more is known; 1 bids down to 100")
     assert len(lines) == 7
     assert ENTER_SCREEN not in output(console)
@@ -168,7 +213,7 @@ async def test_a_single_picture_has_the_levels_that_were_asked_for(autojump_cloc
         ([BookDelta(V, S, 1, 1, [], [], 3, 4)], "no full picture of the book has come yet"),
         (
             [Status(V, S, 0, 1, "resyncing", "connecting", 0, 1, "book")],
-            "the publisher is getting the book anew: its connection is away",
+            "the publisher has said that it is getting the book anew: its connection is away",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def plain(shown: LadderPicture, width: int) -> list[str]:
 def test_a_screen_of_80_columns_looks_as_designed() -> None:
     shown = pictured(trades=TAPE, sequence=42)
     assert drawn(shown, 80, 16, foot="q quits  ipc:///x") == [
-        "binance BTCUSDT  no status  age  0.0 s  update 42",
+        "binance BTCUSDT  live  age  0.0 s  update 42",
         " Price   Size                                Total   Time            Price  Size",
         "                                                   │ 13:46:42.000   100.25  1.00",
         "                                                   │ 13:46:41.000 ▲ 100.50 12.00",
@@ -98,7 +98,7 @@ def test_the_middle_and_the_header_leave_parts_out_but_cut_none() -> None:
     shown = pictured(sequence=42)
     assert plain(shown, 52)[6] == "─ spread 0.5 49.9 bp  mid 100.25  micro 100.125 ────"
     assert plain(shown, 46)[6] == "─ spread 0.5 49.9 bp  mid 100.25 ─────────────"
-    assert plain(shown, 48)[0] == "binance BTCUSDT  no status  age  0.0 s"
+    assert plain(shown, 37)[0] == "binance BTCUSDT  live  age  0.0 s"
 
 
 def test_the_middle_stays_in_its_line_and_columns_keep_what_they_have_needed() -> None:
@@ -119,7 +119,7 @@ def test_the_middle_stays_in_its_line_and_columns_keep_what_they_have_needed() -
 def test_a_book_that_is_not_right_has_no_colour_and_says_why() -> None:
     shown = replace(pictured(trades=TAPE), trouble="gap", top=(None, None, None, None))
     lines = render(shown, 80, 24, LadderWidths()).lines
-    assert "─ messages were lost on the bus; the next full picture is waited for ─" in lines[12].plain
+    assert "─ messages were lost on the bus; the next full picture or word is waited for ─" in lines[12].plain
     ladder_styles = {
         str(span.style)
         for at, line in enumerate(lines[2:-1], 2)
@@ -129,7 +129,7 @@ def test_a_book_that_is_not_right_has_no_colour_and_says_why() -> None:
     assert ladder_styles == {"dim"}
     assert plain(shown, 80) == [
         "binance BTCUSDT  NOT LIVE  age  0.0 s",
-        "messages were lost on the bus; the next full picture is waited for",
+        "messages were lost on the bus; the next full picture or word is waited for",
     ]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from msgspec.structs import replace
 
 from feedbus.books.books import NoBook
-from feedbus.schema.events import Level, TrustState
+from feedbus.schema.events import TRUST_REASONS, UNUSABLE_STATES, Level, TrustState
+from feedbus.table.columns import clock_text
 from feedbus.table.connection_table import SECOND
-from feedbus.table.ladder import LadderPicture, LadderSide, Trouble
+from feedbus.table.ladder import LadderPicture, LadderSide
 from feedbus.table.ladder_words import (
+    OUR_OWN,
     STATE_STYLES,
     TROUBLES,
     edge_text,
@@ -20,7 +24,7 @@ from feedbus.table.ladder_words import (
     trouble_text,
 )
 from feedbus.table.ladder_words import missing_text as missing
-from tests.table.ladders import pictured
+from tests.table.ladders import NOW, pictured
 
 
 def said(shown: LadderPicture) -> str:
@@ -29,7 +33,9 @@ def said(shown: LadderPicture) -> str:
 
 def test_the_header_says_what_the_data_is_worth() -> None:
     shown = pictured(sequence=42)
-    assert plain_parts(header(shown)) == "binance BTCUSDT  no status  age  0.0 s  update 42"
+    assert plain_parts(header(shown)) == "binance BTCUSDT  live  age  0.0 s  update 42"
+    unheard = replace(shown, state="resyncing", reason="unheard")
+    assert header(unheard)[1] == ("not said to be live", "yellow")
     told = replace(shown, state="live", delay_s=900.0, up=3, wanted=4, gaps=2, age_ns=75 * SECOND)
     assert header(told) == [
         ("binance BTCUSDT", "bold"),
@@ -55,18 +61,32 @@ def test_a_book_that_is_not_right_is_never_called_live() -> None:
 
 
 def test_every_trouble_and_state_has_words() -> None:
-    # typing.get_args of a union of Literals is flat.
-    reasons = set(Trouble.__args__) | set(NoBook.__args__)  # type: ignore[attr-defined]
-    assert {reason for reason in reasons if reason} == set(TROUBLES)
-    usable = set(TrustState.__args__) - set(TROUBLES)  # type: ignore[attr-defined]
-    assert usable == set(STATE_STYLES)
+    assert set(get_args(NoBook)) - {""} == set(TROUBLES)
+    assert set(get_args(TrustState)) - UNUSABLE_STATES == set(STATE_STYLES)
+    assert set(TRUST_REASONS) >= OUR_OWN
+
+
+def test_a_silent_publisher_is_named_with_its_silence() -> None:
+    shown = replace(pictured(), trouble="publisher silent", publisher="bin\nance", silent_s=7.9)
+    assert said(shown) == "nothing has come from the publisher bin?ance for 7 s"
+    assert header(shown)[1] == ("NOT LIVE", "bold white on red")
+    for silent_s in (None, 0.1):  # it speaks again, and has said nothing of the book yet
+        assert said(replace(shown, silent_s=silent_s)) == TROUBLES["publisher silent"]
 
 
 def test_the_reason_of_a_status_is_said_with_the_state_that_it_is_about() -> None:
     shown = replace(pictured(), trouble="resyncing", state="resyncing", reason="connecting")
-    assert said(shown) == "the publisher is getting the book anew: its connection is away"
+    assert said(shown) == "the publisher has said that it is getting the book anew: its connection is away"
+    at = NOW + 7 * SECOND
+    since = clock_text(at)[:8]
+    told = replace(shown, reason="hole", since=at)
+    assert said(told) == f"the publisher has said since {since} that it is getting the book anew: updates are missing"
+    assert said(replace(told, trouble="stale", state="stale", reason="")) == (
+        f"the publisher has said since {since} that the book has been silent for longer than it ever is"
+    )
     assert trouble_text(replace(shown, reason="new\nreason")).endswith(": new?reason")
     assert trouble_text(replace(shown, trouble="gap")) == TROUBLES["gap"]
+    assert trouble_text(replace(shown, reason="lost")) == TROUBLES["resyncing"], "nobody has said so"
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,10 @@ from feedbus.schema.events import (
     Instrument,
     Level,
     Quote,
+    Status,
     Ticker,
     Trade,
+    TrustState,
 )
 from feedbus.table import market_table
 from feedbus.table.alert_table import AlertView
@@ -122,6 +124,13 @@ def row(*events: Event) -> RowView:
 def test_prices_are_the_newest_known(events: list[Event], bid_ask_last: tuple[float | None, ...]) -> None:
     shown = row(*events)
     assert (shown.bid, shown.ask, shown.last) == bid_ask_last
+
+
+def test_a_trade_that_comes_late_is_no_last_price_but_counts() -> None:
+    first, late, newest = (Trade("moex", "SBER", ts, NOW, ts + 0.5, 1.0, None, None) for ts in (5, 4, 6))
+    shown = row(first, late)
+    assert (shown.last, shown.updates) == (5.5, 2)
+    assert row(first, late, newest).last == 6.5
 
 
 def test_volume_and_status_are_the_tickers() -> None:
@@ -348,6 +357,12 @@ MINUTE = 60 * SECOND
         ([feed("delayed", 901.0), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 901.0}),
         ([feed("delayed", None), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 840.0}),
         ([feed("online", 1.0)], {}),
+        # it knows that its clock was set forward, and that the data is on time
+        ([feed("online", 1.0), book(1.0, 2.0, lag=14 * MINUTE)], {}),
+        ([feed("online", 1.0), feed("online", None), book(1.0, 2.0, lag=14 * MINUTE)], {}),
+        ([feed("online", None), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 840.0}),
+        ([feed("online", 1.0, NOW - 20 * SECOND), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 840.0}),
+        ([feed("waiting", None), book(1.0, 2.0, lag=14 * MINUTE)], {"moex": 840.0}),
     ],
 )
 def test_delayed_is_when_a_connection_says_so_or_all_events_lag(events: list[Event], delays: dict[str, float]) -> None:
@@ -394,3 +409,43 @@ def test_the_decimals_are_the_instrument_s_as_soon_as_it_has_said_them() -> None
         assert look(made).rows[0].decimals == shown
         assert made.totals(1)[0].decimals == shown
     assert (look(made).updates, look(made).with_data) == (1, 1), "an instrument is no update"
+
+
+def test_a_row_is_as_its_worst_word_and_what_was_missed_counts() -> None:
+    table = MarketTable(NOW)
+
+    def trusted() -> tuple[str, str, int, int]:
+        shown = table.snapshot(NOW, 10)
+        (row,) = shown.rows
+        return row.trusted.state, row.trusted.reason, shown.live, shown.unusable
+
+    def said(state: TrustState, word: str) -> None:
+        table.add(Status("moex", "SBER", 0, NOW, state, "" if state == "live" else "hole", 1, 1, word), "moex", NOW)
+
+    table.add(trade(1.0), "moex", NOW)
+    assert trusted() == ("resyncing", "unheard", 0, 0)
+    said("live", "trade")
+    assert trusted() == ("live", "", 1, 0)
+    said("gapped", "book")
+    assert trusted() == ("gapped", "hole", 0, 1)
+    said("quiet", "book")
+    assert trusted() == ("quiet", "hole", 0, 0)
+    said("live", "book")
+    table.add(Gap("trade.moex.SBER", "moex", 1, 2, 2, "lost"), "moex", NOW)
+    assert trusted() == ("resyncing", "lost", 0, 1)
+    table.add(trade(1.0), "moex", NOW)
+    assert trusted() == ("live", "", 1, 0)
+    table.add(Gap("", "moex", 1, None, None, "silent"), "moex", NOW)
+    table.add(trade(1.0), "moex", NOW)
+    assert trusted() == ("resyncing", "publisher_silent", 0, 1)
+    for word in ("trade", "book"):
+        said("live", word)
+    assert trusted() == ("live", "", 1, 0)
+
+
+def test_publishers_that_say_nothing_are_told_of_until_they_speak() -> None:
+    table = MarketTable(NOW)
+    table.tick(NOW, {"moex": 3.0, "aggregator": 4.0})
+    assert table.snapshot(NOW, 10).silent == {"moex": 3.0, "aggregator": 4.0}
+    table.tick(NOW)
+    assert table.snapshot(NOW, 10).silent == {}

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
+from rich.text import Text
 
 from feedbus.schema.events import (
+    UPDATES,
     Alert,
     Bar,
     BookDelta,
@@ -23,10 +25,12 @@ from feedbus.schema.events import (
     FeedStatus,
     Gap,
     Level,
+    MarketEvent,
     Quote,
     Status,
     Ticker,
     Trade,
+    TrustState,
 )
 from feedbus.table.columns import span_text
 from feedbus.table.connection_table import SECOND
@@ -51,11 +55,18 @@ NOW = 1_000_000 * SECOND
 def snapshot(
     *events: Event, now: int = NOW, started: int = NOW, rows: int = 100, order: Order | None = None
 ) -> Snapshot:
+    """Of a table with these events, whose instruments are live."""
     table = MarketTable(started)
     for event in events:
         table.add(event)
+        if type(event) in UPDATES and isinstance(event, MarketEvent):
+            table.add(status("live", event.symbol, event.venue))
     table.tick(now)
     return table.snapshot(now, rows, order or Order())
+
+
+def status(state: TrustState, symbol: str, venue: str = "moex", reason: str = "", word: str = "") -> Status:
+    return Status(venue, symbol, 0, NOW, state, reason, NOW, 1, word)
 
 
 def ticker(symbol: str, venue: str = "moex", age: int = 0, lag: int = 0) -> Ticker:
@@ -109,7 +120,7 @@ def test_a_screen_of_80_columns_looks_as_designed() -> None:
         BookSnapshot("moex", "TQBR.VTBR", 0, NOW, [(0.07525, 1.0)], [], None),
         *(feed(f"moex/{i}", up=29, wanted=30) for i in range(30) if i != 12),
         feed("moex/12", "waiting", "no route to host", up=29, wanted=30),
-        Gap("book.moex.TQBR.SBER", "moex", 1, 5, 9, "lost"),
+        Gap("book.moex.TQBR.ROSN", "moex", 1, 5, 9, "lost"),
         started=NOW - 754 * SECOND,
     )
     assert drawn(shown, foot="ipc:///run/feedbus/bus") == [
@@ -123,6 +134,71 @@ def test_a_screen_of_80_columns_looks_as_designed() -> None:
         "TQBR.VTBR   0.07525        -        -        -       -        1  0.0 s -     ",
         "q quits  ? keys  ipc:///run/feedbus/bus",
     ]
+
+
+SAID: list[tuple[TrustState, str]] = [
+    ("unsubscribed", "refused"),
+    ("resyncing", "connecting"),
+    ("gapped", "audit"),
+    ("stale", "silent"),
+    ("delayed", "late"),
+    ("closed", "halted"),
+    ("quiet", "silent"),
+    ("live", ""),
+]
+
+
+def of_each_state() -> Snapshot:
+    """A row in each state, and one of which nobody has said anything."""
+    table = MarketTable(NOW)
+    for state, reason in SAID:
+        table.add(ticker(state))
+        table.add(status(state, state, reason=reason, word="ticker"))
+    table.add(ticker("zzz"))
+    return table.snapshot(NOW, 10, Order("instrument"))
+
+
+def test_an_instrument_that_is_not_live_never_looks_as_if_it_were() -> None:
+    shown = of_each_state()
+    looks = {}
+    for line, row in zip(screen_lines(shown, 200)[-10:-1], shown.rows, strict=True):
+        looks[row.symbol] = (
+            [line.plain[span.start : span.end].strip() for span in line.spans],
+            [str(span.style) for span in line.spans],
+        )
+    assert set(looks["live"][1]) == {"green"}
+    assert looks["live"][0] == ["0.0 s", "live"]
+    for symbol, (texts, styles) in looks.items():
+        colours = dict(zip(texts, styles, strict=True))
+        if symbol != "live":
+            word = texts[-2] if texts[-1] in ("T", "-") else texts[-1]
+            assert word.startswith("resyncing unheard" if symbol == "zzz" else symbol)
+            assert colours[word] != "green"
+            assert (colours.get("306.10"), colours.get("0.0 s")) == {
+                "quiet": (None, "green"),
+                "delayed": ("yellow", "yellow"),
+            }.get(symbol, ("dim", "dim"))
+    assert looks["zzz"][0][-2] == "resyncing unheard"
+    assert "resyncing connecting" in looks["resyncing"][0]
+    assert "live 1" in "".join(drawn(shown, 120))
+    plain = [line.partition("bid")[0].strip() for line in plain_lines(shown, 10)[-9:]]
+    assert plain == [
+        "moex closed  closed halted",
+        "moex delayed  delayed late",
+        "moex gapped  NOT LIVE gapped audit",
+        "moex live",
+        "moex quiet  quiet silent",
+        "moex resyncing  NOT LIVE resyncing connecting",
+        "moex stale  NOT LIVE stale silent",
+        "moex unsubscribed  NOT LIVE unsubscribed refused",
+        "moex zzz  NOT LIVE resyncing unheard",
+    ]
+
+
+def test_the_word_of_trust_has_room_on_a_narrow_screen() -> None:
+    for width, word in ((40, "resyncing connect…"), (60, "resyncing connecting"), (80, "resyncing connecting")):
+        (row,) = (line for line in drawn(of_each_state(), width) if line.startswith("resyncing"))
+        assert word in row.removeprefix("resyncing")
 
 
 def test_an_empty_table_says_so() -> None:
@@ -599,3 +675,38 @@ def test_the_final_statistics_are_aligned_and_plain_whatever_they_hold(totals: l
     assert all(line.isprintable() for line in lines)
     ends = {cell_len(line) - cell_len(total.source or "-") for line, total in zip(lines[1:], totals, strict=True)}
     assert len(ends) == 1
+
+
+def screen_lines(shown: Snapshot, width: int, away: str = "") -> list[Text]:
+    group = render(shown, width, 20, away=away)
+    return [line for line in group.renderables if isinstance(line, Text) and line.plain]
+
+
+def test_publishers_that_say_nothing_are_told_at_the_top() -> None:
+    table = MarketTable(NOW)
+    for symbol, venue in (("SBER", "moex"), ("ETHUSDT", "binance")):
+        table.add(ticker(symbol, venue), venue)
+        table.add(status("live", symbol, venue), venue)
+    table.add(feed("moex/0"), "moex")
+    usual = table.snapshot(NOW, 10)
+    table.add(Gap("", "moex", 1, None, None, "silent"), "moex")
+    table.tick(NOW, {"moex": 7.9})
+    silent = table.snapshot(NOW, 10)
+    for width in (60, 120):
+        lines = [line.plain for line in screen_lines(silent, width, "nobody listens at ipc:///x")]
+        assert lines[0].startswith("feedbus  NOT LIVE  connections ?/1")
+        assert lines[1].startswith("nothing has come from the publisher moex for 7 s: nobody li")
+        assert room_for_rows(silent, width, 20) == room_for_rows(usual, width, 20) - 1
+    for symbol, styles in (("SBER", {"dim", "red"}), ("ETHUSDT", {"green"})):
+        (row,) = (line for line in screen_lines(silent, 120) if symbol in line.plain)
+        assert {str(span.style) for span in row.spans} == styles
+        assert ("resyncing publisher silent" in row.plain) == (symbol == "SBER")
+    assert "NOT LIVE" not in "".join(drawn(usual, 120, 20))
+    plain = plain_lines(silent, 10, "nobody listens at ipc:///x")
+    assert plain[0].startswith("feedbus  NOT LIVE  ")
+    assert plain[1] == "nothing has come from the publisher moex for 7 s: nobody listens at ipc:///x"
+    assert plain[2] == "not online 1: moex/0 no word for 0.0 s"
+    assert [line.split("bid")[0].rstrip() for line in plain[3:]] == [
+        "  binance ETHUSDT",
+        "  moex SBER  NOT LIVE resyncing publisher silent",
+    ]

@@ -49,6 +49,7 @@ class FakeSubscription:
     def __init__(self, *batches: tuple[float, list[MarketData | Gap]], ends: bool = False) -> None:
         self._batches = batches
         self._ends = ends
+        self.silent: dict[str, float] = {}
 
     async def messages(self) -> AsyncIterator[tuple[Header, Sequence[MarketData | Gap]]]:
         start = trio.current_time()
@@ -60,6 +61,12 @@ class FakeSubscription:
 
     def why_silent(self, topics: Sequence[str] | None = None) -> str:
         return "nobody listens at ipc:///x"
+
+    def why_away(self) -> str:
+        return "nobody listens at ipc:///y"
+
+    def silent_for(self, publisher: str) -> float | None:
+        return self.silent.get(publisher)
 
 
 class BrokenSubscription(FakeSubscription):
@@ -307,3 +314,17 @@ def test_ctrl_c_ends_it_and_the_terminal_is_as_before(terminal: OnTerminal) -> N
     assert terminal.process.wait(10) != 0
     assert terminal.mode() == terminal.before
     assert LEAVE_SCREEN in terminal.seen
+
+
+@pytest.mark.parametrize("console", [screen(), pipe()], ids=["terminal", "pipe"])
+async def test_a_publisher_that_has_fallen_silent_is_told_of(autojump_clock: MockClock, console: Console) -> None:
+    live = Status("moex", "TQBR.SBER", 0, 1, "live", "", 1, 1, "trade")
+    subscription = FakeSubscription((0.5, [trade(), live]))
+    subscription.silent = {"moex": 2.5, "never shown": 9.0}
+    await run_monitor(subscription, console=console, keys=False, title="", seconds=5.5)
+    assert "NOT LIVE" not in output(console)
+    subscription.silent["moex"] = 2.6
+    await run_monitor(subscription, console=console, keys=False, title="", seconds=5.5)
+    last = output(console).rpartition("feedbus  ")[2]
+    assert last.startswith("NOT LIVE")
+    assert "nothing has come from the publisher moex for 2 s: nobody listens at ipc:///y" in last

@@ -129,7 +129,9 @@ async def test_a_ping_is_answered(autojump_clock: MockClock) -> None:
 
 
 async def test_a_flood_of_pings_gets_only_the_last_pongs(autojump_clock: MockClock) -> None:
-    async with connected(lockstep=True) as (connection, venue), trio.open_nursery() as nursery:
+    told: list[None] = []
+    options = DialOptions(control_sent=lambda: told.append(None))
+    async with connected(options, lockstep=True) as (connection, venue), trio.open_nursery() as nursery:
         pings = b"".join(frame(Opcode.PING, b"%d" % number) for number in range(1000))
         nursery.start_soon(venue.stream.send_all, pings + binary(b"x"))
         await connection.receive()
@@ -139,6 +141,7 @@ async def test_a_flood_of_pings_gets_only_the_last_pongs(autojump_clock: MockClo
         assert len(pongs) <= 2 * MAX_ANSWERS
         assert pongs == sorted(set(pongs))
         assert connection.pongs_skipped == 1000 - len(pongs)
+        assert len(told) == len(pongs), "those that weren't sent aren't counted"
 
 
 async def test_what_came_before_a_failure_is_received_first_in_however_many_turns(autojump_clock: MockClock) -> None:

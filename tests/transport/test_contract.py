@@ -183,6 +183,23 @@ async def test_a_ping_of_any_length_is_answered_by_its_own_payload(dial: Dial) -
         assert [await peer.heard(), await peer.heard()] == [Frame(PONG, b""), Frame(PONG, b"\xff" * 125)]
 
 
+async def test_each_ping_and_each_pong_of_ours_is_told_and_nothing_else(dial: Dial) -> None:
+    told: list[None] = []
+    options = DialOptions(
+        ping_interval=0.001, ping_timeout=PATIENCE, close_timeout=0.1, control_sent=lambda: told.append(None)
+    )
+    async with connected(dial, options) as (connection, peer):
+        ping = await peer.heard()
+        assert ping is not None
+        assert ping.opcode == PING
+        await connection.send([b"\x89\x8a", "text"])
+        await peer.say(frame(PING, b"1"), frame(PING, b"2"), frame(BINARY, b"x"))
+        await connection.receive()
+        heard = [await peer.heard() for _ in range(4)]
+        assert [each.opcode for each in heard if each is not None] == [BINARY, TEXT, PONG, PONG]
+        assert len(told) == 3
+
+
 BROKEN = {
     "opcode 3": (frame(3), 1002),
     "opcode 7, as a fragment": (frame(7, fin=False), 1002),

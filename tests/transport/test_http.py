@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 
 import httpx
@@ -231,6 +231,25 @@ async def test_too_many_requests_is_rate_limited(header: str, complaint: str, wa
     assert error.retry_after == wait
 
 
+@pytest.mark.parametrize(
+    ("answered", "error"),
+    [
+        (answer(b"", "429 Slow down", "X-Used: 7"), RateLimited),
+        (answer(b"", "418 Banned", "X-Used: 7"), RateLimited),
+        (answer(b"x" * 2000, "429 Slow down", "X-Used: 7", "Content-Encoding: gzip"), RateLimited),
+        (answer(b"x" * 2000, "500 Oh", "X-Used: 7"), BadData),
+        (answer(b"", "503 Oh", "X-Used: 7"), None),
+        (answer(b"", "200 OK", "X-Used: 7"), None),
+    ],
+)
+async def test_status_and_headers_are_heard_whatever_follows(answered: bytes, error: type[VenueError] | None) -> None:
+    heard: list[tuple[int, str]] = []
+    async with served(Script(answered)) as base, client(base, max_size=1000) as http:
+        with nullcontext() if error is None else pytest.raises(error):
+            await http.request("GET", "/", heard=lambda status, headers: heard.append((status, headers["x-used"])))
+    assert heard == [(int(answered[9:12]), "7")]
+
+
 async def test_no_server_is_connect_failed() -> None:
     async with served(Script()) as base:
         pass
@@ -347,7 +366,7 @@ async def test_other_tasks_run_while_a_body_of_many_tiny_parts_is_taken() -> Non
     async with httpx.AsyncClient(transport=TinyParts()) as http, trio.open_nursery() as nursery:
         nursery.start_soon(other)
         answered = await HttpClient(
-            http, "http://venue.example", answer_within=10.0, max_size=MAX_SIZE, show_paths=True, headers=()
+            http, "http://venue.example", answer_within=10.0, max_size=MAX_SIZE, show_paths=True
         ).get("/x")
         nursery.cancel_scope.cancel()
     assert answered == HttpResponse(200, b"x" * 10_000)

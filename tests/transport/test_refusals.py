@@ -56,8 +56,8 @@ def test_nonsense_is_no_time_and_raises_nothing(retry_after: str, date: str) -> 
     ("status", "retry_after", "text"),
     [
         (429, "", "venue: HTTP 429"),
-        (418, "", "venue: HTTP 418"),
-        (418, "600", "venue: HTTP 418, to be asked again in 10 min"),
+        (418, "", "venue: HTTP 418, a ban"),
+        (418, "600", "venue: HTTP 418, a ban, to be asked again in 10 min"),
         (503, "30", "venue: HTTP 503, to be asked again in 30 s"),
         (503, "", None),
         (500, "30", None),
@@ -67,6 +67,7 @@ def test_nonsense_is_no_time_and_raises_nothing(retry_after: str, date: str) -> 
 def test_which_answers_ask_us_to_come_later(status: int, retry_after: str, text: str | None) -> None:
     limited = rate_limited("venue", status, retry_after, "")
     assert (None if limited is None else str(limited)) == text
+    assert limited is None or limited.banned == (status == 418)
 
 
 def test_the_head_of_a_refused_handshake_is_read() -> None:
