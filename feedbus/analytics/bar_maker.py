@@ -15,12 +15,12 @@ import heapq
 from collections.abc import Callable, Collection, Mapping
 from math import inf
 
-from feedbus.analytics.bars import SECOND, BarSeries, BarState, Source
+from feedbus.analytics.bars import SECOND, BarState, Source
 from feedbus.analytics.day_changes import Change, DayChanges
-from feedbus.analytics.indicators import INDICATORS, IndicatorName, MovingAverage
 from feedbus.analytics.options import AggregateCounters, Options
 from feedbus.analytics.pacing import Pacer
-from feedbus.schema.events import Indicator, Instrument, MarketData, MarketEvent, Ticker, Trade
+from feedbus.analytics.published_series import PublishedSeries
+from feedbus.schema.events import Instrument, MarketData, MarketEvent, Ticker, Trade
 
 MAX_NUMBER = 1e100
 """A larger price or size is taken for garbage. Sums of products of numbers within the limit stay finite."""
@@ -43,24 +43,6 @@ ONE = "base units"
 """The unit of sizes whose lot is 1: price times size is an amount of money by itself."""
 
 TradingDay = Callable[[str], Callable[[int], int]]
-
-
-class PublishedSeries(BarSeries):
-    """A series of bars together with the indicators over their closes."""
-
-    __slots__ = ("end_scheduled", "indicator_bar", "indicator_close", "indicators")
-
-    def __init__(self, period_s: int, source: Source, options: Options) -> None:
-        super().__init__(period_s, source, max_empty=options.max_empty if options.empty else 0)
-        self.indicators: list[tuple[IndicatorName, MovingAverage]] = [
-            (of.name, INDICATORS[of.name](of.window)) for of in options.indicators
-        ]
-        self.indicator_bar: BarState | None = None
-        """The bar whose close the indicators took in last."""
-        self.indicator_close = 0.0
-        """That close. A correction of the bar with another close replaces it."""
-        self.end_scheduled = False
-        """Whether the end of its current period is among the scheduled ones of the BarMaker."""
 
 
 class InstrumentState:
@@ -333,7 +315,7 @@ class BarMaker:
                 if bar is series.bar or bar is series.closed:
                     self._pacer.mark_changed(instrument, now)
                 else:
-                    self._publish(series, bar)
+                    self._publish_final(series, bar)
 
     # Bars
 
@@ -383,31 +365,12 @@ class BarMaker:
         self._finished.clear()
 
     def _publish_final(self, series: PublishedSeries, bar: BarState) -> None:
-        """Publishes a final bar and the indicators over it. A corrected bar is published with indicators only if its
-        close is another one."""
+        """Publishes a final bar, and the indicators that are new or others because of it."""
         self._publish(series, bar)
         self._counters.bars_final += 1
-        is_correction = bar is series.indicator_bar
-        if is_correction and bar.close == series.indicator_close:
-            return
-        series.indicator_bar, series.indicator_close = bar, bar.close
-        event = bar.event
-        for name, indicator in series.indicators:
-            value = indicator.replace(bar.close) if is_correction else indicator.add(bar.close)
-            self._counters.indicators += 1
-            self._out.append(
-                Indicator(
-                    venue=event.venue,
-                    symbol=event.symbol,
-                    ts_event=event.ts_event,
-                    ts_recv=event.ts_recv,
-                    name=name,
-                    period_s=series.period_s,
-                    window=indicator.window,
-                    start=bar.start,
-                    value=value,
-                )
-            )
+        indicators = series.indicators(bar)
+        self._counters.indicators += len(indicators)
+        self._out += indicators
 
     def _publish(self, series: PublishedSeries, bar: BarState) -> None:
         self._counters.bars += 1

@@ -16,11 +16,17 @@ from typing import Literal, Protocol
 
 IndicatorName = Literal["sma", "ema"]
 
+WINDOWS_OF_EMA = 3
+"""Of so many windows the closes count in an exponential average. The weight of all before them together is
+(1 - 2 / (n + 1)) ** (3 * n), which is less than exp(-6), 0.25 %, for every n."""
+
 
 class MovingAverage(Protocol):
-    """One indicator of one instrument and period. `window` is the number of closes that it averages."""
+    """One indicator of one instrument and period. `window` is the number of closes that it averages, and `reach` the
+    number of closes that count in it: all that came before weigh nothing, or next to nothing."""
 
     window: int
+    reach: int
 
     def add(self, close: float) -> float | None:
         """Takes in the close of one more final bar and returns the new value; None while there are too few closes."""
@@ -33,10 +39,10 @@ class MovingAverage(Protocol):
 class Sma:
     """The mean of the last `window` closes. It is summed up anew each time, so that rounding errors don't add up."""
 
-    __slots__ = ("_closes", "window")
+    __slots__ = ("_closes", "reach", "window")
 
     def __init__(self, window: int) -> None:
-        self.window = window
+        self.window = self.reach = window
         self._closes: deque[float] = deque(maxlen=window)
 
     def add(self, close: float) -> float | None:
@@ -56,10 +62,11 @@ class Sma:
 class Ema:
     """The exponential moving average, seeded with the mean of the first `window` closes."""
 
-    __slots__ = ("_alpha", "_previous", "_seed", "_value", "window")
+    __slots__ = ("_alpha", "_previous", "_seed", "_value", "reach", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
+        self.reach = WINDOWS_OF_EMA * window
         self._alpha = 2 / (window + 1)
         self._seed: list[float] = []  # the first closes, until there are `window` of them
         self._value: float | None = None

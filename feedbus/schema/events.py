@@ -180,7 +180,10 @@ class BookMetrics(MarketEvent, frozen=True, array_like=True, gc=False, tag="book
 
 
 class Indicator(MarketEvent, frozen=True, array_like=True, gc=False, tag="indicator"):
-    """A value of a named indicator over `window` bars of `period_s` seconds; `start` is the last bar's."""
+    """A value of a named indicator over `window` bars of `period_s` seconds; `start` is the last bar's. `revision`
+    counts the versions of this value that were published before; `complete`: no trade is missing from the bars that it
+    was made of, as far as we know, and there were enough of them.
+    """
 
     WORD: ClassVar[str] = "indicator"
     name: str
@@ -188,6 +191,8 @@ class Indicator(MarketEvent, frozen=True, array_like=True, gc=False, tag="indica
     window: int
     start: int
     value: float | None
+    revision: int = 0
+    complete: bool = True
 
 
 class Instrument(MarketEvent, frozen=True, array_like=True, gc=False, tag="instrument"):

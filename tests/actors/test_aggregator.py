@@ -107,7 +107,7 @@ async def test_a_bar_is_published_while_it_forms_and_when_it_is_over(autojump_cl
         assert rig.bars() == []
         await trio.sleep(0.2)
         assert rig.bus.events(Indicator) == [
-            Indicator("fake", "A", START + 10_500_000_000, START + 10_500_000_005, "sma", 60, 1, START, 99.0)
+            Indicator("fake", "A", START + 10_500_000_000, START + 10_500_000_005, "sma", 60, 1, START, 99.0, 0, False)
         ]
         assert rig.bars() == [(0, 99.0, 2, True)]
 

@@ -225,7 +225,7 @@ def test_a_correction_is_published_before_the_next_bar_is_final() -> None:
     rig.add(trade(119.0, 20.0))
     assert rig.add(trade(59.0, 12.0), now=119.5) == []
     assert brief(rig.add(trade(119.9, 20.0), trade(120.0, 30.0))) == [
-        (0, 12.0, 2, True), (0, "sma", None), (60, 20.0, 1, True), (60, "sma", 16.0), (120, 30.0, 0, False),
+        (0, 12.0, 2, True), (60, 20.0, 1, True), (60, "sma", 16.0), (120, 30.0, 0, False),
     ]  # fmt: skip
 
 

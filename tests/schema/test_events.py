@@ -40,7 +40,7 @@ CONTRACT = {
         "bookmetrics",
         FIRST + "spread relative_spread mid microprice levels bid_depth ask_depth imbalance liquidity",
     ),
-    "indicator": ("indicator", FIRST + "name period_s window start value"),
+    "indicator": ("indicator", FIRST + "name period_s window start value revision complete"),
     "instrument": ("instrument", FIRST + "isin lot tick_size decimals currency board type status"),
     "feed": (
         "feed",
