@@ -596,18 +596,22 @@ async def test_a_message_that_cannot_be_sent_ends_the_publisher_and_no_connectio
                 os.write(far.socket.fileno(), b"x")
             await settle(lambda: all(reader.read == number for reader in readers))
 
+        def sent_first(symbol: str, number: int) -> bool:
+            return (symbol, number) in [(name, first) for groups in sent.groups() for name, first, _ in groups]
+
         with pytest.RaisesGroup(pytest.RaisesExc(ValueError, match="can't be sent"), flatten_subgroups=True):
             async with trio.open_nursery() as own:
                 await own.start(publisher.run)
                 await bring(1)
+                await settle(lambda: sent_first("A", 1))
                 sent.fails_next = True
                 await bring(2)
                 with trio.fail_after(30):
                     await trio.sleep_forever()
         await nursery.start(publisher.run)
         await bring(3)
-        await settle(lambda: ("A", 3) in [(symbol, first) for groups in sent.groups() for symbol, first, _ in groups])
-        assert ("A", 2) not in [(symbol, first) for groups in sent.groups() for symbol, first, _ in groups]
+        await settle(lambda: sent_first("A", 3))
+        assert not sent_first("A", 2)
         nursery.cancel_scope.cancel()
 
 
