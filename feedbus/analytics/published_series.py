@@ -80,7 +80,7 @@ class PublishedSeries(BarSeries):
         self._count += 1
 
     def _say(self, index: int, values: list[float | None] | None) -> list[Indicator]:
-        """Says what is new of the bar at this index, of which the values may be others, and of those after it."""
+        """Says what is new of the bar at this index and of those after it. `values` are given for the newest bar."""
         out: list[Indicator] = []
         newest_incomplete = self._said[index - 1].newest_incomplete if index else self._before
         for one in self._said[index:]:
@@ -90,7 +90,6 @@ class PublishedSeries(BarSeries):
                 break  # nothing changes from here on
             one.newest_incomplete = newest_incomplete
             self._say_one(one, values or one.values, out)
-            values = None
         return out
 
     def _say_one(self, one: SaidBar, values: list[float | None], out: list[Indicator]) -> None:

@@ -112,6 +112,10 @@ def test_another_close_is_said_again_and_the_same_one_is_not() -> None:
     assert rig.take(closed) == []
     closed.add_trade(trade(12.0, 40.0), START + 12 * SECOND, 40.0, 1.0, None)
     assert rig.take(closed) == [(10, "sma", 25.0, 1, True)]
+    closed.complete = False
+    assert rig.take(closed) == [(10, "sma", 25.0, 2, False)]
+    closed.complete = True
+    assert rig.take(closed) == [(10, "sma", 25.0, 3, True)]
     assert rig.close(20.0) == [(20, "sma", 30.0, 0, True)]
 
 
