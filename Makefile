@@ -45,9 +45,10 @@ soak: $(STAMP)          ## run a service for SOAK_SECONDS, cut and stall its con
 bench: $(STAMP) $(BENCH_STAMP)  ## measure what an event costs, in turns with the hand-written rivals (docs/benchmarks.md)
 	$(BIN)/feedbus bench --compare
 
-bench-parts: $(STAMP)   ## measure what bars, book metrics and rules of alerting cost, and what killing one process does to the others
+bench-parts: $(STAMP)   ## measure what bars, book metrics, rules of alerting and trust cost, and what killing one process does to the others
 	$(BIN)/python -m tests.bench.analytics
 	$(BIN)/python -m tests.bench.alerting
+	$(BIN)/python -m tests.bench.trust
 	$(BIN)/python -m tests.bench.killed
 
 bench-parse: $(STAMP) $(PARSE_STAMP) $(CRYPTOFEED3_STAMP)  ## measure what Binance's frames in CAPTURE=FILE.gz cost, in turns with two cryptofeeds' handlers; needs a Python 3.13 (PYTHON313=)
