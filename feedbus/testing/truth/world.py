@@ -240,7 +240,10 @@ class World:
         async for header, events in subscription.messages():
             for key in dict.fromkeys(reader.take(header, events)):
                 trusted = reader.trusted(key)
-                if trusted.state in PRESENT and (picture := reader.picture(key)) is not None:
+                if trusted.state not in PRESENT:
+                    continue
+                self._unusable.pop(key, None)  # it may be live for a moment between two looks
+                if (picture := reader.picture(key)) is not None:
                     self.oracle.judge(key, trio.current_time(), trusted.state, picture)
 
     async def _processes(self) -> None:
